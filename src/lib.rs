@@ -1,0 +1,2 @@
+//! The map of the house; ARCHITECTURE.md draws it.
+
