@@ -1,2 +1,3 @@
 //! The map of the house; ARCHITECTURE.md draws it.
 
+pub mod domain;

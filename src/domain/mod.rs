@@ -1,0 +1,13 @@
+//! The words of the program as types: names, versions, values, what is observed, and what follows from it.
+//!
+//! Pure: imports nothing else of this crate, does no I/O, reads no clock.
+
+pub mod environment;
+pub mod event;
+pub mod names;
+pub mod observation;
+pub mod payload;
+pub mod problem;
+pub mod result;
+pub mod state;
+pub mod step;

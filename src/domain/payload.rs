@@ -1,0 +1,175 @@
+//! The bytes of a secret version, and the one place that compares them.
+
+use std::fmt;
+
+use secrecy::{ExposeSecret, SecretSlice};
+
+/// Bytes of a version. Not `Clone`, `Display` or `Serialize`; `Debug` prints a redaction; wiped when dropped.
+pub struct Payload(SecretSlice<u8>);
+
+impl Payload {
+    /// Takes the bytes over. The caller's own copies are the caller's to wipe.
+    pub fn new(bytes: Vec<u8>) -> Payload {
+        Payload(SecretSlice::from(bytes))
+    }
+
+    /// Whether both hold the same bytes. Takes the same time wherever they differ.
+    pub fn same_as(&self, other: &Payload) -> bool {
+        let (a, b) = (self.0.expose_secret(), other.0.expose_secret());
+        a.len() == b.len() && a.iter().zip(b).fold(0, |differing, (a, b)| differing | (a ^ b)) == 0
+    }
+
+    /// Whether these bytes stand somewhere inside `whole`; an empty payload stands nowhere.
+    ///
+    /// For the keys of a template that builds the value into a longer text.
+    pub fn is_within(&self, whole: &Payload) -> bool {
+        let (part, whole) = (self.0.expose_secret(), whole.0.expose_secret());
+        !part.is_empty() && part.len() <= whole.len() && whole.windows(part.len()).any(|window| window == part)
+    }
+
+    /// CRC32C (Castagnoli) of the bytes, as Secret Manager wants it beside an upload: a non-negative `int64`.
+    pub fn crc32c(&self) -> i64 {
+        i64::from(crc32c::crc32c(self.0.expose_secret()))
+    }
+
+    /// The bytes themselves, for the two places that need them: the upload, and the rules for a new value.
+    pub fn expose(&self) -> &[u8] {
+        self.0.expose_secret()
+    }
+}
+
+impl fmt::Debug for Payload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Payload(redacted)")
+    }
+}
+
+/// Why a new value cannot be taken. Never says anything of the value but its length.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum ValueError {
+    /// Fewer characters than a key may have.
+    #[error("the new value is {0} characters long; at least {MINIMUM_LENGTH} are needed")]
+    TooShort(usize),
+    /// More bytes than a secret version may have: 64 KiB, by Secret Manager's quotas page.
+    #[error("the new value is larger than the 64 KiB that a secret version may have")]
+    TooLarge,
+    /// Bytes that no environment variable can carry.
+    #[error("the new value is not UTF-8 text, and an environment variable cannot carry it")]
+    NotText,
+    /// White space at an end: most often a newline that an editor or `echo` added.
+    #[error("the new value begins or ends with white space (a newline at the end? use `printf %s`, not `echo`)")]
+    WhiteSpaceAtEnd,
+    /// Control characters inside.
+    #[error("the new value contains control characters")]
+    ControlCharacters,
+    /// The same as the value in use.
+    #[error("the new value equals the current one")]
+    EqualsCurrent,
+    /// The same as the back-compat value.
+    #[error("the new value equals the back-compat one: that would be a rollback, not a rotation")]
+    EqualsBackCompat,
+}
+
+/// The least number of characters that a new value may have.
+pub const MINIMUM_LENGTH: usize = 32;
+/// The number of characters that a made value has unless asked otherwise.
+pub const DEFAULT_LENGTH: usize = 64;
+/// The most bytes that Secret Manager stores in a version.
+pub const MAXIMUM_BYTES: usize = 64 * 1024;
+
+/// Checks a new value against the rules that do not need the old ones.
+pub fn check_new_value(value: &Payload) -> Result<(), ValueError> {
+    let bytes = value.expose();
+    if bytes.len() > MAXIMUM_BYTES {
+        return Err(ValueError::TooLarge);
+    }
+    let text = std::str::from_utf8(bytes).map_err(|_| ValueError::NotText)?;
+    if text.trim() != text {
+        return Err(ValueError::WhiteSpaceAtEnd);
+    }
+    if text.chars().any(char::is_control) {
+        return Err(ValueError::ControlCharacters);
+    }
+    match text.chars().count() {
+        length if length < MINIMUM_LENGTH => Err(ValueError::TooShort(length)),
+        _ => Ok(()),
+    }
+}
+
+/// Makes a value of `length` letters and digits (5.95 bits each) out of random bytes that `fill` provides.
+///
+/// Bytes at or above the largest multiple of 62 are thrown away, so that every character is equally likely.
+/// Fails as `fill` fails.
+pub fn make_value<E>(length: usize, mut fill: impl FnMut(&mut [u8]) -> Result<(), E>) -> Result<Payload, E> {
+    const CHARACTERS: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+    let fair = 256 - 256 % CHARACTERS.len();
+    // Allocated once at its full size: a vector that grows leaves copies behind that nobody wipes.
+    let mut value = Vec::with_capacity(length);
+    let mut random = zeroize::Zeroizing::new([0u8; 64]);
+    while value.len() < length {
+        fill(random.as_mut_slice())?;
+        let missing = length - value.len();
+        let drawn = random.iter().map(|byte| usize::from(*byte)).filter(|byte| *byte < fair);
+        value.extend(drawn.map(|byte| CHARACTERS[byte % CHARACTERS.len()]).take(missing));
+    }
+    Ok(Payload::new(value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_payload_never_shows_its_bytes() {
+        let payload = Payload::new(b"s3cr3t".to_vec());
+        assert_eq!(format!("{payload:?}"), "Payload(redacted)");
+        assert_eq!(format!("{:?}", Some(&payload)), "Some(Payload(redacted))");
+    }
+
+    #[test]
+    fn equality_is_of_all_bytes() {
+        let payload = |text: &str| Payload::new(text.as_bytes().to_vec());
+        assert!(payload("abc").same_as(&payload("abc")));
+        for other in ["", "ab", "abd", "abcd"] {
+            assert!(!payload("abc").same_as(&payload(other)), "{other:?}");
+        }
+        assert!(payload("key").is_within(&payload("postgres://u:key@h")));
+        assert!(!payload("").is_within(&payload("anything")));
+    }
+
+    #[test]
+    fn a_new_value_must_be_fit_for_an_environment_variable() {
+        let long = "x".repeat(32);
+        let cases = [
+            (long.clone(), Ok(())),
+            ("x".repeat(31), Err(ValueError::TooShort(31))),
+            (format!("{long}\n"), Err(ValueError::WhiteSpaceAtEnd)),
+            (format!(" {long}"), Err(ValueError::WhiteSpaceAtEnd)),
+            (format!("{long}\0{long}"), Err(ValueError::ControlCharacters)),
+            (format!("{long}\n{long}"), Err(ValueError::ControlCharacters)),
+            ("x".repeat(MAXIMUM_BYTES + 1), Err(ValueError::TooLarge)),
+        ];
+        for (value, expected) in cases {
+            assert_eq!(check_new_value(&Payload::new(value.clone().into_bytes())), expected, "{} bytes", value.len());
+        }
+        assert_eq!(check_new_value(&Payload::new(vec![0xff; 40])), Err(ValueError::NotText));
+    }
+
+    #[test]
+    fn a_made_value_draws_every_character_equally() {
+        let mut counter = 0u8;
+        let count_up = |bytes: &mut [u8]| -> Result<(), std::convert::Infallible> {
+            bytes.iter_mut().for_each(|byte| {
+                *byte = counter;
+                counter = counter.wrapping_add(1);
+            });
+            Ok(())
+        };
+        let made = make_value(248 * 5, count_up).expect("counting cannot fail");
+        let mut seen = std::collections::BTreeMap::<u8, usize>::new();
+        made.expose().iter().for_each(|byte| *seen.entry(*byte).or_default() += 1);
+        assert_eq!(seen.len(), 62);
+        assert!(seen.values().all(|times| *times == 20), "{seen:?}");
+        assert_eq!(check_new_value(&made), Ok(()));
+    }
+}

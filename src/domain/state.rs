@@ -1,0 +1,185 @@
+//! In which of the protocol's states an account is, judged from an observation alone.
+
+use std::fmt;
+
+use super::names::VersionId;
+use super::observation::{
+    Consumer, ExternalSecretView, Found, Observation, PodView, Refresh, Rollout, Source, Version, VersionState,
+};
+
+/// The states of protocol.md.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum State {
+    /// The newest version is in use everywhere, and nothing older is needed.
+    Stable,
+    /// A rotation (or a rollback) was begun and not committed.
+    Rotating {
+        /// The version in use before it; its disabling will be the commit mark.
+        from: VersionId,
+        /// The version that it introduced.
+        to: VersionId,
+    },
+    /// Committed; old data may still need the back-compat value.
+    AwaitingReencryption,
+    /// Something in the cluster is not on the newest version, and no rotation explains it.
+    Drifted,
+    /// Nothing explains what is seen: a person must look.
+    Blocked(Blocked),
+}
+
+/// Why an account is blocked.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Blocked {
+    /// The primary does not exist or has no version.
+    NoPrimary,
+    /// The newest version of the primary is disabled or destroyed: every sync fails.
+    NewestNotEnabled(VersionId, VersionState),
+    /// The version before the newest is enabled, and the back-compat explains neither.
+    UnexplainedPredecessor(VersionId),
+    /// Two versions were added on top of the one that the back-compat holds.
+    TwoUncommitted(VersionId, VersionId),
+    /// The newest version of the back-compat is disabled or destroyed: its value cannot be told.
+    BackCompatNotEnabled(VersionId, VersionState),
+}
+
+/// The stable word for `state` in results.
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            State::Stable => "Stable",
+            State::Rotating { .. } => "Rotating",
+            State::AwaitingReencryption => "AwaitingReencryption",
+            State::Drifted => "Drifted",
+            State::Blocked(_) => "Blocked",
+        })
+    }
+}
+
+/// The state that the observation shows.
+pub fn state(now: &Observation) -> State {
+    let secrets = secrets_state(now);
+    match secrets {
+        // A live back-compat value is the rarer fact and decides what may be done next, so it is named before drift;
+        // the drift itself is reported by the checks.
+        State::Stable if drifts(now) => State::Drifted,
+        other => other,
+    }
+}
+
+/// The state by Secret Manager alone: what a rotation may do depends on this, and never on the cluster.
+pub fn secrets_state(now: &Observation) -> State {
+    let Some(newest) = now.primary.newest() else { return State::Blocked(Blocked::NoPrimary) };
+    if newest.state != VersionState::Enabled {
+        return State::Blocked(Blocked::NewestNotEnabled(newest.id, newest.state));
+    }
+    if let Some(back_compat) = now.back_compat.newest().filter(|version| version.state != VersionState::Enabled) {
+        return State::Blocked(Blocked::BackCompatNotEnabled(back_compat.id, back_compat.state));
+    }
+    match now.primary.predecessor().filter(|version| version.state == VersionState::Enabled) {
+        Some(predecessor) => uncommitted(now, newest, predecessor),
+        None if back_compat_is_live(now) => State::AwaitingReencryption,
+        None => State::Stable,
+    }
+}
+
+fn uncommitted(now: &Observation, newest: &Version, predecessor: &Version) -> State {
+    let explained = now.back_compat.value().filter(|value| {
+        Some(*value) == predecessor.value // a rotation begun: the predecessor's value was preserved first
+            || Some(*value) == newest.value // a rollback begun: it introduces first and preserves after
+    });
+    if explained.is_some() {
+        return State::Rotating { from: predecessor.id, to: newest.id };
+    }
+    let before = predecessor.id.previous().and_then(|id| now.primary.version(id));
+    let raced = before.filter(|version| version.state == VersionState::Enabled && version.value.is_some());
+    match raced.filter(|version| version.value == now.back_compat.value()) {
+        Some(_) => State::Blocked(Blocked::TwoUncommitted(predecessor.id, newest.id)),
+        None => State::Blocked(Blocked::UnexplainedPredecessor(predecessor.id)),
+    }
+}
+
+/// Whether the back-compat holds a value that is not the primary's: old data may need it.
+pub fn back_compat_is_live(now: &Observation) -> bool {
+    now.back_compat.value().is_some() && now.back_compat.value() != now.primary.value()
+}
+
+/// Whether anything in the cluster is not on the newest version.
+pub fn drifts(now: &Observation) -> bool {
+    let keys = now.external_secrets.iter().any(|external| external.keys.iter().any(|key| !as_expected(now, key)));
+    keys || now.consumers.iter().any(|consumer| !is_on_newest(now, consumer))
+}
+
+/// Whether a key holds what it should: the newest value of its secret. What cannot be told counts as it should be;
+/// a check of its own reports it.
+pub fn as_expected(now: &Observation, key: &super::observation::KeyView) -> bool {
+    use super::observation::Derivation;
+    let wanted = match key.source {
+        Source::Primary => now.primary.value(),
+        Source::BackCompat => now.back_compat.value(),
+    };
+    match (key.derivation, wanted) {
+        (Derivation::Opaque, _) => true,
+        (Derivation::Exact | Derivation::Within, Some(value)) => key.found == Found::Value(value),
+        // Nothing to copy: the key of a back-compat that does not exist yet.
+        (Derivation::Exact | Derivation::Within, None) => key.source == Source::BackCompat,
+    }
+}
+
+/// How sure it is that a pod started on the newest version.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Standing {
+    /// It did.
+    OnNewest,
+    /// Nothing shows that it did, and nothing shows that it did not.
+    Unproven,
+    /// It did not.
+    Older,
+}
+
+/// Whether the consumer's rollout is complete and all its pods are on the newest version.
+pub fn is_on_newest(now: &Observation, consumer: &Consumer) -> bool {
+    consumer.rollout == Rollout::Complete
+        && consumer.pods.iter().all(|pod| standing(now, consumer, pod) == Standing::OnNewest)
+}
+
+/// Judges one pod: environment variables are read once, when a container starts.
+///
+/// A pod is on the newest version when a restart of ours made it (its annotation names the version, and was written
+/// after the bytes had been compared), or when it was created after the last write of every Secret it reads, by the
+/// API server's clock, or so long after the version was created that at least two scheduled syncs lay between.
+/// All of it counts only while those Secrets hold the newest value: one that fell back may have been read meanwhile.
+pub fn standing(now: &Observation, consumer: &Consumer, pod: &PodView) -> Standing {
+    let Some(newest) = now.primary.newest() else { return Standing::Unproven };
+    let read: Vec<&ExternalSecretView> =
+        now.external_secrets.iter().filter(|external| consumer.secrets.contains(&external.target)).collect();
+    // A back-compat that holds the primary's own value gives a pod nothing: whether it is there says nothing either.
+    let matters = |key: &&super::observation::KeyView| key.source == Source::Primary || back_compat_is_live(now);
+    if !read.iter().flat_map(|external| &external.keys).filter(matters).all(|key| as_expected(now, key)) {
+        return Standing::Older;
+    }
+    if let Some(version) = pod.version {
+        return if version == newest.id { Standing::OnNewest } else { Standing::Older };
+    }
+    let Some(created) = pod.created else { return Standing::Unproven };
+    let started_after = |external: &&ExternalSecretView| external.written.is_some_and(|written| created > written);
+    let settled = |external: &&ExternalSecretView| settled_at(newest, external).is_some_and(|at| created > at);
+    if read.iter().all(|external| started_after(external) || settled(external)) {
+        return Standing::OnNewest;
+    }
+    // Before the version existed, by more than clocks differ: it cannot have read it.
+    match newest.created.is_some_and(|at| created < at - CLOCKS_DIFFER) {
+        true => Standing::Older,
+        false => Standing::Unproven,
+    }
+}
+
+/// By how much the clocks of Google and of the cluster are taken to differ at most.
+const CLOCKS_DIFFER: jiff::SignedDuration = jiff::SignedDuration::from_mins(5);
+
+/// When scheduled syncs have surely copied a version: two intervals and an hour after it was created.
+/// Never for an ExternalSecret that does not sync by itself.
+fn settled_at(newest: &Version, external: &ExternalSecretView) -> Option<jiff::Timestamp> {
+    let Refresh::Periodic { seconds } = external.refresh else { return None };
+    let intervals = jiff::SignedDuration::from_secs(i64::try_from(seconds.checked_mul(2)?).ok()?);
+    newest.created?.checked_add(jiff::SignedDuration::from_hours(1)).ok()?.checked_add(intervals).ok()
+}

@@ -1,0 +1,119 @@
+//! What a rotation has to do, as data: each step fully decided, so that the executor chooses nothing.
+
+use super::event::StepName;
+use super::names::{ObjectName, SecretId, VersionId, WorkloadRef};
+use super::state::State;
+
+/// One effect.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Step {
+    /// Disable these versions of the primary, older than the one in use (`--abandon-older`).
+    DisableOlder {
+        /// The primary.
+        secret: SecretId,
+        /// The versions, newest first.
+        versions: Vec<VersionId>,
+    },
+    /// Create the back-compat with the settings and the IAM policy of the primary.
+    CreateBackCompat {
+        /// The back-compat.
+        secret: SecretId,
+        /// The primary.
+        like: SecretId,
+    },
+    /// Add the value of this version of the primary to the back-compat, and read it back by number.
+    StoreBackCompat {
+        /// The back-compat.
+        secret: SecretId,
+        /// The version of the primary whose value it gets.
+        value_of: VersionId,
+    },
+    /// Have the back-compat copied into the cluster, and compare bytes.
+    Stage {
+        /// The ExternalSecrets that read it.
+        external_secrets: Vec<ObjectName>,
+        /// The version of the primary whose value must arrive.
+        value_of: VersionId,
+    },
+    /// Add a version with the new value to the primary, and read it back by number.
+    AddVersion {
+        /// The primary.
+        secret: SecretId,
+        /// The number that it will get: the next one. Another number means that someone else added one meanwhile.
+        expect: VersionId,
+    },
+    /// Have both values copied into the cluster, and compare bytes.
+    Sync {
+        /// The ExternalSecrets that read either.
+        external_secrets: Vec<ObjectName>,
+        /// The version of the primary that must arrive.
+        version: VersionId,
+    },
+    /// Restart these consumers at the same moment, and wait until their old pods are gone.
+    Restart {
+        /// The consumers.
+        workloads: Vec<WorkloadRef>,
+        /// The version that their pods will have.
+        version: VersionId,
+    },
+    /// Look at every Secret and every pod once more.
+    Verify {
+        /// The version that all must have.
+        version: VersionId,
+    },
+    /// Disable the version that was in use before: the commit mark.
+    DisablePrevious {
+        /// The primary.
+        secret: SecretId,
+        /// The version.
+        version: VersionId,
+    },
+}
+
+impl Step {
+    /// The step of protocol.md that it belongs to.
+    pub fn name(&self) -> StepName {
+        match self {
+            Step::DisableOlder { .. } => StepName::Abandon,
+            Step::CreateBackCompat { .. } | Step::StoreBackCompat { .. } => StepName::Preserve,
+            Step::Stage { .. } => StepName::Stage,
+            Step::AddVersion { .. } => StepName::Introduce,
+            Step::Sync { .. } => StepName::Sync,
+            Step::Restart { .. } => StepName::Restart,
+            Step::Verify { .. } => StepName::Verify,
+            Step::DisablePrevious { .. } => StepName::Commit,
+        }
+    }
+}
+
+/// A step of the plan: to do, or already there.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Planned {
+    /// To do.
+    Do(Step),
+    /// Its result is already there, with the reason in words.
+    Skip(StepName, String),
+}
+
+/// A rotation, decided.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Plan {
+    /// The state that it starts from.
+    pub state: State,
+    /// The version in use before.
+    pub from: VersionId,
+    /// The version in use after.
+    pub to: VersionId,
+    /// All steps in order, the skipped ones too.
+    pub steps: Vec<Planned>,
+}
+
+impl Plan {
+    /// The steps that are still to do.
+    pub fn to_do(&self) -> impl Iterator<Item = &Step> {
+        self.steps.iter().filter_map(|planned| match planned {
+            Planned::Do(step) => Some(step),
+            Planned::Skip(..) => None,
+        })
+    }
+}
