@@ -1,3 +1,5 @@
 //! The map of the house; ARCHITECTURE.md draws it.
 
+pub mod check;
 pub mod domain;
+pub mod plan;

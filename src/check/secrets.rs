@@ -1,0 +1,171 @@
+//! Looks at the two secrets: what Secret Manager holds, and what of it arrives in the cluster.
+
+use super::{Finding, Seen, under_way};
+use crate::domain::names::VersionId;
+use crate::domain::observation::{Found, Source, VersionState};
+use crate::domain::state::{self, State};
+
+pub(super) fn project(seen: &Seen) -> Vec<Finding> {
+    let home = &seen.now.home.project;
+    let mut findings = Vec::new();
+    if let Some(asked) = seen.now.asked_project.as_ref().filter(|asked| *asked != home) {
+        findings.push(Finding(
+            format!("--project {asked} is not the project that the account's SecretStore reads, {home}: a secret rotated there would never arrive"),
+            "leave --project out, or check the context and the namespace".to_owned(),
+        ));
+    }
+    let elsewhere = seen
+        .now
+        .external_secrets
+        .iter()
+        .filter(|external| external.home.as_ref().is_some_and(|other| *other != seen.now.home));
+    findings.extend(elsewhere.map(|external| {
+        let other = external.home.as_ref().map(ToString::to_string).unwrap_or_default();
+        Finding(
+            format!(
+                "external secret {} reads from {other}, others of the account from {}",
+                external.name, seen.now.home
+            ),
+            "let all of them use one store".to_owned(),
+        )
+    }));
+    findings
+}
+
+pub(super) fn latest_enabled(seen: &Seen) -> Vec<Finding> {
+    match state::secrets_state(seen.now) {
+        State::Blocked(blocked @ (state::Blocked::NoPrimary | state::Blocked::NewestNotEnabled(..))) => {
+            let problem = crate::plan::refuse_blocked(seen.now, blocked);
+            vec![Finding(problem.message, problem.hints.join("; "))]
+        }
+        _ => Vec::new(),
+    }
+}
+
+pub(super) fn back_compat_enabled(seen: &Seen) -> Vec<Finding> {
+    let now = seen.now;
+    match state::secrets_state(now) {
+        State::Blocked(blocked @ state::Blocked::BackCompatNotEnabled(..)) => {
+            let problem = crate::plan::refuse_blocked(now, blocked);
+            vec![Finding(problem.message, problem.hints.join("; "))]
+        }
+        // A value that is in the cluster alone may be one that data still needs: a rotation would write over it.
+        _ if now.back_compat.newest().is_none() => {
+            let lost = now.keys(Source::BackCompat).find(|(_, key)| key.found == Found::Unknown);
+            let finding = lost.map(|(external, key)| {
+                Finding(
+                    format!(
+                        "Kubernetes Secret {}/{}, key {}, holds a value that no version in Secret Manager has: {} was deleted",
+                        now.account, external.target, key.key, now.back_compat.secret
+                    ),
+                    format!("store that value as {} first: data may still need it", now.back_compat.secret),
+                )
+            });
+            finding.into_iter().collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+pub(super) fn predecessor(seen: &Seen) -> Vec<Finding> {
+    match state::secrets_state(seen.now) {
+        State::Blocked(blocked @ (state::Blocked::UnexplainedPredecessor(_) | state::Blocked::TwoUncommitted(..))) => {
+            let problem = crate::plan::refuse_blocked(seen.now, blocked);
+            vec![Finding(problem.message, problem.hints.join("; "))]
+        }
+        State::Rotating { from, to } => vec![Finding(
+            format!("a rotation from {from} to {to} is under way and not committed"),
+            format!("finish it: kubectl deepdesk secret rotate {}", seen.now.account),
+        )],
+        _ => Vec::new(),
+    }
+}
+
+pub(super) fn older_enabled(seen: &Seen) -> Vec<Finding> {
+    let older = seen.now.primary.versions.iter().skip(2).filter(|version| version.state == VersionState::Enabled);
+    let older: Vec<VersionId> = older.map(|version| version.id).collect();
+    if older.is_empty() {
+        return Vec::new();
+    }
+    let (secret, project) = (&seen.now.primary.secret, &seen.now.home.project);
+    vec![Finding(
+        format!("{secret} has older versions enabled: {}", list(&older)),
+        format!("if nothing needs them: gcloud secrets versions disable VERSION --secret={secret} --project={project}"),
+    )]
+}
+
+pub(super) fn terraform(seen: &Seen) -> Vec<Finding> {
+    // The label that Google's Terraform provider puts on what it creates (hazard 28).
+    let owned = seen.now.primary.labels.iter().any(|(name, _)| name == "goog-terraform-provisioned");
+    let finding = Finding(
+        format!("{} is managed by Terraform", seen.now.primary.secret),
+        "make sure that its next apply neither adds versions nor removes the back-compat secret".to_owned(),
+    );
+    if owned { vec![finding] } else { Vec::new() }
+}
+
+pub(super) fn back_compat_mapped(seen: &Seen) -> Vec<Finding> {
+    if seen.want.back_compat_unmapped || seen.now.keys(Source::BackCompat).next().is_some() {
+        return Vec::new();
+    }
+    // Without any reader of the primary there is nothing to show the missing lines for; DD-ES-EXIST says so.
+    let Some((external, key)) = seen.now.keys(Source::Primary).next() else { return Vec::new() };
+    let secret = &seen.now.back_compat.secret;
+    vec![Finding(
+        format!("no external secret copies {secret} into the cluster: pods could not read old data after a rotation"),
+        format!(
+            "add under spec.data of {}: {{secretKey: {}_BACK_COMPAT, remoteRef: {{key: {secret}}}}}; \
+             or, when the application reads Secret Manager itself: --back-compat-unmapped",
+            external.name, key.key
+        ),
+    )]
+}
+
+pub(super) fn back_compat_read(seen: &Seen) -> Vec<Finding> {
+    if seen.now.keys(Source::BackCompat).next().is_none() {
+        return Vec::new();
+    }
+    let blind = seen.now.consumers.iter().filter(|consumer| !consumer.reads_back_compat);
+    blind
+        .map(|consumer| {
+            Finding(
+                format!(
+                    "{} reads the primary but not the back-compat: it cannot read data of before the rotation",
+                    consumer.workload
+                ),
+                "ask its owners whether it needs to".to_owned(),
+            )
+        })
+        .collect()
+}
+
+pub(super) fn secrets_current(seen: &Seen) -> Vec<Finding> {
+    if under_way(seen) {
+        return Vec::new();
+    }
+    let now = seen.now;
+    let keys = now.external_secrets.iter().flat_map(|external| external.keys.iter().map(move |key| (external, key)));
+    // A back-compat that does not reach the cluster yet is for `stage` to put right.
+    let wrong = keys.filter(|(_, key)| {
+        !state::as_expected(now, key) && (key.source == Source::Primary || state::back_compat_is_live(now))
+    });
+    wrong
+        .map(|(external, key)| {
+            Finding(
+                format!(
+                    "Kubernetes Secret {}/{}, key {}, holds {}, not the newest version of the {}",
+                    now.account,
+                    external.target,
+                    key.key,
+                    now.holds(key.found),
+                    key.source.as_str()
+                ),
+                format!("kubectl deepdesk secret sync {}", now.account),
+            )
+        })
+        .collect()
+}
+
+pub(super) fn list(versions: &[VersionId]) -> String {
+    versions.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
