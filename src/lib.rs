@@ -3,3 +3,4 @@
 pub mod check;
 pub mod domain;
 pub mod plan;
+pub mod present;

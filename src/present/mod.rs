@@ -1,0 +1,367 @@
+//! Reads events and results, writes bytes, decides nothing.
+//!
+//! Standard output carries the result alone; progress, plans, warnings and problems go to standard error. A stream
+//! that fails (a pipe whose reader left) is remembered and never written again: telling about a run must not stop it.
+//! Text that may come from a server is made printable on the way out, so that no escape reaches a terminal.
+
+mod human;
+mod live;
+mod machine;
+mod overview;
+mod plan;
+mod progress;
+mod sink;
+mod table;
+mod text;
+
+use std::io::{self, Write};
+
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::json;
+
+use human::Detail;
+use live::{Live, Shared};
+pub use plan::PlanView;
+use progress::{News, Told};
+use sink::Sink;
+use table::Table;
+use text::{Newlines, Paint, escaped_json, printable};
+
+use crate::domain::event::{Event, StepState};
+use crate::domain::names::AccountName;
+use crate::domain::problem::Problem;
+use crate::domain::result::{AccountResult, CheckResult, Verdict};
+
+/// The form of the result (`-o`).
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Output {
+    /// Short, for people.
+    #[default]
+    Human,
+    /// For people, with the reasons and the checks that passed.
+    Wide,
+    /// One JSON object, or a `List`.
+    Json,
+    /// The same as YAML.
+    Yaml,
+    /// The names of the objects that ended well, nothing else.
+    Name,
+}
+
+/// The form of the progress (`--progress`).
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Progress {
+    /// Rewritten in place on a terminal, `Plain` elsewhere.
+    #[default]
+    Auto,
+    /// A line for each event that says something new.
+    Plain,
+    /// A JSON object a line.
+    Json,
+    /// Warnings only.
+    None,
+}
+
+/// Whether to colour (`--color`).
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Color {
+    /// On a terminal that wants it.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// What the streams lead to.
+#[derive(Clone, Copy, Debug)]
+pub struct Terminal {
+    /// Whether standard output is a terminal.
+    pub stdout: bool,
+    /// Whether standard error is a terminal that can move its cursor; with `TERM=dumb` it cannot.
+    pub stderr: bool,
+    /// Columns.
+    pub width: usize,
+    /// Whether the environment asks for no colour (`NO_COLOR`, `TERM=dumb`).
+    pub no_color: bool,
+}
+
+impl Default for Terminal {
+    /// Two pipes.
+    fn default() -> Terminal {
+        Terminal { stdout: false, stderr: false, width: 80, no_color: false }
+    }
+}
+
+/// What the operator asked for.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Style {
+    /// `-o`.
+    pub output: Output,
+    /// `--progress`.
+    pub progress: Progress,
+    /// `--color`.
+    pub color: Color,
+    /// `--quiet`: leaves out notes.
+    pub quiet: bool,
+}
+
+/// A result that has no form of its own here: one row a thing.
+#[derive(Clone, Debug, Default)]
+pub struct Listing {
+    /// Titles, `NAME` first; no blanks in them.
+    pub titles: Vec<&'static str>,
+    /// As many cells a row as there are titles.
+    pub rows: Vec<Vec<String>>,
+    /// What `-o name` prints.
+    pub names: Vec<String>,
+}
+
+/// How progress is shown, settled at the start.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Mode {
+    Live,
+    Plain,
+    Json,
+    Silent,
+}
+
+/// Writes what happened and what came of it.
+pub struct Presenter<O: Write, E: Write + Send + 'static> {
+    style: Style,
+    terminal: Terminal,
+    mode: Mode,
+    out_paint: Paint,
+    err_paint: Paint,
+    stdout: Sink<O>,
+    stderr: Shared<E>,
+    live: Live<E>,
+    told: Told,
+}
+
+impl<O: Write, E: Write + Send + 'static> Presenter<O, E> {
+    /// A presenter over these streams.
+    pub fn new(style: Style, terminal: Terminal, stdout: O, stderr: E) -> Self {
+        Self::with_spinner(style, terminal, stdout, stderr, true)
+    }
+
+    fn with_spinner(style: Style, terminal: Terminal, stdout: O, stderr: E, turning: bool) -> Self {
+        let paint = |is_terminal: bool| {
+            Paint(match style.color {
+                Color::Auto => is_terminal && !terminal.no_color,
+                Color::Always => true,
+                Color::Never => false,
+            })
+        };
+        let mode = match style.progress {
+            Progress::Auto if terminal.stderr => Mode::Live,
+            Progress::Auto | Progress::Plain => Mode::Plain,
+            Progress::Json => Mode::Json,
+            Progress::None => Mode::Silent,
+        };
+        let (out_paint, err_paint) = (paint(terminal.stdout), paint(terminal.stderr));
+        let (stdout, stderr) = (Sink::new(stdout), Shared::new(Sink::new(stderr)));
+        let live = Live::new(stderr.clone(), terminal.width, err_paint, turning);
+        Presenter { style, terminal, mode, out_paint, err_paint, stdout, stderr, live, told: Told::default() }
+    }
+
+    /// Asks `size` for columns and rows before each drawing: a window may be resized during a run. Optional.
+    pub fn resize_with(&mut self, size: impl Fn() -> (usize, usize) + Send + 'static) {
+        self.live.resize_with(Box::new(size));
+    }
+
+    /// Names the accounts of the run, so that their lines align from the first on. Optional.
+    pub fn expect<'a>(&mut self, accounts: impl IntoIterator<Item = &'a AccountName>) {
+        accounts.into_iter().for_each(|account| self.told.expect(account));
+    }
+
+    /// Tells one event, on standard error.
+    pub fn event(&mut self, event: &Event) {
+        let news = self.told.hear(event);
+        match self.mode {
+            Mode::Json => self.json_line(event),
+            Mode::Plain if news.new => {
+                let line = self.told.plain(event, &news, self.err_paint);
+                self.put_err(&line);
+            }
+            Mode::Plain => {}
+            Mode::Silent if event.state == StepState::Warning => {
+                self.warning(&format!("{}: {}: {}", event.account, event.step.as_str(), event.detail));
+            }
+            Mode::Silent => {}
+            Mode::Live => self.draw(event, &news),
+        }
+    }
+
+    fn draw(&mut self, event: &Event, news: &News) {
+        match event.state {
+            StepState::Started | StepState::Waiting => {
+                self.live.show(event, self.told.step(event));
+                return;
+            }
+            StepState::Done | StepState::Skipped | StepState::Failed => self.live.end(&event.account),
+            StepState::Warning => {}
+        }
+        let line = self.told.ended(event, news, self.err_paint, self.live.width());
+        self.put_err(&line);
+    }
+
+    /// Runs `f`, a question, with nothing drawn meanwhile.
+    pub fn suspend<T>(&mut self, f: impl FnOnce() -> T) -> T {
+        self.live.suspend(f)
+    }
+
+    /// Takes what is drawn in place off the terminal; lines that stand stay. Also done when the presenter is dropped.
+    pub fn finish(&mut self) {
+        self.live.end_all();
+    }
+
+    /// Shows the plan before the question, on standard error. Where events are JSON or not wanted and standard error is
+    /// no terminal, nobody is asked and nothing is shown.
+    pub fn plan(&mut self, plan: &PlanView<'_>) {
+        if self.terminal.stderr || matches!(self.mode, Mode::Live | Mode::Plain) {
+            let width = self.terminal.stderr.then(|| self.live.width());
+            let text = plan::render(plan, self.err_paint, width);
+            self.live.put(&text);
+        }
+    }
+
+    /// Writes the results to standard output, in the form asked for.
+    pub fn results(&mut self, results: &[AccountResult]) {
+        self.finish();
+        let text = match self.style.output {
+            Output::Human => human::render(results, self.out_paint, Detail::Short),
+            Output::Wide => human::render(results, self.out_paint, Detail::Wide),
+            Output::Json => machine::json_results(results),
+            Output::Yaml => machine::yaml_results(results),
+            Output::Name => machine::names(results),
+        };
+        self.stdout.put(&text);
+    }
+
+    /// Writes checks as the result: all of them for people, `object` as JSON or YAML, the names of those that passed.
+    pub fn checks(&mut self, object: &impl Serialize, checks: &[CheckResult]) {
+        self.finish();
+        let text = match self.style.output {
+            Output::Human | Output::Wide => human::checks(checks, self.out_paint),
+            Output::Json => machine::json(object),
+            Output::Yaml => machine::yaml(object),
+            Output::Name => {
+                let passed = checks.iter().filter(|check| check.result == Verdict::Pass);
+                passed.map(|check| format!("{}\n", check.name)).collect()
+            }
+        };
+        self.stdout.put(&text);
+    }
+
+    /// Writes any other result: a table for people, `object` as JSON or YAML, the names.
+    pub fn list(&mut self, object: &impl Serialize, listing: &Listing) {
+        self.finish();
+        let text = match self.style.output {
+            Output::Human | Output::Wide => {
+                let mut table = Table::new(&listing.titles);
+                listing.rows.iter().for_each(|row| table.push(row.clone()));
+                table.render()
+            }
+            Output::Json => machine::json(object),
+            Output::Yaml => machine::yaml(object),
+            Output::Name => listing.names.iter().map(|name| format!("{}\n", printable(name))).collect(),
+        };
+        self.stdout.put(&text);
+    }
+
+    /// A line of the result for people; in the other forms there is none.
+    pub fn line(&mut self, text: &str) {
+        self.finish();
+        if matches!(self.style.output, Output::Json | Output::Yaml | Output::Name) {
+            return;
+        }
+        self.stdout.put(&format!("{}\n", printable(text)));
+    }
+
+    /// Says what is wrong, what holds now and what to do next, on standard error.
+    pub fn problem(&mut self, problem: &Problem) {
+        if self.mode == Mode::Json {
+            let more = json!({"reason": problem.reason, "exitCode": problem.exit.code(), "now": problem.now,
+                "hints": problem.hints});
+            return self.aside("failed", &problem.message, more);
+        }
+        let paint = self.err_paint;
+        let mut text = format!("{} {}\n", paint.bad("error:"), printable(&problem.message));
+        let now = problem.now.iter().map(|line| (paint.strong("now:"), line));
+        let hints = problem.hints.iter().map(|line| (paint.info("hint:"), line));
+        now.chain(hints).for_each(|(mark, line)| text.push_str(&format!("{mark} {}\n", printable(line))));
+        self.live.put(&text);
+    }
+
+    /// Something worth knowing, on standard error.
+    pub fn note(&mut self, text: &str) {
+        if self.style.quiet {
+            return;
+        }
+        match self.mode {
+            Mode::Json => self.aside("note", text, json!({})),
+            Mode::Live | Mode::Plain | Mode::Silent => self.put_err(&format!("note: {}", printable(text))),
+        }
+    }
+
+    /// A request that was sent, as one line, on standard error: for whoever asked for it, so also where notes are left out.
+    pub fn request(&mut self, text: &str) {
+        match self.mode {
+            Mode::Json => self.aside("request", text, json!({})),
+            Mode::Live | Mode::Plain | Mode::Silent => self.put_err(&self.err_paint.dim(&printable(text))),
+        }
+    }
+
+    /// Something to look at, on standard error.
+    pub fn warning(&mut self, text: &str) {
+        match self.mode {
+            Mode::Json => self.aside("warning", text, json!({})),
+            Mode::Live | Mode::Plain | Mode::Silent => {
+                self.put_err(&format!("{} {}", self.err_paint.warn("warning:"), printable(text)));
+            }
+        }
+    }
+
+    /// The first failure of writing to standard output, if there was one: the result did not arrive whole.
+    pub fn stdout_error(&self) -> Option<&io::Error> {
+        self.stdout.failed()
+    }
+
+    /// The kind of the first failure of writing to standard error, if there was one.
+    pub fn stderr_error(&self) -> Option<io::ErrorKind> {
+        self.stderr.lock().failed().map(io::Error::kind)
+    }
+
+    fn put_err(&self, line: &str) {
+        self.live.put(&format!("{line}\n"));
+    }
+
+    /// A JSON line for what belongs to no step, in the shape of an event, so that a reader needs no second one.
+    fn aside(&self, state: &str, detail: &str, more: serde_json::Value) {
+        let mut line =
+            json!({"time": Timestamp::now(), "account": "", "step": "", "state": state, "detail": printable(detail)});
+        if let (Some(line), serde_json::Value::Object(more)) = (line.as_object_mut(), more) {
+            line.extend(more);
+        }
+        self.json_line(&line);
+    }
+
+    fn json_line(&self, object: &impl Serialize) {
+        // Our own types: plain structs and strings, which always serialize.
+        if let Ok(line) = serde_json::to_string(object) {
+            self.put_err(&escaped_json(&line, Newlines::None));
+        }
+    }
+}
+
+impl<O: Write, E: Write + Send + 'static> Drop for Presenter<O, E> {
+    fn drop(&mut self) {
+        self.finish();
+    }
+}
+
+#[cfg(test)]
+mod tests;

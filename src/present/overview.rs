@@ -1,0 +1,59 @@
+//! Several accounts in one table, a row each.
+
+use super::human::{due, is_reencryption_due, newest, pods};
+use super::table::Table;
+use super::text::Paint;
+use crate::domain::result::{AccountResult, Kind};
+
+/// The table (of the pods, how many are on the newest version), how many ended well, and what is due for which.
+pub(super) fn render(results: &[AccountResult], paint: Paint) -> String {
+    let restarts = results.iter().any(|result| result.interruption_seconds.is_some());
+    let mut titles = vec!["NAME", "STATE", "PRIMARY", "PODS", "REASON"];
+    if restarts {
+        titles.insert(4, "INTERRUPTED");
+    }
+    let mut table = Table::new(&titles);
+    for result in results {
+        let (ready, all) = pods(result);
+        let mut cells = vec![result.account.clone(), result.state.clone(), primary(result), format!("{ready}/{all}")];
+        if restarts {
+            cells.push(result.interruption_seconds.map(|seconds| format!("{seconds:.1}s")).unwrap_or_default());
+        }
+        cells.push(result.reason.clone());
+        table.push(cells);
+    }
+    let mut out = table.render();
+    out.push('\n');
+    out.push_str(&count(results, paint));
+    let waiting: Vec<&str> =
+        results.iter().filter(|result| is_reencryption_due(result)).map(|result| result.account.as_str()).collect();
+    if !waiting.is_empty() {
+        out.push_str(&due("the newest version", &waiting.join(" ")));
+    }
+    out
+}
+
+/// `v7 → v8`, or the version in use.
+fn primary(result: &AccountResult) -> String {
+    match &result.rotation {
+        Some(rotation) if !rotation.version.is_empty() && rotation.version != rotation.previous => {
+            format!("v{} → v{}", rotation.previous, rotation.version)
+        }
+        Some(_) | None => newest(result).strip_prefix("primary ").unwrap_or_default().to_owned(),
+    }
+}
+
+fn count(results: &[AccountResult], paint: Paint) -> String {
+    let well = results.iter().filter(|result| result.exit_code == 0).count();
+    let done = match results.first().map(|result| result.kind) {
+        Some(Kind::SecretRotation) => "rotated",
+        Some(Kind::SecretSync) => "synced",
+        Some(Kind::SecretVerification) => "all on the newest version",
+        Some(Kind::SecretRestart) => "restarted",
+        None => return String::new(),
+    };
+    let dry_run = if results.iter().all(|result| result.dry_run) { " (dry run)" } else { "" };
+    let all = results.len();
+    let text = format!("{well} of {all} accounts {done}{dry_run}");
+    format!("{}\n", if well == all { paint.good(&text) } else { paint.bad(&text) })
+}

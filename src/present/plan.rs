@@ -1,0 +1,167 @@
+//! The plan, as it is shown before the question.
+
+use super::table::Table;
+use super::text::{Paint, printable, wrap};
+use crate::domain::names::{AccountName, ObjectName, ProjectId};
+use crate::domain::observation::{Observation, SecretView};
+use crate::domain::result::{CheckResult, Verdict};
+use crate::domain::step::{Plan, Planned, Step};
+
+/// What the operator is shown before a change: all of it was decided elsewhere.
+pub struct PlanView<'a> {
+    /// The kubeconfig context in use.
+    pub context: &'a str,
+    /// The project of the secrets.
+    pub project: &'a ProjectId,
+    /// The account.
+    pub account: &'a AccountName,
+    /// What is to be done.
+    pub plan: &'a Plan,
+    /// What it was decided by: the consumers and why each is one, the back-compat.
+    pub observation: &'a Observation,
+    /// Checks that warn; those that passed or failed are not shown.
+    pub warnings: &'a [CheckResult],
+    /// What will break for a while, one sentence; empty when nothing does.
+    pub interruption: String,
+}
+
+/// The plan as text. Without a width (a pipe) no line is wrapped.
+pub(super) fn render(view: &PlanView<'_>, paint: Paint, width: Option<usize>) -> String {
+    let (plan, now) = (view.plan, view.observation);
+    let title = match plan.from == plan.to {
+        true => format!("Plan for {}: primary {}", view.account, plan.to),
+        false => format!("Plan for {}: primary {} → {}", view.account, plan.from, plan.to),
+    };
+    let mut out = format!("{}\n\n", paint.strong(&title));
+    for (name, value) in [
+        ("context", printable(view.context).into_owned()),
+        ("project", view.project.to_string()),
+        ("state", plan.state.to_string()),
+        ("primary", secret(&now.primary, newest(&now.primary))),
+        ("back-compat", secret(&now.back_compat, held(now))),
+    ] {
+        out.push_str(&format!("{}  {value}\n", paint.dim(&format!("{name:<11}"))));
+    }
+    out.push('\n');
+    out.push_str(&consumers(now, width));
+    out.push('\n');
+    out.push_str(&steps(plan, paint, width));
+    out.push_str(&consequences(view, paint, width));
+    out
+}
+
+fn secret(view: &SecretView, holds: String) -> String {
+    format!("{}: {holds}", view.secret)
+}
+
+fn newest(view: &SecretView) -> String {
+    view.newest().map_or_else(|| "no version".to_owned(), |newest| newest.id.to_string())
+}
+
+/// What the back-compat holds: `v1 holds primary v7`.
+fn held(now: &Observation) -> String {
+    match (now.back_compat.newest(), now.back_compat.value()) {
+        (Some(newest), Some(value)) => {
+            let name = now.name_of(value).unwrap_or_else(|| "unknown".to_owned());
+            match name == format!("back-compat {}", newest.id) {
+                true => format!("{} holds a value of its own", newest.id),
+                false => format!("{} holds {name}", newest.id),
+            }
+        }
+        (Some(newest), None) => format!("{} cannot be read", newest.id),
+        (None, _) if now.back_compat.exists => "no version yet".to_owned(),
+        (None, _) => "does not exist yet".to_owned(),
+    }
+}
+
+/// Who reads the value and why, with the readers that no restart reaches.
+fn consumers(now: &Observation, width: Option<usize>) -> String {
+    let mut table = Table::new(&["CONSUMER", "PODS", "REASON"]);
+    for consumer in &now.consumers {
+        // One reason a row: they are long, and each is an answer to "why is this here".
+        let mut reasons = consumer.reasons.iter().map(String::as_str);
+        let name = consumer.workload.to_string();
+        table.row([&name, &consumer.desired.to_string(), reasons.next().unwrap_or_default()]);
+        reasons.for_each(|reason| table.continued(["", "", reason]));
+    }
+    for reader in &now.other_readers {
+        let how = match reader.running {
+            true => "not restarted: runs on the value that it started with",
+            false => "not restarted: takes the value when it next starts",
+        };
+        table.row([&format!("{}/{}", reader.kind.to_lowercase(), reader.name), "", how]);
+    }
+    table.render_with(width, Paint(false))
+}
+
+fn steps(plan: &Plan, paint: Paint, width: Option<usize>) -> String {
+    let mut out = String::new();
+    let mut number = 0;
+    for planned in &plan.steps {
+        match planned {
+            Planned::Do(step) => {
+                number += 1;
+                let text = wrap(&describe(step), 16, width);
+                out.push_str(&format!("{number:>3}  {:<9}  {text}\n", step.name().as_str()));
+            }
+            Planned::Skip(name, reason) => {
+                let text = wrap(&format!("skipped: {}", printable(reason)), 16, width);
+                out.push_str(&paint.dim(&format!("  –  {:<9}  {text}", name.as_str())));
+                out.push('\n');
+            }
+        }
+    }
+    if number == 0 {
+        out.push_str("nothing to do\n");
+    }
+    out
+}
+
+/// A step in words.
+fn describe(step: &Step) -> String {
+    match step {
+        Step::DisableOlder { secret, versions } => format!("disable {} of {secret}", list(versions)),
+        Step::CreateBackCompat { secret, like } => format!("create {secret} with the settings and access of {like}"),
+        Step::StoreBackCompat { secret, value_of } => format!("store the value of primary {value_of} in {secret}"),
+        Step::Stage { external_secrets, value_of } => {
+            format!("copy primary {value_of} into the cluster as back-compat: {}", names(external_secrets))
+        }
+        Step::AddVersion { secret, expect } => format!("add {expect}, a new value, to {secret}"),
+        Step::Sync { external_secrets, version } => {
+            format!("copy {version} into the cluster and compare: {}", names(external_secrets))
+        }
+        Step::Restart { workloads, version } => {
+            format!("restart with {version}, at the same moment: {}", list(workloads))
+        }
+        Step::Verify { version } => format!("prove that every Secret and every pod has {version}"),
+        Step::DisablePrevious { secret, version } => format!("disable {version} of {secret}"),
+    }
+}
+
+fn names(objects: &[ObjectName]) -> String {
+    list(objects)
+}
+
+fn list<T: ToString>(things: &[T]) -> String {
+    things.iter().map(T::to_string).collect::<Vec<_>>().join(", ")
+}
+
+fn consequences(view: &PlanView<'_>, paint: Paint, width: Option<usize>) -> String {
+    let mut out = String::new();
+    if !view.interruption.is_empty() {
+        let text = wrap(&printable(&view.interruption), 8, width);
+        out.push_str(&format!("\n{} {text}\n", paint.warn("breaks:")));
+    }
+    let warnings: Vec<&CheckResult> = view.warnings.iter().filter(|check| check.result == Verdict::Warn).collect();
+    if !warnings.is_empty() {
+        out.push('\n');
+    }
+    for check in warnings {
+        let text = wrap(&printable(&check.message), 9, width);
+        out.push_str(&format!("{} {text} ({})\n", paint.warn("warning:"), check.id));
+        if !check.hint.is_empty() {
+            out.push_str(&format!("   {} {}\n", paint.info("hint:"), printable(&check.hint)));
+        }
+    }
+    out
+}

@@ -1,0 +1,7 @@
+//! What the presenter writes, stream by stream.
+
+mod fixtures;
+mod plans;
+mod progress;
+mod results;
+mod streams;
