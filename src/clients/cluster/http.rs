@@ -1,0 +1,278 @@
+//! One request to the API server: its limits, its repeats, its errors as ours, and new credentials when they ran out.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderMap, Request, Response, StatusCode};
+use http_body_util::BodyExt;
+use jiff::{SignedDuration, Timestamp};
+use kube::client::Body;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use tokio::sync::{Mutex, RwLock};
+use zeroize::Zeroizing;
+
+use crate::clients::ear::{self, Ear};
+use crate::clients::error::{ApiError, ApiErrorKind, Service, kind_of_foreign, root_cause};
+use crate::clients::kubeconfig::KubeTarget;
+use crate::clients::retry::{Failure, Repeat, Retry, retry_after};
+
+/// The way to the API server. Clones share connections and credentials.
+#[derive(Clone)]
+pub(super) struct Connection {
+    shared: Arc<Shared>,
+    retry: Retry,
+    pub(super) ear: Ear,
+}
+
+struct Shared {
+    target: KubeTarget,
+    state: RwLock<State>,
+    /// Held while the plugin runs: many requests fail at once when a token ends, and one run serves them all.
+    renewal: Mutex<()>,
+}
+
+struct State {
+    client: kube::Client,
+    /// Counts the renewals, so that a request knows whether one happened since it was sent.
+    generation: u64,
+    expires: Option<Timestamp>,
+}
+
+/// A request, which may be sent several times.
+pub(super) struct Question {
+    /// Its name in errors, such as `patch deployment acme/admin`.
+    pub(super) operation: String,
+    pub(super) request: Request<Vec<u8>>,
+    pub(super) repeat: Repeat,
+}
+
+/// What the API server said to a request that it did.
+pub(super) struct Answer {
+    operation: String,
+    pub(super) headers: HeaderMap,
+    /// May hold a Secret: wiped when dropped. What lies in the connection's buffers is not ours to wipe.
+    body: Zeroizing<Vec<u8>>,
+}
+
+impl Answer {
+    /// The answer as a type. The parser's own words are left out: they quote values.
+    pub(super) fn parse<T: DeserializeOwned>(&self) -> Result<T, ApiError> {
+        serde_json::from_slice(&self.body).map_err(|error| {
+            let place = format!("line {} column {}", error.line(), error.column());
+            let message = format!("the answer is not what it should be, at {place}");
+            kubernetes_error(&self.operation, ApiErrorKind::Malformed, &message)
+        })
+    }
+}
+
+impl Connection {
+    pub(super) fn new(target: &KubeTarget) -> Result<Connection, ApiError> {
+        let mut retry = Retry::default();
+        if let Some(limit) = target.request_timeout.filter(|limit| !limit.is_zero()) {
+            retry.attempt = limit;
+            retry.deadline = retry.deadline.max(limit);
+        }
+        let state = State { client: client(&target.config)?, generation: 0, expires: target.expires };
+        let shared = Shared { target: target.clone(), state: RwLock::new(state), renewal: Mutex::new(()) };
+        Ok(Connection { shared: Arc::new(shared), retry, ear: Ear::default() })
+    }
+
+    #[cfg(all(test, unix))]
+    pub(super) fn set_limits(&mut self, attempt: Duration, deadline: Duration) {
+        self.retry.attempt = attempt;
+        self.retry.deadline = deadline;
+        self.retry.first_pause = Duration::from_millis(1);
+        self.retry.longest_pause = Duration::from_millis(4);
+    }
+
+    /// Sends a request, as often as it may be and needs to be.
+    pub(super) async fn send(&self, question: Question) -> Result<Answer, ApiError> {
+        let Question { operation, request, repeat } = &question;
+        self.retry
+            .run(*repeat, |within| async move {
+                let answering = async {
+                    let response = self.respond(operation, request).await?;
+                    let (parts, body) = response.into_parts();
+                    let body = read(operation, body).await?;
+                    Ok::<_, Failure>((parts, body))
+                };
+                let late = |_| kubernetes_error(operation, ApiErrorKind::Timeout, "");
+                let (parts, body) = tokio::time::timeout(within, answering).await.map_err(late)??;
+                if parts.status.is_success() {
+                    return Ok(Answer { operation: operation.clone(), headers: parts.headers, body });
+                }
+                Err(refusal(operation, parts.status, &parts.headers, &body))
+            })
+            .await
+    }
+
+    /// Sends a read whose answer goes on for as long as `lasting`, and returns when it begins.
+    pub(super) async fn open(&self, operation: &str, request: &Request<Vec<u8>>) -> Result<Body, ApiError> {
+        let late = || kubernetes_error(operation, ApiErrorKind::Timeout, "");
+        let opening = async {
+            let (parts, body) = self.respond(operation, request).await.map_err(|failure| failure.error)?.into_parts();
+            if parts.status.is_success() {
+                return Ok(body);
+            }
+            let body = read(operation, body).await.map_err(|failure| failure.error)?;
+            Err(refusal(operation, parts.status, &parts.headers, &body).error)
+        };
+        tokio::time::timeout(self.retry.attempt, opening).await.map_err(|_| late())?
+    }
+
+    /// One attempt; with new credentials a second one, because the server did nothing for who it does not know.
+    async fn respond(&self, operation: &str, request: &Request<Vec<u8>>) -> Result<Response<Body>, Failure> {
+        let (mut client, mut generation, expires) = self.state().await;
+        // Client and server clocks differ: a token about to end is not worth a try.
+        if expires.is_some_and(|at| at <= Timestamp::now() + SignedDuration::from_secs(10)) {
+            self.renew(operation, generation).await?;
+            (client, generation, _) = self.state().await;
+        }
+        let response = self.exchange(operation, &client, request).await?;
+        if response.status() != StatusCode::UNAUTHORIZED || self.shared.target.exec.is_none() {
+            return Ok(response);
+        }
+        self.renew(operation, generation).await?;
+        let (client, ..) = self.state().await;
+        self.exchange(operation, &client, request).await
+    }
+
+    async fn exchange(
+        &self,
+        operation: &str,
+        client: &kube::Client,
+        request: &Request<Vec<u8>>,
+    ) -> Result<Response<Body>, Failure> {
+        let server = &self.shared.target.config.cluster_url;
+        let sending = self.ear.sending(request.method(), || ear::shown(server, &request.uri().to_string()));
+        let result = client.send(request.clone().map(Body::from)).await;
+        let response = result.map_err(|error| connection_failure(operation, &error))?;
+        sending.answered(response.status().as_u16());
+        Ok(response)
+    }
+
+    async fn state(&self) -> (kube::Client, u64, Option<Timestamp>) {
+        let state = self.shared.state.read().await;
+        (state.client.clone(), state.generation, state.expires)
+    }
+
+    /// Runs the credential plugin, unless somebody else did since `generation`.
+    async fn renew(&self, operation: &str, generation: u64) -> Result<(), ApiError> {
+        let Some(plugin) = &self.shared.target.exec else { return Ok(()) };
+        let _one_at_a_time = self.shared.renewal.lock().await;
+        if self.shared.state.read().await.generation != generation {
+            return Ok(());
+        }
+        let credential = plugin.run().await.map_err(|error| {
+            let message = error.to_string();
+            ApiError::new(Service::Credentials, operation, ApiErrorKind::Unauthenticated, &message)
+        })?;
+        let mut config = self.shared.target.config.clone();
+        let expires = credential.apply(&mut config.auth_info);
+        let client = client(&config)?;
+        *self.shared.state.write().await = State { client, generation: generation + 1, expires };
+        Ok(())
+    }
+}
+
+fn client(config: &kube::Config) -> Result<kube::Client, ApiError> {
+    crate::clients::ensure_tls_provider();
+    kube::Client::try_from(config.clone()).map_err(|_| {
+        // Its cause may quote a key or a plugin's output.
+        let message = "its certificate authority, client certificate, token or proxy cannot be used";
+        kubernetes_error("connect to the cluster", ApiErrorKind::Other, message)
+    })
+}
+
+async fn read(operation: &str, mut body: Body) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    let mut frames = Vec::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| connection_failure(operation, &error))?;
+        frames.extend(frame.into_data());
+    }
+    // Copied once, at its full size: a vector that grows leaves copies behind that nobody wipes.
+    let mut whole = Zeroizing::new(Vec::with_capacity(frames.iter().map(bytes::Bytes::len).sum()));
+    frames.iter().for_each(|frame| whole.extend_from_slice(frame));
+    Ok(whole)
+}
+
+/// A connection that failed. kube's own text is left out: with a plugin's output or a body in it, it shows them.
+fn connection_failure(operation: &str, error: &kube::Error) -> ApiError {
+    if let kube::Error::Auth(_) = error {
+        let message = "the token or the token file of the kubeconfig cannot be used";
+        return ApiError::new(Service::Credentials, operation, ApiErrorKind::Unauthenticated, message);
+    }
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    let mut kind = ApiErrorKind::Connection;
+    while let Some(error) = cause {
+        if error.downcast_ref::<hyper_util::client::legacy::Error>().is_some_and(|error| error.is_connect()) {
+            kind = ApiErrorKind::Unreachable;
+        }
+        cause = error.source();
+    }
+    kubernetes_error(operation, kind, &root_cause(error))
+}
+
+/// A refusal in the API's own words (`Status`), or the note that something else answered.
+fn refusal(operation: &str, code: StatusCode, headers: &HeaderMap, body: &[u8]) -> Failure {
+    let asked = retry_after(headers);
+    // The API server's own words for a path that it does not serve.
+    if code == StatusCode::NOT_FOUND && body.trim_ascii() == b"404 page not found" {
+        return kubernetes_error(operation, ApiErrorKind::NotFound, "the API is not served").into();
+    }
+    let status = serde_json::from_slice::<Status>(body).ok().filter(|status| status.kind.as_deref() == Some("Status"));
+    let Some(status) = status else {
+        let message = format!("answered {} with something that is not JSON", code.as_u16());
+        let error = kubernetes_error(operation, kind_of_foreign(code.as_u16()), &message);
+        return Failure { error, retry_after: asked };
+    };
+    let error = kubernetes_error(operation, status.error_kind(code.as_u16()), &status.message);
+    let wanted = status.details.and_then(|details| details.retry_after_seconds).map(Duration::from_secs);
+    Failure { error, retry_after: asked.max(wanted) }
+}
+
+/// What a refusal says of itself. Read leniently: a field of another type must not hide the rest.
+#[derive(Deserialize)]
+pub(super) struct Status {
+    kind: Option<String>,
+    #[serde(default)]
+    reason: String,
+    #[serde(default)]
+    message: String,
+    #[serde(default)]
+    code: u16,
+    details: Option<Details>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Details {
+    retry_after_seconds: Option<u64>,
+}
+
+impl Status {
+    /// The kind, by the reason where one code has several.
+    pub(super) fn error_kind(&self, http_code: u16) -> ApiErrorKind {
+        let code = if http_code >= 400 { http_code } else { self.code };
+        match (code, self.reason.as_str()) {
+            (401, _) => ApiErrorKind::Unauthenticated,
+            (403, _) => ApiErrorKind::Forbidden,
+            (404, _) => ApiErrorKind::NotFound,
+            (409, "AlreadyExists") => ApiErrorKind::AlreadyExists,
+            (409, _) => ApiErrorKind::Conflict,
+            (410, _) => ApiErrorKind::Expired,
+            (412, _) => ApiErrorKind::Precondition,
+            (429, _) => ApiErrorKind::TooManyRequests,
+            (400..=499, _) => ApiErrorKind::Invalid,
+            (502 | 503, _) => ApiErrorKind::Unavailable,
+            (504, _) => ApiErrorKind::Timeout,
+            (500..=599, _) => ApiErrorKind::Internal,
+            _ => ApiErrorKind::Other,
+        }
+    }
+}
+
+pub(super) fn kubernetes_error(operation: &str, kind: ApiErrorKind, message: &str) -> ApiError {
+    ApiError::new(Service::Kubernetes, operation, kind, message)
+}

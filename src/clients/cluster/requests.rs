@@ -1,0 +1,156 @@
+//! The requests that every kind of object needs: get, list, create, patch.
+
+use http::Request;
+use kube::core::params::{ListParams, Patch, PatchParams, PostParams};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use super::Cluster;
+use super::http::{Answer, Question, kubernetes_error};
+use crate::clients::error::{ApiError, ApiErrorKind};
+use crate::clients::retry::Repeat;
+
+/// How often a patch without a precondition is repeated after a conflict.
+const PATCH_CONFLICTS: u32 = 5;
+
+/// Objects asked for at once, as kubectl does.
+const PAGE: u32 = 500;
+
+impl Cluster {
+    pub(super) fn operation(&self, verb: &str, kind: &str, name: &str) -> String {
+        format!("{verb} {} {}/{name}", kind.to_lowercase(), self.namespace)
+    }
+
+    pub(super) async fn get_at<T: DeserializeOwned>(
+        &self,
+        operation: &str,
+        path: &str,
+        name: &str,
+    ) -> Result<Option<T>, ApiError> {
+        let request = kube::core::Request::new(path).get(name, &Default::default());
+        found(self.ask(operation, request, Repeat::WhenNotAnswered).await)?.map(|answer| answer.parse()).transpose()
+    }
+
+    pub(super) async fn list_at<T: DeserializeOwned>(
+        &self,
+        operation: &str,
+        path: &str,
+        fields: &str,
+    ) -> Result<Vec<T>, ApiError> {
+        let mut expired = false;
+        loop {
+            match self.list_pages(operation, path, fields).await {
+                // The pages took longer than the server keeps their version: once more from the start.
+                Err(error) if error.kind == ApiErrorKind::Expired && !expired => expired = true,
+                result => return result,
+            }
+        }
+    }
+
+    pub(super) async fn list_pages<T: DeserializeOwned>(
+        &self,
+        operation: &str,
+        path: &str,
+        fields: &str,
+    ) -> Result<Vec<T>, ApiError> {
+        #[derive(Deserialize)]
+        struct Page<T> {
+            metadata: PageMetadata,
+            // Vec's own default asks nothing of T; serde's attribute would.
+            #[serde(default = "Vec::new")]
+            items: Vec<T>,
+        }
+        #[derive(Deserialize)]
+        struct PageMetadata {
+            #[serde(rename = "continue")]
+            next: Option<String>,
+        }
+        let mut params = ListParams::default().limit(PAGE).fields(fields);
+        if fields.is_empty() {
+            params.field_selector = None;
+        }
+        let mut objects = Vec::new();
+        loop {
+            let request = kube::core::Request::new(path).list(&params);
+            let page: Page<T> = self.ask(operation, request, Repeat::WhenNotAnswered).await?.parse()?;
+            objects.extend(page.items);
+            match page.metadata.next.filter(|next| !next.is_empty()) {
+                Some(next) => params.continue_token = Some(next),
+                None => return Ok(objects),
+            }
+        }
+    }
+
+    pub(super) async fn create<T: serde::Serialize>(
+        &self,
+        operation: &str,
+        path: &str,
+        object: &T,
+        repeat: Repeat,
+    ) -> Result<Answer, ApiError> {
+        let params = PostParams::default();
+        let request = kube::core::Request::new(path).create(&params, to_json(operation, object)?);
+        self.ask(operation, request, repeat).await
+    }
+
+    pub(super) async fn read(
+        &self,
+        operation: &str,
+        request: Result<Request<Vec<u8>>, http::Error>,
+    ) -> Result<Answer, ApiError> {
+        self.ask(operation, request, Repeat::WhenNotAnswered).await
+    }
+
+    pub(super) async fn ask<E>(
+        &self,
+        operation: &str,
+        request: Result<Request<Vec<u8>>, E>,
+        repeat: Repeat,
+    ) -> Result<Answer, ApiError> {
+        let request = request.map_err(|_| cannot_write(operation))?;
+        self.connection.send(Question { operation: operation.to_owned(), request, repeat }).await
+    }
+
+    pub(super) async fn patch(
+        &self,
+        operation: &str,
+        path: &str,
+        name: &str,
+        patch: serde_json::Value,
+        field_manager: &str,
+    ) -> Result<Answer, ApiError> {
+        let has_precondition = patch.pointer("/metadata/resourceVersion").is_some();
+        let params = PatchParams { dry_run: self.dry_run, ..PatchParams::apply(field_manager) };
+        let patch = Patch::Merge(patch);
+        // Without a precondition a conflict is the server's own, with another writer at the same moment: it did nothing.
+        let mut conflicts = 0;
+        loop {
+            let request = kube::core::Request::new(path).patch(name, &params, &patch);
+            match self.ask(operation, request, Repeat::WhenNotDone).await {
+                Err(error)
+                    if error.kind == ApiErrorKind::Conflict && !has_precondition && conflicts < PATCH_CONFLICTS =>
+                {
+                    conflicts += 1;
+                }
+                answer => return answer,
+            }
+        }
+    }
+}
+
+/// None for what does not exist.
+pub(super) fn found<T>(answer: Result<T, ApiError>) -> Result<Option<T>, ApiError> {
+    match answer {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if error.kind == ApiErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+pub(super) fn to_json<T: serde::Serialize>(operation: &str, object: &T) -> Result<Vec<u8>, ApiError> {
+    serde_json::to_vec(object).map_err(|_| cannot_write(operation))
+}
+
+fn cannot_write(operation: &str) -> ApiError {
+    kubernetes_error(operation, ApiErrorKind::Invalid, "the request cannot be written")
+}

@@ -1,0 +1,206 @@
+//! Who we are towards Google: which credentials are used, found as an operator of gcloud expects.
+//!
+//! Google's own search ignores gcloud's configuration and takes most of a minute to say that there are none.
+
+mod default;
+mod providers;
+// The tests' gcloud is a shell script.
+#[cfg(all(test, unix))]
+mod tests;
+
+use std::path::Path;
+use std::time::Duration;
+
+use google_cloud_auth::credentials::{Credentials, anonymous, impersonated};
+use google_cloud_gax::error::{CredentialsError, Error as GoogleError};
+
+use self::providers::{GcloudAccount, TokenFile};
+use super::endpoint::Endpoint;
+use super::error::{ApiError, ApiErrorKind, Service, root_cause};
+use super::gcloud::Gcloud;
+use crate::domain::environment::Environment;
+
+/// Credentials that gave out a token, and how to call them.
+#[derive(Clone, Debug)]
+pub struct Resolved {
+    /// The credentials.
+    pub credentials: Credentials,
+    /// What they are, such as `application default credentials (/home/x/.config/gcloud/…)`.
+    pub description: String,
+    /// The project that is charged for the requests, where one is said.
+    pub quota_project: Option<String>,
+}
+
+impl Resolved {
+    /// No credentials at all.
+    pub fn none(why: &str) -> Resolved {
+        let credentials = anonymous::Builder::new().build();
+        Resolved { credentials, description: format!("none ({why})"), quota_project: None }
+    }
+}
+
+/// How errors call what this module does.
+const OPERATION: &str = "get Google Cloud credentials";
+
+/// What helps against having none.
+const LOG_IN: &str = "run `gcloud auth application-default login`";
+
+/// How long the first token may take, and so how long it takes to say that there is none to be had.
+const FIRST_TOKEN: Duration = Duration::from_secs(5);
+
+/// Finds the credentials and proves that they give out a token.
+///
+/// In this order: gcloud's access token file, application default credentials, the account gcloud is logged in with.
+/// `impersonate` is a service account, or a chain of them with the one to act as last; without it, what gcloud's
+/// configuration says. A plain http endpoint gets no credentials, whatever there is.
+pub async fn resolve(
+    env: &Environment,
+    gcloud: &Gcloud,
+    impersonate: Option<&str>,
+    endpoint: &Endpoint,
+) -> Result<Resolved, ApiError> {
+    if endpoint.is_plain() {
+        return Ok(Resolved::none("plain http on loopback"));
+    }
+    super::ensure_tls_provider();
+    if gcloud.is_on("auth/disable_credentials") {
+        return Ok(Resolved::none("gcloud's auth/disable_credentials"));
+    }
+    let property = |name: &str| gcloud.property(name).map(|property| property.value);
+    let impersonate = impersonate.map(str::to_owned).or_else(|| property("auth/impersonate_service_account"));
+    let impersonate = impersonate.filter(|chain| !chain.is_empty());
+
+    let found = match property("auth/access_token_file") {
+        Some(path) => {
+            Found::new(TokenFile::credentials(Path::new(&path)), format!("gcloud's access token file ({path})"))
+        }
+        None => match default::from_files(env, gcloud)? {
+            Some(found) => found,
+            None => machine_or_account(env, gcloud, impersonate.as_deref()).await?,
+        },
+    };
+    let found = match impersonate {
+        Some(chain) if !found.impersonates => found.impersonating(&chain)?,
+        _ => found,
+    };
+    prove(&found).await?;
+    let quota_project = env
+        .get("GOOGLE_CLOUD_QUOTA_PROJECT")
+        .map(str::to_owned)
+        .or_else(|| property("billing/quota_project").filter(|project| !is_quota_word(project)))
+        .or(found.quota_project);
+    Ok(Resolved { credentials: found.credentials, description: found.description, quota_project })
+}
+
+/// The machine's own service account, else the account that gcloud is logged in with: asked at the same time, because
+/// each takes half a second to say no.
+async fn machine_or_account(env: &Environment, gcloud: &Gcloud, impersonate: Option<&str>) -> Result<Found, ApiError> {
+    // gcloud impersonates by itself, and then hands out no other token.
+    let mut account = std::pin::pin!(GcloudAccount::find(env, gcloud, impersonate));
+    let mut machine = std::pin::pin!(default::from_metadata_server(env));
+    let found = tokio::select! {
+        biased;
+        found = &mut machine => match found? {
+            Some(found) => Some(found),
+            None => account.await?,
+        },
+        account = &mut account => match machine.await? {
+            Some(found) => Some(found),
+            None => account?,
+        },
+    };
+    found.ok_or_else(|| none_found(gcloud))
+}
+
+/// Credentials that have not been asked for a token yet.
+struct Found {
+    credentials: Credentials,
+    description: String,
+    quota_project: Option<String>,
+    /// Whether they already act as somebody else.
+    impersonates: bool,
+}
+
+impl Found {
+    fn new(credentials: Credentials, description: String) -> Found {
+        Found { credentials, description, quota_project: None, impersonates: false }
+    }
+
+    fn impersonating(self, chain: &str) -> Result<Found, ApiError> {
+        let mut delegates: Vec<&str> = chain.split(',').map(str::trim).collect();
+        let target = delegates.pop().unwrap_or_default();
+        let credentials = impersonated::Builder::from_source_credentials(self.credentials)
+            .with_target_principal(target)
+            .with_delegates(delegates)
+            .build()
+            .map_err(|_| refused(&format!("`{chain}` cannot be impersonated")))?;
+        let description = format!("{target}, impersonated by {}", self.description);
+        Ok(Found { credentials, description, impersonates: true, ..self })
+    }
+}
+
+/// gcloud's words for "the project at hand": they name none.
+fn is_quota_word(project: &str) -> bool {
+    matches!(project, "CURRENT_PROJECT" | "CURRENT_PROJECT_WITH_FALLBACK" | "LEGACY")
+}
+
+async fn prove(found: &Found) -> Result<(), ApiError> {
+    let asked = found.credentials.headers(http::Extensions::new());
+    match tokio::time::timeout(FIRST_TOKEN, asked).await {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(error)) => {
+            let kind = if error.is_transient() { ApiErrorKind::Unreachable } else { ApiErrorKind::Unauthenticated };
+            let message = format!("{}: {}; {LOG_IN}", found.description, why(&error));
+            Err(ApiError::new(Service::Credentials, OPERATION, kind, &message))
+        }
+        Err(_) => {
+            let message = format!("{}: no token in {} seconds", found.description, FIRST_TOKEN.as_secs());
+            Err(ApiError::new(Service::Credentials, OPERATION, ApiErrorKind::Timeout, &message))
+        }
+    }
+}
+
+fn none_found(gcloud: &Gcloud) -> ApiError {
+    let file = gcloud.directory().map(|directory| directory.join(default::FILE).display().to_string());
+    let file = file.unwrap_or_else(|| default::FILE.to_owned());
+    refused(&format!("there is no {file}, and gcloud is not logged in; {LOG_IN}"))
+}
+
+fn refused(message: &str) -> ApiError {
+    ApiError::new(Service::Credentials, OPERATION, ApiErrorKind::Unauthenticated, message)
+}
+
+/// Why there is no token. Never the text of an answer as it is: a token may be in it.
+pub(super) fn why(error: &CredentialsError) -> String {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = cause {
+        if error.is::<serde_json::Error>() {
+            return "the answer cannot be read".to_owned();
+        }
+        if let Some(error) = error.downcast_ref::<GoogleError>() {
+            match (error.status(), error.http_status_code()) {
+                (Some(status), _) => return status.message.clone(),
+                // Its text ends with the body.
+                (None, Some(code)) => return format!("answered {code}"),
+                // One around another, whose text is the better one.
+                (None, None) => {}
+            }
+        }
+        if let Some(words) = oauth_words(&error.to_string()) {
+            return words;
+        }
+        cause = error.source();
+    }
+    root_cause(error)
+}
+
+/// A token endpoint's own words (RFC 6749, 5.2) from the text of Google's error, which ends with the whole body.
+fn oauth_words(text: &str) -> Option<String> {
+    let body = text.split_once("body=<")?.1;
+    let body: serde_json::Value = serde_json::from_str(&body[..=body.rfind('}')?]).ok()?;
+    let word = body.get("error")?.as_str()?;
+    match body.get("error_description").and_then(|description| description.as_str()) {
+        Some(description) => Some(format!("{word}: {description}")),
+        None => Some(word.to_owned()),
+    }
+}

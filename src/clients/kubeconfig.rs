@@ -1,0 +1,280 @@
+//! Which cluster, as whom: kubectl's flags and files, read as kubectl reads them.
+//!
+//! kube parses a kubeconfig and makes the client; what stands between the two differs from kubectl in a dozen places,
+//! and is ours.
+
+pub(super) mod exec;
+mod files;
+// The tests' plugins are shell scripts.
+#[cfg(all(test, unix))]
+mod tests;
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use http::{HeaderValue, Uri};
+use jiff::Timestamp;
+use kube::config::{AuthInfo, Cluster};
+use secrecy::SecretString;
+
+use self::exec::Plugin;
+pub use self::files::{ContextEntry, contexts};
+use self::files::{Selected, bytes_of, certificates};
+use super::USER_AGENT;
+use super::endpoint::is_loopback;
+use super::error::ConfigError;
+use super::proxy::proxy_for;
+use crate::domain::environment::Environment;
+
+/// kubectl's connection flags. `Debug` hides the token.
+#[derive(Clone, Default)]
+pub struct KubeFlags {
+    /// `--kubeconfig`
+    pub kubeconfig: Option<PathBuf>,
+    /// `--context`
+    pub context: Option<String>,
+    /// `--cluster`
+    pub cluster: Option<String>,
+    /// `--user`
+    pub user: Option<String>,
+    /// `--namespace`
+    pub namespace: Option<String>,
+    /// `--as`
+    pub impersonate: Option<String>,
+    /// `--as-group`
+    pub impersonate_groups: Vec<String>,
+    /// `--as-uid`
+    pub impersonate_uid: Option<String>,
+    /// `--server`
+    pub server: Option<String>,
+    /// `--token`
+    pub token: Option<String>,
+    /// `--tls-server-name`
+    pub tls_server_name: Option<String>,
+    /// `--certificate-authority`
+    pub certificate_authority: Option<PathBuf>,
+    /// `--client-certificate`
+    pub client_certificate: Option<PathBuf>,
+    /// `--client-key`
+    pub client_key: Option<PathBuf>,
+    /// `--insecure-skip-tls-verify`
+    pub insecure_skip_tls_verify: bool,
+    /// `--request-timeout`; none and zero are our own limit
+    pub request_timeout: Option<Duration>,
+}
+
+/// Whose the standard input is while a credential plugin runs.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum StdinUse {
+    /// We read from it, or nobody sits at it: a plugin must not touch it.
+    OursOrNoTerminal,
+    /// A terminal that a plugin may ask at.
+    Terminal,
+}
+
+impl fmt::Debug for KubeFlags {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KubeFlags")
+            .field("kubeconfig", &self.kubeconfig)
+            .field("context", &self.context)
+            .field("cluster", &self.cluster)
+            .field("user", &self.user)
+            .field("namespace", &self.namespace)
+            .field("impersonate", &self.impersonate)
+            .field("server", &self.server)
+            .field("token", &self.token.as_ref().map(|_| "redacted"))
+            .finish_non_exhaustive()
+    }
+}
+
+/// The cluster that was chosen. `Debug` shows no credentials.
+#[derive(Clone)]
+pub struct KubeTarget {
+    /// The context's name.
+    pub context: Option<String>,
+    /// The cluster's name in the kubeconfig.
+    pub cluster: Option<String>,
+    /// The namespace that the flag or the context says; none when neither does.
+    pub namespace: Option<String>,
+    /// The API server's URL.
+    pub server: String,
+    /// All of it, with the plugin's credential in the plugin's place.
+    pub(super) config: kube::Config,
+    /// The plugin, to run again when its credential is not taken any more.
+    pub(super) exec: Option<Plugin>,
+    /// When the plugin's credential ends.
+    pub(super) expires: Option<Timestamp>,
+    pub(super) request_timeout: Option<Duration>,
+}
+
+impl fmt::Debug for KubeTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KubeTarget")
+            .field("context", &self.context)
+            .field("cluster", &self.cluster)
+            .field("namespace", &self.namespace)
+            .field("server", &self.server)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Reads the kubeconfig, applies the flags, and runs the credential plugin if there is one.
+pub async fn load(flags: &KubeFlags, env: &Environment, stdin: StdinUse) -> Result<KubeTarget, ConfigError> {
+    let mut selected = files::select(flags, env)?;
+    apply_to_cluster(flags, &mut selected.cluster);
+    apply_to_user(flags, &mut selected.user)?;
+    let Selected { context_name, context, cluster_name, cluster, mut user } = selected;
+
+    let server = server_url(&cluster, context_name.as_deref())?;
+    let insecure = cluster.insecure_skip_tls_verify.unwrap_or(false);
+    let authority = bytes_of(
+        "certificate authority",
+        cluster.certificate_authority_data.as_deref(),
+        cluster.certificate_authority.as_deref(),
+    )?;
+    if insecure && authority.is_some() {
+        return Err(ConfigError::new("a certificate authority and insecure-skip-tls-verify exclude each other"));
+    }
+
+    let mut exec = None;
+    let mut expires = None;
+    if server.scheme_str() == Some("http") {
+        // As kubectl: no credential goes over a wire in the clear, and so none needs to be fetched.
+        user = without_credentials(&user);
+    } else if let Some(entry) = user.exec.take() {
+        let plugin = Plugin::new(&entry, &cluster, authority.as_deref(), stdin)?;
+        expires = plugin.run().await?.apply(&mut user);
+        exec = Some(plugin);
+    }
+
+    let mut config = kube::Config::new(server.clone());
+    config.default_namespace = context.namespace.clone().unwrap_or_else(|| "default".to_owned());
+    config.root_cert = authority.as_deref().map(certificates).transpose()?;
+    config.accept_invalid_certs = insecure;
+    config.tls_server_name = given(&cluster.tls_server_name);
+    config.proxy_url = proxy_for(&server, cluster.proxy_url.as_deref(), env)?;
+    config.auth_info = user;
+    config.connect_timeout = Some(Duration::from_secs(5));
+    // Each request has a limit of its own, and a watch must not have this one.
+    config.read_timeout = None;
+    // kube's would repeat writes, and for minutes.
+    config.default_retry = false;
+    config.headers.push((http::header::USER_AGENT, HeaderValue::from_static(USER_AGENT)));
+
+    let namespace = given(&flags.namespace).or(given(&context.namespace));
+    let request_timeout = flags.request_timeout;
+    let server = server.to_string();
+    Ok(KubeTarget {
+        context: context_name,
+        cluster: cluster_name,
+        namespace,
+        server,
+        config,
+        exec,
+        expires,
+        request_timeout,
+    })
+}
+
+fn apply_to_cluster(flags: &KubeFlags, cluster: &mut Cluster) {
+    if let Some(server) = given(&flags.server) {
+        cluster.server = Some(server);
+        // The name belongs to the server that the file names.
+        cluster.tls_server_name = None;
+    }
+    if flags.insecure_skip_tls_verify || flags.certificate_authority.is_some() {
+        // Trust is said anew as a whole: half of the file's and half of the flags' would be neither.
+        cluster.insecure_skip_tls_verify = Some(flags.insecure_skip_tls_verify);
+        cluster.certificate_authority = flags.certificate_authority.as_deref().map(path_text);
+        cluster.certificate_authority_data = None;
+    }
+    if let Some(name) = given(&flags.tls_server_name) {
+        cluster.tls_server_name = Some(name);
+    }
+}
+
+fn apply_to_user(flags: &KubeFlags, user: &mut AuthInfo) -> Result<(), ConfigError> {
+    if let Some(token) = given(&flags.token) {
+        user.token = Some(SecretString::from(token));
+        user.token_file = None;
+        user.username = None;
+        user.password = None;
+        user.auth_provider = None;
+    }
+    if let Some(path) = &flags.client_certificate {
+        user.client_certificate = Some(path_text(path));
+        user.client_certificate_data = None;
+    }
+    if let Some(path) = &flags.client_key {
+        user.client_key = Some(path_text(path));
+        user.client_key_data = None;
+    }
+    if user.token.is_some() || user.token_file.is_some() || (user.username.is_some() && user.password.is_some()) {
+        // As client-go: what is at hand is not asked for.
+        user.exec = None;
+    }
+    if let Some(name) = given(&flags.impersonate) {
+        user.impersonate = Some(name);
+    }
+    if !flags.impersonate_groups.is_empty() {
+        user.impersonate_groups = Some(flags.impersonate_groups.clone());
+    }
+    if let Some(uid) = given(&flags.impersonate_uid) {
+        user.impersonate_uid = Some(uid);
+    }
+    if user.impersonate.is_none() && (user.impersonate_groups.is_some() || user.impersonate_uid.is_some()) {
+        return Err(ConfigError::new("a group or uid to act as (--as-group, --as-uid) needs a user (--as)"));
+    }
+    match user.auth_provider.as_ref().map(|provider| provider.name.as_str()) {
+        None | Some("oidc") => Ok(()),
+        Some(name) => Err(ConfigError::new(format!(
+            "the kubeconfig uses the auth provider `{name}`, which kubectl dropped as well"
+        ))
+        .hint("write the entry again, as with `gcloud container clusters get-credentials`")),
+    }
+}
+
+/// The same user, as whom impersonation says, and without anything to prove it with.
+fn without_credentials(user: &AuthInfo) -> AuthInfo {
+    AuthInfo {
+        impersonate: user.impersonate.clone(),
+        impersonate_uid: user.impersonate_uid.clone(),
+        impersonate_groups: user.impersonate_groups.clone(),
+        impersonate_user_extra: user.impersonate_user_extra.clone(),
+        ..AuthInfo::default()
+    }
+}
+
+fn server_url(cluster: &Cluster, context: Option<&str>) -> Result<Uri, ConfigError> {
+    let Some(server) = given(&cluster.server) else {
+        let of = context.map(|name| format!(" of context \"{name}\"")).unwrap_or_default();
+        return Err(ConfigError::new(format!("the cluster{of} has no server")));
+    };
+    let wrong = |why: &str| ConfigError::new(format!("the server `{server}` {why}"));
+    let url = match server.contains("://") {
+        true => server.clone(),
+        // `kubectl proxy` is reached this way; anything else is https, as everywhere today.
+        false => {
+            let bare: Uri = format!("http://{server}").parse().map_err(|_| wrong("is not a URL"))?;
+            format!("{}://{server}", if is_loopback(&bare) { "http" } else { "https" })
+        }
+    };
+    let url: Uri = url.parse().map_err(|_| wrong("is not a URL"))?;
+    match url.scheme_str() {
+        Some("https") => Ok(url),
+        Some("http") if is_loopback(&url) => Ok(url),
+        Some("http") => Err(wrong("is plain http, which is for this machine alone (127.0.0.1)")
+            .hint("values would go over the wire in the clear: use https")),
+        _ => Err(wrong("does not begin with https://")),
+    }
+}
+
+/// What was said; an empty text is nothing, as with kubectl's flags.
+fn given(text: &Option<String>) -> Option<String> {
+    text.clone().filter(|text| !text.is_empty())
+}
+
+fn path_text(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
+}

@@ -1,0 +1,248 @@
+//! Runs the credential plugin of a kubeconfig: once, within a time, and without our standard input.
+//!
+//! kube runs it three times for each client, hands it our standard input, and shows its output in errors.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::process::Stdio;
+use std::time::Duration;
+
+use base64::Engine;
+use jiff::Timestamp;
+use kube::config::{AuthInfo, Cluster, ExecConfig, ExecInteractiveMode};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use serde_json::json;
+use tokio::io::AsyncReadExt;
+use zeroize::Zeroizing;
+
+use super::StdinUse;
+use crate::clients::error::ConfigError;
+
+/// The versions of the protocol that kubectl speaks today.
+const VERSIONS: [&str; 2] = ["client.authentication.k8s.io/v1", "client.authentication.k8s.io/v1beta1"];
+
+/// How a plugin is run. `Debug` shows its command alone: arguments and environment may hold a secret.
+#[derive(Clone)]
+pub(in crate::clients) struct Plugin {
+    command: String,
+    arguments: Vec<String>,
+    environment: Vec<(String, String)>,
+    version: String,
+    interactive: bool,
+    install_hint: Option<String>,
+    /// What the plugin is told: `KUBERNETES_EXEC_INFO`.
+    info: String,
+    limit: Duration,
+}
+
+impl fmt::Debug for Plugin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Plugin").field("command", &self.command).finish_non_exhaustive()
+    }
+}
+
+/// What a plugin gave out. `Debug` shows nothing of it.
+pub(in crate::clients) struct Credential {
+    token: Option<SecretString>,
+    certificate: Option<(String, SecretString)>,
+    expires: Option<Timestamp>,
+}
+
+impl fmt::Debug for Credential {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Credential").field("expires", &self.expires).finish_non_exhaustive()
+    }
+}
+
+impl Credential {
+    /// Puts the credential in the plugin's place; returns when it ends.
+    pub(in crate::clients) fn apply(&self, auth: &mut AuthInfo) -> Option<Timestamp> {
+        let base64 = |pem: &str| base64::engine::general_purpose::STANDARD.encode(pem);
+        auth.exec = None;
+        if let Some(token) = &self.token {
+            auth.token = Some(token.clone());
+        }
+        if let Some((certificate, key)) = &self.certificate {
+            auth.client_certificate_data = Some(base64(certificate));
+            auth.client_key_data = Some(SecretString::from(base64(key.expose_secret())));
+        }
+        self.expires
+    }
+}
+
+impl Plugin {
+    /// Reads the `exec` entry of a kubeconfig's user.
+    pub(super) fn new(
+        exec: &ExecConfig,
+        cluster: &Cluster,
+        authority: Option<&[u8]>,
+        stdin: StdinUse,
+    ) -> Result<Plugin, ConfigError> {
+        let command = exec.command.clone().filter(|command| !command.is_empty());
+        let command =
+            command.ok_or_else(|| ConfigError::new("the credential plugin of the kubeconfig has no command"))?;
+        let version = exec.api_version.clone().unwrap_or_default();
+        if !VERSIONS.contains(&version.as_str()) {
+            return Err(ConfigError::new(format!(
+                "the credential plugin `{command}` is set up for `{version}`, which is not supported"
+            ))
+            .hint("write the kubeconfig entry again, as with `gcloud container clusters get-credentials`"));
+        }
+        let interactive = match (&exec.interactive_mode, stdin) {
+            (Some(ExecInteractiveMode::Never), _) => false,
+            (Some(ExecInteractiveMode::Always), StdinUse::OursOrNoTerminal) => {
+                return Err(ConfigError::new(format!("the credential plugin `{command}` must be asked at a terminal"))
+                    .hint("log in with kubectl at a terminal first, or use --token"));
+            }
+            (Some(ExecInteractiveMode::Always), StdinUse::Terminal) => true,
+            (Some(ExecInteractiveMode::IfAvailable) | None, stdin) => stdin == StdinUse::Terminal,
+        };
+        let mut spec = json!({"interactive": interactive});
+        if exec.provide_cluster_info {
+            spec["cluster"] = cluster_info(cluster, authority);
+        }
+        let info = json!({"kind": "ExecCredential", "apiVersion": version, "spec": spec}).to_string();
+        Ok(Plugin {
+            command,
+            arguments: exec.args.clone().unwrap_or_default(),
+            environment: exec.env.iter().flatten().filter_map(variable).collect(),
+            version,
+            interactive,
+            install_hint: exec.install_hint.clone(),
+            info,
+            // Somebody has to read and answer.
+            limit: Duration::from_secs(if interactive { 60 } else { 10 }),
+        })
+    }
+
+    /// Runs the plugin and returns what it gave out.
+    pub(in crate::clients) async fn run(&self) -> Result<Credential, ConfigError> {
+        let failed = |how: String| ConfigError::new(format!("the credential plugin `{}` {how}", self.command));
+        let mut command = tokio::process::Command::new(&self.command);
+        command
+            .args(&self.arguments)
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
+            .env("KUBERNETES_EXEC_INFO", &self.info)
+            .stdout(Stdio::piped())
+            .kill_on_drop(true);
+        match self.interactive {
+            true => command.stdin(Stdio::inherit()).stderr(Stdio::inherit()),
+            false => command.stdin(Stdio::null()).stderr(Stdio::piped()),
+        };
+        let mut child = command.spawn().map_err(|error| self.not_started(&error))?;
+        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+        let running = async {
+            let (said, complained) = tokio::join!(read(stdout), read(stderr));
+            Ok::<_, std::io::Error>((child.wait().await?, said?, complained?))
+        };
+        let (status, said, complained) = match tokio::time::timeout(self.limit, running).await {
+            Ok(Ok(finished)) => finished,
+            Ok(Err(error)) => return Err(failed(format!("could not be read: {error}"))),
+            Err(_) => return Err(failed(format!("did not finish in {} seconds", self.limit.as_secs()))),
+        };
+        if !status.success() {
+            // Its standard error is for people, its standard output for us alone: a token may be in it.
+            let complaint = String::from_utf8_lossy(&complained);
+            let complaint = complaint.trim();
+            let colon = if complaint.is_empty() { "" } else { ": " };
+            return Err(failed(format!("failed ({status}){colon}{complaint}")));
+        }
+        self.parse(&said).map_err(|why| failed(why.to_owned()))
+    }
+
+    fn not_started(&self, error: &std::io::Error) -> ConfigError {
+        let problem = match error.kind() {
+            std::io::ErrorKind::NotFound => "is not installed, or not on the PATH".to_owned(),
+            _ => format!("cannot be started: {error}"),
+        };
+        let failed = ConfigError::new(format!("the credential plugin `{}` {problem}", self.command));
+        match &self.install_hint {
+            Some(hint) => failed.hint(hint),
+            None => failed,
+        }
+    }
+
+    fn parse(&self, said: &[u8]) -> Result<Credential, &'static str> {
+        let answer: ExecCredential =
+            serde_json::from_slice(said).map_err(|_| "printed something that is not an ExecCredential")?;
+        if answer.api_version != self.version {
+            return Err("answered in another version than the kubeconfig asks for");
+        }
+        let status = answer.status.ok_or("gave out no credential")?;
+        let certificate = match (status.client_certificate_data, status.client_key_data) {
+            (Some(certificate), Some(key)) => Some((certificate, SecretString::from(key))),
+            (None, None) => None,
+            _ => return Err("gave out a certificate without its key, or a key without its certificate"),
+        };
+        let token = status.token.filter(|token| !token.is_empty()).map(SecretString::from);
+        if token.is_none() && certificate.is_none() {
+            return Err("gave out neither a token nor a certificate");
+        }
+        Ok(Credential { token, certificate, expires: status.expiration_timestamp })
+    }
+
+    #[cfg(all(test, unix))]
+    pub(in crate::clients) fn of_shell(script: &str) -> Plugin {
+        let exec: ExecConfig = serde_json::from_value(json!({
+            "apiVersion": VERSIONS[0], "command": "/bin/sh", "args": ["-c", script], "interactiveMode": "Never",
+        }))
+        .expect("an exec entry");
+        Plugin::new(&exec, &Cluster::default(), None, StdinUse::OursOrNoTerminal).expect("a plugin")
+    }
+
+    #[cfg(all(test, unix))]
+    pub(super) fn with_limit(self, limit: Duration) -> Plugin {
+        Plugin { limit, ..self }
+    }
+}
+
+async fn read(pipe: Option<impl tokio::io::AsyncRead + Unpin>) -> std::io::Result<Zeroizing<Vec<u8>>> {
+    // More than any credential; a plugin that prints for ever must not fill the memory.
+    const MOST: u64 = 1024 * 1024;
+    // At its full size from the start for what is usual, so that growing leaves no copy of a token behind.
+    let mut text = Zeroizing::new(Vec::with_capacity(64 * 1024));
+    if let Some(pipe) = pipe {
+        pipe.take(MOST).read_to_end(&mut text).await?;
+    }
+    Ok(text)
+}
+
+fn variable(entry: &HashMap<String, String>) -> Option<(String, String)> {
+    Some((entry.get("name")?.clone(), entry.get("value")?.clone()))
+}
+
+fn cluster_info(cluster: &Cluster, authority: Option<&[u8]>) -> serde_json::Value {
+    let config = cluster.extensions.iter().flatten().find(|entry| entry.name == "client.authentication.k8s.io/exec");
+    let mut info = json!({"server": cluster.server, "config": config.map(|entry| &entry.extension)});
+    if let Some(name) = &cluster.tls_server_name {
+        info["tls-server-name"] = json!(name);
+    }
+    if let Some(skip) = cluster.insecure_skip_tls_verify {
+        info["insecure-skip-tls-verify"] = json!(skip);
+    }
+    if let Some(authority) = authority {
+        info["certificate-authority-data"] = json!(base64::engine::general_purpose::STANDARD.encode(authority));
+    }
+    if let Some(proxy) = &cluster.proxy_url {
+        info["proxy-url"] = json!(proxy);
+    }
+    info
+}
+
+/// A plugin's answer. No `Debug`: it lives for the conversion alone.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ExecCredential {
+    api_version: String,
+    status: Option<ExecCredentialStatus>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ExecCredentialStatus {
+    token: Option<String>,
+    client_certificate_data: Option<String>,
+    client_key_data: Option<String>,
+    expiration_timestamp: Option<Timestamp>,
+}

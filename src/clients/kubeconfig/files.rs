@@ -1,0 +1,173 @@
+//! The kubeconfig files: found, merged, and one context of them chosen.
+
+use std::path::{Path, PathBuf};
+
+use base64::Engine;
+use kube::config::{AuthInfo, Cluster, Context, Kubeconfig, KubeconfigError};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+
+use super::{KubeFlags, given};
+use crate::clients::error::ConfigError;
+use crate::domain::environment::Environment;
+
+/// A context of the kubeconfig.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ContextEntry {
+    /// Its name.
+    pub name: String,
+    /// The name of its cluster.
+    pub cluster: String,
+    /// The namespace it says.
+    pub namespace: Option<String>,
+    /// Whether it is the current one.
+    pub current: bool,
+}
+
+/// What the flags and the kubeconfig choose together.
+pub(super) struct Selected {
+    pub(super) context_name: Option<String>,
+    pub(super) context: Context,
+    pub(super) cluster_name: Option<String>,
+    pub(super) cluster: Cluster,
+    pub(super) user: AuthInfo,
+}
+
+/// The contexts of the kubeconfig, in its order.
+pub fn contexts(flags: &KubeFlags, env: &Environment) -> Result<Vec<ContextEntry>, ConfigError> {
+    let config = read(flags, env)?;
+    let current = given(&flags.context).or(config.current_context);
+    let entry = |name: String, context: Context| {
+        let current = current.as_deref() == Some(name.as_str());
+        ContextEntry { cluster: context.cluster, namespace: given(&context.namespace), current, name }
+    };
+    Ok(config.contexts.into_iter().map(|named| entry(named.name, named.context.unwrap_or_default())).collect())
+}
+
+pub(super) fn select(flags: &KubeFlags, env: &Environment) -> Result<Selected, ConfigError> {
+    let config = read(flags, env)?;
+    let context_name = given(&flags.context).or(config.current_context.clone());
+    let context = match &context_name {
+        Some(name) => {
+            let found = config.contexts.iter().find(|named| named.name == *name);
+            found.and_then(|named| named.context.clone()).ok_or_else(|| no_such_context(name, &config))?
+        }
+        // A server by flag is enough, as for kubectl.
+        None if given(&flags.server).is_some() => Context::default(),
+        None => return Err(no_context(&config)),
+    };
+
+    let cluster_name = given(&flags.cluster).or(given(&Some(context.cluster.clone())));
+    let cluster = match &cluster_name {
+        Some(name) => {
+            let found = config.clusters.iter().find(|named| named.name == *name);
+            found
+                .and_then(|named| named.cluster.clone())
+                .ok_or_else(|| ConfigError::new(format!("cluster \"{name}\" does not exist in the kubeconfig")))?
+        }
+        None => Cluster::default(),
+    };
+
+    let user_name = given(&flags.user).or(given(&context.user));
+    let found = config.auth_infos.iter().find(|named| Some(&named.name) == user_name.as_ref());
+    let user = match (found, given(&flags.user)) {
+        (Some(named), _) => named.auth_info.clone().unwrap_or_default(),
+        (None, Some(name)) => {
+            return Err(ConfigError::new(format!("user \"{name}\" does not exist in the kubeconfig")));
+        }
+        // A context whose user is missing goes without credentials, as with kubectl: the server says the rest.
+        (None, None) => AuthInfo::default(),
+    };
+    Ok(Selected { context_name, context, cluster_name, cluster, user })
+}
+
+fn no_such_context(name: &str, config: &Kubeconfig) -> ConfigError {
+    let error = ConfigError::new(format!("context \"{name}\" does not exist"));
+    match names_of_contexts(config) {
+        Some(names) => error.hint(format!("the contexts are: {names}")),
+        None => error.hint("the kubeconfig has no contexts; is KUBECONFIG right?"),
+    }
+}
+
+fn no_context(config: &Kubeconfig) -> ConfigError {
+    let error = ConfigError::new("no cluster is chosen: the kubeconfig has no current context");
+    match names_of_contexts(config) {
+        Some(names) => {
+            error.hint(format!("pass --context, or `kubectl config use-context`; the contexts are: {names}"))
+        }
+        None => error.hint("write one with `gcloud container clusters get-credentials CLUSTER --location LOCATION`"),
+    }
+}
+
+fn names_of_contexts(config: &Kubeconfig) -> Option<String> {
+    const MOST: usize = 8;
+    let names: Vec<&str> = config.contexts.iter().map(|named| named.name.as_str()).collect();
+    let more = if names.len() > MOST { ", …" } else { "" };
+    (!names.is_empty()).then(|| format!("{}{more}", names[..names.len().min(MOST)].join(", ")))
+}
+
+/// The files merged: the first to say something wins, and files of a list that do not exist are skipped.
+fn read(flags: &KubeFlags, env: &Environment) -> Result<Kubeconfig, ConfigError> {
+    if let Some(path) = flags.kubeconfig.as_ref().filter(|path| !path.as_os_str().is_empty()) {
+        return read_one(path)?.ok_or_else(|| ConfigError::new(format!("{}: no such kubeconfig", path.display())));
+    }
+    let paths: Vec<PathBuf> = match (env.get("KUBECONFIG"), env.home()) {
+        (Some(list), _) => std::env::split_paths(list).filter(|path| !path.as_os_str().is_empty()).collect(),
+        (None, Some(home)) => vec![home.join(".kube").join("config")],
+        (None, None) => Vec::new(),
+    };
+    let mut merged = Kubeconfig::default();
+    for path in paths {
+        if let Some(next) = read_one(&path)? {
+            merged = merged.merge(next).map_err(|_| {
+                ConfigError::new(format!("{}: of another kind than the kubeconfigs before it", path.display()))
+            })?;
+        }
+    }
+    Ok(merged)
+}
+
+/// One file; none when it does not exist. What the parser says of it is left out: it quotes what it stumbled over.
+fn read_one(path: &Path) -> Result<Option<Kubeconfig>, ConfigError> {
+    let wrong = |what: String| ConfigError::new(format!("the kubeconfig {} {what}", path.display()));
+    match Kubeconfig::read_from(path) {
+        Ok(mut config) => {
+            // kubectl takes an empty name for none; to kube it would win over the next file's.
+            config.current_context = given(&config.current_context);
+            Ok(Some(config))
+        }
+        Err(KubeconfigError::ReadConfig(error, _)) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(KubeconfigError::ReadConfig(error, _)) => Err(wrong(format!("cannot be read: {error}"))),
+        Err(KubeconfigError::Parse(error)) => {
+            let place = error.location().map(|place| format!(" (line {})", place.line())).unwrap_or_default();
+            Err(wrong(format!("is not valid{place}")))
+        }
+        Err(_) => Err(wrong("is not valid".to_owned())),
+    }
+}
+
+/// The bytes that stand in the kubeconfig (base64) or in the file that it names.
+pub(super) fn bytes_of(what: &str, data: Option<&str>, path: Option<&str>) -> Result<Option<Vec<u8>>, ConfigError> {
+    match (data.filter(|data| !data.is_empty()), path.filter(|path| !path.is_empty())) {
+        (Some(data), _) => {
+            let decoded = base64::engine::general_purpose::STANDARD.decode(data.trim());
+            decoded.map(Some).map_err(|_| ConfigError::new(format!("the {what} of the kubeconfig is not base64")))
+        }
+        (None, Some(path)) => {
+            let read = std::fs::read(path);
+            read.map(Some).map_err(|error| ConfigError::new(format!("the {what} {path} cannot be read: {error}")))
+        }
+        (None, None) => Ok(None),
+    }
+}
+
+/// The certificates of a PEM bundle.
+pub(super) fn certificates(pem: &[u8]) -> Result<Vec<Vec<u8>>, ConfigError> {
+    let parsed: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
+    match parsed {
+        Ok(certificates) if !certificates.is_empty() => {
+            Ok(certificates.into_iter().map(|certificate| certificate.to_vec()).collect())
+        }
+        _ => Err(ConfigError::new("the certificate authority of the cluster is not a PEM certificate")),
+    }
+}

@@ -1,0 +1,377 @@
+//! Secret Manager, over Google's client.
+//!
+//! Google's client keeps copies of what it sends and receives that nobody wipes, and its types print payloads: here they
+//! live no longer than it takes to turn them into a [`Payload`] and back.
+
+mod settings;
+#[cfg(test)]
+mod tests;
+mod versions;
+mod wire;
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use google_cloud_iam_v1::model::GetPolicyOptions;
+use google_cloud_secretmanager_v1::model;
+use http::Method;
+use zeroize::Zeroizing;
+
+pub use self::settings::{Policy, SecretSettings};
+pub use self::versions::{Access, VersionInfo, Which};
+use self::versions::{found, read_access, secret_name, version_info, version_name, version_of};
+use self::wire::{Call, Wire};
+use super::credentials::Resolved;
+use super::ear::Ear;
+use super::endpoint::Endpoint;
+use super::error::{ApiError, ApiErrorKind};
+use super::rate_limit::Cost;
+use super::retry::Repeat;
+use crate::domain::names::{SecretHome, SecretId, VersionId};
+use crate::domain::observation::VersionState;
+use crate::domain::payload::Payload;
+
+/// Secret Manager. Clones share connections and the rate limit.
+#[derive(Clone)]
+pub struct SecretManager {
+    wire: Wire,
+}
+
+impl std::fmt::Debug for SecretManager {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SecretManager")
+    }
+}
+
+/// The most versions that Secret Manager lists at once.
+const LARGEST_PAGE: usize = 25_000;
+
+impl SecretManager {
+    /// A client for this endpoint with these credentials. Nothing is sent yet.
+    pub fn new(endpoint: Endpoint, credentials: Resolved) -> SecretManager {
+        SecretManager { wire: Wire::new(endpoint, credentials) }
+    }
+
+    /// The same client, but that this hears of each request.
+    pub fn heard_by(mut self, ear: Ear) -> SecretManager {
+        self.wire.ear = ear;
+        self
+    }
+
+    /// The same client with another limit for each call, repeats included; 30 seconds by default.
+    pub fn with_call_deadline(mut self, deadline: Duration) -> SecretManager {
+        self.wire.retry.deadline = deadline;
+        self
+    }
+
+    /// Reads a version's bytes.
+    pub async fn access(&self, home: &SecretHome, secret: &SecretId, which: Which) -> Result<Access, ApiError> {
+        let operation = format!("accessSecretVersion {secret}/{which}");
+        let mut torn = false;
+        loop {
+            let answer = match self.access_once(&operation, home, secret, which).await {
+                Ok(answer) => answer,
+                Err(error) if error.kind == ApiErrorKind::NotFound => return Ok(Access::Missing),
+                Err(error) if error.kind == ApiErrorKind::Precondition => {
+                    return match self.why_not_enabled(home, secret, which, &error).await {
+                        Some(state) => Ok(Access::NotEnabled { state }),
+                        None => Err(error),
+                    };
+                }
+                Err(error) => return Err(error),
+            };
+            match read_access(&operation, answer) {
+                // Damaged on the way, perhaps: the documentation says to ask once more.
+                Err(_) if !torn => torn = true,
+                read => return read,
+            }
+        }
+    }
+
+    async fn access_once(
+        &self,
+        operation: &str,
+        home: &SecretHome,
+        secret: &SecretId,
+        which: Which,
+    ) -> Result<model::AccessSecretVersionResponse, ApiError> {
+        let name = version_name(home, secret, which);
+        let path = format!("{name}:access");
+        let call = read(operation, &path, home, Cost::Access);
+        self.wire.call(call, |client| client.access_secret_version().set_name(&name), |request| request.send()).await
+    }
+
+    /// The state that kept an access from being answered; none when it was something else.
+    ///
+    /// One code stands for a version that is not enabled, an encryption key that is not, and a policy of the
+    /// organization. The words tell them apart; where they do not, the version itself does.
+    async fn why_not_enabled(
+        &self,
+        home: &SecretHome,
+        secret: &SecretId,
+        which: Which,
+        error: &ApiError,
+    ) -> Option<VersionState> {
+        for (words, state) in [("DISABLED state", VersionState::Disabled), ("DESTROYED state", VersionState::Destroyed)]
+        {
+            if error.message.contains(words) {
+                return Some(state);
+            }
+        }
+        let version = self.version(home, secret, which).await.ok()??;
+        (version.state != VersionState::Enabled).then_some(version.state)
+    }
+
+    /// Reads what is known of a version. None: no such secret or version.
+    pub async fn version(
+        &self,
+        home: &SecretHome,
+        secret: &SecretId,
+        which: Which,
+    ) -> Result<Option<VersionInfo>, ApiError> {
+        let operation = format!("getSecretVersion {secret}/{which}");
+        let name = version_name(home, secret, which);
+        let call = read(&operation, &name, home, Cost::Read);
+        let answer =
+            self.wire.call(call, |client| client.get_secret_version().set_name(&name), |request| request.send()).await;
+        found(answer)?.map(|version| version_info(&operation, version)).transpose()
+    }
+
+    /// The newest versions, newest first, `most` at most. None: no such secret.
+    pub async fn versions(
+        &self,
+        home: &SecretHome,
+        secret: &SecretId,
+        most: usize,
+    ) -> Result<Option<Vec<VersionInfo>>, ApiError> {
+        self.list(home, secret, "", most).await
+    }
+
+    /// All enabled versions, newest first. None: no such secret.
+    pub async fn enabled_versions(
+        &self,
+        home: &SecretHome,
+        secret: &SecretId,
+    ) -> Result<Option<Vec<VersionInfo>>, ApiError> {
+        self.list(home, secret, "state:ENABLED", usize::MAX).await
+    }
+
+    async fn list(
+        &self,
+        home: &SecretHome,
+        secret: &SecretId,
+        filter: &str,
+        most: usize,
+    ) -> Result<Option<Vec<VersionInfo>>, ApiError> {
+        let operation = format!("listSecretVersions {secret}");
+        let parent = secret_name(home, secret);
+        let path = format!("{parent}/versions");
+        let page_size = i32::try_from(most.min(LARGEST_PAGE)).unwrap_or(i32::MAX);
+        let mut versions = Vec::new();
+        let mut page_token = String::new();
+        loop {
+            let call = read(&operation, &path, home, Cost::Read);
+            let answer = self
+                .wire
+                .call(
+                    call,
+                    |client| {
+                        let list = client.list_secret_versions().set_parent(&parent).set_page_size(page_size);
+                        list.set_page_token(&page_token).set_filter(filter)
+                    },
+                    |request| request.send(),
+                )
+                .await;
+            let Some(page) = found(answer)? else { return Ok(None) };
+            for version in page.versions {
+                versions.push(version_info(&operation, version)?);
+            }
+            page_token = page.next_page_token;
+            if page_token.is_empty() || versions.len() >= most {
+                break;
+            }
+        }
+        // Newest first is what the service does; it is what the callers rely on.
+        versions.sort_by_key(|version| std::cmp::Reverse(version.version));
+        versions.truncate(most);
+        Ok(Some(versions))
+    }
+
+    /// A secret's settings. None: no such secret.
+    pub async fn settings(&self, home: &SecretHome, secret: &SecretId) -> Result<Option<SecretSettings>, ApiError> {
+        let operation = format!("getSecret {secret}");
+        let name = secret_name(home, secret);
+        let call = read(&operation, &name, home, Cost::Read);
+        let answer = self.wire.call(call, |client| client.get_secret().set_name(&name), |request| request.send()).await;
+        Ok(found(answer)?.map(SecretSettings::of))
+    }
+
+    /// Creates a secret with these settings.
+    pub async fn create(&self, home: &SecretHome, secret: &SecretId, like: &SecretSettings) -> Result<(), ApiError> {
+        let operation = format!("createSecret {secret}");
+        let path = format!("{home}/secrets?secretId={secret}");
+        let call = write(&operation, &path, home, Cost::Write, Repeat::WhenNotDone);
+        let settings = like.secret(home.location.is_some());
+        self.wire
+            .call(
+                call,
+                |client| {
+                    let create = client.create_secret().set_parent(home.to_string()).set_secret_id(secret.as_str());
+                    create.set_secret(settings.clone())
+                },
+                |request| request.send(),
+            )
+            .await?;
+        Ok(())
+    }
+
+    /// A secret's IAM policy.
+    pub async fn policy(&self, home: &SecretHome, secret: &SecretId) -> Result<Policy, ApiError> {
+        let operation = format!("getIamPolicy {secret}");
+        let name = secret_name(home, secret);
+        let path = format!("{name}:getIamPolicy");
+        let call = read(&operation, &path, home, Cost::Read);
+        // Version 3, or conditions are left out and would be lost in the copy.
+        let options = GetPolicyOptions::new().set_requested_policy_version(3);
+        let policy = self
+            .wire
+            .call(
+                call,
+                |client| client.get_iam_policy().set_resource(&name).set_options(options.clone()),
+                |request| request.send(),
+            )
+            .await?;
+        Ok(Policy(policy))
+    }
+
+    /// Adds the policy's bindings to the secret's own; none of its own is lost, also not one set meanwhile.
+    pub async fn set_policy(&self, home: &SecretHome, secret: &SecretId, policy: &Policy) -> Result<(), ApiError> {
+        let operation = format!("setIamPolicy {secret}");
+        let name = secret_name(home, secret);
+        let path = format!("{name}:setIamPolicy");
+        let mut conflicts = 0;
+        loop {
+            let Some(wanted) = self.policy(home, secret).await?.with_bindings_of(policy) else { return Ok(()) };
+            let call = write(&operation, &path, home, Cost::Write, Repeat::WhenNotDone);
+            let result = self
+                .wire
+                .call(
+                    call,
+                    |client| client.set_iam_policy().set_resource(&name).set_policy(wanted.clone()),
+                    |request| request.send(),
+                )
+                .await;
+            match result {
+                Ok(_) => return Ok(()),
+                // Somebody else set it after we read it, or our own answer got lost: the next look tells.
+                Err(error) if (error.kind == ApiErrorKind::Conflict || error.is_outcome_unknown()) && conflicts < 3 => {
+                    conflicts += 1;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Adds a version. Sent once unless the server certainly did nothing: see [`ApiError::is_outcome_unknown`].
+    pub async fn add_version(
+        &self,
+        home: &SecretHome,
+        secret: &SecretId,
+        payload: &Payload,
+    ) -> Result<VersionId, ApiError> {
+        let operation = format!("addSecretVersion {secret}");
+        let parent = secret_name(home, secret);
+        let path = format!("{parent}:addVersion");
+        let call = write(&operation, &path, home, Cost::Add(secret.as_str()), Repeat::WhenNotDone);
+        // Shared by all attempts, and wiped with the last of them. What the client makes of it is not ours to wipe.
+        let data = Bytes::from_owner(Zeroizing::new(payload.expose().to_vec()));
+        let checksum = payload.crc32c();
+        let answer = self
+            .wire
+            .call(
+                call,
+                |client| {
+                    let payload = model::SecretPayload::new().set_data(data.clone()).set_data_crc32c(checksum);
+                    client.add_secret_version().set_parent(&parent).set_payload(payload)
+                },
+                |request| request.send(),
+            )
+            .await?;
+        version_of(&operation, &answer.name)
+    }
+
+    /// Disables a version if its etag is still this one.
+    pub async fn disable(
+        &self,
+        home: &SecretHome,
+        secret: &SecretId,
+        version: VersionId,
+        etag: &str,
+    ) -> Result<(), ApiError> {
+        let which = Which::Number(version);
+        let operation = format!("disableSecretVersion {secret}/{which}");
+        let name = version_name(home, secret, which);
+        // The etag makes it safe to repeat: it is another one as soon as it was done.
+        let path = format!("{name}:disable");
+        let call = write(&operation, &path, home, Cost::Write, Repeat::WhenNotAnswered);
+        let attempts = std::sync::atomic::AtomicU32::new(0);
+        let result = self
+            .wire
+            .call(
+                call,
+                |client| {
+                    attempts.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                    client.disable_secret_version().set_name(&name).set_etag(etag)
+                },
+                |request| request.send(),
+            )
+            .await;
+        match result {
+            Ok(_) => Ok(()),
+            // An earlier attempt may have done it, and its answer was lost: then the etag is stale for that reason.
+            Err(error) if error.kind == ApiErrorKind::Precondition && attempts.into_inner() > 1 => {
+                match self.version(home, secret, which).await? {
+                    Some(found) if found.state == VersionState::Disabled => Ok(()),
+                    _ => Err(error),
+                }
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Which of these permissions the caller has on the secret; none of them when it does not exist.
+    pub async fn test_permissions(
+        &self,
+        home: &SecretHome,
+        secret: &SecretId,
+        permissions: &[&str],
+    ) -> Result<Vec<String>, ApiError> {
+        let operation = format!("testIamPermissions {secret}");
+        let name = secret_name(home, secret);
+        let path = format!("{name}:testIamPermissions");
+        // A question, although Secret Manager wants it posted.
+        let call = Call { method: Method::POST, ..read(&operation, &path, home, Cost::Read) };
+        let answer = self
+            .wire
+            .call(
+                call,
+                |client| {
+                    let test = client.test_iam_permissions().set_resource(&name);
+                    test.set_permissions(permissions.iter().copied())
+                },
+                |request| request.send(),
+            )
+            .await?;
+        Ok(answer.permissions)
+    }
+}
+
+/// A call that changes nothing.
+fn read<'a>(operation: &'a str, path: &'a str, home: &'a SecretHome, cost: Cost<'a>) -> Call<'a> {
+    let (method, repeat) = (Method::GET, Repeat::WhenNotAnswered);
+    Call { operation, method, path, location: home.location.as_ref(), cost, repeat }
+}
+
+fn write<'a>(operation: &'a str, path: &'a str, home: &'a SecretHome, cost: Cost<'a>, repeat: Repeat) -> Call<'a> {
+    Call { operation, method: Method::POST, path, location: home.location.as_ref(), cost, repeat }
+}

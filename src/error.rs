@@ -1,0 +1,75 @@
+//! Failures of the clients, as problems: with an exit code, a stable reason and what to do next.
+
+use crate::clients::error::{ApiError, ApiErrorKind, ConfigError, Service};
+use crate::domain::names::NameError;
+use crate::domain::problem::{Exit, Problem};
+
+/// A request failed before anything was changed: exit 1. A step that comes later raises it to 5 (see `execute`).
+impl From<ApiError> for Problem {
+    fn from(error: ApiError) -> Problem {
+        let problem = Problem::new(Exit::Failed, reason(error.kind), error.to_string());
+        match hint(&error) {
+            Some(hint) => problem.hint(hint),
+            None => problem,
+        }
+    }
+}
+
+impl From<ConfigError> for Problem {
+    fn from(error: ConfigError) -> Problem {
+        let problem = Problem::new(Exit::Failed, "Configuration", &error.message);
+        match error.hint {
+            Some(hint) => problem.hint(hint),
+            None => problem,
+        }
+    }
+}
+
+/// A name that does not fit was given by somebody: exit 2.
+impl From<NameError> for Problem {
+    fn from(error: NameError) -> Problem {
+        Problem::new(Exit::Usage, "Usage", error.to_string())
+    }
+}
+
+fn reason(kind: ApiErrorKind) -> &'static str {
+    match kind {
+        ApiErrorKind::Unauthenticated => "Unauthenticated",
+        ApiErrorKind::Forbidden => "Forbidden",
+        ApiErrorKind::NotFound => "NotFound",
+        ApiErrorKind::AlreadyExists => "AlreadyExists",
+        ApiErrorKind::Conflict => "Conflict",
+        ApiErrorKind::Precondition => "FailedPrecondition",
+        ApiErrorKind::Invalid => "Invalid",
+        ApiErrorKind::TooManyRequests => "TooManyRequests",
+        ApiErrorKind::Unavailable => "Unavailable",
+        ApiErrorKind::Internal => "ServerError",
+        ApiErrorKind::Timeout => "Timeout",
+        ApiErrorKind::Connection | ApiErrorKind::Unreachable => "ConnectionFailed",
+        ApiErrorKind::Malformed => "MalformedAnswer",
+        ApiErrorKind::Expired => "Expired",
+        ApiErrorKind::Other => "Other",
+    }
+}
+
+fn hint(error: &ApiError) -> Option<String> {
+    let hint = match (error.kind, error.service) {
+        (ApiErrorKind::Unauthenticated, Service::Kubernetes) => {
+            "log in to the cluster again, then run the same command"
+        }
+        (ApiErrorKind::Unauthenticated, Service::SecretManager | Service::Credentials) => {
+            "gcloud auth application-default login"
+        }
+        (ApiErrorKind::Forbidden, Service::Kubernetes) => "ask for the Role in the README (section Permissions)",
+        (ApiErrorKind::Forbidden, Service::SecretManager | Service::Credentials) => {
+            "ask for the permissions in the README (section Permissions)"
+        }
+        (
+            ApiErrorKind::Timeout | ApiErrorKind::Connection | ApiErrorKind::Unreachable | ApiErrorKind::Unavailable,
+            _,
+        ) => "check the network, then run the same command again",
+        (ApiErrorKind::TooManyRequests, _) => "wait a minute, then run the same command again",
+        _ => return None,
+    };
+    Some(hint.to_owned())
+}
