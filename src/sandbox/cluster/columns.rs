@@ -1,0 +1,424 @@
+//! The columns that the real server shows for each kind.
+
+use serde_json::{Value, json};
+
+use super::clock;
+use super::meta::{self, text};
+use super::podstatus;
+use super::resource::Resource;
+
+/// One column.
+pub(super) struct Column {
+    /// The title; kubectl writes it in capitals.
+    pub name: &'static str,
+    /// `string`, `integer`, `boolean` or `date`.
+    pub kind: &'static str,
+    /// Whether only `-o wide` shows it.
+    pub wide: bool,
+    /// What stands in it.
+    pub cell: fn(&Value) -> Value,
+}
+
+const fn column(name: &'static str, cell: fn(&Value) -> Value) -> Column {
+    Column { name, kind: "string", wide: false, cell }
+}
+
+const fn number(name: &'static str, cell: fn(&Value) -> Value) -> Column {
+    Column { kind: "integer", ..column(name, cell) }
+}
+
+const fn wide(name: &'static str, cell: fn(&Value) -> Value) -> Column {
+    Column { wide: true, ..column(name, cell) }
+}
+
+const NAME: Column = column("Name", |object| json!(meta::name(object)));
+const AGE: Column = column("Age", |object| json!(clock::age(&object["metadata"]["creationTimestamp"])));
+const CONTAINERS: Column = wide("Containers", |object| json!(each_container(&object["spec"]["template"], "name")));
+const IMAGES: Column = wide("Images", |object| json!(each_container(&object["spec"]["template"], "image")));
+const SELECTOR: Column = wide("Selector", |object| json!(label_selector(&object["spec"]["selector"])));
+
+const BY_DEFAULT: &[Column] = &[NAME, column("Created At", |object| object["metadata"]["creationTimestamp"].clone())];
+
+/// The columns of a kind.
+pub(super) fn columns(resource: &Resource) -> &'static [Column] {
+    match resource.plural {
+        "configmaps" => CONFIG_MAPS,
+        "controllerrevisions" => CONTROLLER_REVISIONS,
+        "cronjobs" => CRON_JOBS,
+        "daemonsets" => DAEMON_SETS,
+        "deployments" => DEPLOYMENTS,
+        "events" => EVENTS,
+        "externalsecrets" => EXTERNAL_SECRETS,
+        "clusterexternalsecrets" => CLUSTER_EXTERNAL_SECRETS,
+        "horizontalpodautoscalers" => AUTOSCALERS,
+        "jobs" => JOBS,
+        "leases" => LEASES,
+        "namespaces" => NAMESPACES,
+        "nodes" => NODES,
+        "poddisruptionbudgets" => DISRUPTION_BUDGETS,
+        "pods" => PODS,
+        "replicasets" => REPLICA_SETS,
+        "secrets" => SECRETS,
+        "secretstores" | "clustersecretstores" => SECRET_STORES,
+        "serviceaccounts" => SERVICE_ACCOUNTS,
+        "services" => SERVICES,
+        "statefulsets" => STATEFUL_SETS,
+        _ => BY_DEFAULT,
+    }
+}
+
+const CONFIG_MAPS: &[Column] =
+    &[NAME, column("Data", |object| json!(count(&object["data"]) + count(&object["binaryData"]))), AGE];
+
+const LEASES: &[Column] = &[NAME, column("Holder", |object| object["spec"]["holderIdentity"].clone()), AGE];
+
+const NAMESPACES: &[Column] = &[NAME, column("Status", |object| object["status"]["phase"].clone()), AGE];
+
+const SECRETS: &[Column] = &[
+    NAME,
+    column("Type", |object| object["type"].clone()),
+    column("Data", |object| json!(count(&object["data"]))),
+    AGE,
+];
+
+const SERVICE_ACCOUNTS: &[Column] = &[NAME, column("Secrets", |object| json!(count(&object["secrets"]))), AGE];
+
+const PODS: &[Column] = &[
+    NAME,
+    column("Ready", |pod| json!(podstatus::of(pod).ready)),
+    column("Status", |pod| json!(podstatus::of(pod).reason)),
+    column("Restarts", |pod| json!(podstatus::of(pod).restarts)),
+    AGE,
+    wide("IP", |pod| or_none(&pod["status"]["podIP"])),
+    wide("Node", |pod| or_none(&pod["spec"]["nodeName"])),
+    wide("Nominated Node", |pod| or_none(&pod["status"]["nominatedNodeName"])),
+    wide("Readiness Gates", |_| json!("<none>")),
+];
+
+const DEPLOYMENTS: &[Column] = &[
+    NAME,
+    column("Ready", |object| {
+        json!(format!("{}/{}", integer(&object["status"]["readyReplicas"]), integer(&object["spec"]["replicas"])))
+    }),
+    column("Up-to-date", |object| json!(integer(&object["status"]["updatedReplicas"]))),
+    column("Available", |object| json!(integer(&object["status"]["availableReplicas"]))),
+    AGE,
+    CONTAINERS,
+    IMAGES,
+    SELECTOR,
+];
+
+const REPLICA_SETS: &[Column] = &[
+    NAME,
+    number("Desired", |object| json!(integer(&object["spec"]["replicas"]))),
+    number("Current", |object| json!(integer(&object["status"]["replicas"]))),
+    number("Ready", |object| json!(integer(&object["status"]["readyReplicas"]))),
+    AGE,
+    CONTAINERS,
+    IMAGES,
+    SELECTOR,
+];
+
+const STATEFUL_SETS: &[Column] = &[
+    NAME,
+    column("Ready", |object| {
+        json!(format!("{}/{}", integer(&object["status"]["readyReplicas"]), integer(&object["spec"]["replicas"])))
+    }),
+    AGE,
+    CONTAINERS,
+    IMAGES,
+];
+
+const DAEMON_SETS: &[Column] = &[
+    NAME,
+    number("Desired", |object| json!(integer(&object["status"]["desiredNumberScheduled"]))),
+    number("Current", |object| json!(integer(&object["status"]["currentNumberScheduled"]))),
+    number("Ready", |object| json!(integer(&object["status"]["numberReady"]))),
+    number("Up-to-date", |object| json!(integer(&object["status"]["updatedNumberScheduled"]))),
+    number("Available", |object| json!(integer(&object["status"]["numberAvailable"]))),
+    column("Node Selector", |object| json!(labels_text(&object["spec"]["template"]["spec"]["nodeSelector"]))),
+    AGE,
+    CONTAINERS,
+    IMAGES,
+    SELECTOR,
+];
+
+const JOBS: &[Column] = &[
+    NAME,
+    column("Status", |job| json!(job_status(job))),
+    column("Completions", |job| json!(completions(job))),
+    column("Duration", |job| json!(job_duration(job))),
+    AGE,
+    CONTAINERS,
+    IMAGES,
+    SELECTOR,
+];
+
+const CRON_JOBS: &[Column] = &[
+    NAME,
+    column("Schedule", |object| object["spec"]["schedule"].clone()),
+    column("Timezone", |object| or_none(&object["spec"]["timeZone"])),
+    Column {
+        kind: "boolean",
+        ..column("Suspend", |object| json!(capital(object["spec"]["suspend"].as_bool().unwrap_or(false))))
+    },
+    number("Active", |object| json!(count(&object["status"]["active"]))),
+    column("Last Schedule", |object| json!(clock::age_or(&object["status"]["lastScheduleTime"], "<none>"))),
+    AGE,
+    wide("Containers", |object| json!(each_container(&object["spec"]["jobTemplate"]["spec"]["template"], "name"))),
+    wide("Images", |object| json!(each_container(&object["spec"]["jobTemplate"]["spec"]["template"], "image"))),
+    wide("Selector", |object| json!(label_selector(&object["spec"]["jobTemplate"]["spec"]["selector"]))),
+];
+
+const EVENTS: &[Column] = &[
+    column("Last Seen", |event| json!(clock::age(last_seen(event)))),
+    column("Type", |event| event["type"].clone()),
+    column("Reason", |event| event["reason"].clone()),
+    column("Object", |event| {
+        let object = &event["involvedObject"];
+        let kind = text(&object["kind"]).to_lowercase();
+        json!(if text(&object["name"]).is_empty() { kind } else { format!("{kind}/{}", text(&object["name"])) })
+    }),
+    wide("Subobject", |event| json!(text(&event["involvedObject"]["fieldPath"]))),
+    wide("Source", |event| json!(event_source(event))),
+    column("Message", |event| json!(text(&event["message"]).trim())),
+    wide("First Seen", |event| json!(clock::age(first_seen(event)))),
+    wide("Count", |event| {
+        json!(event["series"]["count"].as_i64().unwrap_or_else(|| integer(&event["count"]).max(1)).to_string())
+    }),
+    Column { wide: true, ..NAME },
+];
+
+const CONTROLLER_REVISIONS: &[Column] = &[
+    NAME,
+    column("Controller", |object| {
+        let owner = &object["metadata"]["ownerReferences"][0];
+        match text(&owner["kind"]) {
+            "" => json!("<none>"),
+            kind => json!(format!("{}.apps/{}", kind.to_lowercase(), text(&owner["name"]))),
+        }
+    }),
+    column("Revision", |object| json!(integer(&object["revision"]))),
+    AGE,
+];
+
+const SERVICES: &[Column] = &[
+    NAME,
+    column("Type", |object| object["spec"]["type"].clone()),
+    column("Cluster-IP", |object| or_none(&object["spec"]["clusterIP"])),
+    column("External-IP", |_| json!("<none>")),
+    column("Port(s)", |object| json!(service_ports(object))),
+    AGE,
+    wide("Selector", |object| json!(labels_text(&object["spec"]["selector"]))),
+];
+
+const NODES: &[Column] = &[
+    NAME,
+    column("Status", |node| {
+        let ready = match condition(node, "Ready").map(|ready| text(&ready["status"])) {
+            None => "Unknown",
+            Some("True") => "Ready",
+            Some(_) => "NotReady",
+        };
+        let cordoned = if node["spec"]["unschedulable"] == true { ",SchedulingDisabled" } else { "" };
+        json!(format!("{ready}{cordoned}"))
+    }),
+    column("Roles", |_| json!("<none>")),
+    AGE,
+    column("Version", |node| node["status"]["nodeInfo"]["kubeletVersion"].clone()),
+    wide("Internal-IP", |node| or_none(&address(node, "InternalIP"))),
+    wide("External-IP", |node| or_none(&address(node, "ExternalIP"))),
+    wide("OS-Image", |node| or_unknown(&node["status"]["nodeInfo"]["osImage"])),
+    wide("Kernel-Version", |node| or_unknown(&node["status"]["nodeInfo"]["kernelVersion"])),
+    wide("Container-Runtime", |node| or_unknown(&node["status"]["nodeInfo"]["containerRuntimeVersion"])),
+];
+
+const AUTOSCALERS: &[Column] = &[
+    NAME,
+    column("Reference", |object| {
+        let target = &object["spec"]["scaleTargetRef"];
+        json!(format!("{}/{}", text(&target["kind"]), text(&target["name"])))
+    }),
+    column("Targets", |_| json!("<unknown>")),
+    column("MinPods", |object| {
+        json!(object["spec"]["minReplicas"].as_i64().map_or("<unset>".to_owned(), |pods| pods.to_string()))
+    }),
+    number("MaxPods", |object| json!(integer(&object["spec"]["maxReplicas"]))),
+    number("Replicas", |object| json!(integer(&object["status"]["currentReplicas"]))),
+    AGE,
+];
+
+const DISRUPTION_BUDGETS: &[Column] = &[
+    NAME,
+    column("Min Available", |object| or_not_applicable(&object["spec"]["minAvailable"])),
+    column("Max Unavailable", |object| or_not_applicable(&object["spec"]["maxUnavailable"])),
+    number("Allowed Disruptions", |object| json!(integer(&object["status"]["disruptionsAllowed"]))),
+    AGE,
+];
+
+const EXTERNAL_SECRETS: &[Column] = &[
+    NAME,
+    column("StoreType", |object| object["spec"]["secretStoreRef"]["kind"].clone()),
+    column("Store", |object| object["spec"]["secretStoreRef"]["name"].clone()),
+    column("Refresh Interval", |object| object["spec"]["refreshInterval"].clone()),
+    column("Status", |object| ready(object, "reason")),
+    column("Ready", |object| ready(object, "status")),
+];
+
+const CLUSTER_EXTERNAL_SECRETS: &[Column] = &[
+    NAME,
+    column("Store", |object| object["spec"]["externalSecretSpec"]["secretStoreRef"]["name"].clone()),
+    column("Refresh Interval", |object| object["spec"]["refreshTime"].clone()),
+    column("Ready", |object| ready(object, "status")),
+];
+
+const SECRET_STORES: &[Column] = &[
+    NAME,
+    Column { name: "AGE", kind: "date", ..AGE },
+    column("Status", |object| ready(object, "reason")),
+    column("Capabilities", |object| object["status"]["capabilities"].clone()),
+    column("Ready", |object| ready(object, "status")),
+];
+
+fn count(container: &Value) -> usize {
+    match container {
+        Value::Array(items) => items.len(),
+        Value::Object(fields) => fields.len(),
+        _ => 0,
+    }
+}
+
+fn integer(value: &Value) -> i64 {
+    value.as_i64().unwrap_or(0)
+}
+
+fn capital(flag: bool) -> &'static str {
+    if flag { "True" } else { "False" }
+}
+
+fn or(value: &Value, otherwise: &str) -> Value {
+    match value {
+        Value::Null => json!(otherwise),
+        Value::String(text) if text.is_empty() => json!(otherwise),
+        Value::String(text) => json!(text),
+        other => json!(other.to_string()),
+    }
+}
+
+fn or_none(value: &Value) -> Value {
+    or(value, "<none>")
+}
+
+fn or_unknown(value: &Value) -> Value {
+    or(value, "<unknown>")
+}
+
+fn or_not_applicable(value: &Value) -> Value {
+    or(value, "N/A")
+}
+
+fn each_container(template: &Value, field: &str) -> String {
+    let containers = template["spec"]["containers"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let texts: Vec<&str> = containers.iter().map(|container| text(&container[field])).collect();
+    texts.join(",")
+}
+
+fn labels_text(labels: &Value) -> String {
+    let pairs: Vec<String> =
+        labels.as_object().into_iter().flatten().map(|(key, value)| format!("{key}={}", text(value))).collect();
+    if pairs.is_empty() { "<none>".to_owned() } else { pairs.join(",") }
+}
+
+/// A label selector as the server spells it: equalities first, then expressions.
+pub(super) fn label_selector(selector: &Value) -> String {
+    let mut parts: Vec<String> = Vec::new();
+    for (key, value) in selector["matchLabels"].as_object().into_iter().flatten() {
+        parts.push(format!("{key}={}", text(value)));
+    }
+    for expression in selector["matchExpressions"].as_array().into_iter().flatten() {
+        let key = text(&expression["key"]);
+        let values: Vec<&str> = expression["values"].as_array().into_iter().flatten().map(text).collect();
+        let values = values.join(",");
+        parts.push(match text(&expression["operator"]) {
+            "In" => format!("{key} in ({values})"),
+            "NotIn" => format!("{key} notin ({values})"),
+            "DoesNotExist" => format!("!{key}"),
+            _ => key.to_owned(),
+        });
+    }
+    if parts.is_empty() { "<none>".to_owned() } else { parts.join(",") }
+}
+
+fn condition<'a>(object: &'a Value, kind: &str) -> Option<&'a Value> {
+    object["status"]["conditions"].as_array()?.iter().find(|condition| condition["type"] == kind)
+}
+
+fn ready(object: &Value, field: &str) -> Value {
+    condition(object, "Ready").map_or(Value::Null, |ready| ready[field].clone())
+}
+
+fn address(node: &Value, kind: &str) -> Value {
+    let addresses = node["status"]["addresses"].as_array().map(Vec::as_slice).unwrap_or_default();
+    addresses.iter().find(|address| address["type"] == kind).map_or(Value::Null, |address| address["address"].clone())
+}
+
+fn service_ports(service: &Value) -> String {
+    let ports = service["spec"]["ports"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let texts: Vec<String> = ports
+        .iter()
+        .map(|port| format!("{}/{}", integer(&port["port"]), port["protocol"].as_str().unwrap_or("TCP")))
+        .collect();
+    if texts.is_empty() { "<none>".to_owned() } else { texts.join(",") }
+}
+
+fn is_true(job: &Value, kind: &str) -> bool {
+    condition(job, kind).is_some_and(|condition| condition["status"] == "True")
+}
+
+fn job_status(job: &Value) -> &'static str {
+    let terminating = job["metadata"]["deletionTimestamp"].is_string();
+    match () {
+        () if is_true(job, "Complete") => "Complete",
+        () if is_true(job, "Failed") => "Failed",
+        () if terminating => "Terminating",
+        () if is_true(job, "Suspended") => "Suspended",
+        () if is_true(job, "FailureTarget") => "FailureTarget",
+        () if is_true(job, "SuccessCriteriaMet") => "SuccessCriteriaMet",
+        () => "Running",
+    }
+}
+
+fn completions(job: &Value) -> String {
+    let succeeded = integer(&job["status"]["succeeded"]);
+    match (job["spec"]["completions"].as_i64(), integer(&job["spec"]["parallelism"])) {
+        (Some(wanted), _) => format!("{succeeded}/{wanted}"),
+        (None, parallel) if parallel > 1 => format!("{succeeded}/1 of {parallel}"),
+        (None, _) => format!("{succeeded}/1"),
+    }
+}
+
+fn job_duration(job: &Value) -> String {
+    let seconds = |value: &Value| value.as_str().and_then(clock::seconds_since);
+    let Some(started) = seconds(&job["status"]["startTime"]) else { return String::new() };
+    clock::human(started - seconds(&job["status"]["completionTime"]).unwrap_or(0))
+}
+
+fn first_seen(event: &Value) -> &Value {
+    if event["firstTimestamp"].is_string() { &event["firstTimestamp"] } else { &event["eventTime"] }
+}
+
+fn last_seen(event: &Value) -> &Value {
+    let choices = [&event["series"]["lastObservedTime"], &event["lastTimestamp"], first_seen(event)];
+    choices.into_iter().find(|time| time.is_string()).unwrap_or(&Value::Null)
+}
+
+fn event_source(event: &Value) -> String {
+    let component = match text(&event["source"]["component"]) {
+        "" => text(&event["reportingComponent"]),
+        component => component,
+    };
+    match text(&event["source"]["host"]) {
+        "" => component.to_owned(),
+        host => format!("{component}, {host}"),
+    }
+}

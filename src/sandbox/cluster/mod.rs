@@ -1,0 +1,158 @@
+//! The Kubernetes API of the sandbox: objects, watches, patches, tables.
+//!
+//! [`Store`] keeps the objects; [`handle`] is the REST API before it. Where the real kube-apiserver behaves in a way that a
+//! client can notice, this one does the same, down to the words of its errors.
+//!
+//! | file | what it owns |
+//! | --- | --- |
+//! | `resource` | which kinds are served |
+//! | `store`, `deletion` | the objects, their versions and the history of changes; how they go |
+//! | `rules`, `defaults`, `validation` | what happens to an object before it is kept |
+//! | `fields`, `fieldset`, `schema` | who owns which field |
+//! | `protobuf`, `messages` | the form in which newer versions of kubectl create things |
+//! | `request`, `answer`, `view`, `table`, `columns`, `podstatus` | reading requests, showing objects |
+//! | `read`, `watching`, `write`, `patch`, `applying`, `scale`, `eventview` | the verbs |
+//! | `discovery`, `openapi2`, `review`, `selector` | what is served, who may do what, which objects are meant |
+
+mod answer;
+mod applying;
+mod clock;
+mod columns;
+mod defaults;
+mod deletion;
+mod discovery;
+mod error;
+mod eventview;
+mod fields;
+mod fieldset;
+mod messages;
+mod meta;
+mod openapi2;
+mod patch;
+mod podstatus;
+mod protobuf;
+mod read;
+mod request;
+mod resource;
+mod review;
+mod rules;
+mod scale;
+mod schema;
+mod selector;
+mod store;
+mod table;
+mod validation;
+mod view;
+mod watching;
+mod write;
+
+use std::sync::Arc;
+
+use http::{Method, Request, Response, StatusCode};
+
+use answer::Refusal;
+pub use deletion::Propagation;
+pub use error::{Cause, StoreError};
+use request::{Ask, Place, Target};
+pub use resource::{RESOURCES, Resource, find, resource};
+pub use store::{Change, ChangeKind, Expired, Store};
+
+use super::World;
+use super::server::{Body, whole};
+
+/// Answers one Kubernetes request.
+pub async fn handle(world: Arc<World>, request: Request<bytes::Bytes>) -> Response<Body> {
+    let (place, ask) = Ask::new(request);
+    answer(&world, &ask, &place).unwrap_or_else(|refusal| refusal.response())
+}
+
+fn answer(world: &Arc<World>, ask: &Ask, place: &Place) -> Result<Response<Body>, Refusal> {
+    let found = |object: Option<serde_json::Value>| match object {
+        Some(object) => answer::object(StatusCode::OK, &object),
+        None => nowhere(),
+    };
+    match place {
+        Place::Root(path) => Ok(root(ask, path)),
+        Place::Group(group) => Ok(found(discovery::group(group))),
+        Place::GroupVersion { group, version } => Ok(found(discovery::resource_list(group, version))),
+        Place::Review { group, plural } => {
+            let (code, review) = review::create(&world.faults, ask, group, plural)?;
+            Ok(answer::object(code, &review))
+        }
+        Place::Objects(target) => objects(world, ask, target),
+        Place::Nowhere { is_known_group: true } => Err(Refusal::no_such_path()),
+        Place::Nowhere { is_known_group: false } => Ok(nowhere()),
+    }
+}
+
+fn nowhere() -> Response<Body> {
+    answer::text(StatusCode::NOT_FOUND, "404 page not found\n")
+}
+
+fn root(ask: &Ask, path: &[String]) -> Response<Body> {
+    let path: Vec<&str> = path.iter().map(String::as_str).collect();
+    let object = |object| answer::object(StatusCode::OK, &object);
+    match path.as_slice() {
+        ["version"] => object(discovery::version()),
+        ["api" | "apis"] => groups(ask, path == ["api"]),
+        ["readyz" | "healthz" | "livez", ..] => answer::text(StatusCode::OK, "ok"),
+        ["openapi", "v2"] => answer::with_headers(StatusCode::OK, openapi2::MEDIA_TYPE, whole(openapi2::document())),
+        ["openapi", "v3"] => object(discovery::openapi_index()),
+        ["openapi", "v3", "api", version] => object(discovery::openapi("", version)),
+        ["openapi", "v3", "apis", group, version] => object(discovery::openapi(group, version)),
+        [] => object(
+            serde_json::json!({"paths": ["/api", "/api/v1", "/apis", "/healthz", "/livez", "/openapi/v3", "/readyz", "/version"]}),
+        ),
+        _ => nowhere(),
+    }
+}
+
+/// `/api` and `/apis`: aggregated for those who ask so, plain for the others.
+fn groups(ask: &Ask, core: bool) -> Response<Body> {
+    for accepted in ask.accepts() {
+        if accepted.contains("as=APIGroupDiscoveryList") {
+            let form = if accepted.contains("v=v2beta1") { "v2beta1" } else { "v2" };
+            let content_type = format!("application/json;g=apidiscovery.k8s.io;v={form};as=APIGroupDiscoveryList");
+            return answer::typed(StatusCode::OK, &content_type, &discovery::aggregated(core, form));
+        }
+    }
+    let host = ask.headers.get("host").and_then(|host| host.to_str().ok()).unwrap_or("");
+    let plain = if core { discovery::core_versions(host) } else { discovery::group_list() };
+    answer::object(StatusCode::OK, &plain)
+}
+
+fn objects(world: &Arc<World>, ask: &Ask, target: &Target) -> Result<Response<Body>, Refusal> {
+    let verb = verb(ask, target).ok_or_else(Refusal::method_not_allowed)?;
+    review::authorize(&world.faults, ask, verb, target)?;
+    let store = &*world.cluster;
+    match (verb, target.name.as_deref()) {
+        ("watch", _) => watching::watch(world, ask, target),
+        ("get", Some(name)) => read::get(store, ask, target, name),
+        ("list", _) => read::list(store, ask, target),
+        ("create", _) => write::create(store, ask, target),
+        ("update", Some(name)) => write::update(store, ask, target, name),
+        ("patch", Some(name)) => write::patch(store, ask, target, name),
+        ("delete", Some(name)) => write::delete(store, ask, target, name),
+        ("deletecollection", _) => write::delete_collection(store, ask, target),
+        _ => Err(Refusal::method_not_allowed()),
+    }
+}
+
+/// The verb as RBAC names it.
+fn verb(ask: &Ask, target: &Target) -> Option<&'static str> {
+    let is_one = target.name.is_some();
+    Some(match ask.method {
+        Method::GET | Method::HEAD if ask.query.flag("watch") => "watch",
+        Method::GET | Method::HEAD if is_one => "get",
+        Method::GET | Method::HEAD => "list",
+        Method::POST => "create",
+        Method::PUT if is_one => "update",
+        Method::PATCH if is_one => "patch",
+        Method::DELETE if is_one => "delete",
+        Method::DELETE => "deletecollection",
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests;

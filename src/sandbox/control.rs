@@ -1,0 +1,80 @@
+//! The control endpoint: what the sandbox knows of itself, and faults at run time. On the same listener, so loopback only.
+
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode};
+use serde_json::{Value, json};
+
+use super::faults::{Fault, catalogue};
+use super::secret_manager::{json_answer, route::parameter};
+use super::server::Body;
+use super::{World, controllers};
+
+/// Answers one request under `/sandbox/`.
+pub fn handle(world: &World, request: &Request<Bytes>) -> Response<Body> {
+    let path = request.uri().path().to_owned();
+    let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
+    match (request.method(), parts.as_slice()) {
+        (&Method::GET, ["sandbox", "v1", "log"]) => {
+            // With `?after=N` only what came since: a test asks often.
+            let after = parameter(request.uri().query().unwrap_or_default(), "after");
+            let after = after.and_then(|after| after.parse().ok()).unwrap_or(0);
+            found(&json!(world.log.after(after)))
+        }
+        (&Method::GET, ["sandbox", "v1", "pods"]) => found(&controllers::pod_lives(world)),
+        (&Method::GET, ["sandbox", "v1", "secrets"]) => found(&json!({
+            "secretManager": world.secret_manager.describe(),
+            "kubernetes": controllers::secret_holdings(world),
+        })),
+        (&Method::GET, ["sandbox", "v1", "faults"]) => found(&faults(world)),
+        (&Method::POST, ["sandbox", "v1", "faults"]) => add_fault(world, request.body()),
+        (&Method::DELETE, ["sandbox", "v1", "faults", name]) => match world.faults.remove(name) {
+            true => found(&faults(world)),
+            false => refused(StatusCode::NOT_FOUND, &format!("fault `{name}` is not in force")),
+        },
+        (&Method::POST, ["sandbox", "v1", "sync", namespace, name]) => {
+            match controllers::scheduled_sync(world, namespace, name) {
+                true => json_answer(StatusCode::ACCEPTED, &json!({})),
+                false => refused(StatusCode::NOT_FOUND, &format!("there is no ExternalSecret {namespace}/{name}")),
+            }
+        }
+        _ => refused(StatusCode::NOT_FOUND, "the control endpoint has no such path"),
+    }
+}
+
+fn add_fault(world: &World, body: &Bytes) -> Response<Body> {
+    let Ok(body) = serde_json::from_slice::<Value>(body) else {
+        return refused(StatusCode::BAD_REQUEST, "the body is no JSON");
+    };
+    let Some(name) = body.get("name").and_then(Value::as_str) else {
+        return refused(StatusCode::BAD_REQUEST, "the body has no `name`");
+    };
+    // A number is as good as its text.
+    let value = body.get("value").filter(|value| !value.is_null());
+    let value = value.map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned));
+    match Fault::new(name, value.as_deref()) {
+        Ok(fault) => {
+            world.faults.add(fault);
+            json_answer(StatusCode::CREATED, &faults(world))
+        }
+        Err(error) => refused(StatusCode::BAD_REQUEST, &error.to_string()),
+    }
+}
+
+/// Those in force, and those that there are.
+fn faults(world: &World) -> Value {
+    let active: Vec<Value> =
+        world.faults.list().iter().map(|fault| json!({ "name": fault.name, "value": fault.value })).collect();
+    let known: Vec<Value> = catalogue()
+        .iter()
+        .map(|kind| json!({ "name": kind.name, "usage": kind.value.usage(), "summary": kind.summary }))
+        .collect();
+    json!({ "active": active, "catalogue": known })
+}
+
+fn found(body: &Value) -> Response<Body> {
+    json_answer(StatusCode::OK, body)
+}
+
+fn refused(status: StatusCode, message: &str) -> Response<Body> {
+    json_answer(status, &json!({ "error": message }))
+}

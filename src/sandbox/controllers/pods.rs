@@ -1,0 +1,239 @@
+//! A stand-in for the kubelet: pods start after a while, read their Secrets at that moment, and keep what they read.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+
+use super::{decoded, named, now, text};
+use crate::sandbox::World;
+use crate::sandbox::cluster::{ChangeKind, resource};
+
+const MANAGER: &str = "kubelet";
+/// How long a pod that is asked to stop still runs.
+const GRACE: Duration = Duration::from_millis(200);
+/// Pause before a container whose Secret is missing is tried again.
+const RETRY: Duration = Duration::from_millis(200);
+
+/// What is remembered of every pod that ever ran.
+#[derive(Debug, Default)]
+pub struct Lives(Mutex<BTreeMap<String, Value>>);
+
+impl Lives {
+    /// All of them, in the order in which they were created.
+    pub fn describe(&self) -> Value {
+        let lives = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all: Vec<Value> = lives.values().cloned().collect();
+        all.sort_by_key(|life| life["order"].as_u64());
+        Value::Array(all)
+    }
+
+    fn note(&self, uid: &str, change: impl FnOnce(&mut Value)) {
+        let mut lives = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let order = lives.len();
+        change(lives.entry(uid.to_owned()).or_insert_with(|| json!({ "order": order })));
+    }
+}
+
+/// With fractions of a second: lives are short here.
+fn precisely_now() -> Value {
+    json!(jiff::Timestamp::now().to_string())
+}
+
+/// Runs until it is dropped: one task a pod's start, one a pod's end.
+pub async fn run(world: Arc<World>) {
+    let mut changes = world.cluster.changes();
+    let mut seen = 0;
+    let mut tasks = JoinSet::new();
+    let mut leaving = BTreeSet::new();
+    loop {
+        changes.borrow_and_update();
+        let pods = resource("pods");
+        let since = |since| world.cluster.changes_since(pods, since);
+        // Version 0 is before all that the store remembers: what was there first must not be missed.
+        let new = since(seen).or_else(|expired| since(expired.oldest)).unwrap_or_default();
+        for change in new {
+            // Not the store's newest version: what came between would be looked at twice, or never.
+            seen = seen.max(change.resource_version);
+            let uid = text(&change.object, "/metadata/uid").to_owned();
+            let place = (
+                text(&change.object, "/metadata/namespace").to_owned(),
+                text(&change.object, "/metadata/name").to_owned(),
+            );
+            if change.kind == ChangeKind::Added {
+                tasks.spawn(start(Arc::clone(&world), place.clone(), uid.clone()));
+            }
+            if change.kind == ChangeKind::Deleted {
+                world.controllers.lives.note(&uid, |life| life["ended"] = precisely_now());
+                leaving.remove(&uid);
+            } else if change.object.pointer("/metadata/deletionTimestamp").is_some() && leaving.insert(uid.clone()) {
+                tasks.spawn(stop(Arc::clone(&world), place, uid));
+            }
+        }
+        while tasks.try_join_next().is_some() {}
+        if changes.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Whether the fault `rollout-stuck` meets new pods of this workload.
+pub fn is_stuck(world: &World, workload: &Value) -> bool {
+    let name = text(workload, "/metadata/name");
+    is_stuck_by_name(world, name)
+}
+
+fn is_stuck_by_name(world: &World, name: &str) -> bool {
+    // The world starts healthy, whatever goes wrong in it later.
+    world.controllers.is_settled()
+        && world.faults.active("rollout-stuck")
+        && world.faults.value("rollout-stuck").is_none_or(|only| only == name)
+}
+
+/// From its creation until it is Ready.
+async fn start(world: Arc<World>, (namespace, name): (String, String), uid: String) {
+    let Some(pod) = found(&world, &namespace, &name, &uid) else { return };
+    let (kind, owner) = owner(&world, &pod);
+    world.controllers.lives.note(&uid, |life| {
+        life["namespace"] = json!(namespace);
+        life["kind"] = json!(kind);
+        life["owner"] = json!(owner);
+        life["name"] = json!(name);
+        life["created"] = precisely_now();
+        life["ready"] = Value::Null;
+        life["ended"] = Value::Null;
+    });
+    let half = world.controllers.delay(world.options.pod_start) / 2;
+    tokio::time::sleep(half).await;
+    // The environment is read once, here, and kept whatever happens to the Secrets afterwards.
+    let held = loop {
+        match environment(&world, &namespace, &pod) {
+            Ok(held) => break held,
+            Err(missing) => {
+                status(&world, &namespace, &name, &uid, &waiting(&pod, "CreateContainerConfigError", &missing));
+                tokio::time::sleep(RETRY).await;
+                if found(&world, &namespace, &name, &uid).is_none() {
+                    return;
+                }
+            }
+        }
+    };
+    world.controllers.lives.note(&uid, |life| {
+        life["started"] = precisely_now();
+        life["holds"] = json!(held);
+    });
+    if is_stuck_by_name(&world, &owner) {
+        let words = "back-off 5m0s restarting failed container";
+        return status(&world, &namespace, &name, &uid, &waiting(&pod, "CrashLoopBackOff", words));
+    }
+    tokio::time::sleep(half).await;
+    world.controllers.lives.note(&uid, |life| life["ready"] = precisely_now());
+    status(&world, &namespace, &name, &uid, &running(&pod));
+}
+
+/// The pod, unless it is gone or another one of the same name is there.
+fn found(world: &World, namespace: &str, name: &str, uid: &str) -> Option<Value> {
+    world.cluster.get(resource("pods"), Some(namespace), name).filter(|pod| text(pod, "/metadata/uid") == uid)
+}
+
+async fn stop(world: Arc<World>, (namespace, name): (String, String), uid: String) {
+    tokio::time::sleep(world.faults.duration("pod-slow-to-stop").unwrap_or(GRACE)).await;
+    if found(&world, &namespace, &name, &uid).is_some() {
+        let _ = world.cluster.remove(resource("pods"), Some(&namespace), &name);
+    }
+}
+
+/// The workload that it belongs to: a ReplicaSet's pod is its Deployment's.
+fn owner(world: &World, pod: &Value) -> (String, String) {
+    let of = |object: &Value| {
+        let reference = object.pointer("/metadata/ownerReferences/0").cloned().unwrap_or_default();
+        (text(&reference, "/kind").to_owned(), text(&reference, "/name").to_owned())
+    };
+    let (kind, name) = of(pod);
+    if kind == "ReplicaSet"
+        && let Some(set) = world.cluster.get(resource("replicasets"), Some(text(pod, "/metadata/namespace")), &name)
+    {
+        return of(&set);
+    }
+    (kind, name)
+}
+
+/// Which version each key holds that the pod reads from a Secret; the error names what is missing, as the kubelet does.
+fn environment(world: &World, namespace: &str, pod: &Value) -> Result<BTreeMap<String, String>, String> {
+    let mut held = BTreeMap::new();
+    let list =
+        |value: &Value, pointer: &str| value.pointer(pointer).and_then(Value::as_array).cloned().unwrap_or_default();
+    let optional = |reference: &Value| reference["optional"].as_bool() == Some(true);
+    let secret = |name: &str| world.cluster.get(resource("secrets"), Some(namespace), name);
+    let mut whole = |name: &str, may_lack: bool| match secret(name) {
+        Some(found) => {
+            for (key, value) in found["data"].as_object().into_iter().flatten() {
+                held.insert(key.clone(), named(world, namespace, &decoded(value)));
+            }
+            Ok(())
+        }
+        None if may_lack => Ok(()),
+        None => Err(format!("secret \"{name}\" not found")),
+    };
+    let containers = list(pod, "/spec/initContainers").into_iter().chain(list(pod, "/spec/containers"));
+    let containers: Vec<Value> = containers.collect();
+    for from in containers.iter().flat_map(|container| list(container, "/envFrom")) {
+        if let Some(reference) = from.get("secretRef") {
+            whole(text(reference, "/name"), optional(reference))?;
+        }
+    }
+    for volume in list(pod, "/spec/volumes") {
+        if let Some(source) = volume.get("secret") {
+            whole(text(source, "/secretName"), optional(source))?;
+        }
+        for source in list(&volume, "/projected/sources").iter().filter_map(|source| source.get("secret")) {
+            whole(text(source, "/name"), optional(source))?;
+        }
+    }
+    for variable in containers.iter().flat_map(|container| list(container, "/env")) {
+        let Some(reference) = variable.pointer("/valueFrom/secretKeyRef") else { continue };
+        let (name, key) = (text(reference, "/name"), text(reference, "/key"));
+        let value = secret(name).and_then(|found| found["data"].get(key).map(decoded));
+        match value {
+            Some(value) => {
+                held.insert(text(&variable, "/name").to_owned(), named(world, namespace, &value));
+            }
+            None if optional(reference) => {}
+            None => return Err(format!("couldn't find key {key} in Secret {namespace}/{name}")),
+        }
+    }
+    Ok(held)
+}
+
+fn status(world: &World, namespace: &str, name: &str, uid: &str, status: &Value) {
+    if found(world, namespace, name, uid).is_some() {
+        let _ = world.cluster.update_status(resource("pods"), Some(namespace), name, MANAGER, None, |pod| {
+            pod["status"] = status.clone()
+        });
+    }
+}
+
+fn containers(pod: &Value, state: &Value, ready: bool) -> Value {
+    let containers = pod.pointer("/spec/containers").and_then(Value::as_array).cloned().unwrap_or_default();
+    let one = |container: &Value| json!({"name": container["name"], "image": container["image"], "imageID": "", "ready": ready, "started": ready, "restartCount": 0, "state": state});
+    Value::Array(containers.iter().map(one).collect())
+}
+
+fn conditions(ready: bool) -> Value {
+    let at = now();
+    let one = |kind: &str, holds: bool| json!({"type": kind, "status": if holds { "True" } else { "False" }, "lastTransitionTime": at});
+    json!([one("PodScheduled", true), one("Initialized", true), one("ContainersReady", ready), one("Ready", ready)])
+}
+
+fn running(pod: &Value) -> Value {
+    let state = json!({"running": {"startedAt": now()}});
+    json!({"phase": "Running", "startTime": now(), "podIP": "10.0.0.1", "hostIP": "127.0.0.1", "qosClass": "BestEffort",
+        "conditions": conditions(true), "containerStatuses": containers(pod, &state, true)})
+}
+
+fn waiting(pod: &Value, reason: &str, message: &str) -> Value {
+    let state = json!({"waiting": {"reason": reason, "message": message}});
+    json!({"phase": "Pending", "startTime": now(), "conditions": conditions(false), "containerStatuses": containers(pod, &state, false)})
+}

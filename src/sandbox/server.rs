@@ -1,0 +1,129 @@
+//! The one listener of the sandbox: it tells Kubernetes, Secret Manager and control paths apart, and lets faults interfere.
+//!
+//! Faults touch the requests of clients only, never the control paths. A request that is held stands for itself: every
+//! connection is a task of its own, and all of them end with the server.
+
+use std::io;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{Request, Response, StatusCode, header};
+use http_body_util::{BodyExt as _, Full, Limited, combinators::BoxBody};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+
+use super::interference::{After, Before, Interference};
+use super::operation::{self, Api, Operation};
+use super::{World, cluster, control};
+
+/// The body of every answer: whole, or a stream for a watch.
+pub type Body = BoxBody<Bytes, io::Error>;
+
+/// The largest request that is read: more than any object or payload that the two services take.
+const REQUEST_LIMIT: usize = 4 * 1024 * 1024;
+
+/// A body that is sent at once.
+pub fn whole(bytes: impl Into<Bytes>) -> Body {
+    Full::new(bytes.into()).map_err(|never| match never {}).boxed()
+}
+
+/// Why a request gets no answer: its connection is to be closed.
+#[derive(Debug, thiserror::Error)]
+#[error("the connection was closed by a fault")]
+struct Closed;
+
+/// Serves connections until the task is dropped, and all connections with it.
+pub(super) async fn serve(listener: TcpListener, world: Arc<World>) {
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => {
+                    connections.spawn(connection(stream, Arc::clone(&world)));
+                }
+                // Out of file descriptors, most likely: others have to close first.
+                Err(_) => tokio::time::sleep(std::time::Duration::from_millis(50)).await,
+            },
+            Some(_) = connections.join_next() => {}
+        }
+    }
+}
+
+async fn connection(stream: TcpStream, world: Arc<World>) {
+    // Small answers must not wait for the client's acknowledgement; where this fails they are only slower.
+    let _ = stream.set_nodelay(true);
+    let service = service_fn(move |request| answer(Arc::clone(&world), request));
+    // An error is a client that went away, or a fault: nobody is left to be told.
+    let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+}
+
+async fn answer(world: Arc<World>, request: Request<Incoming>) -> Result<Response<Body>, Closed> {
+    let (parts, body) = request.into_parts();
+    let Ok(body) = Limited::new(body, REQUEST_LIMIT).collect().await else {
+        return Ok(plain(StatusCode::PAYLOAD_TOO_LARGE, "the request is too large"));
+    };
+    let request = Request::from_parts(parts, body.to_bytes());
+    let path = request.uri().path();
+    if path == "/sandbox" || path.starts_with("/sandbox/") {
+        return Ok(control::handle(&world, &request));
+    }
+    let query = request.uri().query().unwrap_or_default();
+    let operation = operation::describe(request.method(), path, query);
+    let client = request.headers().get(header::USER_AGENT).and_then(|agent| agent.to_str().ok());
+    let place = request.uri().path_and_query().map_or(path, |place| place.as_str());
+    let n = world.log.arrived(client, &operation, request.method().as_str(), place);
+    answer_client(&world, request, &operation, n).await
+}
+
+/// Answers a request of a client, or does to it what a fault says.
+async fn answer_client(
+    world: &Arc<World>,
+    request: Request<Bytes>,
+    operation: &Operation,
+    n: usize,
+) -> Result<Response<Body>, Closed> {
+    let Interference { before, after } = Interference::decide(&world.faults, operation);
+    match before {
+        Before::Nothing => {}
+        Before::Never(outcome) => {
+            world.log.ended(n, outcome, None);
+            std::future::pending::<()>().await;
+        }
+        Before::Close(outcome) => {
+            world.log.ended(n, outcome, None);
+            return Err(Closed);
+        }
+        Before::Answer(outcome, answer) => {
+            world.log.ended(n, outcome, Some(answer.status().as_u16()));
+            return Ok(*answer);
+        }
+    }
+    let answer = match operation.api {
+        Api::SecretManager => world.secret_manager.handle(&request),
+        Api::Kubernetes => cluster::handle(Arc::clone(world), request).await,
+    };
+    let status = Some(answer.status().as_u16());
+    match after {
+        After::Nothing => world.log.ended(n, "answered", status),
+        After::Never(outcome) => {
+            world.log.ended(n, outcome, status);
+            std::future::pending::<()>().await;
+        }
+        After::Close(outcome) => {
+            world.log.ended(n, outcome, status);
+            return Err(Closed);
+        }
+    }
+    Ok(answer)
+}
+
+/// An answer of a line of text.
+pub(super) fn plain(status: StatusCode, text: &str) -> Response<Body> {
+    let mut answer = Response::new(whole(format!("{text}\n")));
+    *answer.status_mut() = status;
+    answer
+}
