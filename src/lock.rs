@@ -1,0 +1,348 @@
+//! One operator at a time: a Lease in the account's namespace (protocol.md, I3).
+//!
+//! Clocks of laptops differ, so nobody's own time is trusted: a Lease has expired when the API server's clock is past
+//! its last write, as the server recorded it in `managedFields`, by more than its duration.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
+use tokio::sync::Mutex;
+
+use crate::clients::cluster::Cluster;
+use crate::clients::error::{ApiError, ApiErrorKind};
+use crate::domain::names::VersionId;
+use crate::domain::observation::LastRotation;
+use crate::domain::problem::{Exit, Problem};
+
+/// The Lease's name, in the account's namespace.
+pub const LEASE: &str = "deepdesk-rotation";
+/// How long a Lease lives without being renewed.
+pub const LIFE: Duration = Duration::from_secs(20);
+/// How much of its life must be left when a write is sent: more than any request may take (10 s).
+const MARGIN: Duration = Duration::from_secs(11);
+const RENEWAL: Duration = Duration::from_secs(4);
+/// How often a claim is written again after somebody else changed the Lease at the same moment.
+const TAKES: usize = 4;
+/// Pauses before each attempt to renew right before a write: one answer of 503 is no reason to give up.
+const ATTEMPTS: [Duration; 4] =
+    [Duration::ZERO, Duration::from_millis(100), Duration::from_millis(400), Duration::from_secs(1)];
+
+const PROCESS: &str = "deepdesk.com/holder-process";
+const LAST: [(&str, Field); 4] = [
+    ("deepdesk.com/last-rotation-by", |last| &mut last.by),
+    ("deepdesk.com/last-rotation-at", |last| &mut last.at),
+    ("deepdesk.com/last-rotation-from", |last| &mut last.from),
+    ("deepdesk.com/last-rotation-to", |last| &mut last.to),
+];
+/// The version that the rotation under this lock set out for, until its end is recorded.
+const BEGUN: &str = "deepdesk.com/rotation-begun";
+type Field = fn(&mut LastRotation) -> &mut String;
+
+/// Who takes the Lease.
+#[derive(Clone, Debug)]
+pub struct Operator {
+    /// For people: `alice@laptop`.
+    pub name: String,
+    /// Tells this run from every other.
+    pub run: String,
+    /// Names the process on its machine, where the system has the means: see `process`.
+    pub process: Option<String>,
+}
+
+impl Operator {
+    fn identity(&self) -> String {
+        format!("{} ({})", self.name, self.run)
+    }
+}
+
+/// A Lease that this run holds, and renews until it is released.
+pub struct Lock {
+    held: Arc<Mutex<Held>>,
+    renewal: tokio::task::JoinHandle<()>,
+}
+
+struct Held {
+    cluster: Cluster,
+    operator: Operator,
+    lease: Lease,
+    renewed: Instant,
+    lost: Option<String>,
+}
+
+/// Reads the record of the last rotation, and the version that one set out for which did not record its end.
+pub async fn recorded(cluster: &Cluster) -> Result<(Option<LastRotation>, Option<VersionId>), ApiError> {
+    let Some(lease) = cluster.lease(LEASE).await? else { return Ok((None, None)) };
+    let annotations = lease.metadata.annotations.unwrap_or_default();
+    let begun = annotations.get(BEGUN).and_then(|version| version.parse().ok());
+    Ok((last_rotation(&annotations), begun))
+}
+
+fn last_rotation(annotations: &BTreeMap<String, String>) -> Option<LastRotation> {
+    let mut last = LastRotation { by: String::new(), at: String::new(), from: String::new(), to: String::new() };
+    for (name, field) in LAST {
+        *field(&mut last) = annotations.get(name)?.clone();
+    }
+    Some(last)
+}
+
+impl Lock {
+    /// Takes the Lease: a new one, a released one, an expired one, or one whose process on this machine is dead.
+    ///
+    /// A rotation says which version it sets out for. That stays until its end is recorded, so that whoever goes on from
+    /// a run that died right after its commit can tell it from one that wants another rotation.
+    pub async fn take(cluster: &Cluster, operator: &Operator, begun: Option<VersionId>) -> Result<Lock, Problem> {
+        for _ in 0..TAKES {
+            if let Some(lease) = claim(cluster, operator, begun).await? {
+                let held = Held {
+                    cluster: cluster.clone(),
+                    operator: operator.clone(),
+                    lease,
+                    renewed: Instant::now(),
+                    lost: None,
+                };
+                let held = Arc::new(Mutex::new(held));
+                let renewal = tokio::spawn(renew_for_ever(held.clone()));
+                return Ok(Lock { held, renewal });
+            }
+        }
+        let line = "other operators keep changing this account's lock";
+        Err(Problem::new(Exit::Refused, "Locked", line).hint("run the same command again in a moment"))
+    }
+
+    /// Makes sure, right before a write, that the Lease is ours and lives longer than the write may take.
+    ///
+    /// It asks the API server each time: a Lease that was stolen or deleted is noticed before the write, not after.
+    pub async fn still_ours(&self) -> Result<(), Problem> {
+        let mut held = self.held.lock().await;
+        let asked = Instant::now();
+        for pause in ATTEMPTS {
+            tokio::time::sleep(pause).await;
+            held.renew().await;
+            if held.renewed >= asked || held.lost.is_some() {
+                break;
+            }
+        }
+        let left = LIFE.saturating_sub(held.renewed.elapsed());
+        match &held.lost {
+            Some(how) => Err(lost(how)),
+            None if left < MARGIN => Err(lost("it could not be renewed in time")),
+            None => Ok(()),
+        }
+    }
+
+    /// Writes a Kubernetes Event about the Lease: what happened, for whoever looks at the namespace.
+    pub async fn publish(&self, note: &str) -> Result<(), ApiError> {
+        let held = self.held.lock().await;
+        let regarding = k8s_openapi::api::core::v1::ObjectReference {
+            api_version: Some("coordination.k8s.io/v1".to_owned()),
+            kind: Some("Lease".to_owned()),
+            name: held.lease.metadata.name.clone(),
+            namespace: held.lease.metadata.namespace.clone(),
+            uid: held.lease.metadata.uid.clone(),
+            ..Default::default()
+        };
+        held.cluster.publish_event(&regarding, "SecretRotated", note).await
+    }
+
+    /// Releases the Lease, with the record of a rotation that was completed.
+    pub async fn release(self, completed: Option<(VersionId, VersionId)>) -> Result<(), Problem> {
+        self.renewal.abort();
+        let mut held = self.held.lock().await;
+        if let Some(how) = &held.lost {
+            return Err(lost(how));
+        }
+        let mut lease = held.lease.clone();
+        let annotations = lease.metadata.annotations.get_or_insert_default();
+        annotations.remove(PROCESS);
+        if let Some((from, to)) = completed {
+            annotations.remove(BEGUN);
+            let values = [held.operator.name.clone(), now_in_seconds(), from.to_string(), to.to_string()];
+            annotations.extend(LAST.iter().map(|(name, _)| (*name).to_owned()).zip(values));
+        }
+        if let Some(spec) = &mut lease.spec {
+            spec.holder_identity = None;
+            spec.acquire_time = None;
+        }
+        held.lease = held.cluster.replace_lease(&lease).await?;
+        Ok(())
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        self.renewal.abort();
+    }
+}
+
+impl Held {
+    /// Renews; a conflict or a missing Lease means that it is lost. A failed request alone does not: time decides.
+    async fn renew(&mut self) {
+        if self.lost.is_some() {
+            return;
+        }
+        let mut lease = self.lease.clone();
+        if let Some(spec) = &mut lease.spec {
+            spec.renew_time = Some(MicroTime(Timestamp::now()));
+        }
+        let begun = Instant::now();
+        match self.cluster.replace_lease(&lease).await {
+            Ok(lease) => {
+                self.lease = lease;
+                self.renewed = begun;
+            }
+            Err(error) if matches!(error.kind, ApiErrorKind::Conflict | ApiErrorKind::NotFound) => {
+                self.find_out().await
+            }
+            Err(_) => {}
+        }
+    }
+
+    /// After a conflict: our own lost answer, or somebody else's write?
+    async fn find_out(&mut self) {
+        match self.cluster.lease(LEASE).await {
+            Ok(Some(lease)) if holder(&lease) == Some(self.operator.identity().as_str()) => self.lease = lease,
+            Ok(Some(lease)) => self.lost = Some(format!("{} holds it now", holder(&lease).unwrap_or("nobody"))),
+            Ok(None) => self.lost = Some("it was deleted".to_owned()),
+            Err(_) => {}
+        }
+    }
+}
+
+async fn renew_for_ever(held: Arc<Mutex<Held>>) {
+    loop {
+        tokio::time::sleep(RENEWAL).await;
+        held.lock().await.renew().await;
+    }
+}
+
+fn claimed(mut lease: Lease, operator: &Operator, begun: Option<VersionId>) -> Lease {
+    lease.metadata = ObjectMeta { name: Some(LEASE.to_owned()), ..lease.metadata };
+    let annotations = lease.metadata.annotations.get_or_insert_default();
+    match &operator.process {
+        Some(process) => annotations.insert(PROCESS.to_owned(), format!("{} {process}", operator.run)),
+        None => annotations.remove(PROCESS),
+    };
+    if let Some(begun) = begun {
+        annotations.insert(BEGUN.to_owned(), begun.get().to_string());
+    }
+    let now = MicroTime(Timestamp::now());
+    let before = lease.spec.as_ref().and_then(|spec| spec.lease_transitions).unwrap_or(0);
+    lease.spec = Some(LeaseSpec {
+        holder_identity: Some(operator.identity()),
+        // LIFE is a small constant.
+        lease_duration_seconds: i32::try_from(LIFE.as_secs()).ok(),
+        acquire_time: Some(now.clone()),
+        renew_time: Some(now),
+        lease_transitions: Some(before.saturating_add(1)),
+        ..LeaseSpec::default()
+    });
+    lease
+}
+
+fn holder(lease: &Lease) -> Option<&str> {
+    lease.spec.as_ref()?.holder_identity.as_deref().filter(|holder| !holder.is_empty())
+}
+
+/// One attempt to write our claim; none when the Lease changed meanwhile, so that it has to be looked at again.
+async fn claim(cluster: &Cluster, operator: &Operator, begun: Option<VersionId>) -> Result<Option<Lease>, Problem> {
+    let written = match cluster.lease(LEASE).await? {
+        None => cluster.create_lease(&claimed(Lease::default(), operator, begun)).await,
+        Some(lease) => {
+            refuse_if_held(cluster, &lease, operator).await?;
+            cluster.replace_lease(&claimed(lease, operator, begun)).await
+        }
+    };
+    match written {
+        Ok(lease) => Ok(Some(lease)),
+        Err(error) if matches!(error.kind, ApiErrorKind::Conflict | ApiErrorKind::AlreadyExists) => Ok(None),
+        // The answer got lost, not necessarily the effect.
+        Err(error) if error.is_outcome_unknown() => match cluster.lease(LEASE).await? {
+            Some(lease) if holder(&lease) == Some(operator.identity().as_str()) => Ok(Some(lease)),
+            Some(_) | None => Err(error.into()),
+        },
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn refuse_if_held(cluster: &Cluster, lease: &Lease, operator: &Operator) -> Result<(), Problem> {
+    let Some(holder) = holder(lease) else { return Ok(()) };
+    let process = lease.metadata.annotations.as_ref().and_then(|all| all.get(PROCESS));
+    // Only where it is the holder's own: somebody may have written the holder by hand and left the annotation.
+    let of_holder = process.and_then(|noted| noted.split_once(' ')).filter(|(run, _)| holder.contains(run));
+    if of_holder.is_some_and(|(_, process)| process::is_dead(process, operator)) {
+        return Ok(());
+    }
+    let life = lease.spec.as_ref().and_then(|spec| spec.lease_duration_seconds).unwrap_or(0);
+    let written =
+        lease.metadata.managed_fields.iter().flatten().filter_map(|entry| entry.time.as_ref()).map(|time| time.0).max();
+    let server = cluster.server_time().await?;
+    // Without a recorded time the age is unknown, and an unknown Lease is a held one.
+    let age = written.map(|written| server.duration_since(written).as_secs()).unwrap_or(0);
+    // Both times are whole seconds: one more makes sure.
+    let left = i64::from(life) + 1 - age;
+    if left <= 0 {
+        return Ok(());
+    }
+    let since = lease
+        .spec
+        .as_ref()
+        .and_then(|spec| spec.acquire_time.as_ref())
+        .map(|time| time.0.to_string())
+        .unwrap_or_default();
+    Err(Problem::new(
+        Exit::Refused,
+        "Locked",
+        format!("{holder} is at work on this account since {since} (last sign of life {age}s ago)"),
+    )
+    .hint("let them finish; the same command goes on from wherever they stop")
+    .hint(format!("if that process is gone, its lock ends by itself in {left}s")))
+}
+
+fn lost(how: &str) -> Problem {
+    Problem::new(Exit::Incomplete, "LockLost", format!("the lock on this account was lost: {how}"))
+        .hint("find out who is at work on it; the same command goes on afterwards")
+}
+
+fn now_in_seconds() -> String {
+    Timestamp::now().round(jiff::Unit::Second).unwrap_or_default().to_string()
+}
+
+/// Whether the process that took a Lease on this very machine is gone, so that nobody has to wait for the expiry.
+mod process {
+    use super::Operator;
+
+    /// True only when both processes are of the same boot of the same kernel and in the same PID namespace, and the
+    /// other one does not exist any more. A reused PID only means waiting for the expiry.
+    pub fn is_dead(other: &str, operator: &Operator) -> bool {
+        let Some(own) = &operator.process else { return false };
+        let (Some((other_place, pid)), Some((own_place, _))) = (other.rsplit_once('/'), own.rsplit_once('/')) else {
+            return false;
+        };
+        other_place == own_place && pid.parse().is_ok_and(|pid: i32| !exists(pid))
+    }
+
+    #[cfg(unix)]
+    fn exists(pid: i32) -> bool {
+        rustix::process::Pid::from_raw(pid).is_none_or(|pid| {
+            // EPERM means that it exists and is somebody else's.
+            rustix::process::test_kill_process(pid) != Err(rustix::io::Errno::SRCH)
+        })
+    }
+
+    #[cfg(not(unix))]
+    fn exists(_: i32) -> bool {
+        true
+    }
+}
+
+/// Names this process so that another run on this machine can tell whether it still exists: the boot's id, the PID
+/// namespace and the PID. Linux only; elsewhere none, and the expiry has to be awaited.
+pub fn this_process() -> Option<String> {
+    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    let namespace = std::fs::read_link("/proc/self/ns/pid").ok()?;
+    Some(format!("{}/{}/{}", boot.trim(), namespace.display(), std::process::id()))
+}

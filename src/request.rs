@@ -1,0 +1,185 @@
+//! Flags, environment, kubeconfig, gcloud's configuration and settings, made into one checked request an account.
+
+use std::time::Duration;
+
+use crate::cli;
+use crate::clients::gcloud::Gcloud;
+use crate::domain::environment::Environment;
+use crate::domain::names::{AccountName, ObjectName, ProjectId, SecretId, WorkloadRef};
+use crate::domain::problem::{Exit, Problem};
+use crate::settings::Settings;
+
+/// What is asked of one account.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// The account.
+    pub account: AccountName,
+    /// The kubeconfig context in use; empty when only a server was given.
+    pub context: String,
+    /// Whether the settings protect that context.
+    pub protected: bool,
+    /// Names of things.
+    pub names: Names,
+    /// The project asked for by flag.
+    pub asked_project: Option<ProjectId>,
+    /// The project where neither the flag nor the store says one: gcloud's, else the context name's.
+    pub fallback_project: Option<ProjectId>,
+    /// The most that one wait may take.
+    pub timeout: Duration,
+}
+
+/// Names of the account's things.
+#[derive(Clone, Debug)]
+pub struct Names {
+    /// The primary.
+    pub primary: SecretId,
+    /// The back-compat.
+    pub back_compat: SecretId,
+    /// ExternalSecrets that must be among those found.
+    pub external_secrets: Vec<ObjectName>,
+    /// Workloads that must be among those found.
+    pub workloads: Vec<WorkloadRef>,
+}
+
+const PRIMARY: &str = "{account}_account_secret";
+const BACK_COMPAT: &str = "{account}_account_secret_back_compat";
+const EXTERNAL_SECRETS: [&str; 2] = ["admin-secrets", "backend-secrets"];
+const WORKLOADS: [&str; 2] = ["deployment/admin", "deployment/backend"];
+
+fn usage(line: impl AsRef<str>) -> Problem {
+    Problem::new(Exit::Usage, "Usage", line)
+}
+
+/// The accounts that the arguments name; empty when they name none and the context must say.
+pub fn named_accounts(common: &cli::Common) -> Result<Vec<AccountName>, Problem> {
+    let parse = |given: &String| given.parse::<AccountName>().map_err(|error| usage(error.to_string()));
+    let mut accounts = Vec::new();
+    for account in common.accounts.iter().map(parse) {
+        let account = account?;
+        if !accounts.contains(&account) {
+            accounts.push(account);
+        }
+    }
+    match (&common.cluster.namespace, accounts.as_slice()) {
+        (Some(namespace), []) => accounts.push(parse(namespace)?),
+        (Some(namespace), [account]) if account.as_str() == namespace => {}
+        (Some(namespace), _) => {
+            return Err(usage(format!(
+                "--namespace {namespace} contradicts the account given: an account is its namespace"
+            ))
+            .hint("leave one of the two out"));
+        }
+        (None, _) => {}
+    }
+    if let Some(account) = accounts.iter().find(|account| is_no_account(account)) {
+        return Err(no_account(account.as_str()));
+    }
+    Ok(accounts)
+}
+
+/// `default` and `kube-*` are Kubernetes' own namespaces.
+pub fn is_no_account(account: &AccountName) -> bool {
+    account.as_str() == "default" || account.as_str().starts_with("kube-")
+}
+
+/// The error for a namespace that cannot be an account.
+pub fn no_account(namespace: &str) -> Problem {
+    usage(format!("namespace {namespace} is never an account"))
+        .hint("name the account as an argument, or with -n ACCOUNT")
+}
+
+/// The request for one account.
+pub fn request(
+    account: AccountName,
+    common: &cli::Common,
+    settings: &Settings,
+    gcloud: &Gcloud,
+    context: Option<&str>,
+) -> Result<Request, Problem> {
+    let filled = |given: &str| given.replace("{account}", account.as_str());
+    let id = |flag: &Option<String>, setting: &Option<String>, usual: &str| -> Result<SecretId, Problem> {
+        let given = flag.as_deref().or(setting.as_deref()).unwrap_or(usual);
+        filled(given).parse().map_err(|error: crate::domain::names::NameError| usage(error.to_string()))
+    };
+    let primary = id(&common.primary_secret, &settings.primary_secret, PRIMARY)?;
+    let back_compat = id(&common.back_compat_secret, &settings.back_compat_secret, BACK_COMPAT)?;
+    if primary == back_compat {
+        return Err(usage(format!("the primary and the back-compat are both {primary}: two secrets are needed")));
+    }
+    let project = |given: &str| given.parse::<ProjectId>().map_err(|error| usage(error.to_string()));
+    let asked_project = common.google.project.as_deref().map(project).transpose()?;
+    let from_gcloud = gcloud.property("core/project").map(|property| property.value);
+    let fallback = from_gcloud.or_else(|| context.and_then(project_in_context).map(str::to_owned));
+    Ok(Request {
+        names: Names {
+            primary,
+            back_compat,
+            external_secrets: names(&common.external_secrets, &settings.external_secrets, &EXTERNAL_SECRETS, filled)?,
+            workloads: names(&common.workloads, &settings.workloads, &WORKLOADS, filled)?,
+        },
+        context: context.unwrap_or_default().to_owned(),
+        protected: context.is_some_and(|context| settings.protects(context)),
+        asked_project,
+        fallback_project: fallback.and_then(|project| project.parse().ok()),
+        timeout: common.timeout,
+        account,
+    })
+}
+
+/// The first of flags, settings and usual names that says anything.
+fn names<N>(
+    flags: &[String],
+    settings: &[String],
+    usual: &[&str],
+    filled: impl Fn(&str) -> String,
+) -> Result<Vec<N>, Problem>
+where
+    N: std::str::FromStr<Err = crate::domain::names::NameError>,
+{
+    let usual: Vec<String> = usual.iter().map(|name| (*name).to_owned()).collect();
+    let given = [flags, settings, &usual].into_iter().find(|names| !names.is_empty()).unwrap_or_default();
+    given.iter().map(|name| filled(name).parse().map_err(|error: N::Err| usage(error.to_string()))).collect()
+}
+
+/// The project in a context name of `gcloud container clusters get-credentials`: `gke_PROJECT_LOCATION_CLUSTER`.
+fn project_in_context(context: &str) -> Option<&str> {
+    let mut parts = context.strip_prefix("gke_")?.splitn(3, '_');
+    let project = parts.next().filter(|project| !project.is_empty())?;
+    // Without a location and a cluster it is only a name that begins alike.
+    parts.next().and(parts.next()).map(|_| project)
+}
+
+/// Where Secret Manager is: an override by gcloud's property (also `CLOUDSDK_API_ENDPOINT_OVERRIDES_SECRETMANAGER`).
+pub fn endpoint_override(gcloud: &Gcloud) -> Option<String> {
+    gcloud.property("api_endpoint_overrides/secretmanager").map(|property| property.value)
+}
+
+/// The service account to act as: the flag, else gcloud's property.
+pub fn impersonated(common: &cli::Common, gcloud: &Gcloud) -> Option<String> {
+    let property = || gcloud.property("auth/impersonate_service_account").map(|property| property.value);
+    common.google.impersonate_service_account.clone().or_else(property)
+}
+
+/// Whether colours are unwelcome: <https://no-color.org>, and terminals that cannot show them.
+pub fn no_color(environment: &Environment) -> bool {
+    environment.get("NO_COLOR").is_some() || environment.get("TERM") == Some("dumb")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_project_is_found_in_gke_contexts_only() {
+        let cases = [
+            ("gke_my-project_europe-west1_prod", Some("my-project")),
+            ("gke_my-project_europe-west1-b_a_b", Some("my-project")),
+            ("gke_my-project", None),
+            ("kind-gke_x_y_z", None),
+            ("", None),
+        ];
+        for (context, project) in cases {
+            assert_eq!(project_in_context(context), project, "{context}");
+        }
+    }
+}
