@@ -1,0 +1,298 @@
+//! Has External Secrets copy, and waits until the bytes in the Kubernetes Secrets are the right ones.
+//!
+//! `Ready=True` and `refreshTime` prove nothing here: a sync can succeed with an old version while `latest` lags, and an
+//! immutable target keeps its old bytes in silence. Only the bytes count.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use futures::future::try_join_all;
+use serde_json::Value;
+
+use super::Progress;
+use crate::clients::cluster::pulse::Watched;
+use crate::clients::cluster::{EventNote, KubernetesSecret};
+use crate::domain::event::{StepName, StepState};
+use crate::domain::names::ObjectName;
+use crate::domain::observation::{Derivation, Found, Ready, Source};
+use crate::domain::problem::{Exit, Problem};
+use crate::lock::Lock;
+use crate::observe::external_secrets::{self, Reader};
+use crate::observe::{Seen, found};
+use crate::run::{Run, interrupted, still_ours};
+
+/// The annotation that the runbook sets; any changed metadata of an ExternalSecret makes it sync (facts 1.2).
+pub const FORCE_SYNC: &str = "force-sync";
+/// The field manager of our patches.
+pub const FIELD_MANAGER: &str = "kubectl-deepdesk";
+/// Pause between a sync that brought old bytes and the next push, doubled each time up to `LONGEST_PAUSE`.
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+const LONGEST_PAUSE: Duration = Duration::from_secs(3);
+/// How long a push may go unanswered before it is repeated, or before right bytes are taken without its answer.
+const UNANSWERED: Duration = Duration::from_secs(15);
+/// How long a refusal of a secret that was created in this run may be the lag of its access policy.
+const POLICY_LAG: Duration = Duration::from_secs(90);
+
+/// How to wait.
+#[derive(Clone, Copy, Debug)]
+pub struct Manner {
+    /// The step that waits.
+    pub step: StepName,
+    /// Ask for a sync even where the bytes are right already, and wait for that sync.
+    pub always_push: bool,
+}
+
+/// What is known of one ExternalSecret during the wait.
+struct Waiting<'a> {
+    reader: &'a Reader,
+    pushed: u32,
+    /// When the next push is due; none while one is under way.
+    next_push: Option<Instant>,
+    push: Option<Push>,
+}
+
+/// The last push, and what the object said of itself in the answer to it.
+struct Push {
+    at: Instant,
+    synced: Option<String>,
+    was_failing: bool,
+    /// The Warning Events that were there before.
+    failures: Vec<(String, String)>,
+}
+
+impl Push {
+    /// Whether a sync that began after this push has ended well: any status written after a push comes from a reconcile
+    /// that had seen it (the controller writes with the resource version that it read).
+    fn is_answered_by(&self, object: &Value) -> bool {
+        synced(object) != self.synced && matches!(external_secrets::ready(object), Ready::True { .. })
+    }
+}
+
+/// Waits until every key that these ExternalSecrets fill holds the newest value of its secret, as `progress` knows it.
+/// Notes the `resourceVersion` of each Kubernetes Secret at that moment.
+pub async fn arrive(
+    run: &Run<'_>,
+    lock: Option<&Lock>,
+    progress: &mut Progress,
+    names: &[ObjectName],
+    manner: Manner,
+) -> Result<(), Problem> {
+    let deadline = Instant::now() + run.request.timeout;
+    let begun = Instant::now();
+    let mut interrupt = run.interrupt.clone();
+    let mut pulse = run.cluster.pulse(&[Watched::ExternalSecrets, Watched::Secrets]);
+    let readers = progress.seen.readers.iter().filter(|reader| names.contains(&reader.name));
+    let fresh = |reader| Waiting { reader, pushed: 0, next_push: Some(Instant::now()), push: None };
+    let mut waiting: Vec<Waiting> = readers.map(fresh).collect();
+    let mut told = String::new();
+    loop {
+        run.interrupt.check()?;
+        let mut proven = BTreeMap::new();
+        let mut open = Vec::new();
+        let targets = try_join_all(waiting.iter().map(|one| run.cluster.secret(one.reader.target.as_str()))).await?;
+        for (one, target) in waiting.iter_mut().zip(&targets) {
+            let wrong = match target {
+                Some(target) => {
+                    proven.insert(one.reader.target.clone(), target.resource_version.clone());
+                    wrong_key(&progress.seen, one.reader, target)
+                }
+                None => Some(format!("{} is not there", one.reader.target)),
+            };
+            if let Some(pending) = pursue(run, lock, progress, one, wrong, manner, begun).await? {
+                open.push((pending, one.next_look()));
+            }
+        }
+        if open.is_empty() {
+            let held: Vec<_> =
+                waiting.iter().zip(&targets).map(|(one, target)| held(&progress.seen, one.reader, target)).collect();
+            held.into_iter().for_each(|held| note(&mut progress.seen, held));
+            progress.proven.extend(proven);
+            return Ok(());
+        }
+        let detail = open.iter().map(|(pending, _)| pending.as_str()).collect::<Vec<_>>().join("; ");
+        if detail != told {
+            run.teller.tell(manner.step, StepState::Waiting, &detail);
+            told = detail;
+        }
+        if Instant::now() >= deadline {
+            return Err(timed_out(run, &told));
+        }
+        let next = open.iter().map(|(_, next)| *next).min().unwrap_or(deadline);
+        tokio::select! {
+            () = pulse.changed() => {}
+            () = tokio::time::sleep_until(next.min(deadline).into()) => {}
+            () = interrupt.asked() => return Err(interrupted()),
+        }
+    }
+}
+
+/// What the keys that an ExternalSecret fills hold.
+type Held = (ObjectName, Vec<(String, Source, Found)>);
+
+fn held(seen: &Seen, reader: &Reader, target: &Option<KubernetesSecret>) -> Held {
+    let keys = reader
+        .mappings
+        .iter()
+        .map(|mapping| (mapping.key.clone(), mapping.source, found(&seen.now, mapping, target.as_ref(), &seen.vault)));
+    (reader.name.clone(), keys.collect())
+}
+
+/// Remembers what has arrived: a run that ends early still reports it, and judges its pods by it.
+fn note(seen: &mut Seen, (name, held): Held) {
+    let views = seen.now.external_secrets.iter_mut().filter(|view| view.name == name);
+    for key in views.flat_map(|view| &mut view.keys) {
+        let same = |(name, source, _): &&(String, Source, Found)| *name == key.key && *source == key.source;
+        if let Some((_, _, found)) = held.iter().find(same) {
+            key.found = *found;
+        }
+    }
+}
+
+/// Does for one ExternalSecret what is due, and says what is still awaited of it; none when nothing is.
+async fn pursue(
+    run: &Run<'_>,
+    lock: Option<&Lock>,
+    progress: &Progress,
+    one: &mut Waiting<'_>,
+    wrong: Option<String>,
+    manner: Manner,
+    begun: Instant,
+) -> Result<Option<String>, Problem> {
+    if wrong.is_none() && one.push.is_none() && !manner.always_push {
+        return Ok(None);
+    }
+    if let Some(push) = &one.push {
+        let Some(object) = run.cluster.external_secret(one.reader.name.as_str()).await? else {
+            return Err(failed(run, one.reader, "it does not exist any more"));
+        };
+        let object = serde_json::to_value(object).unwrap_or_default();
+        let answered = push.is_answered_by(&object);
+        if wrong.is_none() && (answered || push.at.elapsed() > UNANSWERED) {
+            // Only now: a push still under way would write the Secret once more, after the proof.
+            return Ok(None);
+        }
+        if let Some(failure) = failure(run, one.reader, push, &object).await
+            && !(is_policy_lag(progress, &failure) && begun.elapsed() < POLICY_LAG)
+        {
+            return Err(failed(run, one.reader, &failure));
+        }
+        if one.next_push.is_none() && (answered || push.at.elapsed() > UNANSWERED || is_failing(&object)) {
+            let pause = FIRST_PAUSE.saturating_mul(1 << one.pushed.min(8)).min(LONGEST_PAUSE);
+            one.next_push = Some(Instant::now() + pause);
+        }
+    }
+    if one.next_push.is_some_and(|next| next <= Instant::now()) {
+        still_ours(lock).await?;
+        push(run, one).await?;
+    }
+    Ok(Some(wrong.unwrap_or_else(|| format!("{} has not synced yet", one.reader.name))))
+}
+
+impl Waiting<'_> {
+    /// When to look again though nothing changes.
+    fn next_look(&self) -> Instant {
+        let unanswered = self.push.as_ref().map(|push| push.at + UNANSWERED);
+        self.next_push.or(unanswered).unwrap_or_else(Instant::now)
+    }
+}
+
+/// The first key that does not hold what it should, in words.
+fn wrong_key(seen: &Seen, reader: &Reader, target: &KubernetesSecret) -> Option<String> {
+    let comparable = reader.mappings.iter().filter(|mapping| mapping.derivation != Derivation::Opaque);
+    comparable
+        .filter_map(|mapping| {
+            let wanted = match mapping.source {
+                Source::Primary => seen.now.primary.value(),
+                Source::BackCompat => seen.now.back_compat.value(),
+            }?;
+            let found = found(&seen.now, mapping, Some(target), &seen.vault);
+            (found != Found::Value(wanted)).then(|| {
+                let wanted = seen.now.name_of(wanted).unwrap_or_default();
+                format!("{}: {} holds {}, not yet {wanted}", reader.target, mapping.key, seen.now.holds(found))
+            })
+        })
+        .next()
+}
+
+/// Asks for a sync with a token never used before.
+async fn push(run: &Run<'_>, one: &mut Waiting<'_>) -> Result<(), Problem> {
+    let failures = failures(run, one.reader).await;
+    let name = one.reader.name.as_str();
+    let answer = match run.cluster.annotate_external_secret(name, FORCE_SYNC, &token(), FIELD_MANAGER).await {
+        // Whether it arrived or not, another token asks for a sync that comes after this answer.
+        Err(error) if error.is_outcome_unknown() => {
+            run.cluster.annotate_external_secret(name, FORCE_SYNC, &token(), FIELD_MANAGER).await?
+        }
+        answer => answer?,
+    };
+    let object = serde_json::to_value(answer).unwrap_or_default();
+    one.push = Some(Push { at: Instant::now(), synced: synced(&object), was_failing: is_failing(&object), failures });
+    one.pushed += 1;
+    one.next_push = None;
+    Ok(())
+}
+
+fn is_failing(object: &Value) -> bool {
+    matches!(external_secrets::ready(object), Ready::False { .. })
+}
+
+/// A token that no earlier one equals: with `date +%s`, twice in a second is no change, and no sync (hazard 11).
+fn token() -> String {
+    let now = jiff::Timestamp::now().as_nanosecond();
+    format!("{now}-{}", std::process::id())
+}
+
+fn synced(object: &Value) -> Option<String> {
+    object.pointer("/status/syncedResourceVersion").and_then(Value::as_str).map(str::to_owned)
+}
+
+/// Warning Events of failed syncs, as what tells them apart: name and state. Without the right to read Events, none.
+async fn failures(run: &Run<'_>, reader: &Reader) -> Vec<(String, String)> {
+    let events = run.cluster.events_about(&reader.uid).await.unwrap_or_default();
+    events.into_iter().filter(is_failure).map(|event| (event.name, event.resource_version)).collect()
+}
+
+fn is_failure(event: &EventNote) -> bool {
+    event.reason == "UpdateFailed"
+}
+
+/// The controller's own words, when a sync failed after the push.
+async fn failure(run: &Run<'_>, reader: &Reader, push: &Push, object: &Value) -> Option<String> {
+    let Ready::False { reason, message } = external_secrets::ready(object) else { return None };
+    let events = run.cluster.events_about(&reader.uid).await.unwrap_or_default();
+    let seen_before = |event: &EventNote| {
+        push.failures.iter().any(|(name, version)| *name == event.name && *version == event.resource_version)
+    };
+    let new = events.into_iter().filter(|event| is_failure(event) && !seen_before(event));
+    match new.max_by_key(|event| event.last) {
+        Some(event) => Some(format!("{reason}: {}", event.message)),
+        // It failed with the same words before the push, and nothing tells a new failure from the old one.
+        None if push.was_failing => None,
+        None => Some(format!("{reason}: {message}")),
+    }
+}
+
+/// A secret that was created a moment ago may not be readable yet: access policies spread within minutes.
+fn is_policy_lag(progress: &Progress, failure: &str) -> bool {
+    let first_version = progress.seen.now.back_compat.newest().is_some_and(|newest| newest.id.previous().is_none());
+    let refused = failure.contains("PermissionDenied") || failure.contains("PERMISSION_DENIED");
+    first_version && refused && failure.contains(progress.seen.now.back_compat.secret.as_str())
+}
+
+fn failed(run: &Run<'_>, reader: &Reader, failure: &str) -> Problem {
+    let account = &run.request.account;
+    Problem::new(
+        Exit::Failed,
+        "SyncFailed",
+        format!("external secret {account}/{} is not syncing: {failure}", reader.name),
+    )
+    .hint(format!("kubectl describe externalsecret {} -n {account}", reader.name))
+}
+
+fn timed_out(run: &Run<'_>, waited_for: &str) -> Problem {
+    let account = &run.request.account;
+    let seconds = run.request.timeout.as_secs();
+    Problem::new(Exit::Failed, "SyncTimeout", format!("gave up after {seconds}s: {waited_for}"))
+        .hint("is External Secrets running? kubectl get pods -A -l app.kubernetes.io/name=external-secrets")
+        .hint(format!("kubectl get externalsecrets -n {account}"))
+}

@@ -1,0 +1,192 @@
+//! Does the steps of a plan, one after the other: still ours? do it, look that it is so, tell it.
+//!
+//! Chooses nothing and looks nothing up that the plan has not decided. Every step is safe to repeat.
+
+pub mod arrive;
+pub mod restart;
+mod store;
+mod verify;
+
+use std::collections::BTreeMap;
+
+use crate::domain::event::StepState;
+use crate::domain::names::{ObjectName, VersionId};
+use crate::domain::observation::{Version, VersionState};
+use crate::domain::payload::Payload;
+use crate::domain::problem::{Exit, Problem};
+use crate::domain::state::State;
+use crate::domain::step::{Plan, Planned, Step};
+use crate::lock::Lock;
+use crate::observe::Seen;
+use crate::run::Run;
+
+/// What a run of the plan knows, beside what was observed.
+pub struct Progress {
+    /// What was seen, kept up to date with what was done.
+    pub seen: Seen,
+    /// The new value, until it is added.
+    pub new_value: Option<Payload>,
+    /// The `resourceVersion` that each Kubernetes Secret had when its bytes were last compared and found right.
+    pub proven: BTreeMap<ObjectName, String>,
+    /// How long old and new pods served side by side.
+    pub interruption: Option<std::time::Duration>,
+    /// Whether anything was written, in this run or in the one that it goes on from.
+    pub changed: bool,
+}
+
+/// How long to wait at two points of the protocol, as asked for.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Pauses {
+    /// Between the proof that the Secrets arrived and the restart.
+    pub settle: std::time::Duration,
+    /// Between the verification and the disabling of the previous version.
+    pub soak: std::time::Duration,
+}
+
+/// Does what the plan says.
+pub async fn execute(
+    run: &Run<'_>,
+    lock: &Lock,
+    plan: &Plan,
+    pauses: Pauses,
+    progress: &mut Progress,
+) -> Result<(), Problem> {
+    progress.changed |= matches!(plan.state, State::Rotating { .. });
+    for planned in &plan.steps {
+        let step = match planned {
+            Planned::Do(step) => step,
+            Planned::Skip(name, reason) => {
+                run.teller.tell(*name, StepState::Skipped, reason);
+                continue;
+            }
+        };
+        run.interrupt.check().map_err(|problem| explained(run, plan, progress, problem))?;
+        lock.still_ours().await.map_err(|problem| explained(run, plan, progress, problem))?;
+        run.teller.tell(step.name(), StepState::Started, announce(step));
+        match perform(run, lock, step, pauses, progress).await {
+            Ok(outcome) => run.teller.tell(step.name(), StepState::Done, outcome),
+            Err(problem) => {
+                run.teller.tell(step.name(), StepState::Failed, &problem.message);
+                return Err(explained(run, plan, progress, problem));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Does one step and looks that it is so; returns what is there now, in words.
+async fn perform(
+    run: &Run<'_>,
+    lock: &Lock,
+    step: &Step,
+    pauses: Pauses,
+    progress: &mut Progress,
+) -> Result<String, Problem> {
+    match step {
+        Step::DisableOlder { secret, versions } => {
+            for version in versions {
+                lock.still_ours().await?;
+                store::disable(run, progress, secret, *version).await?;
+            }
+            Ok(format!("{} older versions are disabled", versions.len()))
+        }
+        Step::CreateBackCompat { secret, like } => store::create_like(run, lock, progress, secret, like).await,
+        Step::StoreBackCompat { secret, value_of } => store::preserve(run, progress, secret, *value_of).await,
+        Step::Stage { external_secrets, value_of } => {
+            arrive::arrive(
+                run,
+                Some(lock),
+                progress,
+                external_secrets,
+                arrive::Manner { step: step.name(), always_push: false },
+            )
+            .await?;
+            Ok(format!("the Kubernetes Secrets hold {value_of} as back-compat"))
+        }
+        Step::AddVersion { secret, expect } => store::introduce(run, progress, secret, *expect).await,
+        Step::Sync { external_secrets, version } => {
+            arrive::arrive(
+                run,
+                Some(lock),
+                progress,
+                external_secrets,
+                arrive::Manner { step: step.name(), always_push: false },
+            )
+            .await?;
+            Ok(format!("the Kubernetes Secrets hold {version}, compared byte by byte"))
+        }
+        Step::Restart { workloads, version } => {
+            run.interrupt.clone().sleep(pauses.settle).await?;
+            restart::restart(run, Some(lock), progress, workloads, *version).await
+        }
+        Step::Verify { version } => {
+            verify::verify(run, lock, progress, *version).await?;
+            run.interrupt.clone().sleep(pauses.soak).await?;
+            Ok(format!("every Kubernetes Secret and every pod is on {version}, and no old pod is left"))
+        }
+        Step::DisablePrevious { secret, version } => {
+            store::commit(run, lock, progress, secret, *version).await?;
+            Ok(format!("{version} is disabled"))
+        }
+    }
+}
+
+fn announce(step: &Step) -> String {
+    match step {
+        Step::DisableOlder { versions, .. } => {
+            let versions: Vec<String> = versions.iter().map(ToString::to_string).collect();
+            format!("disabling {}", versions.join(", "))
+        }
+        Step::CreateBackCompat { secret, .. } => format!("creating {secret}"),
+        Step::StoreBackCompat { secret, value_of } => format!("storing {value_of} in {secret}"),
+        Step::Stage { .. } => "having the back-compat copied into the cluster".to_owned(),
+        Step::AddVersion { secret, expect } => format!("adding {expect} to {secret}"),
+        Step::Sync { version, .. } => format!("having {version} copied into the cluster"),
+        Step::Restart { workloads, .. } => {
+            let workloads: Vec<String> = workloads.iter().map(ToString::to_string).collect();
+            format!("restarting {}", workloads.join(", "))
+        }
+        Step::Verify { .. } => "looking at every Kubernetes Secret and every pod".to_owned(),
+        Step::DisablePrevious { version, .. } => format!("disabling {version}"),
+    }
+}
+
+/// A problem with what holds now, and the exit code that goes with how far the run came.
+fn explained(run: &Run, plan: &Plan, progress: &Progress, mut problem: Problem) -> Problem {
+    let account = &run.request.account;
+    if !progress.changed {
+        return problem.now(format!("nothing was changed: primary {} is in use", plan.from));
+    }
+    if problem.exit != Exit::Interrupted {
+        problem.exit = Exit::Incomplete;
+    }
+    let (from, to) = (plan.from, plan.to);
+    let now = &progress.seen.now;
+    let introduced = now.primary.newest().is_some_and(|newest| newest.id == to);
+    let preserved = now.back_compat.value().is_some() && now.back_compat.value() == value_of(now, from);
+    let problem = match (introduced, preserved) {
+        (false, false) => problem.now(format!("primary {from} is still the only value in use")),
+        (false, true) => problem.now(format!("primary {from} is still the only value in use; {} holds it too", now.back_compat.secret)),
+        (true, _) => problem
+            .now(format!("{to} is the newest version of {}, and {from} is still enabled: no value is lost", now.primary.secret))
+            .now(format!("pods started before the restart use {from}, pods started after it use {to} and read {from} as back-compat")),
+    };
+    problem.hint(format!("the same command goes on from here: kubectl deepdesk secret rotate {account}"))
+}
+
+fn value_of(
+    now: &crate::domain::observation::Observation,
+    id: VersionId,
+) -> Option<crate::domain::observation::ValueTag> {
+    now.primary.version(id).and_then(|version| version.value)
+}
+
+/// Notes in the observation that a version was added.
+fn note_added(
+    view: &mut crate::domain::observation::SecretView,
+    id: VersionId,
+    value: crate::domain::observation::ValueTag,
+) {
+    view.exists = true;
+    view.versions.insert(0, Version { id, state: VersionState::Enabled, value: Some(value), created: None });
+}

@@ -1,0 +1,310 @@
+//! Restarts consumers at the same moment, and waits until every pod is a new one and the old ones are gone.
+//!
+//! `kubectl rollout status` and the Deployment's conditions say "done" while old pods still terminate, and write with
+//! the old value meanwhile: so the pods themselves are looked at.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use futures::future::{join_all, try_join_all};
+
+use super::Progress;
+use super::arrive::{self, FIELD_MANAGER, Manner};
+use crate::clients::cluster::pulse::Watched;
+use crate::domain::event::{StepName, StepState};
+use crate::domain::names::{VersionId, WorkloadKind, WorkloadRef};
+use crate::domain::observation::{Consumer, GitOps, Observation, Rollout};
+use crate::domain::problem::{Exit, Problem};
+use crate::lock::Lock;
+use crate::observe::consumers::{RESTART_ANNOTATION, RESTARTED_AT_ANNOTATION, VERSION_ANNOTATION};
+use crate::observe::look_at_consumers;
+use crate::run::{Run, interrupted};
+
+/// How often pods are restarted again because a Kubernetes Secret was written while they started.
+const ROUNDS: usize = 3;
+/// Flux leaves alone what this field manager wrote, so that a restart stays (hazard 14).
+const FLUX_FIELD_MANAGER: &str = "flux-client-side-apply";
+
+/// Restarts these consumers onto `version`. The Kubernetes Secrets must have been proven before.
+pub async fn restart(
+    run: &Run<'_>,
+    lock: Option<&Lock>,
+    progress: &mut Progress,
+    workloads: &[WorkloadRef],
+    version: VersionId,
+) -> Result<String, Problem> {
+    let mut workloads = workloads.to_vec();
+    for _ in 0..ROUNDS {
+        if workloads.is_empty() {
+            return Ok("nothing to restart".to_owned());
+        }
+        patch_all(run, progress, &workloads, version).await?;
+        let together = replaced(run, progress, &workloads, version).await?;
+        progress.interruption = Some(progress.interruption.unwrap_or_default() + together);
+        let written = written_meanwhile(run, progress).await?;
+        if written.is_empty() {
+            return Ok(format!("{} restarted, every pod is new and no old one is left", listed(&workloads)));
+        }
+        let names: Vec<String> = written.iter().map(ToString::to_string).collect();
+        run.teller.tell(
+            StepName::Restart,
+            StepState::Warning,
+            format!(
+                "{} was written while pods started: comparing, and restarting what reads it once more",
+                names.join(", ")
+            ),
+        );
+        let external: Vec<_> = progress.seen.readers.iter().map(|reader| reader.name.clone()).collect();
+        arrive::arrive(run, lock, progress, &external, Manner { step: StepName::Restart, always_push: false }).await?;
+        let reads = |consumer: &&Consumer| consumer.secrets.iter().any(|secret| written.contains(secret));
+        workloads =
+            progress.seen.now.consumers.iter().filter(reads).map(|consumer| consumer.workload.clone()).collect();
+    }
+    Err(Problem::new(
+        Exit::Incomplete,
+        "SecretsKeepChanging",
+        format!("the Kubernetes Secrets were written {ROUNDS} times while pods started"),
+    )
+    .hint("find out who writes them: kubectl get secret -o yaml --show-managed-fields"))
+}
+
+/// Patches all pod templates at the same moment: old and new pods serve side by side as short as can be.
+async fn patch_all(
+    run: &Run<'_>,
+    progress: &mut Progress,
+    workloads: &[WorkloadRef],
+    version: VersionId,
+) -> Result<(), Problem> {
+    let annotations = annotations(version, jiff::Timestamp::now());
+    let patches = workloads.iter().map(|workload| {
+        let flux = progress
+            .seen
+            .now
+            .consumers
+            .iter()
+            .any(|consumer| consumer.workload == *workload && consumer.gitops == Some(GitOps::Flux));
+        let manager = if flux { FLUX_FIELD_MANAGER } else { FIELD_MANAGER };
+        run.cluster.patch_template_annotations(workload, &annotations, None, manager)
+    });
+    // All are sent before any failure is looked at: half a restart is worse than a whole one with an error.
+    let answers = join_all(patches).await;
+    progress.changed |=
+        answers.iter().any(|answer| answer.as_ref().map_or_else(|error| error.is_outcome_unknown(), |_| true));
+    for (workload, answer) in workloads.iter().zip(answers) {
+        match answer {
+            Ok(_) => {}
+            // The same annotations once more are no change: what got lost may be sent again.
+            Err(error) if error.is_outcome_unknown() => {
+                run.cluster.patch_template_annotations(workload, &annotations, None, FIELD_MANAGER).await?;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
+/// What a restart writes on a pod template: kubectl's own annotation, the version, and an id that no other restart has.
+pub fn annotations(version: VersionId, at: jiff::Timestamp) -> BTreeMap<String, String> {
+    BTreeMap::from([
+        (VERSION_ANNOTATION.to_owned(), version.get().to_string()),
+        (RESTART_ANNOTATION.to_owned(), at.as_nanosecond().to_string()),
+        (RESTARTED_AT_ANNOTATION.to_owned(), at.round(jiff::Unit::Second).unwrap_or(at).to_string()),
+    ])
+}
+
+/// Waits until the workloads' pods are new ones, and returns how long old and new pods ran side by side.
+async fn replaced(
+    run: &Run<'_>,
+    progress: &mut Progress,
+    workloads: &[WorkloadRef],
+    version: VersionId,
+) -> Result<Duration, Problem> {
+    let deadline = Instant::now() + run.request.timeout;
+    let mut interrupt = run.interrupt.clone();
+    let kinds: BTreeSet<WorkloadKind> = workloads.iter().map(|workload| workload.kind).collect();
+    let mut watched = vec![Watched::Pods];
+    watched.extend(kinds.into_iter().map(Watched::Workloads));
+    let mut pulse = run.cluster.pulse(&watched);
+    let mut told = String::new();
+    let mut warned = false;
+    let mut first_new: Option<Instant> = None;
+    loop {
+        run.interrupt.check()?;
+        // Remembered at once: a run that ends here reports how far the pods are, not how they were before.
+        progress.seen.now = look_at_consumers(run.request, run.cluster, &progress.seen.now).await?;
+        let now = &progress.seen.now;
+        let of_these = |consumer: &&Consumer| workloads.contains(&consumer.workload);
+        let consumers: Vec<&Consumer> = now.consumers.iter().filter(of_these).collect();
+        for workload in workloads {
+            if !consumers.iter().any(|consumer| consumer.workload == *workload) {
+                let line = format!("{workload} was deleted, or does not read the Kubernetes Secrets any more");
+                return Err(Problem::new(Exit::Incomplete, "ConsumerGone", line));
+            }
+        }
+        let reverted: Vec<&&Consumer> = consumers.iter().filter(|consumer| consumer.version != Some(version)).collect();
+        if let (Some(consumer), false) = (reverted.first(), warned) {
+            warned = true;
+            let line = format!(
+                "something took the restart annotation away from {} again: looking at when each pod began",
+                consumer.workload
+            );
+            run.teller.tell(StepName::Restart, StepState::Warning, line);
+        }
+        if let Some(problem) = consumers.iter().find_map(|consumer| stuck(run, consumer)) {
+            return Err(problem);
+        }
+        if first_new.is_none()
+            && consumers
+                .iter()
+                .any(|consumer| consumer.pods.iter().any(|pod| pod.ready && is_new(now, consumer, pod, version)))
+        {
+            first_new = Some(Instant::now());
+        }
+        let open: Vec<String> = consumers.iter().filter_map(|consumer| missing(now, consumer, version)).collect();
+        if open.is_empty() {
+            return Ok(first_new.map_or(Duration::ZERO, |first| first.elapsed()));
+        }
+        let detail = open.join("; ");
+        if detail != told {
+            run.teller.tell(StepName::Restart, StepState::Waiting, &detail);
+            told = detail;
+        }
+        if Instant::now() >= deadline {
+            return Err(timed_out(run, workloads, &told));
+        }
+        tokio::select! {
+            () = pulse.changed() => {}
+            () = tokio::time::sleep_until(deadline.into()) => {}
+            () = interrupt.asked() => return Err(interrupted()),
+        }
+    }
+}
+
+/// Waits until no consumer has a rollout under way or a pod that is leaving, whoever began it; returns them as they are
+/// then. Fails when a rollout is stuck, or after `limit`.
+pub async fn settled(
+    run: &Run<'_>,
+    before: &Observation,
+    step: StepName,
+    limit: Duration,
+) -> Result<Observation, Problem> {
+    let deadline = Instant::now() + limit;
+    let mut interrupt = run.interrupt.clone();
+    let kinds: BTreeSet<WorkloadKind> = before.consumers.iter().map(|consumer| consumer.workload.kind).collect();
+    let mut watched = vec![Watched::Pods];
+    watched.extend(kinds.into_iter().map(Watched::Workloads));
+    let mut pulse = run.cluster.pulse(&watched);
+    let mut told = String::new();
+    loop {
+        run.interrupt.check()?;
+        let now = look_at_consumers(run.request, run.cluster, before).await?;
+        if let Some(problem) = now.consumers.iter().find_map(|consumer| stuck(run, consumer)) {
+            return Err(problem);
+        }
+        let moving = now.consumers.iter().filter(|consumer| {
+            consumer.rollout != Rollout::Complete || consumer.pods.iter().any(|pod| pod.terminating || !pod.ready)
+        });
+        let moving: Vec<String> =
+            moving.map(|consumer| format!("{}: its pods are changing", consumer.workload)).collect();
+        if moving.is_empty() {
+            return Ok(now);
+        }
+        let detail = moving.join("; ");
+        if detail != told {
+            run.teller.tell(step, StepState::Waiting, &detail);
+            told = detail;
+        }
+        if Instant::now() >= deadline {
+            let workloads: Vec<WorkloadRef> = now.consumers.iter().map(|consumer| consumer.workload.clone()).collect();
+            return Err(timed_out(run, &workloads, &told));
+        }
+        tokio::select! {
+            () = pulse.changed() => {}
+            () = tokio::time::sleep_until(deadline.into()) => {}
+            () = interrupt.asked() => return Err(interrupted()),
+        }
+    }
+}
+
+/// Whether the pod started after the bytes were proven: by the restart's annotations, as long as the template has them;
+/// where something took them away, by its creation after the last write of every Secret it reads.
+fn is_new(
+    now: &Observation,
+    consumer: &Consumer,
+    pod: &crate::domain::observation::PodView,
+    version: VersionId,
+) -> bool {
+    if consumer.version == Some(version) {
+        return pod.version == Some(version) && pod.restart == consumer.restart;
+    }
+    let read = now.external_secrets.iter().filter(|external| consumer.secrets.contains(&external.target));
+    let written = read.map(|external| external.written).max().flatten();
+    pod.version == Some(version) || pod.created.zip(written).is_some_and(|(created, written)| created > written)
+}
+
+/// What is still missing of a consumer's restart, in words.
+fn missing(now: &Observation, consumer: &Consumer, version: VersionId) -> Option<String> {
+    let new: Vec<_> = consumer.pods.iter().filter(|pod| is_new(now, consumer, pod, version)).collect();
+    let (old, ready) =
+        (consumer.pods.len() - new.len(), new.iter().filter(|pod| pod.ready && !pod.terminating).count());
+    if consumer.rollout == Rollout::Complete && old == 0 && new.iter().all(|pod| pod.ready || pod.terminating) {
+        return None;
+    }
+    // Short: several of these share one line of a terminal.
+    let name = match consumer.workload.kind {
+        WorkloadKind::Deployment => consumer.workload.name.to_string(),
+        WorkloadKind::StatefulSet | WorkloadKind::DaemonSet => consumer.workload.to_string(),
+    };
+    let mut words = format!("{name}: {ready} of {} new ready", consumer.desired);
+    if old > 0 {
+        words.push_str(&format!(", {old} old left"));
+    }
+    if let Some(trouble) = new.iter().find_map(|pod| pod.trouble.as_ref()) {
+        words.push_str(&format!(" ({trouble})"));
+    }
+    Some(words)
+}
+
+fn stuck(run: &Run<'_>, consumer: &Consumer) -> Option<Problem> {
+    let Rollout::Stuck { reason } = &consumer.rollout else { return None };
+    let trouble = consumer
+        .pods
+        .iter()
+        .find_map(|pod| pod.trouble.as_ref())
+        .map(|trouble| format!(" ({trouble})"))
+        .unwrap_or_default();
+    let line = format!("the rollout of {} is stuck: {reason}{trouble}", consumer.workload);
+    Some(
+        Problem::new(Exit::Failed, "RolloutStuck", line)
+            .hint(format!("kubectl describe {} -n {}", consumer.workload, run.request.account)),
+    )
+}
+
+/// The Kubernetes Secrets that were written since their bytes were proven. A scheduled sync that changes nothing writes
+/// nothing, so any write is a reason to look again: pods that started meanwhile may hold what it wrote.
+async fn written_meanwhile(
+    run: &Run<'_>,
+    progress: &Progress,
+) -> Result<BTreeSet<crate::domain::names::ObjectName>, Problem> {
+    let looks = progress.proven.iter().map(|(name, version)| async move {
+        let target = run.cluster.secret(name.as_str()).await?;
+        let same = target.is_some_and(|target| target.resource_version == *version);
+        Ok::<_, Problem>((!same).then(|| name.clone()))
+    });
+    Ok(try_join_all(looks).await?.into_iter().flatten().collect())
+}
+
+fn listed(workloads: &[WorkloadRef]) -> String {
+    workloads.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+fn timed_out(run: &Run<'_>, workloads: &[WorkloadRef], waited_for: &str) -> Problem {
+    let problem = Problem::new(
+        Exit::Failed,
+        "RolloutTimeout",
+        format!("gave up after {}s: {waited_for}", run.request.timeout.as_secs()),
+    );
+    workloads.iter().fold(problem, |problem, workload| {
+        problem.hint(format!("kubectl rollout status {workload} -n {}", run.request.account))
+    })
+}

@@ -1,0 +1,255 @@
+//! The steps that write to Secret Manager. Each looks, by number, that its effect is there.
+
+use std::time::Duration;
+
+use super::{Progress, note_added};
+use crate::clients::error::{ApiError, ApiErrorKind};
+use crate::clients::secret_manager::{Access, Which};
+use crate::domain::names::{SecretId, VersionId};
+use crate::domain::payload::Payload;
+use crate::domain::problem::{Exit, Problem};
+use crate::lock::Lock;
+use crate::run::Run;
+
+/// Pauses between looks for a version whose adding got no answer: it may still arrive.
+const LOOKS: [Duration; 6] = [
+    Duration::ZERO,
+    Duration::from_millis(200),
+    Duration::from_millis(500),
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+    Duration::from_secs(4),
+];
+/// How often an addition is repeated after answers that say that the server failed and did not store it.
+const REPEATS: usize = 4;
+
+/// Creates the back-compat with the primary's settings, and copies the primary's IAM policy onto it.
+///
+/// The policy comes before the first version: a back-compat without versions is one whose policy may be missing, and
+/// is finished here on resumption (External Secrets may read the primary by a binding on that secret alone).
+pub async fn create_like(
+    run: &Run<'_>,
+    lock: &Lock,
+    progress: &mut Progress,
+    secret: &SecretId,
+    like: &SecretId,
+) -> Result<String, Problem> {
+    let home = &progress.seen.now.home;
+    let (manager, gone) =
+        (run.secret_manager, || Problem::new(Exit::Failed, "NotFound", format!("secret {like} does not exist")));
+    if !progress.seen.now.back_compat.exists {
+        let settings = manager.settings(home, like).await?.ok_or_else(gone)?;
+        let mut created = manager.create(home, secret, &settings).await;
+        if created.as_ref().is_err_and(ApiError::is_outcome_unknown) && manager.settings(home, secret).await?.is_none()
+        {
+            // It did not arrive. Should it still do so, one of the two finds that the secret exists.
+            created = manager.create(home, secret, &settings).await;
+        }
+        match created {
+            Ok(()) => {}
+            Err(error) if error.kind == ApiErrorKind::AlreadyExists || error.is_outcome_unknown() => {
+                if manager.settings(home, secret).await?.is_none() {
+                    return Err(error.into());
+                }
+            }
+            Err(error) => return Err(error.into()),
+        }
+        progress.changed = true;
+        progress.seen.now.back_compat.exists = true;
+    }
+    let policy = manager.policy(home, like).await?;
+    if !policy.is_empty() {
+        lock.still_ours().await?;
+        manager.set_policy(home, secret, &policy).await?;
+    }
+    Ok(format!("{secret} exists, with the settings and the access policy of {like}"))
+}
+
+/// Stores the value of a version of the primary in the back-compat.
+pub async fn preserve(
+    run: &Run<'_>,
+    progress: &mut Progress,
+    secret: &SecretId,
+    value_of: VersionId,
+) -> Result<String, Problem> {
+    let tag = super::value_of(&progress.seen.now, value_of);
+    let expect = progress.seen.now.back_compat.newest().map_or(VersionId::FIRST, |newest| newest.id.next());
+    let (tag, value) =
+        tag.and_then(|tag| Some((tag, progress.seen.vault.value(tag)?))).ok_or_else(|| unreadable(value_of))?;
+    let added = add(run, &progress.seen.now.home, secret, value, expect).await;
+    progress.changed |= may_have_changed(&added);
+    let added = added?;
+    note_added(&mut progress.seen.now.back_compat, added, tag);
+    Ok(format!("{secret} {added} holds {value_of}"))
+}
+
+/// Adds the new value to the primary.
+pub async fn introduce(
+    run: &Run<'_>,
+    progress: &mut Progress,
+    secret: &SecretId,
+    expect: VersionId,
+) -> Result<String, Problem> {
+    let Some(value) = progress.new_value.take() else {
+        return Err(Problem::new(Exit::Failed, "NoValue", "there is no new value to add"));
+    };
+    // Whoever observed before the lock was taken may have missed a version that is there now.
+    let home = progress.seen.now.home.clone();
+    if !matches!(run.secret_manager.access(&home, secret, Which::Number(expect)).await?, Access::Missing) {
+        return Err(foreign(secret, expect));
+    }
+    let added = add(run, &home, secret, &value, expect).await;
+    progress.changed |= may_have_changed(&added);
+    let added = added?;
+    let tag = progress.seen.vault.keep(value);
+    note_added(&mut progress.seen.now.primary, added, tag);
+    Ok(format!("{secret} {added} is there, read back by number"))
+}
+
+/// Adds a version and reads it back by number. A lost answer is resolved by looking, never by adding blindly again:
+/// `addSecretVersion` knows neither an etag nor a request id.
+async fn add(
+    run: &Run<'_>,
+    home: &crate::domain::names::SecretHome,
+    secret: &SecretId,
+    value: &Payload,
+    expect: VersionId,
+) -> Result<VersionId, Problem> {
+    for _ in 0..REPEATS {
+        match run.secret_manager.add_version(home, secret, value).await {
+            Ok(added) if added == expect => break,
+            Ok(_) => return Err(foreign(secret, expect)),
+            Err(error) if error.is_outcome_unknown() => match look(run, home, secret, value, expect).await? {
+                true => break,
+                // The server said itself that it failed: nothing of ours is still under way, and a repetition is safe.
+                false if matches!(error.kind, ApiErrorKind::Internal | ApiErrorKind::Unavailable) => {}
+                false => return Err(unresolved(error, secret)),
+            },
+            Err(error) => return Err(error.into()),
+        }
+    }
+    match run.secret_manager.access(home, secret, Which::Number(expect)).await? {
+        Access::Enabled { payload, .. } if payload.same_as(value) => Ok(expect),
+        Access::Enabled { .. } => Err(foreign(secret, expect)),
+        Access::NotEnabled { .. } | Access::Missing => Err(Problem::new(
+            Exit::Incomplete,
+            "NotAdded",
+            format!("{secret} {expect} is not there although it was added"),
+        )),
+    }
+}
+
+/// Whether the version arrived although no answer did.
+async fn look(
+    run: &Run<'_>,
+    home: &crate::domain::names::SecretHome,
+    secret: &SecretId,
+    value: &Payload,
+    expect: VersionId,
+) -> Result<bool, Problem> {
+    for pause in LOOKS {
+        tokio::time::sleep(pause).await;
+        match run.secret_manager.access(home, secret, Which::Number(expect)).await? {
+            Access::Enabled { payload, .. } if payload.same_as(value) => return Ok(true),
+            Access::Enabled { .. } | Access::NotEnabled { .. } => return Err(foreign(secret, expect)),
+            Access::Missing => {}
+        }
+    }
+    Ok(false)
+}
+
+/// Whether an addition, done or failed, may have changed something: a plain refusal has not.
+fn may_have_changed(added: &Result<VersionId, Problem>) -> bool {
+    added.as_ref().map_or_else(|problem| problem.exit == Exit::Incomplete, |_| true)
+}
+
+fn unresolved(error: ApiError, secret: &SecretId) -> Problem {
+    let problem = Problem { exit: Exit::Incomplete, ..error.into() };
+    problem.now(format!("whether {secret} got a new version is not known yet: it was not there when last looked for"))
+}
+
+fn foreign(secret: &SecretId, expected: VersionId) -> Problem {
+    let line = format!("somebody else added {expected} to {secret} meanwhile");
+    Problem::new(Exit::Incomplete, "ForeignVersion", line)
+        .hint("find out who; then run the same command again: it looks at what is there")
+}
+
+fn unreadable(version: VersionId) -> Problem {
+    Problem::new(Exit::Failed, "Unreadable", format!("the value of {version} could not be read"))
+}
+
+/// Disables the previous version: the commit mark. Only once the back-compat was seen, by number, to hold its value (I1).
+pub async fn commit(
+    run: &Run<'_>,
+    lock: &Lock,
+    progress: &mut Progress,
+    secret: &SecretId,
+    version: VersionId,
+) -> Result<(), Problem> {
+    let now = &progress.seen.now;
+    let value = super::value_of(now, version)
+        .and_then(|tag| progress.seen.vault.value(tag))
+        .ok_or_else(|| unreadable(version))?;
+    let held = now.back_compat.newest().map(|newest| newest.id).ok_or_else(|| not_preserved(version))?;
+    match run.secret_manager.access(&now.home, &now.back_compat.secret, Which::Number(held)).await? {
+        Access::Enabled { payload, .. } if payload.same_as(value) => {}
+        Access::Enabled { .. } | Access::NotEnabled { .. } | Access::Missing => return Err(not_preserved(version)),
+    }
+    lock.still_ours().await?;
+    disable(run, progress, secret, version).await
+}
+
+fn not_preserved(version: VersionId) -> Problem {
+    Problem::new(
+        Exit::Incomplete,
+        "NotPreserved",
+        format!("the back-compat does not hold {version} any more: disabling it would lose the value"),
+    )
+    .hint("the same command stores it again")
+}
+
+/// Disables a version, with its etag: somebody who changed it meanwhile is noticed, and looked at again.
+pub async fn disable(
+    run: &Run<'_>,
+    progress: &mut Progress,
+    secret: &SecretId,
+    version: VersionId,
+) -> Result<(), Problem> {
+    use crate::domain::observation::VersionState::{Destroyed, Disabled, Enabled};
+    let home = progress.seen.now.home.clone();
+    let mut last = None;
+    for pause in LOOKS {
+        tokio::time::sleep(pause).await;
+        let Some(info) = run.secret_manager.version(&home, secret, Which::Number(version)).await? else {
+            return Err(Problem::new(Exit::Incomplete, "NotFound", format!("{secret} {version} does not exist")));
+        };
+        match info.state {
+            Disabled | Destroyed => {
+                note_disabled(progress, version);
+                return Ok(());
+            }
+            Enabled => {}
+        }
+        match run.secret_manager.disable(&home, secret, version, &info.etag).await {
+            Ok(()) => {
+                progress.changed = true;
+                note_disabled(progress, version);
+                return Ok(());
+            }
+            // An etag of before, or an answer that got lost: look again, and repeat with what is there then.
+            Err(error) if error.kind == ApiErrorKind::Precondition || error.is_outcome_unknown() => {
+                progress.changed |= error.is_outcome_unknown();
+                last = Some(error);
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Err(last.map_or_else(|| unreadable(version), Problem::from))
+}
+
+fn note_disabled(progress: &mut Progress, version: VersionId) {
+    let known = progress.seen.now.primary.versions.iter_mut().find(|known| known.id == version);
+    if let Some(known) = known {
+        known.state = crate::domain::observation::VersionState::Disabled;
+    }
+}

@@ -1,0 +1,89 @@
+//! The proof (protocol.md, I7): bytes compared, every pod started after that, no old pod left. What is found not to be
+//! so is put right: External Secrets may have read an older version once more, and pods may have started meanwhile.
+
+use std::time::Duration;
+
+use super::arrive::{self, Manner};
+use super::{Progress, restart};
+use crate::domain::event::{StepName, StepState};
+use crate::domain::names::{ObjectName, VersionId, WorkloadRef};
+use crate::domain::observation::{Consumer, Observation};
+use crate::domain::problem::{Exit, Problem};
+use crate::domain::state;
+use crate::lock::Lock;
+use crate::observe::observe;
+use crate::run::Run;
+
+/// How often what is not so is put right before it is called a failure.
+const ROUNDS: usize = 3;
+
+/// Looks at everything afresh until all of it is on `version`, and puts right what is not.
+pub async fn verify(run: &Run<'_>, lock: &Lock, progress: &mut Progress, version: VersionId) -> Result<(), Problem> {
+    let mut wrong = Vec::new();
+    for _ in 0..ROUNDS {
+        wrong = look(run, progress, version).await?;
+        if wrong.is_empty() {
+            return Ok(());
+        }
+        run.teller.tell(StepName::Verify, StepState::Waiting, wrong.join("; "));
+        repair(run, lock, progress, version, run.request.timeout).await?;
+    }
+    wrong = if wrong.is_empty() { wrong } else { look(run, progress, version).await? };
+    match wrong.first() {
+        None => Ok(()),
+        Some(first) => {
+            let more = if wrong.len() > 1 { format!(" (and {} more)", wrong.len() - 1) } else { String::new() };
+            Err(Problem::new(Exit::Incomplete, "NotVerified", format!("{first}{more}")))
+        }
+    }
+}
+
+/// Everything that is not on the version, in words.
+async fn look(run: &Run<'_>, progress: &mut Progress, version: VersionId) -> Result<Vec<String>, Problem> {
+    let seen = observe(run.request, run.cluster, run.secret_manager).await?;
+    if let Some(newest) = seen.now.primary.newest().filter(|newest| newest.id != version) {
+        let line =
+            format!("{} has {} beyond {version}: somebody added it meanwhile", seen.now.primary.secret, newest.id);
+        return Err(Problem::new(Exit::Incomplete, "ForeignVersion", line));
+    }
+    progress.seen = seen;
+    Ok(wrong_keys(&progress.seen.now).into_iter().chain(behind(&progress.seen.now).map(|(_, words)| words)).collect())
+}
+
+fn wrong_keys(now: &Observation) -> Vec<String> {
+    let keys = now.external_secrets.iter().flat_map(|external| external.keys.iter().map(move |key| (external, key)));
+    let wrong = keys.filter(|(_, key)| !state::as_expected(now, key));
+    wrong.map(|(external, key)| format!("{}: {} holds {}", external.target, key.key, now.holds(key.found))).collect()
+}
+
+fn behind(now: &Observation) -> impl Iterator<Item = (&Consumer, String)> {
+    let behind = now.consumers.iter().filter(|consumer| !state::is_on_newest(now, consumer));
+    behind.map(|consumer| (consumer, format!("{} is not wholly on the newest version", consumer.workload)))
+}
+
+/// Syncs what does not hold the right bytes, lets rollouts under way come to their end, and restarts what is still behind.
+async fn repair(
+    run: &Run<'_>,
+    lock: &Lock,
+    progress: &mut Progress,
+    version: VersionId,
+    limit: Duration,
+) -> Result<(), Problem> {
+    if !wrong_keys(&progress.seen.now).is_empty() {
+        let all: Vec<ObjectName> = progress.seen.readers.iter().map(|reader| reader.name.clone()).collect();
+        let manner = Manner { step: StepName::Verify, always_push: false };
+        arrive::arrive(run, Some(lock), progress, &all, manner).await?;
+        // Any pod may have started on what those Secrets held.
+        let all: Vec<WorkloadRef> =
+            progress.seen.now.consumers.iter().map(|consumer| consumer.workload.clone()).collect();
+        restart::restart(run, Some(lock), progress, &all, version).await?;
+        return Ok(());
+    }
+    progress.seen.now = restart::settled(run, &progress.seen.now, StepName::Verify, limit).await?;
+    let stragglers: Vec<WorkloadRef> =
+        behind(&progress.seen.now).map(|(consumer, _)| consumer.workload.clone()).collect();
+    if !stragglers.is_empty() {
+        restart::restart(run, Some(lock), progress, &stragglers, version).await?;
+    }
+    Ok(())
+}

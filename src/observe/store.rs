@@ -1,0 +1,59 @@
+//! The stores that the account's ExternalSecrets read from, and so the project of its secrets.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::external_secrets::{self, Reader, Store, StoreRef};
+use crate::clients::cluster::Cluster;
+use crate::domain::names::SecretHome;
+use crate::domain::observation::Source;
+use crate::domain::problem::{Exit, Problem};
+use crate::request::Request;
+
+/// Reads every store that the readers refer to.
+pub async fn stores(
+    readers: &[Reader],
+    cluster: &Cluster,
+    namespace: &str,
+) -> Result<BTreeMap<StoreRef, Store>, Problem> {
+    let mut found = BTreeMap::new();
+    let local = match readers.iter().any(|reader| !reader.store.cluster) {
+        true => cluster.secret_stores().await?,
+        false => Vec::new(),
+    };
+    let local: Vec<Value> = local.into_iter().filter_map(|store| serde_json::to_value(store).ok()).collect();
+    for reference in readers.iter().map(|reader| &reader.store) {
+        if found.contains_key(reference) {
+            continue;
+        }
+        let store = match reference.cluster {
+            true => {
+                cluster.cluster_secret_store(&reference.name).await?.and_then(|store| serde_json::to_value(store).ok())
+            }
+            false => local
+                .iter()
+                .find(|store| store.pointer("/metadata/name").and_then(Value::as_str) == Some(&reference.name))
+                .cloned(),
+        };
+        found.insert(reference.clone(), external_secrets::read_store(store.as_ref(), reference, namespace, None));
+    }
+    Ok(found)
+}
+
+/// Where the account's secrets live: what the store says that the primary is read from; else the flag, gcloud's
+/// project, or the one in the context's name. Whether the flag agrees with the store is a check's business.
+pub fn home(request: &Request, readers: &[Reader], stores: &BTreeMap<StoreRef, Store>) -> Result<SecretHome, Problem> {
+    let reads_primary = |reader: &&Reader| reader.mappings.iter().any(|mapping| mapping.source == Source::Primary);
+    let by_store =
+        readers.iter().filter(reads_primary).chain(readers).find_map(|reader| stores.get(&reader.store)?.home.clone());
+    let otherwise = || request.asked_project.clone().or_else(|| request.fallback_project.clone());
+    by_store.or_else(|| otherwise().map(|project| SecretHome { project, location: None })).ok_or_else(|| {
+        Problem::new(Exit::Failed, "NoProject", format!("no project is known for account {}", request.account)).hint(
+            format!(
+                "no SecretStore in namespace {} says one: is it the right account? Otherwise pass --project",
+                request.account
+            ),
+        )
+    })
+}

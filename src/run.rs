@@ -1,0 +1,131 @@
+//! What every command holds while it runs: the clients, the voice, and the ear for Ctrl-C.
+
+use std::sync::Mutex;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::watch;
+
+use crate::clients::cluster::Cluster;
+use crate::clients::secret_manager::SecretManager;
+use crate::domain::event::{Event, StepName, StepState};
+use crate::domain::names::{AccountName, printable};
+use crate::domain::problem::{Exit, Problem};
+use crate::domain::result::StepResult;
+use crate::lock::Lock;
+use crate::request::Request;
+
+/// One command on one account.
+pub struct Run<'a> {
+    /// What is asked.
+    pub request: &'a Request,
+    /// The cluster.
+    pub cluster: &'a Cluster,
+    /// Secret Manager.
+    pub secret_manager: &'a SecretManager,
+    /// Tells what happens.
+    pub teller: &'a Teller,
+    /// Hears Ctrl-C.
+    pub interrupt: Interrupt,
+}
+
+/// Tells events to whoever presents them, and keeps the steps for the result.
+pub struct Teller {
+    account: AccountName,
+    hear: Box<dyn Fn(&Event) + Send + Sync>,
+    steps: Mutex<Vec<StepResult>>,
+}
+
+impl Teller {
+    /// A teller for one account, heard by whoever presents.
+    pub fn new(account: AccountName, hear: impl Fn(&Event) + Send + Sync + 'static) -> Teller {
+        Teller { account, hear: Box::new(hear), steps: Mutex::default() }
+    }
+
+    /// Tells one event. Its detail may carry words of a server; control characters are replaced.
+    pub fn tell(&self, step: StepName, state: StepState, detail: impl AsRef<str>) {
+        let event = Event {
+            time: Timestamp::now(),
+            account: self.account.clone(),
+            step,
+            state,
+            detail: printable(detail.as_ref()),
+        };
+        self.note(&event);
+        (self.hear)(&event);
+    }
+
+    fn note(&self, event: &Event) {
+        let mut steps = self.steps.lock().expect("no thread panics while it notes a step");
+        let seconds = |started: Timestamp| event.time.duration_since(started).as_secs_f64();
+        let open = steps.iter_mut().rev().find(|step| step.name == event.step && step.state == StepState::Started);
+        match (event.state, open) {
+            (StepState::Waiting | StepState::Warning, _) => {}
+            (StepState::Done | StepState::Failed | StepState::Skipped, Some(step)) => {
+                step.state = event.state;
+                step.seconds = (seconds(step.started) * 1000.0).round() / 1000.0;
+                step.detail.clone_from(&event.detail);
+            }
+            (state, _) => steps.push(StepResult {
+                name: event.step,
+                state,
+                started: event.time,
+                seconds: 0.0,
+                detail: event.detail.clone(),
+            }),
+        }
+    }
+
+    /// The steps so far.
+    pub fn steps(&self) -> Vec<StepResult> {
+        self.steps.lock().expect("no thread panics while it notes a step").clone()
+    }
+}
+
+/// Hears Ctrl-C and SIGTERM: the first asks for a stop at the next safe point.
+#[derive(Clone)]
+pub struct Interrupt(watch::Receiver<bool>);
+
+impl Interrupt {
+    /// Listens to this channel.
+    pub fn new(asked: watch::Receiver<bool>) -> Interrupt {
+        Interrupt(asked)
+    }
+
+    /// Fails when a stop was asked for: call it where stopping is safe.
+    pub fn check(&self) -> Result<(), Problem> {
+        match *self.0.borrow() {
+            true => Err(interrupted()),
+            false => Ok(()),
+        }
+    }
+
+    /// Resolves when a stop is asked for.
+    pub async fn asked(&mut self) {
+        if self.0.wait_for(|asked| *asked).await.is_err() {
+            // Nobody can ask any more.
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Sleeps, unless a stop is asked for.
+    pub async fn sleep(&mut self, time: Duration) -> Result<(), Problem> {
+        tokio::select! {
+            () = tokio::time::sleep(time) => Ok(()),
+            () = self.asked() => Err(interrupted()),
+        }
+    }
+}
+
+/// The end of a run that was asked to stop.
+pub fn interrupted() -> Problem {
+    Problem::new(Exit::Interrupted, "Interrupted", "interrupted")
+}
+
+/// Makes sure that the lock is still ours, where there is one.
+pub async fn still_ours(lock: Option<&Lock>) -> Result<(), Problem> {
+    match lock {
+        Some(lock) => lock.still_ours().await,
+        None => Ok(()),
+    }
+}
