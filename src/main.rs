@@ -1,3 +1,60 @@
 //! The binary: hands the real arguments, environment and signals in, and the exit code out.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, FromArgMatches as _};
+use kubectl_deepdesk::cli::{Cli, Command};
+use kubectl_deepdesk::domain::environment::Environment;
+use kubectl_deepdesk::run::Interrupt;
+use kubectl_deepdesk::{commands, guard};
+use tokio::sync::watch;
+
+fn main() -> ExitCode {
+    guard::no_core_dump();
+    // Both TLS users of the tree share this one provider; without it their clients panic (facts: rust-crates.md 1.2).
+    // It fails only when one is installed already, and this is the first thing that could.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let cli = parse();
+    let environment: Environment = guard::environment().into_iter().collect();
+    // Without the runtime's threads: they are a sixth of the time that this takes.
+    if matches!(cli.command, Command::Version) {
+        return ExitCode::from(commands::version(&environment));
+    }
+    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            guard::say(&format!("error: no threads can be started: {error}\n"));
+            return ExitCode::FAILURE;
+        }
+    };
+    let code = runtime.block_on(async {
+        let (ask, asked) = watch::channel(false);
+        tokio::spawn(hear_signals(ask));
+        commands::run(cli, environment, Interrupt::new(asked)).await
+    });
+    // A request that nobody waits for any more must not hold the process.
+    runtime.shutdown_background();
+    ExitCode::from(code)
+}
+
+/// Parses the arguments; usage lines say `kubectl deepdesk` when kubectl called, by the name it calls plugins by.
+fn parse() -> Cli {
+    let command = Cli::command().bin_name(guard::called_as());
+    let parsed = Cli::from_arg_matches(&command.get_matches());
+    parsed.unwrap_or_else(|error| error.exit())
+}
+
+/// The first Ctrl-C or SIGTERM asks for a stop at the next safe point; a second one ends the process at once.
+async fn hear_signals(ask: watch::Sender<bool>) {
+    let mut signals = match guard::Signals::new() {
+        Ok(signals) => signals,
+        // Then the system's default holds: the first one ends the process, and the same command goes on from there.
+        Err(_) => return,
+    };
+    signals.next().await;
+    ask.send_replace(true);
+    signals.next().await;
+    // The cursor may be hidden while lines are redrawn.
+    guard::say("\x1b[?25h");
+    std::process::exit(130);
+}

@@ -1,0 +1,67 @@
+//! Questions to the person at the terminal.
+
+use std::io::IsTerminal as _;
+
+use dialoguer::{Confirm, Input, Select};
+
+use super::{Voice, speak};
+use crate::domain::names::AccountName;
+use crate::domain::problem::{Exit, Problem};
+use crate::run::interrupted;
+
+/// Whether there is a terminal to ask at, even when standard input is a pipe that carries the value.
+pub fn can_ask() -> bool {
+    let at_hand = || std::io::stdin().is_terminal() || (cfg!(unix) && std::fs::File::open("/dev/tty").is_ok());
+    std::io::stderr().is_terminal() && at_hand()
+}
+
+/// Asks whether to go on with the rotation; in a protected context the account's name has to be typed.
+pub fn rotation(voice: &Voice, account: &AccountName, protected: bool, quiet: bool) -> Result<(), Problem> {
+    if quiet || !can_ask() {
+        return Err(Problem::new(
+            Exit::Usage,
+            "NotConfirmed",
+            format!("a rotation of {account} needs a yes, and there is nobody to ask"),
+        )
+        .hint("add --yes when you mean it; --dry-run shows what it would do"));
+    }
+    let agreed = asked(voice, || match protected {
+        true => {
+            let typed: String = Input::new()
+                .with_prompt(format!("This context is protected. Type the account's name to rotate it ({account})"))
+                .allow_empty(true)
+                .interact_text()?;
+            Ok(typed.trim() == account.as_str())
+        }
+        false => Confirm::new().with_prompt(format!("Rotate {account}?")).default(false).interact(),
+    })?;
+    match agreed {
+        true => Ok(()),
+        false => Err(Problem::new(Exit::Failed, "Declined", "not confirmed: nothing was changed")),
+    }
+}
+
+/// Lets one account be picked.
+pub fn pick(voice: &Voice, namespace: &str, candidates: Vec<AccountName>) -> Result<AccountName, Problem> {
+    if candidates.is_empty() {
+        return Err(crate::request::no_account(namespace).hint("no namespace of this cluster has an ExternalSecret"));
+    }
+    let prompt = format!("Namespace {namespace} is no account. Which one");
+    let picked = asked(voice, || Select::new().with_prompt(prompt).items(&candidates).default(0).interact())?;
+    candidates.into_iter().nth(picked).ok_or_else(interrupted)
+}
+
+/// Asks while nothing else is drawn. The terminal answers in its own time, so other tasks go elsewhere meanwhile.
+fn asked<T>(voice: &Voice, question: impl FnOnce() -> dialoguer::Result<T>) -> Result<T, Problem> {
+    let answer = tokio::task::block_in_place(|| speak(voice).suspend(question));
+    if answer.is_err() {
+        // It hides the cursor while it asks, and forgets that when Ctrl-C ends the question.
+        let _ = dialoguer::console::Term::stderr().show_cursor();
+    }
+    answer.map_err(|error| match error {
+        dialoguer::Error::IO(error) if error.kind() == std::io::ErrorKind::Interrupted => interrupted(),
+        dialoguer::Error::IO(error) => {
+            Problem::new(Exit::Failed, "NoAnswer", format!("the question could not be asked: {error}"))
+        }
+    })
+}

@@ -1,0 +1,165 @@
+//! One file a command, each reads like its page of the manual. May import everything; nothing imports it but `main`.
+
+mod confirm;
+mod outcome;
+mod restart;
+mod rotate;
+mod sandbox;
+mod session;
+mod sync;
+mod value;
+mod verify;
+
+use std::io::IsTerminal as _;
+use std::sync::{Arc, Mutex};
+
+use crate::cli::{self, Cli, Command, Secret};
+use crate::domain::environment::Environment;
+use crate::domain::problem::{Exit, Problem};
+use crate::domain::result::AccountResult;
+use crate::present::{Presenter, Style, Terminal};
+use crate::run::Interrupt;
+
+/// The presenter on the real streams, shared by everyone who tells something.
+type Voice = Arc<Mutex<Presenter<std::io::Stdout, std::io::Stderr>>>;
+
+/// Runs what the command line asks for, and returns the process's exit code.
+pub async fn run(cli: Cli, environment: Environment, interrupt: Interrupt) -> u8 {
+    match cli.command {
+        Command::Version => version(&environment),
+        Command::Sandbox(command) => sandbox::run(command, &environment, &voice(None, &environment), interrupt).await,
+        Command::Secret(command) => secret(*command, environment, interrupt).await,
+    }
+}
+
+/// Prints the version. Nothing in it waits, so it needs no runtime.
+pub fn version(environment: &Environment) -> u8 {
+    let voice = voice(None, environment);
+    speak(&voice).line(&format!("kubectl-deepdesk {}", env!("CARGO_PKG_VERSION")));
+    Exit::Done.code()
+}
+
+async fn secret(command: Secret, environment: Environment, interrupt: Interrupt) -> u8 {
+    let (Secret::Rotate(cli::Rotate { common, .. })
+    | Secret::Sync(cli::Sync { common, .. })
+    | Secret::Verify(cli::Verify { common, .. })
+    | Secret::Restart(cli::Restart { common, .. })) = &command;
+    let voice = voice(Some(common), &environment);
+    tokio::spawn(heed(interrupt.clone(), voice.clone()));
+    let mut results: Vec<AccountResult> = Vec::new();
+    let outcome = one_by_one(&command, common, &environment, interrupt, &voice, &mut results).await;
+    let mut speaker = speak(&voice);
+    speaker.finish();
+    speaker.results(&results);
+    let worst = results.iter().map(|result| result.exit_code).max().unwrap_or(0);
+    match outcome {
+        Ok(()) => worst,
+        Err(problem) => {
+            speaker.problem(&problem);
+            problem.exit.code().max(worst)
+        }
+    }
+}
+
+/// Says that Ctrl-C was heard. The presenter does, since lines may be drawn in place.
+async fn heed(mut interrupt: Interrupt, voice: Voice) {
+    interrupt.asked().await;
+    speak(&voice).note("stopping at the next safe point; once more to stop at once");
+}
+
+/// Runs the command on each account. What changes something stops at the first account that does not end well.
+async fn one_by_one(
+    command: &Secret,
+    common: &cli::Common,
+    environment: &Environment,
+    interrupt: Interrupt,
+    voice: &Voice,
+    results: &mut Vec<AccountResult>,
+) -> Result<(), Problem> {
+    let value = match command {
+        Secret::Rotate(args) => value::given(args)?,
+        Secret::Sync(_) | Secret::Verify(_) | Secret::Restart(_) => None,
+    };
+    let takes_stdin = matches!(command, Secret::Rotate(args) if value::is_stdin(args));
+    let session = session::open(common, environment, takes_stdin, voice.clone(), interrupt).await?;
+    let accounts = session.accounts(common).await?;
+    if value.is_some() && accounts.len() > 1 {
+        return Err(Problem::new(
+            Exit::Usage,
+            "Usage",
+            "--value-from gives one value, and several accounts must not share one",
+        )
+        .hint("rotate them one at a time"));
+    }
+    speak(voice).expect(&accounts);
+    let mut value = value;
+    for account in accounts {
+        let desk = session.desk(account, common)?;
+        let (result, problem) = match command {
+            Secret::Rotate(args) => rotate::rotate(&desk, args, value.take()).await,
+            Secret::Sync(args) => sync::sync(&desk, args).await,
+            Secret::Verify(_) => verify::verify(&desk).await,
+            Secret::Restart(args) => restart::restart(&desk, args).await,
+        };
+        results.push(result);
+        let Some(problem) = problem else { continue };
+        let reads_only = matches!(command, Secret::Verify(_)) && problem.exit != Exit::Interrupted;
+        if !reads_only {
+            return Err(problem);
+        }
+        speak(voice).problem(&problem);
+    }
+    Ok(())
+}
+
+fn voice(common: Option<&cli::Common>, environment: &Environment) -> Voice {
+    let style = common.map_or_else(Style::default, style);
+    let terminal = Terminal {
+        stdout: std::io::stdout().is_terminal(),
+        stderr: std::io::stderr().is_terminal() && environment.get("TERM") != Some("dumb"),
+        width: columns(environment),
+        no_color: crate::request::no_color(environment),
+    };
+    Arc::new(Mutex::new(Presenter::new(style, terminal, std::io::stdout(), std::io::stderr())))
+}
+
+/// Columns of the terminal; `COLUMNS` where there is none to ask.
+fn columns(environment: &Environment) -> usize {
+    #[cfg(unix)]
+    if let Ok(size) = rustix::termios::tcgetwinsize(std::io::stderr())
+        && size.ws_col > 0
+    {
+        return usize::from(size.ws_col);
+    }
+    environment.get("COLUMNS").and_then(|columns| columns.parse().ok()).filter(|columns| *columns > 0).unwrap_or(80)
+}
+
+fn style(common: &cli::Common) -> Style {
+    use crate::present::{Color, Output, Progress};
+    Style {
+        output: match common.show.output {
+            cli::Output::Human => Output::Human,
+            cli::Output::Wide => Output::Wide,
+            cli::Output::Json => Output::Json,
+            cli::Output::Yaml => Output::Yaml,
+            cli::Output::Name => Output::Name,
+        },
+        progress: match common.show.progress {
+            cli::Progress::Auto => Progress::Auto,
+            cli::Progress::Plain => Progress::Plain,
+            cli::Progress::Json => Progress::Json,
+            cli::Progress::None => Progress::None,
+        },
+        color: match common.show.color {
+            cli::Color::Auto => Color::Auto,
+            cli::Color::Always => Color::Always,
+            cli::Color::Never => Color::Never,
+        },
+        quiet: common.google.quiet,
+    }
+}
+
+/// The presenter, to say something with.
+fn speak(voice: &Voice) -> std::sync::MutexGuard<'_, Presenter<std::io::Stdout, std::io::Stderr>> {
+    voice.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}

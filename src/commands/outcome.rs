@@ -1,0 +1,140 @@
+//! Makes the result object of an account from what was seen and done.
+
+use super::session::Desk;
+use crate::domain::observation::{Consumer, ExternalSecretView, Observation, Ready};
+use crate::domain::problem::{Exit, Problem};
+use crate::domain::result::{
+    API_VERSION, AccountResult, BackCompatResult, CheckResult, ConsumerResult, ExternalSecretResult, KeyResult, Kind,
+    PrimaryResult, Verdict, VersionResult,
+};
+use crate::domain::state::{self, Standing};
+
+/// What a command found out until it ended, well or not.
+#[derive(Default)]
+pub struct Found {
+    /// The last observation.
+    pub now: Option<Observation>,
+    /// The checks.
+    pub checks: Vec<CheckResult>,
+    /// Those of them that are about rights.
+    pub access: Vec<CheckResult>,
+    /// How long old and new pods served side by side.
+    pub interruption: Option<std::time::Duration>,
+    /// The versions of a rotation.
+    pub rotation: Option<crate::domain::result::RotationResult>,
+    /// Whether nothing was to be written.
+    pub dry_run: bool,
+}
+
+/// The result object, and the problem again for whoever shows it.
+pub fn outcome(desk: &Desk, kind: Kind, found: Found, ended: Result<(), Problem>) -> (AccountResult, Option<Problem>) {
+    let problem = ended.err();
+    let text = |name: &dyn Fn(&Observation) -> String| found.now.as_ref().map(name).unwrap_or_default();
+    let result = AccountResult {
+        api_version: API_VERSION,
+        kind,
+        account: desk.request.account.to_string(),
+        namespace: desk.request.account.to_string(),
+        context: desk.request.context.clone(),
+        project: text(&|now| now.home.project.to_string()),
+        state: text(&|now| state::state(now).to_string()),
+        reason: problem.as_ref().map(|problem| problem.reason.to_owned()).unwrap_or_default(),
+        message: problem.as_ref().map(|problem| problem.message.clone()).unwrap_or_default(),
+        exit_code: problem.as_ref().map_or(Exit::Done, |problem| problem.exit).code(),
+        dry_run: found.dry_run,
+        primary: found.now.as_ref().map(primary),
+        back_compat: found.now.as_ref().map(back_compat),
+        external_secrets: found
+            .now
+            .iter()
+            .flat_map(|now| now.external_secrets.iter().map(|external| external_secret(now, external)))
+            .collect(),
+        consumers: found
+            .now
+            .iter()
+            .flat_map(|now| now.consumers.iter().map(|consumer| self::consumer(now, consumer)))
+            .collect(),
+        other_readers: found.now.iter().flat_map(|now| now.other_readers.clone()).collect(),
+        checks: found.checks,
+        rotation: found.rotation,
+        steps: desk.teller.steps(),
+        interruption_seconds: found.interruption.map(|time| (time.as_secs_f64() * 1000.0).round() / 1000.0),
+    };
+    (result, problem)
+}
+
+fn primary(now: &Observation) -> PrimaryResult {
+    let versions = now.primary.versions.iter();
+    PrimaryResult {
+        secret: now.primary.secret.to_string(),
+        latest: now.primary.newest().map(|newest| newest.id.get().to_string()).unwrap_or_default(),
+        versions: versions
+            .map(|version| VersionResult {
+                version: version.id.get().to_string(),
+                state: version.state,
+                created: version.created,
+            })
+            .collect(),
+    }
+}
+
+fn back_compat(now: &Observation) -> BackCompatResult {
+    let holds = now
+        .back_compat
+        .newest()
+        .map(|newest| newest.value.and_then(|value| now.name_of(value)).unwrap_or_else(|| "unknown".to_owned()));
+    BackCompatResult {
+        secret: now.back_compat.secret.to_string(),
+        latest: now.back_compat.newest().map(|newest| newest.id.get().to_string()).unwrap_or_default(),
+        holds: holds.unwrap_or_else(|| "nothing".to_owned()),
+        live: state::back_compat_is_live(now),
+    }
+}
+
+fn external_secret(now: &Observation, external: &ExternalSecretView) -> ExternalSecretResult {
+    let keys = external.keys.iter().map(|key| KeyResult {
+        key: key.key.clone(),
+        source: key.source,
+        holds: now.holds(key.found),
+        as_expected: state::as_expected(now, key),
+    });
+    ExternalSecretResult {
+        name: external.name.to_string(),
+        ready: matches!(external.ready, Ready::True { .. }),
+        refreshed: external.refreshed,
+        target: external.target.to_string(),
+        keys: keys.collect(),
+    }
+}
+
+fn consumer(now: &Observation, consumer: &Consumer) -> ConsumerResult {
+    let on_newest =
+        consumer.pods.iter().filter(|pod| state::standing(now, consumer, pod) == Standing::OnNewest).count();
+    let count = |pods: usize| u32::try_from(pods).unwrap_or(u32::MAX);
+    ConsumerResult {
+        kind: consumer.workload.kind.as_str().to_owned(),
+        name: consumer.workload.name.to_string(),
+        reasons: consumer.reasons.clone(),
+        desired: consumer.desired,
+        on_latest: count(on_newest),
+        older: count(consumer.pods.len() - on_newest),
+    }
+}
+
+/// The refusal that failed checks amount to; none when none failed.
+pub fn refusal(checks: &[CheckResult], exit: Exit) -> Option<Problem> {
+    let mut failed = checks.iter().filter(|check| check.result == Verdict::Fail);
+    let first = failed.next()?;
+    let reason = if first.id.ends_with("-ACCESS") { "Forbidden" } else { "CheckFailed" };
+    let exit = if first.id.ends_with("-ACCESS") { Exit::Failed } else { exit };
+    let told = |check: &CheckResult| format!("{} [{}]", check.message, check.id);
+    let problem = failed
+        .fold(Problem::new(exit, reason, told(first)), |problem, check| problem.now(format!("also: {}", told(check))));
+    let mut hints: Vec<&String> = Vec::new();
+    for check in checks.iter().filter(|check| check.result == Verdict::Fail && !check.hint.is_empty()) {
+        if !hints.contains(&&check.hint) {
+            hints.push(&check.hint);
+        }
+    }
+    Some(hints.into_iter().fold(problem, |problem, hint| problem.hint(hint)))
+}

@@ -1,0 +1,110 @@
+//! `secret restart`: restart every consumer at the same moment, and wait until the old pods are gone.
+
+use super::outcome::{Found, outcome};
+use super::session::Desk;
+use super::sync::preflight;
+use crate::check::Purpose;
+use crate::cli::{self, DryRun};
+use crate::domain::event::{StepName, StepState};
+use crate::domain::names::{ObjectName, VersionId, WorkloadRef};
+use crate::domain::problem::{Exit, Problem};
+use crate::domain::result::{AccountResult, Kind};
+use crate::execute::arrive::{self, FIELD_MANAGER, Manner};
+use crate::execute::{self, Progress};
+use crate::lock::Lock;
+use crate::observe::{Seen, observe};
+
+/// Restarts one account's consumers.
+pub async fn restart(desk: &Desk, args: &cli::Restart) -> (AccountResult, Option<Problem>) {
+    let mut found = Found { dry_run: args.change.dry_run != DryRun::None, ..Found::default() };
+    let ended = steps(desk, args.change.dry_run, &mut found).await;
+    outcome(desk, Kind::SecretRestart, found, ended)
+}
+
+async fn steps(desk: &Desk, dry_run: DryRun, found: &mut Found) -> Result<(), Problem> {
+    let seen = preflight(desk, Purpose::Restart, found).await?;
+    let workloads: Vec<WorkloadRef> = seen.now.consumers.iter().map(|consumer| consumer.workload.clone()).collect();
+    let listed = workloads.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    match dry_run {
+        DryRun::None => {}
+        DryRun::Server => {
+            judge(desk, &seen).await?;
+            desk.teller.tell(StepName::Restart, StepState::Skipped, format!("would restart {listed} (server dry run)"));
+            return Ok(());
+        }
+        DryRun::Client => {
+            desk.teller.tell(StepName::Restart, StepState::Skipped, format!("would restart {listed} (dry run)"));
+            return Ok(());
+        }
+    }
+    // A restart in the middle of somebody's rotation would be one at the wrong moment.
+    let lock = Lock::take(&desk.cluster, &desk.operator, None).await?;
+    let ended = locked(desk, seen, &workloads, &lock, found).await;
+    if let Err(problem) = lock.release(None).await {
+        desk.teller.tell(
+            StepName::Unlock,
+            StepState::Warning,
+            format!("the lock was not released, it ends by itself: {}", problem.message),
+        );
+    }
+    ended
+}
+
+async fn locked(
+    desk: &Desk,
+    seen: Seen,
+    workloads: &[WorkloadRef],
+    lock: &Lock,
+    found: &mut Found,
+) -> Result<(), Problem> {
+    let Some(version) = seen.now.primary.newest().map(|newest| newest.id) else {
+        return Err(Problem::new(
+            Exit::Refused,
+            "NoPrimary",
+            format!("secret {} has no version", seen.now.primary.secret),
+        ));
+    };
+    let names: Vec<ObjectName> = seen.readers.iter().map(|reader| reader.name.clone()).collect();
+    let mut progress =
+        Progress { seen, new_value: None, proven: Default::default(), interruption: None, changed: false };
+    let run = desk.run();
+    let listed = workloads.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    desk.teller.tell(StepName::Restart, StepState::Started, format!("restarting {listed}"));
+    let ended = async {
+        // Preflight saw the right bytes: this notes at which write of each Kubernetes Secret.
+        arrive::arrive(&run, Some(lock), &mut progress, &names, Manner { step: StepName::Restart, always_push: false })
+            .await?;
+        execute::restart::restart(&run, Some(lock), &mut progress, workloads, version).await
+    }
+    .await;
+    found.interruption = progress.interruption;
+    match &ended {
+        Ok(done) => desk.teller.tell(StepName::Restart, StepState::Done, done),
+        Err(problem) => desk.teller.tell(StepName::Restart, StepState::Failed, &problem.message),
+    }
+    ended.map_err(|problem| incomplete(desk, &progress, problem))?;
+    found.now = Some(observe(&desk.request, &desk.cluster, &desk.secret_manager).await?.now);
+    Ok(())
+}
+
+fn incomplete(desk: &Desk, progress: &Progress, mut problem: Problem) -> Problem {
+    if !progress.changed {
+        return problem;
+    }
+    if problem.exit != Exit::Interrupted {
+        problem.exit = Exit::Incomplete;
+    }
+    problem
+        .now("the restarts go on in the cluster by themselves")
+        .hint(format!("see how far they are: kubectl deepdesk secret verify {}", desk.request.account))
+}
+
+/// Lets the API server judge the patches of a restart without doing them.
+pub async fn judge(desk: &Desk, seen: &Seen) -> Result<(), Problem> {
+    let judge = desk.cluster.as_dry_run();
+    let annotations = execute::restart::annotations(VersionId::FIRST, jiff::Timestamp::now());
+    for consumer in &seen.now.consumers {
+        judge.patch_template_annotations(&consumer.workload, &annotations, None, FIELD_MANAGER).await?;
+    }
+    Ok(())
+}

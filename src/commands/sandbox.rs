@@ -1,0 +1,149 @@
+//! `sandbox run|shell|start|faults`: rehearse against a small world in this process.
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::process::{ExitStatus, Stdio};
+
+use super::{Voice, speak};
+use crate::cli;
+use crate::domain::environment::Environment;
+use crate::domain::problem::{Exit, Problem};
+use crate::run::Interrupt;
+use crate::sandbox::{Options, Sandbox, faults};
+
+/// Runs one of the sandbox's commands; returns the exit code, for `run` and `shell` that of the program run.
+pub async fn run(command: cli::Sandbox, environment: &Environment, voice: &Voice, interrupt: Interrupt) -> u8 {
+    let ended = match command {
+        cli::Sandbox::Faults => {
+            let rows = faults::catalogue()
+                .iter()
+                .map(|kind| format!("{:<40} {}", format!("{}{}", kind.name, kind.value.usage()), kind.summary));
+            rows.for_each(|row| speak(voice).line(&row));
+            Ok(Exit::Done.code())
+        }
+        cli::Sandbox::Run { world, args } => rehearse(&world, args, environment).await,
+        cli::Sandbox::Shell { world, command } => shell(&world, command, environment).await,
+        cli::Sandbox::Start { world } => start(&world, voice, interrupt).await,
+    };
+    ended.unwrap_or_else(|problem| {
+        speak(voice).problem(&problem);
+        problem.exit.code()
+    })
+}
+
+async fn up(world: &cli::World, directory: &Path) -> Result<Sandbox, Problem> {
+    let faults = world.faults.iter().map(|given| given.parse()).collect::<Result<Vec<faults::Fault>, _>>();
+    let faults = faults.map_err(|error| {
+        Problem::new(Exit::Usage, "Usage", error.to_string()).hint("kubectl deepdesk sandbox faults")
+    })?;
+    let options = Options {
+        accounts: usize::from(world.accounts),
+        sync_delay: world.sync_delay,
+        pod_start: world.pod_start,
+        faults,
+        seed: world.seed,
+        directory: directory.to_owned(),
+    };
+    Sandbox::start(options).await.map_err(|error| Problem::new(Exit::Failed, "Sandbox", error.to_string()))
+}
+
+/// A directory of the sandbox's own, gone with it.
+fn directory() -> Result<tempfile::TempDir, Problem> {
+    let made = tempfile::Builder::new().prefix("deepdesk-sandbox-").tempdir();
+    made.map_err(|error| Problem::new(Exit::Failed, "Sandbox", format!("no temporary directory: {error}")))
+}
+
+/// Runs this program itself with the arguments, as a process of its own: its environment is the sandbox's alone.
+async fn rehearse(world: &cli::World, args: Vec<String>, environment: &Environment) -> Result<u8, Problem> {
+    let this = std::env::current_exe()
+        .map_err(|error| Problem::new(Exit::Failed, "Sandbox", format!("this program is not found: {error}")))?;
+    inside(world, this.into_os_string(), args, environment).await
+}
+
+async fn shell(world: &cli::World, command: Vec<String>, environment: &Environment) -> Result<u8, Problem> {
+    let mut command = command.into_iter();
+    let program =
+        command.next().or_else(|| environment.get("SHELL").map(str::to_owned)).unwrap_or_else(|| "sh".to_owned());
+    inside(world, program.into(), command.collect(), environment).await
+}
+
+/// Variables that would lead out of the sandbox, or bring somebody's credentials into it.
+const FOREIGN: [&str; 6] = [
+    "GOOGLE_APPLICATION_CREDENTIALS",
+    "GOOGLE_CLOUD_RUST_LOGGING",
+    "CLOUDSDK_AUTH_IMPERSONATE_SERVICE_ACCOUNT",
+    "CLOUDSDK_AUTH_ACCESS_TOKEN_FILE",
+    "CLOUDSDK_CORE_ACCOUNT",
+    "DEEPDESK_SETTINGS",
+];
+
+/// Runs a program while the sandbox is up. Ctrl-C is for the program: the terminal sends it to both.
+async fn inside(
+    world: &cli::World,
+    program: OsString,
+    args: Vec<String>,
+    environment: &Environment,
+) -> Result<u8, Problem> {
+    let directory = directory()?;
+    let sandbox = up(world, directory.path()).await?;
+    let path = with_plugin(directory.path(), environment)?;
+    let mut command = tokio::process::Command::new(&program);
+    FOREIGN.iter().for_each(|name| {
+        command.env_remove(name);
+    });
+    let status =
+        command.args(args).envs(sandbox.environment()).env("PATH", path).stdin(Stdio::inherit()).status().await;
+    sandbox.stop().await;
+    let status = status.map_err(|error| {
+        Problem::new(Exit::Failed, "Sandbox", format!("{} cannot be run: {error}", program.to_string_lossy()))
+    })?;
+    Ok(code(status))
+}
+
+/// The program's exit code; 128 and the signal's number when a signal ended it, as shells have it.
+fn code(status: ExitStatus) -> u8 {
+    #[cfg(unix)]
+    if let Some(signal) = std::os::unix::process::ExitStatusExt::signal(&status) {
+        return u8::try_from(128 + signal).unwrap_or(u8::MAX);
+    }
+    status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1)
+}
+
+/// A PATH on which kubectl finds this program as its plugin, under whatever name and place it was started.
+fn with_plugin(directory: &Path, environment: &Environment) -> Result<OsString, Problem> {
+    let failed = |error: std::io::Error| {
+        Problem::new(Exit::Failed, "Sandbox", format!("the plugin cannot be put on PATH: {error}"))
+    };
+    let bin = directory.join("bin");
+    std::fs::create_dir_all(&bin).map_err(failed)?;
+    let this = std::env::current_exe().map_err(failed)?;
+    #[cfg(unix)]
+    std::os::unix::fs::symlink(&this, bin.join("kubectl-deepdesk")).map_err(failed)?;
+    #[cfg(not(unix))]
+    std::fs::copy(&this, bin.join("kubectl-deepdesk.exe")).map(|_| ()).map_err(failed)?;
+    let others = environment.get("PATH").map(std::env::split_paths).into_iter().flatten();
+    std::env::join_paths(std::iter::once(bin).chain(others))
+        .map_err(|error| Problem::new(Exit::Failed, "Sandbox", format!("PATH cannot be used: {error}")))
+}
+
+/// Keeps the sandbox up until Ctrl-C, and prints what to export to use it from elsewhere.
+async fn start(world: &cli::World, voice: &Voice, mut interrupt: Interrupt) -> Result<u8, Problem> {
+    let directory = directory()?;
+    let sandbox = up(world, directory.path()).await?;
+    for (name, value) in sandbox.environment() {
+        speak(voice).line(&format!("export {name}={}", quoted(&value)));
+    }
+    speak(voice).note("the sandbox is up; Ctrl-C ends it");
+    interrupt.asked().await;
+    sandbox.stop().await;
+    Ok(Exit::Done.code())
+}
+
+/// As a POSIX shell reads it back.
+fn quoted(value: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | ':' | '.' | ',' | '-' | '_' | '@' | '=');
+    match !value.is_empty() && value.chars().all(plain) {
+        true => value.to_owned(),
+        false => format!("'{}'", value.replace('\'', r"'\''")),
+    }
+}

@@ -1,0 +1,213 @@
+//! What the accounts of one run share: the cluster, the credentials, the settings, the voice.
+
+use std::collections::BTreeMap;
+use std::io::IsTerminal as _;
+
+use serde_json::Value;
+
+use super::{Voice, speak};
+use crate::cli;
+use crate::clients::cluster::Cluster;
+use crate::clients::credentials;
+use crate::clients::ear::Ear;
+use crate::clients::endpoint::Endpoint;
+use crate::clients::gcloud::Gcloud;
+use crate::clients::kubeconfig::{self, KubeFlags, KubeTarget, StdinUse};
+use crate::clients::secret_manager::SecretManager;
+use crate::domain::environment::Environment;
+use crate::domain::names::AccountName;
+use crate::domain::problem::Problem;
+use crate::lock::{self, Operator};
+use crate::request::{self, Request};
+use crate::run::{Interrupt, Run, Teller};
+use crate::settings::{self, Settings};
+
+/// What the accounts of one run share.
+pub struct Session {
+    settings: Settings,
+    gcloud: Gcloud,
+    target: KubeTarget,
+    cluster: Cluster,
+    secret_manager: SecretManager,
+    operator: Operator,
+    voice: Voice,
+    interrupt: Interrupt,
+}
+
+/// One account's place in a session.
+pub struct Desk {
+    /// What is asked.
+    pub request: Request,
+    /// The cluster, in the account's namespace.
+    pub cluster: Cluster,
+    /// Secret Manager.
+    pub secret_manager: SecretManager,
+    /// Who asks.
+    pub operator: Operator,
+    /// Tells what happens.
+    pub teller: Teller,
+    /// Shows plans and asks.
+    pub voice: Voice,
+    interrupt: Interrupt,
+}
+
+impl Desk {
+    /// What a command holds while it runs.
+    pub fn run(&self) -> Run<'_> {
+        Run {
+            request: &self.request,
+            cluster: &self.cluster,
+            secret_manager: &self.secret_manager,
+            teller: &self.teller,
+            interrupt: self.interrupt.clone(),
+        }
+    }
+}
+
+/// Reads the configuration, connects, and finds the credentials: kubeconfig and Google at the same time, since each
+/// may run a program that takes half a second.
+pub async fn open(
+    common: &cli::Common,
+    environment: &Environment,
+    takes_stdin: bool,
+    voice: Voice,
+    interrupt: Interrupt,
+) -> Result<Session, Problem> {
+    let settings = settings::read(common.settings.as_deref(), environment)?;
+    let gcloud = Gcloud::read(environment, None)?;
+    let endpoint = match request::endpoint_override(&gcloud) {
+        Some(url) => Endpoint::instead(&url)?,
+        None => Endpoint::google(),
+    };
+    let impersonated = request::impersonated(common, &gcloud);
+    let stdin =
+        if takes_stdin || !std::io::stdin().is_terminal() { StdinUse::OursOrNoTerminal } else { StdinUse::Terminal };
+    let flags = kube_flags(&common.cluster);
+    let loaded = async { kubeconfig::load(&flags, environment, stdin).await.map_err(Problem::from) };
+    let resolved = async {
+        credentials::resolve(environment, &gcloud, impersonated.as_deref(), &endpoint).await.map_err(Problem::from)
+    };
+    let (target, resolved) = futures::try_join!(loaded, resolved)?;
+    // Any namespace will do here: each account gets its own from it.
+    let anywhere: AccountName = "default".parse()?;
+    let ear = ear(common, &voice);
+    let cluster = Cluster::connect(&target, &anywhere)?.heard_by(ear.clone());
+    let secret_manager = SecretManager::new(endpoint, resolved).heard_by(ear);
+    Ok(Session {
+        settings,
+        gcloud,
+        cluster,
+        target,
+        secret_manager,
+        operator: operator(environment)?,
+        voice,
+        interrupt,
+    })
+}
+
+impl Session {
+    /// The accounts to work on: those named, else the namespace of the context, else one picked at the terminal.
+    pub async fn accounts(&self, common: &cli::Common) -> Result<Vec<AccountName>, Problem> {
+        let named = request::named_accounts(common)?;
+        if !named.is_empty() {
+            return Ok(named);
+        }
+        let namespace = self.target.namespace.as_deref().unwrap_or("default");
+        let account: AccountName = namespace.parse()?;
+        if !request::is_no_account(&account) {
+            return Ok(vec![account]);
+        }
+        if common.google.quiet || !super::confirm::can_ask() {
+            return Err(request::no_account(namespace));
+        }
+        let candidates = self.candidates().await?;
+        super::confirm::pick(&self.voice, namespace, candidates).map(|account| vec![account])
+    }
+
+    /// The namespaces that have an ExternalSecret.
+    async fn candidates(&self) -> Result<Vec<AccountName>, Problem> {
+        let everywhere = self.cluster.external_secrets_everywhere().await?;
+        let namespaces: BTreeMap<String, ()> = everywhere
+            .into_iter()
+            .filter_map(|object| serde_json::to_value(object).ok())
+            .filter_map(|object| Some((object.pointer("/metadata/namespace").and_then(Value::as_str)?.to_owned(), ())))
+            .collect();
+        let accounts = namespaces.into_keys().filter_map(|namespace| namespace.parse::<AccountName>().ok());
+        Ok(accounts.filter(|account| !request::is_no_account(account)).collect())
+    }
+
+    /// The place of one account.
+    pub fn desk(&self, account: AccountName, common: &cli::Common) -> Result<Desk, Problem> {
+        let voice = self.voice.clone();
+        let teller = Teller::new(account.clone(), move |event| speak(&voice).event(event));
+        Ok(Desk {
+            cluster: self.cluster.for_account(&account),
+            request: request::request(account, common, &self.settings, &self.gcloud, self.target.context.as_deref())?,
+            secret_manager: self.secret_manager.clone(),
+            operator: self.operator.clone(),
+            teller,
+            voice: self.voice.clone(),
+            interrupt: self.interrupt.clone(),
+        })
+    }
+}
+
+/// With `-v`, each request is told as a line.
+fn ear(common: &cli::Common, voice: &Voice) -> Ear {
+    if common.show.verbose == 0 {
+        return Ear::default();
+    }
+    let voice = voice.clone();
+    Ear::new(move |sent| speak(&voice).request(&sent.to_string()))
+}
+
+fn kube_flags(flags: &cli::Cluster) -> KubeFlags {
+    KubeFlags {
+        kubeconfig: flags.kubeconfig.clone(),
+        context: flags.context.clone(),
+        cluster: flags.cluster.clone(),
+        user: flags.user.clone(),
+        namespace: flags.namespace.clone(),
+        impersonate: flags.impersonate.clone(),
+        impersonate_groups: flags.impersonate_groups.clone(),
+        impersonate_uid: flags.impersonate_uid.clone(),
+        server: flags.server.clone(),
+        token: flags.token.as_ref().map(|token| token.0.clone()),
+        tls_server_name: flags.tls_server_name.clone(),
+        certificate_authority: flags.certificate_authority.clone(),
+        client_certificate: flags.client_certificate.clone(),
+        client_key: flags.client_key.clone(),
+        insecure_skip_tls_verify: flags.insecure_skip_tls_verify,
+        request_timeout: Some(flags.request_timeout).filter(|timeout| !timeout.is_zero()),
+    }
+}
+
+/// Who runs this: the user and the machine by name, and a random word that tells two runs of one person apart.
+fn operator(environment: &Environment) -> Result<Operator, Problem> {
+    let user = ["USER", "LOGNAME", "USERNAME"].iter().find_map(|name| environment.get(name)).unwrap_or("somebody");
+    let mut random = [0u8; 4];
+    getrandom::fill(&mut random).map_err(|error| {
+        Problem::new(
+            crate::domain::problem::Exit::Failed,
+            "NoRandomness",
+            format!("the operating system's random source does not answer: {error}"),
+        )
+    })?;
+    Ok(Operator {
+        name: format!("{user}@{}", host(environment)),
+        run: format!("{:08x}", u32::from_be_bytes(random)),
+        process: lock::this_process(),
+    })
+}
+
+fn host(environment: &Environment) -> String {
+    #[cfg(unix)]
+    {
+        let _ = environment;
+        rustix::system::uname().nodename().to_string_lossy().into_owned()
+    }
+    #[cfg(not(unix))]
+    {
+        environment.get("COMPUTERNAME").unwrap_or("somewhere").to_owned()
+    }
+}

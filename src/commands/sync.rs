@@ -1,0 +1,110 @@
+//! `secret sync`: make External Secrets copy now, and see that it arrived.
+
+use super::outcome::{Found, outcome, refusal};
+use super::session::Desk;
+use crate::access;
+use crate::check::{self, Purpose};
+use crate::cli::{self, DryRun};
+use crate::domain::event::{StepName, StepState};
+use crate::domain::names::ObjectName;
+use crate::domain::problem::{Exit, Problem};
+use crate::domain::result::{AccountResult, CheckResult, Kind, Verdict};
+use crate::execute::Progress;
+use crate::execute::arrive::{self, Manner};
+use crate::observe::{Seen, observe};
+use crate::plan::Want;
+
+/// Syncs one account.
+pub async fn sync(desk: &Desk, args: &cli::Sync) -> (AccountResult, Option<Problem>) {
+    let mut found = Found { dry_run: args.change.dry_run != DryRun::None, ..Found::default() };
+    let ended = steps(desk, args.change.dry_run, &mut found).await;
+    outcome(desk, Kind::SecretSync, found, ended)
+}
+
+async fn steps(desk: &Desk, dry_run: DryRun, found: &mut Found) -> Result<(), Problem> {
+    let seen = preflight(desk, Purpose::Sync, found).await?;
+    let names: Vec<ObjectName> = seen.readers.iter().map(|reader| reader.name.clone()).collect();
+    let listed = names.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    match dry_run {
+        DryRun::None => {}
+        DryRun::Server => {
+            judge(desk, &seen).await?;
+            desk.teller.tell(StepName::Sync, StepState::Skipped, format!("would sync {listed} (server dry run)"));
+            return Ok(());
+        }
+        DryRun::Client => {
+            desk.teller.tell(StepName::Sync, StepState::Skipped, format!("would sync {listed} (dry run)"));
+            return Ok(());
+        }
+    }
+    desk.teller.tell(StepName::Sync, StepState::Started, format!("asking External Secrets to copy: {listed}"));
+    let mut progress =
+        Progress { seen, new_value: None, proven: Default::default(), interruption: None, changed: false };
+    let run = desk.run();
+    let arrived =
+        arrive::arrive(&run, None, &mut progress, &names, Manner { step: StepName::Sync, always_push: true }).await;
+    match &arrived {
+        Ok(()) => desk.teller.tell(
+            StepName::Sync,
+            StepState::Done,
+            "every key holds the newest version, compared byte by byte",
+        ),
+        Err(problem) => desk.teller.tell(StepName::Sync, StepState::Failed, &problem.message),
+    }
+    arrived?;
+    found.now = Some(observe(&desk.request, &desk.cluster, &desk.secret_manager).await?.now);
+    Ok(())
+}
+
+/// Reads and checks everything for a command that needs no plan.
+pub async fn preflight(desk: &Desk, purpose: Purpose, found: &mut Found) -> Result<Seen, Problem> {
+    desk.teller.tell(StepName::Preflight, StepState::Started, "reading Secret Manager and the cluster");
+    let looked = look(desk, purpose, found).await;
+    tell_preflight(desk, &found.checks, looked.as_ref().err());
+    looked
+}
+
+/// Tells how a preflight ended, and what it warns of.
+pub fn tell_preflight(desk: &Desk, checks: &[CheckResult], refused: Option<&Problem>) {
+    if let Some(problem) = refused {
+        return desk.teller.tell(StepName::Preflight, StepState::Failed, &problem.message);
+    }
+    let of = |verdict| checks.iter().filter(move |check| check.result == verdict);
+    for check in of(Verdict::Warn) {
+        desk.teller.tell(StepName::Preflight, StepState::Warning, format!("{} [{}]", check.message, check.id));
+    }
+    let warnings = match of(Verdict::Warn).count() {
+        0 => String::new(),
+        1 => ", 1 warning".to_owned(),
+        more => format!(", {more} warnings"),
+    };
+    let passed = of(Verdict::Pass).count();
+    desk.teller.tell(StepName::Preflight, StepState::Done, format!("{passed} checks passed{warnings}"));
+}
+
+async fn look(desk: &Desk, purpose: Purpose, found: &mut Found) -> Result<Seen, Problem> {
+    let allowed = access::cluster(&desk.cluster, purpose).await?;
+    if let Some(refusal) = refusal(&allowed, Exit::Failed) {
+        found.checks = allowed;
+        return Err(refusal);
+    }
+    let seen = observe(&desk.request, &desk.cluster, &desk.secret_manager).await?;
+    found.now = Some(seen.now.clone());
+    found.checks = allowed;
+    found.checks.extend(check::run(&check::Seen { purpose, want: &Want::default(), now: &seen.now }));
+    match refusal(&found.checks, Exit::Refused) {
+        Some(refusal) => Err(refusal),
+        None => Ok(seen),
+    }
+}
+
+/// Lets the API server judge the patches of a sync without doing them.
+pub async fn judge(desk: &Desk, seen: &Seen) -> Result<(), Problem> {
+    let judge = desk.cluster.as_dry_run();
+    for reader in &seen.readers {
+        judge
+            .annotate_external_secret(reader.name.as_str(), arrive::FORCE_SYNC, "dry-run", arrive::FIELD_MANAGER)
+            .await?;
+    }
+    Ok(())
+}

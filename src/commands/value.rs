@@ -1,0 +1,68 @@
+//! The new value: made from the operating system's random source, or read from where the operator keeps it.
+
+use std::io::{IsTerminal as _, Read};
+use std::path::Path;
+
+use zeroize::Zeroizing;
+
+use crate::cli;
+use crate::domain::payload::{MAXIMUM_BYTES, Payload, check_new_value, make_value};
+use crate::domain::problem::{Exit, Problem};
+
+/// Whether the value comes from standard input, so that nobody else may read from it.
+pub fn is_stdin(args: &cli::Rotate) -> bool {
+    args.value_from.as_deref().is_some_and(|path| path == Path::new("-"))
+}
+
+/// Reads and checks the value that `--value-from` gives; none when the flag is not there.
+pub fn given(args: &cli::Rotate) -> Result<Option<Payload>, Problem> {
+    let Some(path) = &args.value_from else { return Ok(None) };
+    if is_stdin(args) && std::io::stdin().is_terminal() {
+        return Err(Problem::new(
+            Exit::Usage,
+            "Usage",
+            "standard input is a terminal: a value typed there would be seen",
+        )
+        .hint(
+            "pipe it in, as in: pass show acme/key | tr -d '\\n' | kubectl deepdesk secret rotate acme --value-from -",
+        ));
+    }
+    let read = match is_stdin(args) {
+        true => read_bounded(std::io::stdin().lock()),
+        false => std::fs::File::open(path).and_then(read_bounded),
+    };
+    let value =
+        read.map_err(|error| Problem::new(Exit::Usage, "Usage", format!("--value-from {}: {error}", path.display())))?;
+    check_new_value(&value).map_err(|error| {
+        Problem::new(Exit::Refused, "UnfitValue", error.to_string())
+            .hint("nothing was changed; leave --value-from out to have a value made")
+    })?;
+    Ok(Some(value))
+}
+
+/// Reads to the end, or one byte beyond what a version may have. The buffer never grows: a vector that does leaves
+/// copies behind that nobody wipes.
+fn read_bounded(mut from: impl Read) -> std::io::Result<Payload> {
+    let mut buffer = Zeroizing::new(vec![0; MAXIMUM_BYTES + 1]);
+    let mut length = 0;
+    while length < buffer.len() {
+        match from.read(&mut buffer[length..]) {
+            Ok(0) => break,
+            Ok(read) => length += read,
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(Payload::new(buffer[..length].to_vec()))
+}
+
+/// Makes a value of `length` letters and digits.
+pub fn made(length: usize) -> Result<Payload, Problem> {
+    make_value(length, getrandom::fill).map_err(|error| {
+        Problem::new(
+            Exit::Failed,
+            "NoRandomness",
+            format!("the operating system's random source does not answer: {error}"),
+        )
+    })
+}

@@ -1,0 +1,89 @@
+//! What must be so before anything else happens in the process: no core dump, no logging of values, signals heard.
+
+/// Environment variables that make a crate print requests and answers: `GOOGLE_CLOUD_RUST_LOGGING` wraps the Secret
+/// Manager client in a decorator that records payloads (facts: rust-crates.md 2.8).
+const LEAKY: [&str; 1] = ["GOOGLE_CLOUD_RUST_LOGGING"];
+
+/// Forbids core dumps: they would hold the values that are in memory.
+pub fn no_core_dump() {
+    #[cfg(unix)]
+    {
+        use rustix::process::{Resource, Rlimit, setrlimit};
+        // Lowering one's own limit cannot be refused; and if it were, a run without it is what every other tool does.
+        let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
+    }
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::process::{DumpableBehavior, set_dumpable_behavior};
+        // Also shuts /proc/PID/mem and ptrace to other processes of the same user.
+        let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
+    }
+}
+
+/// The environment variables, without those that would make a crate log values. What is not UTF-8 is left out: none of
+/// the variables that this program reads may be.
+#[expect(unsafe_code, reason = "std::env::remove_var has no safe form; no other thread exists yet")]
+pub fn environment() -> Vec<(String, String)> {
+    for name in LEAKY {
+        // SAFETY: called first thing in `main`, before any thread is started.
+        unsafe { std::env::remove_var(name) };
+    }
+    let utf8 = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
+        Some((name.into_string().ok()?, value.into_string().ok()?))
+    };
+    std::env::vars_os().filter_map(utf8).collect()
+}
+
+/// The program's name in usage lines. kubectl runs plugins by their full path, and nobody else does so with a name
+/// that begins with `kubectl-`, but for people who copy a path; `kubectl deepdesk` is right for them too.
+pub fn called_as() -> &'static str {
+    let path = std::env::args_os().next().map(std::path::PathBuf::from).unwrap_or_default();
+    match path.is_absolute() {
+        true => "kubectl deepdesk",
+        false => "kubectl-deepdesk",
+    }
+}
+
+/// Writes to standard error; a closed one is no reason to panic, as `eprintln!` would.
+pub fn say(text: &str) {
+    use std::io::Write as _;
+    let _ = std::io::stderr().write_all(text.as_bytes());
+}
+
+/// Ctrl-C, and on Unix SIGTERM and SIGHUP: a closed terminal is a reason to stop at a safe point.
+pub struct Signals {
+    #[cfg(unix)]
+    kinds: [tokio::signal::unix::Signal; 3],
+}
+
+impl Signals {
+    /// Starts to listen. Fails when the system has no room for a handler.
+    pub fn new() -> std::io::Result<Signals> {
+        #[cfg(unix)]
+        {
+            use tokio::signal::unix::{SignalKind, signal};
+            let kinds =
+                [signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?, signal(SignalKind::hangup())?];
+            Ok(Signals { kinds })
+        }
+        #[cfg(not(unix))]
+        Ok(Signals {})
+    }
+
+    /// Resolves at the next one.
+    pub async fn next(&mut self) {
+        #[cfg(unix)]
+        {
+            let [interrupt, terminate, hangup] = &mut self.kinds;
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+                _ = hangup.recv() => {}
+            }
+        }
+        #[cfg(not(unix))]
+        {
+            let _ = tokio::signal::ctrl_c().await;
+        }
+    }
+}
