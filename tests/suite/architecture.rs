@@ -1,0 +1,146 @@
+//! The arrows of ARCHITECTURE.md, held: who imports whom, and who sees a value's bytes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+/// What each module of `src` may import of the others. `commands` may import all, and only `main` imports it.
+const MAY_IMPORT: &[(&str, &[&str])] = &[
+    ("domain", &[]),
+    ("plan", &["domain"]),
+    ("check", &["domain", "plan"]),
+    ("present", &["domain"]),
+    ("clients", &["domain"]),
+    ("sandbox", &[]),
+    ("settings", &["domain"]),
+    ("cli", &["domain"]),
+    ("request", &["cli", "clients", "domain", "settings"]),
+    ("error", &["clients", "domain"]),
+    ("access", &["check", "clients", "domain"]),
+    ("lock", &["clients", "domain"]),
+    ("observe", &["clients", "domain", "lock", "request"]),
+    ("run", &["clients", "domain", "lock", "request"]),
+    ("execute", &["clients", "domain", "lock", "observe", "run"]),
+    ("guard", &[]),
+    ("main", &["cli", "commands", "domain", "guard", "run"]),
+];
+
+/// Files that may look at secret bytes, and how often: to upload a value, to take a JSON value's properties apart, and
+/// to hand a token on, of a credential plugin or of gcloud. Values are compared and checked in their own file.
+const MAY_EXPOSE: &[(&str, usize)] = &[
+    ("src/clients/credentials/providers.rs", 1),
+    ("src/clients/kubeconfig/exec.rs", 1),
+    ("src/clients/secret_manager.rs", 1),
+    ("src/observe/vault.rs", 3),
+];
+
+fn sources() -> Vec<(PathBuf, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut found = Vec::new();
+    let mut open = vec![root.join("src")];
+    while let Some(directory) = open.pop() {
+        for entry in std::fs::read_dir(directory).expect("readable") {
+            let path = entry.expect("readable").path();
+            if path.is_dir() {
+                open.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let text = std::fs::read_to_string(&path).expect("readable");
+                found.push((path.strip_prefix(root).expect("below").to_owned(), text));
+            }
+        }
+    }
+    found.retain(|(path, _)| !is_test(path));
+    assert!(found.len() > 30, "the sources were not found");
+    found
+}
+
+/// The top-level module that a file belongs to.
+fn module(path: &Path) -> String {
+    let below = path.strip_prefix("src").expect("below src");
+    let first = below.components().next().expect("a name").as_os_str().to_string_lossy().into_owned();
+    first.trim_end_matches(".rs").trim_end_matches("_tests").to_owned()
+}
+
+/// The code without comments and without tests: a test may look wherever it must. A test module in the file is its last
+/// item; one in a file of its own (`mod tests;`) may be named anywhere, and ends nothing.
+fn code(text: &str) -> String {
+    let mut kept = String::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once("#[cfg(test)]\n") {
+        kept.push_str(before);
+        let declaration = after.lines().find(|line| !line.starts_with("#[")).unwrap_or_default();
+        if declaration.trim_end().ends_with('{') && declaration.contains("mod ") {
+            rest = "";
+            break;
+        }
+        rest = after;
+    }
+    kept.push_str(rest);
+    kept.lines().map(|line| line.split("//").next().unwrap_or_default()).collect::<Vec<_>>().join("\n")
+}
+
+/// Whether the whole file is for tests.
+fn is_test(path: &Path) -> bool {
+    let names = path.components().map(|part| part.as_os_str().to_string_lossy().into_owned());
+    names.into_iter().any(|name| matches!(name.as_str(), "tests" | "tests.rs" | "testing.rs" | "plan_tests.rs"))
+}
+
+/// The modules named in `crate::NAME`, also in groups: `use crate::{a, b::c}`.
+fn imports(code: &str) -> BTreeSet<String> {
+    let name = |text: &str| text.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect::<String>();
+    let roots = ["crate::", "kubectl_deepdesk::"];
+    let mut found = BTreeSet::new();
+    for after in roots.iter().flat_map(|root| code.split(root).skip(1)) {
+        match after.strip_prefix('{') {
+            None => found.extend([name(after)]),
+            Some(group) => {
+                let group = group.split('}').next().unwrap_or_default();
+                found.extend(group.split(',').map(|part| name(part.trim())));
+            }
+        }
+    }
+    found.remove("");
+    found
+}
+
+#[test]
+fn nobody_imports_against_the_arrows() {
+    let allowed: BTreeMap<&str, &[&str]> = MAY_IMPORT.iter().copied().collect();
+    let mut wrong = Vec::new();
+    for (path, text) in sources() {
+        let module = module(&path);
+        if matches!(module.as_str(), "lib" | "commands") {
+            continue;
+        }
+        let may = allowed.get(module.as_str()).unwrap_or_else(|| panic!("{module} is not in the table"));
+        for import in imports(&code(&text)) {
+            if import != module && !may.contains(&import.as_str()) {
+                wrong.push(format!("{} imports {import}", path.display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn the_table_would_notice() {
+    let group =
+        imports(&code("use crate::{clients::error, domain};\n// crate::commands\nfn f() { crate::present::x() }"));
+    assert_eq!(group.into_iter().collect::<Vec<_>>(), ["clients", "domain", "present"]);
+    assert!(!code("use a;\n#[cfg(test)]\nmod tests {\n use crate::clients; }").contains("clients"));
+    assert!(code("#[cfg(test)]\nmod tests;\nuse crate::clients;").contains("clients"));
+}
+
+#[test]
+fn the_bytes_of_a_value_are_seen_in_few_places() {
+    let mut found = BTreeMap::new();
+    for (path, text) in sources() {
+        let path = path.to_string_lossy().replace('\\', "/");
+        let times = code(&text).matches(".expose()").count() + code(&text).matches("expose_secret()").count();
+        if times > 0 && path != "src/domain/payload.rs" && !path.starts_with("src/sandbox/") {
+            found.insert(path, times);
+        }
+    }
+    let allowed: BTreeMap<String, usize> =
+        MAY_EXPOSE.iter().map(|(path, times)| ((*path).to_owned(), *times)).collect();
+    assert_eq!(found, allowed);
+}

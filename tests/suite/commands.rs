@@ -1,0 +1,336 @@
+//! Each command on its own, in worlds where all is well.
+
+use serde_json::Value;
+
+use crate::world::{CONSUMERS, PROGRAM, World, back_compat, external_secret, lease, primary, workload};
+
+/// The accounts of the sandbox, and the version that each has in use.
+const ACCOUNTS: [(&str, u64); 3] = [("acme", 7), ("globex", 3), ("initech", 5)];
+
+#[test]
+fn rotate_leaves_every_place_on_the_new_version() {
+    let world = World::start(&[]);
+    for (account, from) in ACCOUNTS {
+        let result = world.run(&["secret", "rotate", account, "--yes", "-o", "json"]).code(0).json();
+        world.rotated(account, from, from + 1);
+        assert_eq!(result["apiVersion"], "deepdesk.com/v1");
+        assert_eq!(result["kind"], "SecretRotation");
+        assert_eq!(result["account"], account);
+        assert_eq!(result["project"], "sandbox-project");
+        assert_eq!((&result["state"], &result["reason"]), (&"AwaitingReencryption".into(), &"".into()));
+        assert_eq!(result["previous"], from.to_string());
+        assert_eq!(result["version"], (from + 1).to_string());
+        assert_eq!(result["backCompat"]["holds"], format!("primary v{from}"));
+        assert!(result["interruptionSeconds"].is_f64(), "{result}");
+        let steps: Vec<&str> = result["steps"]
+            .as_array()
+            .expect("steps")
+            .iter()
+            .map(|step| step["name"].as_str().expect("a name"))
+            .collect();
+        let order =
+            ["preflight", "confirm", "lock", "stage", "introduce", "sync", "restart", "verify", "commit", "unlock"];
+        let places: Vec<usize> = order
+            .iter()
+            .map(|name| steps.iter().position(|step| step == name).unwrap_or_else(|| panic!("{name}: {steps:?}")))
+            .collect();
+        assert!(places.is_sorted(), "{steps:?}");
+        for consumer in result["consumers"].as_array().expect("consumers") {
+            assert_eq!((&consumer["onLatest"], &consumer["older"]), (&consumer["desired"], &0.into()), "{consumer}");
+        }
+    }
+    // What reads no secret is left alone.
+    let untouched = world.pods("acme").into_iter().filter(|pod| pod["owner"] == "web").count();
+    assert_eq!(untouched, 1);
+}
+
+#[test]
+fn a_second_rotation_is_refused_until_the_data_is_encrypted_again() {
+    let world = World::start(&[]);
+    for (account, from) in ACCOUNTS {
+        world.run(&["secret", "rotate", account, "--yes"]).code(0);
+        let before = world.state(account);
+        let writes = world.writes().len();
+        let again = world.run(&["secret", "rotate", account, "--yes", "-o", "json"]).code(4).says("a third key");
+        assert_eq!(again.json()["reason"], "AwaitingReencryption");
+        assert_eq!(again.json()["exitCode"], 4);
+        assert_eq!(world.state(account), before);
+        assert_eq!(world.writes().len(), writes, "something was written");
+        world.rotated(account, from, from + 1);
+    }
+}
+
+#[test]
+fn the_way_that_the_refusal_names_leads_to_the_next_rotation() {
+    let world = World::start(&["--accounts=1"]);
+    world.run(&["secret", "rotate", "acme", "--yes"]).code(0);
+    world.add(&back_compat("acme"), &world.value(&primary("acme"), "latest").expect("enabled"));
+    world.run(&["secret", "sync", "acme"]).code(0);
+    world.run(&["secret", "restart", "acme"]).code(0);
+    world.run(&["secret", "rotate", "acme", "--yes"]).code(0);
+    let holdings = world.holdings("acme");
+    assert_eq!(holdings["backend-secrets/SECRET_KEY"], "primary v9");
+    assert_eq!(holdings["backend-secrets/SECRET_KEY_BACK_COMPAT"], "primary v8");
+    let last = world.sent("GET", &lease("acme"), None);
+    assert_eq!(last["metadata"]["annotations"]["deepdesk.com/last-rotation-to"], "v9");
+}
+
+#[test]
+fn every_output_form_carries_the_result_alone() {
+    let world = World::start(&[]);
+    let name = world.run(&["secret", "rotate", "acme", "--yes", "-o", "name"]).code(0);
+    assert_eq!(name.stdout, "secretrotation.deepdesk.com/acme\n");
+    let yaml = world.run(&["secret", "rotate", "globex", "--yes", "-o", "yaml"]).code(0);
+    assert!(
+        yaml.stdout.starts_with("apiVersion: deepdesk.com/v1\nkind: SecretRotation\naccount: globex\n"),
+        "{}",
+        yaml.stdout
+    );
+    let wide = world.run(&["secret", "rotate", "initech", "--yes", "-o", "wide"]).code(0);
+    for expected in ["REASON", "container admin: envFrom admin-secrets", "volume secrets: backend-secrets", "v5 → v6"]
+    {
+        assert!(wide.stdout.contains(expected), "{expected}: {}", wide.stdout);
+    }
+    let human = world.run(&["secret", "verify", "acme"]).code(0);
+    assert!(human.stdout.contains("v8"), "{}", human.stdout);
+}
+
+#[test]
+fn progress_as_json_is_one_object_a_line_on_standard_error() {
+    let world = World::start(&["--accounts=1"]);
+    let ran = world.run(&["secret", "rotate", "acme", "--yes", "-o", "json", "--progress", "json"]).code(0);
+    let events: Vec<Value> = ran
+        .stderr
+        .lines()
+        .filter(|line| line.starts_with('{'))
+        .map(|line| serde_json::from_str(line).expect(line))
+        .collect();
+    for field in ["time", "account", "step", "state", "detail"] {
+        assert!(events.iter().all(|event| event[field].is_string()), "{field}: {}", ran.stderr);
+    }
+    let done = |step: &str| events.iter().any(|event| event["step"] == step && event["state"] == "done");
+    assert!(
+        ["lock", "stage", "introduce", "sync", "restart", "verify", "commit", "unlock"].iter().all(|step| done(step)),
+        "{}",
+        ran.stderr
+    );
+    assert!(ran.json().is_object());
+}
+
+#[test]
+fn verify_tells_what_is_not_on_the_newest_version() {
+    let world = World::start(&[]);
+    for (account, version) in ACCOUNTS {
+        let writes = world.writes().len();
+        let result = world.run(&["secret", "verify", account, "-o", "json"]).code(0).json();
+        assert_eq!((&result["kind"], &result["state"]), (&"SecretVerification".into(), &"Stable".into()));
+        assert_eq!(result["primary"]["latest"], version.to_string());
+        assert_eq!(world.writes().len(), writes, "verify writes");
+    }
+    // A version that no sync has brought yet.
+    world.set(&primary("globex"), 2, "enable");
+    world.add(&primary("globex"), "bmV3IHZhbHVlIG5ldyB2YWx1ZSBuZXcgdmFsdWUgbmV3IHZhbHVl");
+    let ran = world.run(&["secret", "verify", "globex", "-o", "json"]).code(3).says("primary v3");
+    let checks = ran.json()["checks"].as_array().expect("checks").clone();
+    let failed: Vec<&Value> =
+        checks.iter().filter(|check| check["result"] == "fail").map(|check| &check["id"]).collect();
+    for id in ["DD-SECRETS-CURRENT", "DD-PODS-CURRENT"] {
+        assert!(failed.iter().any(|failed| **failed == *id), "{id}: {failed:?}");
+    }
+    // The others are looked at all the same.
+    let all = world.run(&["secret", "verify", "globex", "acme", "-o", "json"]).code(3).json();
+    assert_eq!(all["items"][1]["exitCode"], 0);
+}
+
+#[test]
+fn sync_brings_what_is_newest_and_restarts_nothing() {
+    let world = World::start(&[]);
+    world.add(&primary("globex"), "bmV3IHZhbHVlIG5ldyB2YWx1ZSBuZXcgdmFsdWUgbmV3IHZhbHVl");
+    let pods = world.pods("globex").len();
+    let result = world.run(&["secret", "sync", "globex", "-o", "json"]).code(0).json();
+    assert_eq!(result["kind"], "SecretSync");
+    assert_eq!(world.holdings("globex")["admin-secrets/SECRET_KEY"], "primary v4");
+    assert_eq!(world.holdings("globex")["backend-secrets/SECRET_KEY"], "primary v4");
+    assert_eq!(world.pods("globex").len(), pods);
+    // Nothing to bring is well too, and a sync was made all the same.
+    let refreshed = |world: &World| {
+        world.sent("GET", &external_secret("acme", "admin-secrets"), None)["status"]["syncedResourceVersion"].clone()
+    };
+    let before = refreshed(&world);
+    world.run(&["secret", "sync", "acme"]).code(0);
+    assert_ne!(refreshed(&world), before);
+}
+
+#[test]
+fn restart_replaces_every_pod_of_every_consumer() {
+    let world = World::start(&["--accounts=1"]);
+    let result = world.run(&["secret", "restart", "acme", "-o", "json"]).code(0).json();
+    assert_eq!(result["kind"], "SecretRestart");
+    for consumer in CONSUMERS {
+        let pods: Vec<Value> = world.pods("acme").into_iter().filter(|pod| pod["owner"] == consumer).collect();
+        let running = pods.iter().filter(|pod| pod["ended"].is_null()).count();
+        assert_eq!(running * 2, pods.len(), "{consumer}: {pods:#?}");
+    }
+    assert_eq!(world.lock_holder("acme"), None);
+    assert_eq!(world.versions(&primary("acme")).matches("ENABLED").count(), 1);
+    let restarted = world.sent("GET", &workload("acme", "deployments/admin"), None);
+    assert!(restarted.pointer("/spec/template/metadata/annotations/kubectl.kubernetes.io~1restartedAt").is_some());
+}
+
+#[test]
+fn a_dry_run_changes_nothing() {
+    let world = World::start(&["--accounts=1"]);
+    let before = world.state("acme");
+    for command in ["rotate", "sync", "restart"] {
+        for how in ["--dry-run", "--dry-run=client", "--dry-run=server"] {
+            let result = world.run(&["secret", command, "acme", how, "-o", "json"]).code(0).json();
+            assert_eq!(result["dryRun"], true, "{command} {how}");
+            assert_eq!(world.state("acme"), before, "{command} {how}");
+        }
+    }
+    assert_eq!(world.writes(), Vec::<String>::new());
+    // The server judges: what it would refuse, the dry run of a server shows.
+    world.fault("forbidden", Some("patch/deployments"));
+    world.run(&["secret", "rotate", "acme", "--dry-run=server"]).code(1).says("patch deployments");
+}
+
+#[test]
+fn the_value_may_come_from_a_file_or_from_standard_input() {
+    let world = World::start(&[]);
+    let (first, second) = ("a value that is given on standard input 1", "a value that is given in a file, 2222222");
+    let encoded = |value: &str| world.tool("base64", &["-w0", value]);
+    let path = |name: &str| world.home().join(name).to_string_lossy().into_owned();
+    for (name, value) in [("first", first), ("second", second)] {
+        std::fs::write(world.home().join(name), value).expect("writable");
+    }
+    world.run_with_input(&["secret", "rotate", "acme", "--yes", "--value-from", "-"], first.as_bytes()).code(0);
+    world.run(&["secret", "rotate", "globex", "--yes", "--value-from", &path("second")]).code(0);
+    assert_eq!(world.value(&primary("acme"), "8").expect("enabled"), encoded(&path("first")).stdout.trim());
+    assert_eq!(world.value(&primary("globex"), "4").expect("enabled"), encoded(&path("second")).stdout.trim());
+    world.rotated("acme", 7, 8);
+    world.rotated("globex", 3, 4);
+}
+
+#[test]
+fn a_value_that_is_not_fit_is_refused_before_anything_is_written() {
+    let world = World::start(&[]);
+    let long = "0123456789012345678901234567890123456789";
+    let cases: [(Vec<u8>, &str); 7] = [
+        (b"short".to_vec(), "32"),
+        (Vec::new(), "32"),
+        (format!("{long}\n").into_bytes(), "newline"),
+        (format!(" {long}").into_bytes(), "white space"),
+        (format!("{long}\t{long}").into_bytes(), "control characters"),
+        (format!("{long}\n{long}").into_bytes(), "control characters"),
+        (vec![0xff; 40], "text"),
+    ];
+    for (value, says) in cases {
+        let ran = world.run_with_input(&["secret", "rotate", "acme", "--yes", "--value-from", "-"], &value);
+        ran.code(4).says(says);
+    }
+    // The value in use, and the one kept.
+    let decoded = |world: &World, secret: &str| {
+        let held = world.value(secret, "latest").expect("enabled");
+        std::fs::write(world.home().join("held"), held).expect("writable");
+        world.tool("base64", &["-d", "held"]).stdout
+    };
+    for account in ["acme", "globex"] {
+        let current = decoded(&world, &primary(account));
+        let ran =
+            world.run_with_input(&["secret", "rotate", account, "--yes", "--value-from", "-"], current.as_bytes());
+        assert!(!ran.stderr.contains(&current), "the value was shown");
+        ran.code(4).says("equals the current one");
+    }
+    assert_eq!(world.writes(), Vec::<String>::new());
+    world.run(&["secret", "rotate", "acme", "--yes", "--value-from", "no-such-file"]).code(2).says("no-such-file");
+    world.run(&["secret", "rotate", "acme", "--yes", "--length", "31"]).code(2);
+    world
+        .run_with_input(&["secret", "rotate", "acme", "globex", "--yes", "--value-from", "-"], long.as_bytes())
+        .code(2);
+    assert_eq!(world.writes(), Vec::<String>::new());
+}
+
+#[test]
+fn a_value_is_as_long_as_asked() {
+    let world = World::start(&["--accounts=1"]);
+    world.run(&["secret", "rotate", "acme", "--yes", "--length", "96"]).code(0);
+    // 96 bytes in base64.
+    assert_eq!(world.value(&primary("acme"), "8").expect("enabled").len(), 128);
+}
+
+#[test]
+fn several_accounts_make_a_list() {
+    let world = World::start(&[]);
+    let result = world.run(&["secret", "rotate", "acme", "globex", "initech", "--yes", "-o", "json"]).code(0).json();
+    assert_eq!((&result["apiVersion"], &result["kind"]), (&"deepdesk.com/v1".into(), &"List".into()));
+    let accounts: Vec<&Value> =
+        result["items"].as_array().expect("items").iter().map(|item| &item["account"]).collect();
+    assert_eq!(accounts, ["acme", "globex", "initech"]);
+    for (account, from) in ACCOUNTS {
+        world.rotated(account, from, from + 1);
+    }
+    let names = world.run(&["secret", "verify", "acme", "globex", "-o", "name"]).code(0);
+    assert_eq!(names.stdout, "secretverification.deepdesk.com/acme\nsecretverification.deepdesk.com/globex\n");
+}
+
+#[test]
+fn without_a_name_the_contexts_namespace_is_the_account() {
+    let world = World::start(&[]);
+    assert_eq!(world.run(&["secret", "verify", "-o", "name"]).code(0).stdout, "secretverification.deepdesk.com/acme\n");
+    let other = world.run(&["secret", "verify", "--context", "sandbox-globex", "-o", "name"]).code(0);
+    assert_eq!(other.stdout, "secretverification.deepdesk.com/globex\n");
+    let flag = world.run(&["secret", "verify", "-n", "initech", "-o", "name"]).code(0);
+    assert_eq!(flag.stdout, "secretverification.deepdesk.com/initech\n");
+    world.run(&["secret", "verify", "acme", "-n", "globex"]).code(2);
+    world.run(&["secret", "verify", "--context", "nowhere"]).code(1).says("nowhere");
+}
+
+#[test]
+fn nobody_to_ask_and_no_yes_is_a_usage_error_and_no_wait() {
+    let world = World::start(&["--accounts=1"]);
+    for more in [&[][..], &["--quiet"]] {
+        let args = [&["secret", "rotate", "acme"][..], more].concat();
+        world.run(&args).code(2).says("--yes");
+    }
+    assert_eq!(world.writes(), Vec::<String>::new());
+}
+
+#[test]
+fn version_and_faults_are_told_without_a_world() {
+    let run = |args: &[&str]| {
+        let output = std::process::Command::new(PROGRAM).args(args).env_clear().output().expect("the program starts");
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).expect("text")
+    };
+    assert_eq!(run(&["version"]), format!("kubectl-deepdesk {}\n", env!("CARGO_PKG_VERSION")));
+    let faults = run(&["sandbox", "faults"]);
+    for fault in ["stale-latest=DURATION", "lost-answer[=OPERATION]", "forbidden=VERB/RESOURCE", "pod-churn=DURATION"] {
+        assert!(faults.lines().any(|line| line.starts_with(fault)), "{fault}: {faults}");
+    }
+}
+
+#[test]
+fn a_sandbox_ends_with_its_command_and_hands_on_its_exit_code() {
+    let home = tempfile::tempdir().expect("a temporary directory");
+    let run = |args: &[&str]| {
+        let output = std::process::Command::new(PROGRAM)
+            .args(args)
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("HOME", home.path())
+            .env("TMPDIR", home.path())
+            .output()
+            .expect("the program starts");
+        (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    let quick = ["sandbox", "run", "--accounts=1", "--sync-delay=20ms", "--pod-start=60ms", "--"];
+    let (code, stdout) = run(&[&quick[..], &["secret", "rotate", "acme", "--yes", "-o", "name"]].concat());
+    assert_eq!((code, stdout.as_str()), (Some(0), "secretrotation.deepdesk.com/acme\n"));
+    let (code, _) = run(&[&quick[..], &["secret", "verify", "nobody"]].concat());
+    assert_eq!(code, Some(3));
+    let (code, _) = run(&["sandbox", "shell", "--accounts=1", "--", "sh", "-c", "exit 7"]);
+    assert_eq!(code, Some(7));
+    let left: Vec<_> =
+        std::fs::read_dir(home.path()).expect("readable").filter_map(|entry| Some(entry.ok()?.file_name())).collect();
+    assert!(left.is_empty(), "{left:?}");
+}

@@ -1,0 +1,686 @@
+//! No value leaves the process but to Secret Manager: every command, with every verbosity, output, progress and failure,
+//! is looked through for every value there is, in every form that text is put into.
+
+use std::collections::{BTreeMap, HashSet};
+use std::io::{BufReader, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE};
+use serde_json::Value;
+
+use crate::world::{PROGRAM, Ran, World, finish};
+
+/// What an operator's password manager might hold: each character that one of the forms writes otherwise.
+const GIVEN: &str = r#"gI8"vQ\z/e+n&y=%x;h<K>5 Tü'M{4}p:R#w?Zb0@dJ-s_L"#;
+
+/// What makes crates talk.
+const TALKATIVE: [(&str, &str); 3] =
+    [("GOOGLE_CLOUD_RUST_LOGGING", "true"), ("RUST_LOG", "trace"), ("RUST_BACKTRACE", "full")];
+
+const OUTPUTS: [&str; 5] = ["human", "wide", "json", "yaml", "name"];
+const PROGRESS: [&str; 4] = ["auto", "plain", "json", "none"];
+const VERBOSITY: [&str; 3] = ["-vv", "-v", ""];
+
+/// A piece of a value this long is a leak; anything shorter may be chance.
+const WINDOW: usize = 16;
+
+/// Finds values, whole or in pieces, in any of their forms.
+struct Scanner {
+    windows: HashSet<[u8; WINDOW]>,
+}
+
+impl Scanner {
+    fn new<'a>(values: impl IntoIterator<Item = &'a [u8]>) -> Scanner {
+        let mut windows = HashSet::new();
+        for form in values.into_iter().flat_map(forms) {
+            windows.extend(form.windows(WINDOW).map(|window| <[u8; WINDOW]>::try_from(window).expect("its length")));
+        }
+        Scanner { windows }
+    }
+
+    fn finds(&self, text: &[u8]) -> Option<usize> {
+        let known = |window: &[u8]| <[u8; WINDOW]>::try_from(window).is_ok_and(|window| self.windows.contains(&window));
+        text.windows(WINDOW).position(known)
+    }
+}
+
+/// The forms in which a value may be written. Base64 begins at any of three places within the bytes around it, and its
+/// end depends on what follows, a line break for one: so its last characters are left out.
+fn forms(value: &[u8]) -> Vec<Vec<u8>> {
+    let text = String::from_utf8_lossy(value);
+    let hex: String = value.iter().map(|byte| format!("{byte:02x}")).collect();
+    let percent = |all: bool, upper: bool| -> Vec<u8> {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
+        let shown = |byte: &u8| match (plain(*byte) && !all, upper) {
+            (true, _) => char::from(*byte).to_string(),
+            (false, true) => format!("%{byte:02X}"),
+            (false, false) => format!("%{byte:02x}"),
+        };
+        value.iter().map(shown).collect::<String>().into_bytes()
+    };
+    let json = serde_json::to_string(&text).expect("text");
+    let ascii_json: String = text.encode_utf16().map(json_unit).collect();
+    let numbers = |between: &str| value.iter().map(u8::to_string).collect::<Vec<_>>().join(between).into_bytes();
+    let mut forms = vec![
+        value.to_vec(),
+        hex.clone().into_bytes(),
+        hex.to_uppercase().into_bytes(),
+        percent(false, true),
+        percent(false, false),
+        percent(true, true),
+        json.trim_matches('"').as_bytes().to_vec(),
+        ascii_json.into_bytes(),
+        format!("{text:?}").trim_matches('"').as_bytes().to_vec(),
+        value.escape_ascii().to_string().into_bytes(),
+        // As `Debug` and JSON print a list of bytes.
+        numbers(", "),
+        numbers(","),
+    ];
+    for skipped in 0..3 {
+        for engine in [&STANDARD, &URL_SAFE] {
+            let mut encoded = engine.encode(&value[skipped..]).into_bytes();
+            encoded.truncate(encoded.len() - 4);
+            // Twice: a Kubernetes Secret as a payload of Secret Manager, for one.
+            for skipped in 0..3 {
+                let mut twice = STANDARD.encode(&encoded[skipped..]).into_bytes();
+                twice.truncate(twice.len() - 4);
+                forms.push(twice);
+            }
+            forms.push(encoded);
+        }
+    }
+    forms
+}
+
+/// As writers of pure ASCII put it.
+fn json_unit(unit: u16) -> String {
+    match char::from_u32(u32::from(unit)) {
+        Some(c @ ('"' | '\\')) => format!("\\{c}"),
+        Some(c) if c.is_ascii_graphic() || c == ' ' => c.to_string(),
+        _ => format!("\\u{unit:04x}"),
+    }
+}
+
+/// Everything that was seen, each piece with where it was.
+#[derive(Default)]
+struct Evidence(Vec<(String, Vec<u8>)>);
+
+impl Evidence {
+    fn add(&mut self, place: impl Into<String>, text: impl Into<Vec<u8>>) {
+        self.0.push((place.into(), text.into()));
+    }
+
+    fn streams(&mut self, what: &str, ran: &Ran) {
+        self.add(format!("{what}: stdout"), ran.stdout.as_bytes());
+        self.add(format!("{what}: stderr"), ran.stderr.as_bytes());
+    }
+
+    /// Every file and every name below a directory.
+    fn files(&mut self, what: &str, directory: &Path) {
+        for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
+            let path = entry.path();
+            let place = format!("{what}: {}", path.display());
+            self.add(format!("{place} (name)"), place.as_bytes());
+            match entry.file_type().expect("a type") {
+                kind if kind.is_dir() => self.files(what, &path),
+                kind if kind.is_file() => self.add(place, std::fs::read(&path).expect("readable")),
+                // The plugin on PATH is a link to the program.
+                _ => {}
+            }
+        }
+    }
+
+    /// What the cluster shows to those who may not read Secrets.
+    fn cluster(&mut self, world: &World) {
+        for path in [
+            "apis/coordination.k8s.io/v1/leases",
+            "api/v1/events",
+            "apis/external-secrets.io/v1/externalsecrets",
+            "apis/external-secrets.io/v1/secretstores",
+            "apis/apps/v1/deployments",
+            "apis/apps/v1/replicasets",
+            "api/v1/pods",
+            "sandbox/v1/log",
+            "sandbox/v1/pods",
+            "sandbox/v1/secrets",
+        ] {
+            let url = format!("{}/{path}", world.environment()["DEEPDESK_SANDBOX_URL"].trim_end_matches('/'));
+            let text = ureq::get(&url).call().expect("the sandbox answers").body_mut().read_to_vec().expect("a body");
+            assert!(text.starts_with(b"{") || text.starts_with(b"["), "{path}");
+            self.add(path, text);
+        }
+    }
+
+    /// Fails the test when any of the values is anywhere. Says where, and not what.
+    #[track_caller]
+    fn holds_none_of(&self, values: &[Vec<u8>]) {
+        let scanner = Scanner::new(values.iter().map(Vec::as_slice));
+        let found: Vec<String> = self
+            .0
+            .iter()
+            .filter_map(|(place, text)| Some(format!("{place} (byte {} of {})", scanner.finds(text)?, text.len())))
+            .collect();
+        assert!(found.is_empty(), "a value is in: {found:#?}");
+    }
+
+    fn has(&self, place: &str) -> bool {
+        self.0.iter().any(|(name, text)| name.contains(place) && !text.is_empty())
+    }
+}
+
+/// The bytes of every version of every secret. Enables those that are not: so this is the last thing done to a world.
+fn every_value(world: &World) -> Vec<Vec<u8>> {
+    let base = world.environment()["CLOUDSDK_API_ENDPOINT_OVERRIDES_SECRETMANAGER"].trim_end_matches('/').to_owned();
+    let mut values = vec![GIVEN.as_bytes().to_vec()];
+    for secret in world.ask("secrets")["secretManager"].as_array().expect("a list") {
+        let name = format!("{base}/v1/projects/sandbox-project/secrets/{}", secret["secret"].as_str().expect("a name"));
+        for version in secret["versions"].as_array().expect("a list") {
+            let name = format!("{name}/versions/{}", version["version"]);
+            if version["state"] == "DISABLED" {
+                ureq::post(format!("{name}:enable")).send("{}").expect("enabled");
+            }
+            let answer = ureq::get(format!("{name}:access")).call().expect("a value").body_mut().read_to_string();
+            let answer: Value = serde_json::from_str(&answer.expect("text")).expect("JSON");
+            let data = answer["payload"]["data"].as_str().expect("base64");
+            values.push(STANDARD.decode(data).expect("base64"));
+        }
+    }
+    assert!(values.len() > 3 && values.iter().all(|value| value.len() > 2 * WINDOW));
+    values
+}
+
+/// Looks at the arguments and the environment of a process and of all that it starts, until it is told to stop.
+struct Watcher {
+    stop: Arc<AtomicBool>,
+    seen: Arc<Mutex<BTreeMap<String, Vec<u8>>>>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Watcher {
+    fn on(process: u32) -> Watcher {
+        let (stop, seen) = (Arc::new(AtomicBool::new(false)), Arc::<Mutex<BTreeMap<String, Vec<u8>>>>::default());
+        let (stopped, into) = (stop.clone(), seen.clone());
+        let thread = std::thread::spawn(move || {
+            while !stopped.load(Ordering::Relaxed) {
+                look(process, &mut into.lock().expect("nobody panicked"));
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        });
+        Watcher { stop, seen, thread: Some(thread) }
+    }
+
+    fn into_evidence(mut self, what: &str, evidence: &mut Evidence) {
+        self.stop.store(true, Ordering::Relaxed);
+        self.thread.take().expect("it runs").join().expect("it does not panic");
+        for (place, text) in std::mem::take(&mut *self.seen.lock().expect("nobody panicked")) {
+            evidence.add(format!("{what}: {place}"), text);
+        }
+    }
+}
+
+fn look(process: u32, into: &mut BTreeMap<String, Vec<u8>>) {
+    for file in ["cmdline", "environ"] {
+        // Not readable when it has just ended; kept as often as it differs.
+        if let Ok(text) = std::fs::read(format!("/proc/{process}/{file}"))
+            && !text.is_empty()
+        {
+            let place = format!("/proc/{process}/{file}");
+            if into.get(&place).is_none_or(|known| *known != text) {
+                into.entry(place).or_default().extend(text);
+            }
+        }
+    }
+    for task in std::fs::read_dir(format!("/proc/{process}/task")).into_iter().flatten().flatten() {
+        let children = std::fs::read_to_string(task.path().join("children")).unwrap_or_default();
+        children.split_whitespace().filter_map(|child| child.parse().ok()).for_each(|child| look(child, into));
+    }
+}
+
+/// Runs the program, talkative, with `GIVEN` on its standard input, and collects all that it shows and leaves.
+fn observe(evidence: &mut Evidence, command: &mut Command, home: &Path, what: &str) -> Ran {
+    let temporary = tempfile::tempdir().expect("a temporary directory");
+    command.envs(TALKATIVE).env("TMPDIR", temporary.path());
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("the program starts");
+    let watcher = Watcher::on(child.id());
+    // Whoever does not read it has closed it perhaps.
+    let _ = child.stdin.take().expect("piped").write_all(GIVEN.as_bytes());
+    let ran = finish(child);
+    watcher.into_evidence(what, evidence);
+    evidence.streams(what, &ran);
+    evidence.files(&format!("{what}: HOME"), home);
+    evidence.files(&format!("{what}: TMPDIR"), temporary.path());
+    ran
+}
+
+fn observe_in(evidence: &mut Evidence, world: &World, args: &[&str]) -> Ran {
+    let ran = observe(evidence, &mut world.command(args), world.home(), &args.join(" "));
+    let kubeconfig = PathBuf::from(&world.environment()["KUBECONFIG"]);
+    evidence.files("the sandbox's directory", kubeconfig.parent().expect("a directory"));
+    ran
+}
+
+/// The flags of the N-th way to show things. Twenty in a row are each output with each progress.
+fn manner(n: usize) -> Vec<&'static str> {
+    let (output, progress) = (OUTPUTS[n % OUTPUTS.len()], PROGRESS[n % PROGRESS.len()]);
+    let flags = ["-o", output, "--progress", progress, VERBOSITY[n % VERBOSITY.len()]];
+    flags.into_iter().filter(|flag| !flag.is_empty()).collect()
+}
+
+#[test]
+fn the_scanner_finds_a_planted_value_in_every_form() {
+    let made = b"q3VbZr8mKx1TnYc5HsWd9LpGf2JvRt7QaEu4XoBi6NwMhDzCkSyPgUjAlFeOT0I5";
+    let scanner = Scanner::new([GIVEN.as_bytes(), made.as_slice()]);
+    for value in [GIVEN.as_bytes(), made.as_slice()] {
+        let with = |before: &str, after: &str| [before.as_bytes(), value, after.as_bytes()].concat();
+        let text = String::from_utf8(value.to_vec()).expect("text");
+        let mut planted: Vec<Vec<u8>> = vec![
+            with("error: ", "!"),
+            with("", "\n"),
+            value[3..20].to_vec(),
+            format!("{value:?}").into_bytes(),
+            format!("{text:?}").into_bytes(),
+            serde_json::to_vec(&text).expect("JSON"),
+            serde_json::to_vec(&value).expect("JSON"),
+            value.iter().map(|byte| format!("{byte:02x}")).collect::<String>().into_bytes(),
+            value.iter().map(|byte| format!("{byte:02X}")).collect::<String>().into_bytes(),
+            value.iter().map(|byte| format!("%{byte:02X}")).collect::<String>().into_bytes(),
+        ];
+        // At any alignment, with anything before and behind.
+        for before in ["", "a", "ab", "abc"] {
+            for after in ["", "\n", "xyz"] {
+                planted.push(STANDARD.encode(with(before, after)).into_bytes());
+                planted.push(URL_SAFE.encode(with(before, after)).into_bytes());
+                planted.push(STANDARD.encode(STANDARD.encode(with(before, after))).into_bytes());
+            }
+        }
+        for planted in planted {
+            let text = [b"some text before ".as_slice(), &planted, b" and behind"].concat();
+            assert!(scanner.finds(&text).is_some(), "{}", String::from_utf8_lossy(&planted));
+        }
+    }
+    // As gcloud and curl put it into a URL.
+    assert!(scanner.finds(b"?value=gI8%22vQ%5Cz%2Fe%2Bn%26y%3D%25x").is_some());
+    assert!(scanner.finds(br#"{"a":"gI8\"vQ\\z/e+n&y=%x;h<K>5 T\u00fc'M"}"#).is_some());
+    let other = "Another text, of some length, and TnYc5HsWd9LpGf2 alone, which is one character too short.";
+    assert_eq!(scanner.finds(other.as_bytes()), None);
+}
+
+#[test]
+fn what_is_collected_would_show_a_value() {
+    let home = tempfile::tempdir().expect("a temporary directory");
+    let directory = home.path().join("a").join("b");
+    std::fs::create_dir_all(&directory).expect("made");
+    std::fs::write(directory.join("cache"), format!("key: {}\n", STANDARD.encode(GIVEN))).expect("written");
+    let value = vec![GIVEN.as_bytes().to_vec()];
+    let places = |evidence: &Evidence| -> String {
+        let scanner = Scanner::new(value.iter().map(Vec::as_slice));
+        let found = evidence.0.iter().filter(|(_, text)| scanner.finds(text).is_some());
+        found.map(|(place, _)| place.clone()).collect::<Vec<_>>().join("\n")
+    };
+    let mut evidence = Evidence::default();
+    // A child's child, since `sandbox run` starts the program once more.
+    let script = format!("printf '%s' '{}'; sleep 0.3 & wait", GIVEN.replace('\'', r"'\''"));
+    let mut command = Command::new("sh");
+    observe(&mut evidence, command.args(["-c", &script]).env("KEY", GIVEN), home.path(), "sh");
+    let places = places(&evidence);
+    for place in ["cmdline", "environ", "sh: stdout", "a/b/cache"] {
+        assert!(places.contains(place) || !cfg!(target_os = "linux"), "{place} is missing:\n{places}");
+    }
+    assert!(std::panic::catch_unwind(|| evidence.holds_none_of(&value)).is_err());
+}
+
+#[test]
+fn commands_that_read_show_no_value() {
+    let world = World::start(&[]);
+    let mut evidence = Evidence::default();
+    for n in 0..20 {
+        for command in [&["secret", "verify", "acme"] as &[&str], &["secret", "rotate", "globex", "--dry-run"]] {
+            observe_in(&mut evidence, &world, &[command, manner(n).as_slice()].concat()).code(0);
+        }
+    }
+    observe_in(&mut evidence, &world, &["secret", "verify", "acme", "globex", "initech", "-o", "json", "-vv"]).code(0);
+    observe_in(&mut evidence, &world, &["secret", "rotate", "initech", "--dry-run=server", "-vv"]).code(0);
+    for command in ["sync", "restart"] {
+        observe_in(&mut evidence, &world, &["secret", command, "initech", "--dry-run=server", "-vv", "-o", "wide"])
+            .code(0);
+    }
+    evidence.cluster(&world);
+    assert!(evidence.has("cmdline") || !cfg!(target_os = "linux"), "no process was seen");
+    evidence.holds_none_of(&every_value(&world));
+}
+
+#[test]
+fn commands_that_write_show_no_value() {
+    let world = World::start(&["--accounts=10"]);
+    let mut evidence = Evidence::default();
+    for (n, account) in ["acme", "globex", "initech", "account-004", "account-005", "account-006"].iter().enumerate() {
+        for command in ["sync", "restart"] {
+            let args = ["secret", command, account];
+            observe_in(&mut evidence, &world, &[&args, manner(n).as_slice()].concat()).code(0);
+        }
+        // Every other one with a value of the operator's own.
+        let args: &[&str] = match n % 2 {
+            0 => &["secret", "rotate", account, "--yes"],
+            _ => &["secret", "rotate", account, "--yes", "--value-from", "-"],
+        };
+        observe_in(&mut evidence, &world, &[args, manner(n).as_slice()].concat()).code(0);
+        // The back-compat is live now: refused, or nothing to do.
+        observe_in(&mut evidence, &world, &[args, manner(n + 7).as_slice()].concat());
+    }
+    evidence.cluster(&world);
+    assert!(evidence.has("leases") && evidence.has("events"));
+    evidence.holds_none_of(&every_value(&world));
+}
+
+#[test]
+fn failures_show_no_value() {
+    // Two minutes of retries would show nothing that two seconds do not.
+    const FAULTS: [&[&str]; 12] = [
+        &["sync-failing"],
+        &["sync-failing=admin-secrets"],
+        &["rollout-stuck"],
+        &["lost-answer=addSecretVersion"],
+        &["reset=addSecretVersion"],
+        &["internal-error=3"],
+        &["too-many-requests=3"],
+        &["etag-mismatch", "stale-latest=300ms"],
+        &["denied=secretmanager.versions.access"],
+        &["denied=secretmanager.versions.add"],
+        &["forbidden=get/secrets"],
+        &["old-value-pod", "watch-expired"],
+    ];
+    for (n, faults) in FAULTS.into_iter().enumerate() {
+        let world = World::with_faults(faults);
+        let mut evidence = Evidence::default();
+        for (m, command) in [
+            &["secret", "rotate", "acme", "--yes", "--value-from", "-"] as &[&str],
+            &["secret", "rotate", "globex", "--yes"],
+            &["secret", "sync", "initech"],
+            &["secret", "restart", "initech"],
+            &["secret", "verify", "acme", "globex", "initech"],
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let manner = manner(n + 3 * m);
+            observe_in(&mut evidence, &world, &[command, &["--timeout", "2s"], manner.as_slice()].concat());
+        }
+        evidence.cluster(&world);
+        FAULTS[n].iter().for_each(|fault| world.heal(fault.split('=').next().expect("a name")));
+        evidence.holds_none_of(&every_value(&world));
+    }
+}
+
+#[test]
+fn a_value_that_is_refused_is_not_shown() {
+    let world = World::start(&[]);
+    let mut evidence = Evidence::default();
+    let values: [String; 4] =
+        [format!("{GIVEN}\n"), format!(" {GIVEN}"), format!("{GIVEN}\u{1b}[31m{GIVEN}"), GIVEN[..24].to_owned()];
+    for (n, value) in values.iter().enumerate() {
+        let file = world.home().parent().expect("a parent").join(format!("deepdesk-value-{}-{n}", std::process::id()));
+        std::fs::write(&file, value).expect("written");
+        let path = file.display().to_string();
+        let mut args = vec!["secret", "rotate", "acme", "--yes", "--value-from", &path, "-vv"];
+        args.extend(manner(n));
+        observe_in(&mut evidence, &world, &args).code(4);
+        std::fs::remove_file(&file).expect("removed");
+    }
+    evidence.holds_none_of(&every_value(&world));
+}
+
+#[test]
+fn answers_that_are_not_what_they_should_be_show_no_value() {
+    let world = World::start(&[]);
+    let upstream = world.environment()["DEEPDESK_SANDBOX_URL"].clone();
+    let mut evidence = Evidence::default();
+    for (n, harm) in [
+        Harm::CutOff,
+        Harm::WrongType,
+        Harm::NotBase64,
+        Harm::OtherChecksum,
+        Harm::PageInstead(500),
+        Harm::PageInstead(400),
+        Harm::PageInstead(200),
+        Harm::Tail,
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let proxy = Proxy::start(&upstream, harm);
+        for (m, command) in
+            [&["secret", "rotate", "acme", "--yes"] as &[&str], &["secret", "verify", "globex"]].into_iter().enumerate()
+        {
+            // Secret Manager's answers, then the cluster's.
+            let args = [command, &["--timeout", "2s"], manner(n + m).as_slice()].concat();
+            let mut run = world.command(&args);
+            run.env("CLOUDSDK_API_ENDPOINT_OVERRIDES_SECRETMANAGER", format!("{}/", proxy.url));
+            let ran = observe(&mut evidence, &mut run, world.home(), &format!("{harm:?} {}", args.join(" ")));
+            assert_ne!(ran.code, 0, "{harm:?} was not noticed: {}", ran.stderr);
+            let args = [args.as_slice(), &["--server", &proxy.url]].concat();
+            observe_in(&mut evidence, &world, &args);
+        }
+        assert!(proxy.harmed() > 1, "{harm:?} never happened");
+    }
+    evidence.cluster(&world);
+    evidence.holds_none_of(&every_value(&world));
+}
+
+#[test]
+fn the_sandbox_shows_no_value() {
+    // The same seed makes the same values: those of this world are those of the runs below.
+    let twin = World::start(&["--seed=7"]);
+    let mut evidence = Evidence::default();
+    let home = tempfile::tempdir().expect("a temporary directory");
+    let sandbox = |evidence: &mut Evidence, args: &[&str]| -> Ran {
+        let mut command = Command::new(PROGRAM);
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        command.args(args).env_clear().env("PATH", path).env("HOME", home.path()).env("USER", "tester");
+        observe(evidence, &mut command, home.path(), &args.join(" "))
+    };
+    let quick = ["--seed=7", "--sync-delay=20ms", "--pod-start=60ms"];
+    let run = |command: &[&'static str]| [&["sandbox", "run"] as &[&str], &quick, &["--"], command].concat();
+    sandbox(&mut evidence, &run(&["secret", "rotate", "acme", "--yes", "--value-from", "-", "-vv", "-o", "json"]))
+        .code(0);
+    sandbox(&mut evidence, &run(&["secret", "verify", "globex", "-vv", "--progress", "json"])).code(0);
+    let script = "kubectl-deepdesk secret rotate acme --yes --value-from - -vv -o yaml && \
+                  kubectl-deepdesk secret verify acme -o wide && kubectl-deepdesk secret sync globex -v && \
+                  find \"$HOME\" \"$(dirname \"$KUBECONFIG\")\" -type f -exec cat {} +";
+    let shell = [&["sandbox", "shell"] as &[&str], &quick, &["--", "sh", "-c", script]].concat();
+    let ran = sandbox(&mut evidence, &shell).code(0);
+    assert!(ran.stdout.contains("SecretRotation"), "{}", ran.stdout);
+    let failing = [&["sandbox", "run"] as &[&str], &quick, &["--fault=rollout-stuck", "--"]].concat();
+    let failing =
+        [&failing[..], &["secret", "rotate", "acme", "--yes", "--value-from", "-", "-vv", "--timeout=2s"]].concat();
+    sandbox(&mut evidence, &failing).code(5);
+    evidence.holds_none_of(&every_value(&twin));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn no_core_is_dumped_and_no_other_process_looks_in() {
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+    use std::os::unix::process::CommandExt as _;
+
+    let owner = |process: &Child| std::fs::metadata(format!("/proc/{}/environ", process.id())).expect("it runs").uid();
+    let world = World::start(&[]);
+    // It waits for its value: there it holds still.
+    let mut child = world.command(&["secret", "rotate", "acme", "--yes", "--value-from", "-"]);
+    let mut child = child.stdin(Stdio::piped()).spawn().expect("the program starts");
+    let guarded = |child: &Child| {
+        let limits = std::fs::read_to_string(format!("/proc/{}/limits", child.id())).expect("it runs");
+        let core = limits.lines().find(|line| line.starts_with("Max core file size")).expect("a limit").to_owned();
+        core.split_whitespace().skip(4).take(2).collect::<Vec<_>>() == ["0", "0"]
+    };
+    let soon = Instant::now() + Duration::from_secs(10);
+    while !guarded(&child) {
+        assert!(Instant::now() < soon, "a core may be dumped");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    child.kill().expect("killed");
+    child.wait().expect("ended");
+
+    // A process that is not dumpable belongs to root in /proc, whoever runs it. To see that as root, become another.
+    let root = std::fs::metadata("/proc/self").expect("there").uid() == 0;
+    let (place, program) = (tempfile::tempdir().expect("a directory"), "program");
+    std::fs::set_permissions(place.path(), std::fs::Permissions::from_mode(0o755)).expect("set");
+    let copy = place.path().join(program);
+    std::fs::copy(PROGRAM, &copy).expect("copied");
+    let run = |program: &Path, args: &[&str]| {
+        let mut command = Command::new(program);
+        command.args(args).env_clear().current_dir("/").stdin(Stdio::piped()).stderr(Stdio::null());
+        if root {
+            command.uid(65534).gid(65534);
+        }
+        command.spawn().expect("it starts")
+    };
+    let mut open = run(Path::new("/bin/cat"), &[]);
+    let mut shut = run(&copy, &["secret", "rotate", "acme", "--yes", "--value-from", "-"]);
+    let soon = Instant::now() + Duration::from_secs(10);
+    while owner(&shut) != 0 {
+        assert!(Instant::now() < soon, "other processes of the same user can look into it");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    // Long after `exec`: what it is now it stays.
+    assert_ne!(owner(&open), 0, "this system does not tell the two apart");
+    for child in [&mut open, &mut shut] {
+        child.kill().expect("killed");
+        child.wait().expect("ended");
+    }
+}
+
+/// What the proxy does to an answer that carries a value.
+#[derive(Clone, Copy, Debug)]
+enum Harm {
+    /// Ends in the middle of the value.
+    CutOff,
+    /// A list where text should be.
+    WrongType,
+    /// A character that base64 does not have.
+    NotBase64,
+    /// The bytes do not fit their checksum.
+    OtherChecksum,
+    /// A page of some proxy that quotes the answer, with this status.
+    PageInstead(u16),
+    /// More text behind the JSON.
+    Tail,
+}
+
+/// Stands between the program and the sandbox, and harms every answer that carries a value.
+struct Proxy {
+    url: String,
+    harmed: Arc<Mutex<usize>>,
+}
+
+impl Proxy {
+    fn start(upstream: &str, harm: Harm) -> Proxy {
+        let upstream = upstream.trim_start_matches("http://").trim_end_matches('/').to_owned();
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let url = format!("http://{}", listener.local_addr().expect("bound"));
+        let harmed = Arc::new(Mutex::new(0));
+        let counter = harmed.clone();
+        std::thread::spawn(move || {
+            for client in listener.incoming().flatten() {
+                let (upstream, counter) = (upstream.clone(), counter.clone());
+                std::thread::spawn(move || forward(client, &upstream, harm, &counter));
+            }
+        });
+        Proxy { url, harmed }
+    }
+
+    fn harmed(&self) -> usize {
+        *self.harmed.lock().expect("nobody panicked")
+    }
+}
+
+/// One request, one answer, then the connection ends. None: the other end left.
+fn forward(client: TcpStream, upstream: &str, harm: Harm, harmed: &Mutex<usize>) -> Option<()> {
+    let mut reader = BufReader::new(client.try_clone().ok()?);
+    let (head, body) = message(&mut reader)?;
+    let mut server = TcpStream::connect(upstream).ok()?;
+    server.write_all(format!("{}\r\nconnection: close\r\n\r\n", without(&head, "connection")).as_bytes()).ok()?;
+    server.write_all(&body).ok()?;
+    let mut client = client;
+    if head.contains("watch=") {
+        std::io::copy(&mut server, &mut client).ok()?;
+        return Some(());
+    }
+    let mut answer = BufReader::new(server);
+    let (mut head, mut body) = message(&mut answer)?;
+    if let Some(changed) = changed(&body, harm) {
+        *harmed.lock().expect("nobody panicked") += 1;
+        body = changed;
+        if let Harm::PageInstead(status) = harm {
+            head = format!("HTTP/1.1 {status} As It Is\r\ncontent-type: text/html");
+        }
+    }
+    let head = without(&without(&without(&head, "content-length"), "transfer-encoding"), "connection");
+    let head = format!("{head}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
+    client.write_all(head.as_bytes()).ok()?;
+    client.write_all(&body).ok()
+}
+
+/// The head without its end, and the body.
+fn message(from: &mut impl std::io::BufRead) -> Option<(String, Vec<u8>)> {
+    let mut head = String::new();
+    while !head.ends_with("\r\n\r\n") {
+        if from.read_line(&mut head).ok()? == 0 {
+            return None;
+        }
+    }
+    let head = head.trim_end().to_owned();
+    let lower = head.to_ascii_lowercase();
+    let mut body = Vec::new();
+    if let Some(length) = lower.lines().find_map(|line| line.strip_prefix("content-length:")) {
+        body.resize(length.trim().parse().ok()?, 0);
+        from.read_exact(&mut body).ok()?;
+    } else if lower.contains("transfer-encoding: chunked") {
+        loop {
+            let mut size = String::new();
+            from.read_line(&mut size).ok()?;
+            let mut chunk = vec![0; usize::from_str_radix(size.trim(), 16).ok()? + 2];
+            from.read_exact(&mut chunk).ok()?;
+            chunk.truncate(chunk.len() - 2);
+            if chunk.is_empty() {
+                break;
+            }
+            body.extend(chunk);
+        }
+    }
+    Some((head, body))
+}
+
+fn without(head: &str, name: &str) -> String {
+    let is = |line: &str| line.split(':').next().is_some_and(|found| found.eq_ignore_ascii_case(name));
+    head.split("\r\n").filter(|line| !is(line)).collect::<Vec<_>>().join("\r\n")
+}
+
+/// The answer as the harm leaves it; none when it carries no value.
+fn changed(body: &[u8], harm: Harm) -> Option<Vec<u8>> {
+    let text = String::from_utf8(body.to_vec()).ok()?;
+    // Secret Manager's payload, and a key of a Kubernetes Secret.
+    let (at, mark) = ["\"data\":\"", "\"data\": \"", "\"SECRET_KEY\":\"", "\"SECRET_KEY\": \""]
+        .iter()
+        .find_map(|mark| Some((text.find(mark)?, *mark)))?;
+    let start = at + mark.len();
+    let end = start + text[start..].find('"')?;
+    let (before, value, after) = (&text[..start - 1], &text[start..end], &text[end + 1..]);
+    let changed = match harm {
+        Harm::CutOff => text[..start + value.len() / 2].to_owned(),
+        Harm::WrongType => format!("{before}[\"{value}\"]{after}"),
+        Harm::NotBase64 => format!("{before}\"{value}~\"{after}"),
+        Harm::OtherChecksum => {
+            text.replace("\"dataCrc32c\":\"", "\"dataCrc32c\":\"1").replace(value, &STANDARD.encode(GIVEN))
+        }
+        Harm::PageInstead(_) => format!("<html><body>Could not forward: {text}</body></html>"),
+        Harm::Tail => format!("{text} trailing {value}"),
+    };
+    Some(changed.into_bytes())
+}
