@@ -39,7 +39,8 @@ def main():
     text = re.sub(r"(held by \w+)@[\w.-]+", r"\1", sys.stdin.read())
     text = re.sub(r"\x1b\[(?![0-9;]*m)[0-9;?]*[A-Za-z]", "", text)
     lines = text.rstrip().splitlines()
-    lines[0] = lines[0].replace("kubectl-deepdesk", "kubectl deepdesk")
+    # The screen was cleared when the command began: its line stands first again.
+    lines.insert(0, "$ kubectl deepdesk sandbox run -- secret rotate acme")
     lines = [line for line in lines if re.sub(r"\x1b\[[0-9;]*m", "", line).strip() != "$"]
     width = max(len(re.sub(r"\x1b\[[0-9;]*m", "", line)) for line in lines) * CELL + 2 * EDGE
     height = len(lines) * LINE + 2 * EDGE
