@@ -281,7 +281,11 @@ async fn a_new_version_reaches_the_cluster_by_the_runbooks_commands() {
         let status = format!("kubectl rollout status deployment/{name} -n globex --timeout=20s");
         assert!(running.ok(&status, "").await.contains("successfully rolled out"));
         let pods = format!("kubectl get pods -n globex -l app={name} --field-selector=status.phase=Running -o name");
-        assert_eq!(running.ok(&pods, "").await.lines().count(), 2, "{name}");
+        // As in a real cluster, `rollout status` does not wait for old pods that are still stopping.
+        let begun = std::time::Instant::now();
+        while running.ok(&pods, "").await.lines().count() != 2 {
+            assert!(begun.elapsed() < Duration::from_secs(10), "the old pods of {name} never went");
+        }
     }
     running.ok("gcloud secrets versions disable 3 --secret=globex_account_secret", "").await;
     let versions = "gcloud secrets versions list globex_account_secret --limit=2 --format=value(name,state)";
