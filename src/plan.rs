@@ -204,7 +204,16 @@ fn awaiting(now: &Observation) -> Problem {
     let line = format!(
         "{back_compat} still holds {held}, and data may still need it: a third key would make that data unreadable"
     );
-    Problem::new(Exit::Refused, "AwaitingReencryption", line)
+    let refused = Problem::new(Exit::Refused, "AwaitingReencryption", line);
+    // Whoever repeats a command whose end they did not see learns here that it came to its end.
+    let refused = match &now.last_rotation {
+        Some(last) => refused.hint(format!(
+            "the last rotation is complete: from {} to {}, by {} at {}",
+            last.from, last.to, last.by, last.at
+        )),
+        None => refused,
+    };
+    refused
         .hint(format!(
             "first let the application save every encrypted field of {} again, under its current key",
             now.account

@@ -88,6 +88,7 @@ fn die_and_go_on(death: &Death) -> bool {
         let recorded = lease["metadata"]["annotations"]["deepdesk.com/last-rotation-to"] == format!("v{}", from + 1);
         let again = world.run(&args);
         assert_eq!(again.code, if recorded { 4 } else { 0 }, "{death:?} at {}\n{}", died["operation"], again.stderr);
+        assert!(!recorded || again.stderr.contains("the last rotation is complete: from v"), "{}", again.stderr);
     }
     world.rotated(account, from, from + 1);
     world.nothing_is_lost(account, &[before]);

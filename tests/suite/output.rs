@@ -229,10 +229,18 @@ fn verbose_tells_every_request_that_was_sent_and_nothing_else() {
                 Some(format!("{method} {path} {status}"))
             })
             .collect();
+        assert!(told.len() > 10);
+        // A watch may be given up while it is answered: then only the sandbox knows the status.
+        told.retain(|told| match told.strip_suffix(" null") {
+            Some(given_up) => match sent.iter().position(|sent| sent.starts_with(given_up)) {
+                Some(arrived) => sent.remove(arrived).is_empty(),
+                None => true,
+            },
+            None => true,
+        });
         sent.sort();
         told.sort();
         assert_eq!(told, sent);
-        assert!(told.len() > 10);
         let quiet = world.run(&["secret", "verify", "globex", "--progress", "none"]).code(0);
         assert_eq!(quiet.stderr, "");
     }
