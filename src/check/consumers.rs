@@ -1,6 +1,6 @@
 //! Looks at the workloads: whether a restart reaches every pod, and what the pods started with.
 
-use super::{Finding, Seen, under_way};
+use super::{Finding, Purpose, Seen, under_way};
 use crate::domain::observation::{Consumer, Rollout};
 use crate::domain::state::{self, Standing};
 
@@ -73,7 +73,10 @@ pub(super) fn pods_current(seen: &Seen) -> Vec<Finding> {
     let restart = format!("kubectl deepdesk secret restart {}", seen.now.account);
     // The back-compat that holds the current value shows that a rotation got as far as `stage`, which writes the
     // Kubernetes Secrets: pods that were proven before it are unproven after it, and must not stop its repetition.
-    let staged = seen.now.back_compat.value().is_some() && !state::back_compat_is_live(seen.now);
+    // Who asks for a proof gets none, though.
+    let staged = seen.purpose == Purpose::Rotate
+        && seen.now.back_compat.value().is_some()
+        && !state::back_compat_is_live(seen.now);
     each_consumer(seen, |consumer| {
         let count =
             |wanted| consumer.pods.iter().filter(|pod| state::standing(seen.now, consumer, pod) == wanted).count();
