@@ -1,4 +1,6 @@
 //! A stand-in for the kubelet: pods start after a while, read their Secrets at that moment, and keep what they read.
+//!
+//! Annotations of a pod or of its namespace tell how it starts and ends; tests/control-plane/kubelet.go knows the same.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,6 +14,12 @@ use crate::sandbox::World;
 use crate::sandbox::cluster::{ChangeKind, resource};
 
 const MANAGER: &str = "kubelet";
+/// How long a pod takes to start, or `crash`.
+const START: &str = "control-plane.deepdesk.com/start";
+/// `never`: the pod runs and does not become Ready.
+const READY: &str = "control-plane.deepdesk.com/ready";
+/// How long a pod still runs after it was asked to stop.
+const TERMINATE: &str = "control-plane.deepdesk.com/terminate";
 /// How long a pod that is asked to stop still runs.
 const GRACE: Duration = Duration::from_millis(200);
 /// Pause before a container whose Secret is missing is tried again.
@@ -105,7 +113,9 @@ async fn start(world: Arc<World>, (namespace, name): (String, String), uid: Stri
         life["ready"] = Value::Null;
         life["ended"] = Value::Null;
     });
-    let half = world.controllers.delay(world.options.pod_start) / 2;
+    let asked = told(&world, &namespace, &pod, START);
+    let whole = asked.as_deref().and_then(duration).unwrap_or(world.options.pod_start);
+    let half = world.controllers.delay(whole) / 2;
     tokio::time::sleep(half).await;
     // The environment is read once, here, and kept whatever happens to the Secrets afterwards.
     let held = loop {
@@ -124,13 +134,30 @@ async fn start(world: Arc<World>, (namespace, name): (String, String), uid: Stri
         life["started"] = precisely_now();
         life["holds"] = json!(held);
     });
-    if is_stuck_by_name(&world, &owner) {
+    if is_stuck_by_name(&world, &owner) || asked.as_deref() == Some("crash") {
         let words = "back-off 5m0s restarting failed container";
         return status(&world, &namespace, &name, &uid, &waiting(&pod, "CrashLoopBackOff", words));
     }
     tokio::time::sleep(half).await;
+    if told(&world, &namespace, &pod, READY).as_deref() == Some("never") {
+        return status(&world, &namespace, &name, &uid, &running(&pod, false));
+    }
     world.controllers.lives.note(&uid, |life| life["ready"] = precisely_now());
-    status(&world, &namespace, &name, &uid, &running(&pod));
+    status(&world, &namespace, &name, &uid, &running(&pod, true));
+}
+
+/// What an annotation says: the pod's own, or else that of its namespace.
+fn told(world: &World, namespace: &str, pod: &Value, annotation: &str) -> Option<String> {
+    let of = |object: &Value| object["metadata"]["annotations"][annotation].as_str().map(str::to_owned);
+    of(pod).or_else(|| of(&world.cluster.get(resource("namespaces"), None, namespace)?))
+}
+
+/// `500ms` or `4s`.
+fn duration(text: &str) -> Option<Duration> {
+    match text.strip_suffix("ms") {
+        Some(number) => number.parse().ok().map(Duration::from_millis),
+        None => text.strip_suffix('s')?.parse().ok().map(Duration::from_secs),
+    }
 }
 
 /// The pod, unless it is gone or another one of the same name is there.
@@ -139,7 +166,9 @@ fn found(world: &World, namespace: &str, name: &str, uid: &str) -> Option<Value>
 }
 
 async fn stop(world: Arc<World>, (namespace, name): (String, String), uid: String) {
-    tokio::time::sleep(world.faults.duration("pod-slow-to-stop").unwrap_or(GRACE)).await;
+    let Some(pod) = found(&world, &namespace, &name, &uid) else { return };
+    let asked = told(&world, &namespace, &pod, TERMINATE).as_deref().and_then(duration);
+    tokio::time::sleep(world.faults.duration("pod-slow-to-stop").or(asked).unwrap_or(GRACE)).await;
     if found(&world, &namespace, &name, &uid).is_some() {
         let _ = world.cluster.remove(resource("pods"), Some(&namespace), &name);
     }
@@ -227,10 +256,10 @@ fn conditions(ready: bool) -> Value {
     json!([one("PodScheduled", true), one("Initialized", true), one("ContainersReady", ready), one("Ready", ready)])
 }
 
-fn running(pod: &Value) -> Value {
+fn running(pod: &Value, ready: bool) -> Value {
     let state = json!({"running": {"startedAt": now()}});
     json!({"phase": "Running", "startTime": now(), "podIP": "10.0.0.1", "hostIP": "127.0.0.1", "qosClass": "BestEffort",
-        "conditions": conditions(true), "containerStatuses": containers(pod, &state, true)})
+        "conditions": conditions(ready), "containerStatuses": containers(pod, &state, ready)})
 }
 
 fn waiting(pod: &Value, reason: &str, message: &str) -> Value {
