@@ -24,8 +24,8 @@ use secrecy::SecretString;
 
 use self::exec::Plugin;
 pub use self::files::{ContextEntry, contexts};
-pub use self::write::{Entry, Locked, lock};
 use self::files::{Selected, bytes_of, certificates};
+pub use self::write::{Entry, Locked, lock};
 use super::USER_AGENT;
 use super::endpoint::is_loopback;
 use super::error::ConfigError;

@@ -75,7 +75,10 @@ async fn list(args: &cli::ListAccounts, environment: &Environment, voice: &Voice
     };
     let found = glance::everywhere(&cluster).await?;
     if found.only_here {
-        let line = format!("not allowed to list ExternalSecrets of all namespaces: only {} was looked at", cluster.namespace());
+        let line = format!(
+            "not allowed to list ExternalSecrets of all namespaces: only {} was looked at",
+            cluster.namespace()
+        );
         speak(voice).warning(&line);
     }
     let mut accounts = Vec::new();
@@ -300,11 +303,7 @@ async fn exists(
         Ok(None) => {
             let all = cluster.cluster_list::<Namespace>().await.unwrap_or_default();
             let all: Vec<String> = all.into_iter().filter_map(|one| one.metadata.name).collect();
-            let near = names::hint(
-                namespace.as_str(),
-                all.iter().map(String::as_str),
-                "kubectl deepdesk account list",
-            );
+            let near = names::hint(namespace.as_str(), all.iter().map(String::as_str), "kubectl deepdesk account list");
             Err(unasked(
                 Problem::new(Exit::Failed, "NoSuchNamespace", format!("namespace \"{namespace}\" does not exist"))
                     .hint(near),

@@ -87,11 +87,8 @@ fn list(args: &cli::ListClusters, environment: &Environment, voice: &Voice) -> R
     });
     let items: Vec<_> = contexts.iter().map(context_object).collect();
     let object = json!({"apiVersion": API_VERSION, "kind": "ContextList", "items": items});
-    let listing = Listing {
-        titles,
-        rows: rows.collect(),
-        names: contexts.iter().map(|context| context.name.clone()).collect(),
-    };
+    let listing =
+        Listing { titles, rows: rows.collect(), names: contexts.iter().map(|context| context.name.clone()).collect() };
     if contexts.is_empty() {
         speak(voice).note("the kubeconfig has no contexts");
     }
@@ -122,8 +119,9 @@ async fn use_context(args: &cli::UseCluster, environment: &Environment, voice: &
         return Err(no_such_context(&name, &contexts));
     }
     let current = contexts.iter().find(|context| context.current).map(|context| context.name.clone());
-    locked.use_context(&name)?;
+    // As kubectl: what the files say together already is not written into the first of them.
     if current.as_ref() != Some(&name) {
+        locked.use_context(&name)?;
         noted.context = current.or(noted.context);
         note_previous(&noted, environment, voice);
     }
@@ -146,8 +144,11 @@ fn pick(contexts: &[ContextEntry], voice: &Voice) -> Result<String, Problem> {
 
 fn no_such_context(name: &str, contexts: &[ContextEntry]) -> Problem {
     let names = contexts.iter().map(|context| context.name.as_str());
-    Problem::new(Exit::Failed, "NoSuchContext", format!("context \"{name}\" does not exist"))
-        .hint(names::hint(name, names, "kubectl deepdesk cluster list"))
+    Problem::new(Exit::Failed, "NoSuchContext", format!("context \"{name}\" does not exist")).hint(names::hint(
+        name,
+        names,
+        "kubectl deepdesk cluster list",
+    ))
 }
 
 /// There is no terminal to pick a name at.

@@ -10,10 +10,12 @@ pub fn near<'a>(given: &str, names: impl IntoIterator<Item = &'a str>) -> Vec<&'
         let name = name.to_lowercase();
         // A part of a long name (`gke_project_location_prod`) is how people remember it.
         let part = given.len() > 1 && name.contains(&given);
-        strsim::jaro_winkler(&given, &name) + if part { 1.0 } else { 0.0 }
+        let words = name.split(['-', '_', '.', '/']).chain([name.as_str()]);
+        let best = words.map(|word| strsim::jaro_winkler(&given, word)).fold(0.0, f64::max);
+        best + if part { 1.0 } else { 0.0 }
     };
     let mut found: Vec<(f64, &str)> =
-        names.into_iter().map(|name| (alike(name), name)).filter(|(likeness, _)| *likeness > 0.8).collect();
+        names.into_iter().map(|name| (alike(name), name)).filter(|(likeness, _)| *likeness > 0.85).collect();
     found.sort_by(|a, b| b.0.total_cmp(&a.0));
     found.truncate(MOST);
     found.into_iter().map(|(_, name)| name).collect()
@@ -39,6 +41,7 @@ mod tests {
             ("acem", vec!["acme"]),
             ("ACME", vec!["acme"]),
             ("minkube", vec!["minikube"]),
+            ("tets", vec!["gke_p_europe-west1_test"]),
             ("x", vec![]),
             ("nothing-like-it", vec![]),
         ];

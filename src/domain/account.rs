@@ -56,8 +56,8 @@ pub struct Judgement {
     pub reason: String,
 }
 
-/// Judges by states and dates. Whether two versions hold one value is what only the values tell; a rotation stores the
-/// old value before it adds the new one, though, and `finalize` replaces it after, so that the order mostly tells.
+/// Judges by states, dates and the record of the last rotation. Whether two versions hold one value is what only the
+/// values tell; a rotation stores the old value before its record, though, and `finalize` replaces it after.
 pub fn judge(seen: &Glance) -> Judgement {
     let is = |state, reason: String| Judgement { state, reason };
     let Some(newest) = seen.primary.versions.first() else {
@@ -77,16 +77,22 @@ pub fn judge(seen: &Glance) -> Judgement {
         }
         (Some(older), _) => is("Blocked", format!("{} is enabled, and nothing explains it", older.id)),
         (None, None) => is("Stable", String::new()),
-        (None, Some(kept)) if kept.created <= newest.created => {
-            is("AwaitingReencryption", format!("back-compat {} is older than {}", kept.id, newest.id))
-        }
         (None, Some(kept)) => match recorded(seen, newest.id) {
-            Some(at) if kept.created <= at => is("AwaitingReencryption", format!("rolled back to {}", newest.id)),
+            // Stored before the new version, or, by a rollback, between it and the record.
+            Some(at) if kept.created <= newest.created || kept.created <= at + CLOCKS_DIFFER => {
+                is("AwaitingReencryption", format!("back-compat {} was kept by the rotation to {}", kept.id, newest.id))
+            }
             Some(_) => is("Stable", String::new()),
-            None => is("Unknown", format!("back-compat {} is newer than {}, and nothing says why", kept.id, newest.id)),
+            None => is(
+                "Unknown",
+                format!("no rotation to {} is on record: back-compat {} may hold anything", newest.id, kept.id),
+            ),
         },
     }
 }
+
+/// By how much the clocks of Google and of an operator are taken to differ at most.
+const CLOCKS_DIFFER: jiff::SignedDuration = jiff::SignedDuration::from_mins(5);
 
 /// When the last rotation ended, if it made this version.
 fn recorded(seen: &Glance, newest: VersionId) -> Option<Timestamp> {
@@ -168,13 +174,13 @@ mod tests {
             ("finalized", "8:E20 7:D10", "2:E25", Some(last("v8", 21)), None, "Stable"),
             ("rolled back", "8:E20 7:D10", "2:E20", Some(last("v8", 21)), None, "AwaitingReencryption"),
             ("rolled back, a little later", "8:E20 7:D10", "2:E21", Some(last("v8", 22)), None, "AwaitingReencryption"),
+            ("there from the start", "8:E20 7:D10", "1:E20", None, None, "Unknown"),
             ("set by somebody", "8:E20 7:D10", "2:E25", None, None, "Unknown"),
             ("set by somebody, an old record", "8:E20 7:D10", "2:E25", Some(last("v6", 9)), None, "Unknown"),
         ];
         for (name, primary, back_compat, last_rotation, begun, expected) in cases {
             let begun = begun.and_then(VersionId::new);
-            let seen =
-                Glance { primary: versions(primary), back_compat: versions(back_compat), last_rotation, begun };
+            let seen = Glance { primary: versions(primary), back_compat: versions(back_compat), last_rotation, begun };
             assert_eq!(judge(&seen).state, expected, "{name}: {:?}", judge(&seen));
         }
     }

@@ -64,10 +64,7 @@ pub struct Asked {
 }
 
 /// Looks at each account, several at a time; in their order.
-pub async fn glances(
-    accounts: &[Asked],
-    secret_manager: &SecretManager,
-) -> Vec<Result<(SecretHome, Glance), Problem>> {
+pub async fn glances(accounts: &[Asked], secret_manager: &SecretManager) -> Vec<Result<(SecretHome, Glance), Problem>> {
     let looks = accounts.iter().map(|asked| glance(asked, secret_manager));
     futures::stream::iter(looks).buffered(AT_ONCE).collect().await
 }

@@ -128,7 +128,9 @@ fn set(text: &str, mapping: &Node, key: &str, value: &str) -> Option<String> {
     let Kind::Mapping { flow, entries } = &mapping.kind else { return None };
     if let Some((name, old)) = mapping.entry(key) {
         return match &old.kind {
-            Kind::Scalar { value: same, style } if same == value && *style != ScalarStyle::Plain => Some(text.to_owned()),
+            Kind::Scalar { value: same, style } if same == value && *style != ScalarStyle::Plain => {
+                Some(text.to_owned())
+            }
             Kind::Scalar { style: ScalarStyle::Plain, .. } if old.start == old.end => {
                 let colon = name.end + text[name.end..].find(':')? + 1;
                 Some(replaced(text, colon, colon, &format!(" {}", scalar(value))))
@@ -166,7 +168,8 @@ fn put(text: &str, root: &Node, section: &str, name: &str, entry: &Value) -> Opt
     };
     if items.is_empty() {
         if *flow {
-            return (items.start < items.end).then(|| replaced(text, items.start, items.end, &json!([entry]).to_string()));
+            return (items.start < items.end)
+                .then(|| replaced(text, items.start, items.end, &json!([entry]).to_string()));
         }
         // What said that there is nothing goes; a comment on its line stays.
         let colon = key.end + text[key.end..].find(':')? + 1;

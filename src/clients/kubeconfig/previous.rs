@@ -30,9 +30,7 @@ pub fn read(locked: &Locked, env: &Environment) -> Previous {
     let kubeconfig = locked.identity();
     let text = path(&kubeconfig, env).and_then(|path| std::fs::read_to_string(path).ok());
     let noted = text.and_then(|text| serde_json::from_str::<Previous>(&text).ok());
-    noted
-        .filter(|noted| noted.kubeconfig == kubeconfig)
-        .unwrap_or(Previous { kubeconfig, ..Previous::default() })
+    noted.filter(|noted| noted.kubeconfig == kubeconfig).unwrap_or(Previous { kubeconfig, ..Previous::default() })
 }
 
 /// Notes it.

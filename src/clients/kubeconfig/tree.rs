@@ -13,9 +13,18 @@ pub(super) struct Node {
 /// What a node is.
 #[derive(Clone, Debug)]
 pub(super) enum Kind {
-    Scalar { value: String, style: ScalarStyle },
-    Mapping { flow: bool, entries: Vec<(Node, Node)> },
-    Sequence { flow: bool, items: Vec<Node> },
+    Scalar {
+        value: String,
+        style: ScalarStyle,
+    },
+    Mapping {
+        flow: bool,
+        entries: Vec<(Node, Node)>,
+    },
+    Sequence {
+        flow: bool,
+        items: Vec<Node>,
+    },
     /// Stands for a node elsewhere.
     Alias,
 }
@@ -97,11 +106,21 @@ pub(super) fn read(text: &str) -> Result<Option<Node>, &'static str> {
             }
             Event::Alias(_) => Node { kind: Kind::Alias, start: range()?.start, end: range()?.end },
             Event::MappingStart(style, _, _) => {
-                open.push(Open { mapping: true, flow: style == StructureStyle::Flow, start: range()?.start, nodes: Vec::new() });
+                open.push(Open {
+                    mapping: true,
+                    flow: style == StructureStyle::Flow,
+                    start: range()?.start,
+                    nodes: Vec::new(),
+                });
                 continue;
             }
             Event::SequenceStart(style, _, _) => {
-                open.push(Open { mapping: false, flow: style == StructureStyle::Flow, start: range()?.start, nodes: Vec::new() });
+                open.push(Open {
+                    mapping: false,
+                    flow: style == StructureStyle::Flow,
+                    start: range()?.start,
+                    nodes: Vec::new(),
+                });
                 continue;
             }
             Event::MappingEnd | Event::SequenceEnd => {

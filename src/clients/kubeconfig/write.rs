@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
+use super::KubeFlags;
 use super::edit::{Change, edit};
 use super::files::{self, locations};
-use super::KubeFlags;
 use crate::clients::error::ConfigError;
 use crate::domain::environment::Environment;
 
@@ -62,8 +62,12 @@ pub async fn lock(flags: &KubeFlags, env: &Environment) -> Result<Locked, Config
 fn held(lock: &Path) -> ConfigError {
     let age = lock.metadata().and_then(|data| data.modified()).ok().and_then(|at| at.elapsed().ok());
     let age = age.map(|age| format!(" for {}s", age.as_secs())).unwrap_or_default();
-    ConfigError::new(format!("the kubeconfig has been locked by another program{age}: {} exists", lock.display()))
-        .hint(format!("run it again in a moment; if no program writes the kubeconfig, one died while it did: rm {}", lock.display()))
+    ConfigError::new(format!("the kubeconfig has been locked by another program{age}: {} exists", lock.display())).hint(
+        format!(
+            "run it again in a moment; if no program writes the kubeconfig, one died while it did: rm {}",
+            lock.display()
+        ),
+    )
 }
 
 /// Makes the lock file; false when it is there already.

@@ -107,8 +107,7 @@ fn place(
     let usage = |line: &str, hint: &str| Problem::new(Exit::Usage, "Usage", line).hint(hint);
     let project = args.project.clone().or_else(|| property("core/project"));
     let project = project.ok_or_else(|| usage("no project is known", "pass --project ID"))?;
-    let location =
-        args.location.clone().or_else(|| property("compute/zone")).or_else(|| property("compute/region"));
+    let location = args.location.clone().or_else(|| property("compute/zone")).or_else(|| property("compute/region"));
     let location =
         location.ok_or_else(|| usage("no location is known", "pass --location with the cluster's region or zone"))?;
     let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
@@ -131,12 +130,19 @@ async fn not_found(
     let problem = Problem::from(error);
     // Who may not list them is told what was asked for and nothing more, as by gcloud.
     let all = container.clusters(project.as_str()).await.unwrap_or_default();
-    let elsewhere: Vec<&str> =
-        all.iter().filter(|(other, place)| other == name && place != location.as_str()).map(|(_, place)| &**place).collect();
+    let elsewhere: Vec<&str> = all
+        .iter()
+        .filter(|(other, place)| other == name && place != location.as_str())
+        .map(|(_, place)| &**place)
+        .collect();
     match elsewhere.as_slice() {
         [] => {
             let names = all.iter().map(|(name, _)| name.as_str());
-            problem.hint(super::names::hint(name, names, &format!("gcloud container clusters list --project {project}")))
+            problem.hint(super::names::hint(
+                name,
+                names,
+                &format!("gcloud container clusters list --project {project}"),
+            ))
         }
         places => problem.hint(format!("{name} is in {}: pass that as --location", places.join(", "))),
     }
@@ -154,7 +160,8 @@ fn server(cluster: &GkeCluster, how: How) -> Result<(String, Option<&str>), Prob
         let line = format!(
             "controlPlaneEndpointsConfig.dnsEndpointConfig.allowExternalTraffic is disabled for cluster {name}"
         );
-        let hint = format!("gcloud container clusters update {name} --location {} --enable-dns-access", cluster.location);
+        let hint =
+            format!("gcloud container clusters update {name} --location {} --enable-dns-access", cluster.location);
         return Err(failed(line).hint(hint));
     }
     if how.dns_endpoint || without_ip {
@@ -212,7 +219,8 @@ async fn plugin(environment: &Environment, voice: &Voice) -> String {
     {
         return path.to_string_lossy().into_owned();
     }
-    let line = format!("{PLUGIN}, which kubectl needs for this cluster, was not found or is not executable. {INSTALL_HINT}");
+    let line =
+        format!("{PLUGIN}, which kubectl needs for this cluster, was not found or is not executable. {INSTALL_HINT}");
     speak(voice).warning(&line);
     PLUGIN.to_owned()
 }
@@ -263,7 +271,11 @@ mod tests {
             (no_ip(cluster().dns), how(true, false), Err("IP access is disabled for cluster c")),
             (no_ip(None), how(false, false), Err("cluster c is missing DNSEndpointConfig")),
             (GkeCluster { dns: None, ..cluster() }, how(false, true), Err("cluster c is missing DNSEndpointConfig")),
-            (GkeCluster { dns: dns("", true), ..cluster() }, how(false, true), Err("cluster c is missing DNSEndpointConfig")),
+            (
+                GkeCluster { dns: dns("", true), ..cluster() },
+                how(false, true),
+                Err("cluster c is missing DNSEndpointConfig"),
+            ),
             (
                 GkeCluster { dns: dns("x", false), ..cluster() },
                 how(false, true),

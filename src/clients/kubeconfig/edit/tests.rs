@@ -158,7 +158,11 @@ fn what_cannot_be_changed_alone_is_refused() {
         ("a mapping as a name", "current-context: {a: b}\n", current("b")),
         ("a context without content", "contexts:\n- name: a\n  context:\n", namespace("a", "ns")),
         ("no such context", "contexts: []\n", namespace("a", "ns")),
-        ("a merge", "b: &b {namespace: x}\ncontexts:\n- name: a\n  context:\n    <<: *b\n    cluster: c\n", namespace("a", "ns")),
+        (
+            "a merge",
+            "b: &b {namespace: x}\ncontexts:\n- name: a\n  context:\n    <<: *b\n    cluster: c\n",
+            namespace("a", "ns"),
+        ),
     ];
     for (name, text, change) in cases {
         if name == "a merge" {
