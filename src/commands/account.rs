@@ -3,7 +3,7 @@
 use k8s_openapi::api::core::v1::Namespace;
 use serde_json::{Value, json};
 
-use super::cluster::{ended_with, list_voice, names_alone, no_previous, nobody_to_ask, note_previous};
+use super::cluster::{ended_with, list_voice, names_alone, no_previous, nobody_to_ask, note_previous, some_contexts};
 use super::{Voice, color, names, session, speak, voice_in};
 use crate::cli::{self, Accounts};
 use crate::clients::cluster::Cluster;
@@ -241,11 +241,12 @@ async fn use_account(args: &cli::UseAccount, environment: &Environment, voice: &
         (Some(name), _) | (None, Some(name)) => name.clone(),
         (None, None) => pick(args, environment, voice).await?,
     };
-    // Of a previous one the cluster said that it exists when it was used.
-    let asked = given != "-" && !args.force && args.name.is_some();
+    some_contexts(&flags, environment)?;
+    let typed = args.name.is_some() || args.cluster.namespace.is_some();
     if given != "-" {
         let namespace: AccountName = given.parse()?;
-        if asked {
+        // One that was picked comes from the cluster, and a previous one was looked at when it was typed.
+        if typed && !args.force {
             exists(args, &namespace, environment, voice).await?;
         }
     }

@@ -103,9 +103,10 @@ fn context_object(context: &ContextEntry) -> serde_json::Value {
 
 async fn use_context(args: &cli::UseCluster, environment: &Environment, voice: &Voice) -> Result<(), Problem> {
     let flags = flags(args.kubeconfig.clone());
+    let contexts = some_contexts(&flags, environment)?;
     let picked = match &args.name {
         Some(name) => name.clone(),
-        None => pick(&kubeconfig::contexts(&flags, environment)?, voice)?,
+        None => pick(&contexts, voice)?,
     };
     let locked = kubeconfig::lock(&flags, environment).await?;
     // Read under the lock: what is current now is what `-` will lead back to.
@@ -129,11 +130,17 @@ async fn use_context(args: &cli::UseCluster, environment: &Environment, voice: &
     Ok(())
 }
 
-fn pick(contexts: &[ContextEntry], voice: &Voice) -> Result<String, Problem> {
-    if contexts.is_empty() {
-        return Err(Problem::new(Exit::Failed, "NoContexts", "the kubeconfig has no contexts")
-            .hint("kubectl deepdesk cluster get-credentials NAME --location LOCATION --project PROJECT"));
+/// The contexts; an error when there are none: asked before the lock, which would make the kubeconfig's directory.
+pub(super) fn some_contexts(flags: &KubeFlags, environment: &Environment) -> Result<Vec<ContextEntry>, Problem> {
+    let contexts = kubeconfig::contexts(flags, environment)?;
+    match contexts.is_empty() {
+        false => Ok(contexts),
+        true => Err(Problem::new(Exit::Failed, "NoContexts", "the kubeconfig has no contexts")
+            .hint("kubectl deepdesk cluster get-credentials NAME --location LOCATION --project PROJECT")),
     }
+}
+
+fn pick(contexts: &[ContextEntry], voice: &Voice) -> Result<String, Problem> {
     if !super::confirm::can_ask() {
         return Err(nobody_to_ask("context", "kubectl deepdesk cluster list"));
     }

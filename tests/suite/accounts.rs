@@ -152,6 +152,7 @@ fn an_account_becomes_the_namespace_of_the_context() {
     assert_eq!(verified["account"], "globex");
     for (name, code, args) in [
         ("unknown", 1, &["account", "use", "acmee"] as &[&str]),
+        ("unknown-by-flag", 1, &["account", "use", "-n", "acmee"]),
         ("contradiction", 2, &["account", "use", "acme", "-n", "globex"]),
         ("nobody-to-ask", 2, &["account", "use"]),
         ("no-server", 1, &["account", "use", "acme", "--server", "http://127.0.0.1:1"]),

@@ -144,7 +144,8 @@ fn the_file_that_is_changed_is_the_one_that_kubectl_changes() {
     let one =
         "apiVersion: v1\nkind: Config\ncurrent-context: a\ncontexts:\n- context: {cluster: c, user: u}\n  name: a\n";
     let none = "apiVersion: v1\nkind: Config\ncontexts:\n- context: {cluster: c, user: u}\n  name: b\n";
-    let lists: [(&str, &[(&str, &str)], &str); 5] = [
+    type Files<'a> = &'a [(&'a str, &'a str)];
+    let lists: [(&str, Files<'_>, &str); 5] = [
         (
             "both say a current one",
             &[("1", one), ("2", &none.replace("contexts", "current-context: b\ncontexts"))],
@@ -202,6 +203,13 @@ fn what_cannot_be_done_changes_nothing() {
         assert_eq!(file.metadata().and_then(|data| data.modified()).ok(), Some(old), "{name}");
         assert_eq!(home.names().iter().filter(|name| *name != ".local").collect::<Vec<_>>(), ["config"], "{name}");
     }
+    // Nothing is made on the way to a file that is not there.
+    let nowhere = home.path("none").join("config");
+    let flag = nowhere.display().to_string();
+    home.run(&["cluster", "use", "prod", "--kubeconfig", &flag], &nowhere).code(1).says("no such kubeconfig");
+    home.run(&["cluster", "use", "prod"], &nowhere).code(1).says("the kubeconfig has no contexts");
+    home.run(&["account", "use", "acme", "--force"], &nowhere).code(1).says("the kubeconfig has no contexts");
+    assert!(!home.path("none").exists());
     // A lock that nobody gives back, as kubectl leaves it when it is killed.
     let file = home.write("config", HAND_WRITTEN);
     let lock = home.write("config.lock", "");
