@@ -110,9 +110,9 @@ fn no_context(config: &Kubeconfig) -> ConfigError {
     let error = ConfigError::new("no cluster is chosen: the kubeconfig has no current context");
     match names_of_contexts(config) {
         Some(names) => {
-            error.hint(format!("pass --context, or `kubectl config use-context`; the contexts are: {names}"))
+            error.hint(format!("pass --context, or `kubectl deepdesk cluster use NAME`; the contexts are: {names}"))
         }
-        None => error.hint("write one with `gcloud container clusters get-credentials CLUSTER --location LOCATION`"),
+        None => error.hint("write one with `kubectl deepdesk cluster get-credentials NAME --location LOCATION`"),
     }
 }
 
