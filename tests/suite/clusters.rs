@@ -250,7 +250,17 @@ fn many_at_once_and_some_killed_leave_a_whole_file() {
         locked += usize::from(std::fs::remove_file(home.path("config.lock")).is_ok());
     }
     eprintln!("{locked} of 60 were killed while they held the lock");
+    // What they left is taken away once nobody can be writing it any more.
+    let leftovers = || home.names().into_iter().filter(|name| name.contains(".deepdesk-") && name.starts_with('.'));
+    let old = SystemTime::now() - Duration::from_secs(100);
+    for name in leftovers() {
+        let file = std::fs::File::options().write(true).open(home.path(&name));
+        file.and_then(|file| file.set_modified(old)).expect("set");
+    }
+    eprintln!("{} files were left half written", leftovers().count());
+    finish(start("test")).code(0);
     finish(start("prod")).code(0);
+    assert_eq!(home.names(), [".local", "config", "config.deepdesk-backup"]);
     assert_eq!(read(&file), prod);
 }
 

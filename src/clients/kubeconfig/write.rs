@@ -187,7 +187,9 @@ pub(super) fn replace(path: &Path, text: &str, mode: u32) -> Result<(), ConfigEr
     let target = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let directory = target.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let failed = |error: std::io::Error| cannot("write", path, &error);
-    let mut file = tempfile::Builder::new().prefix(".deepdesk-").tempfile_in(directory).map_err(failed)?;
+    let prefix = format!(".{}.deepdesk-", target.file_name().unwrap_or_default().to_string_lossy());
+    remove_leftovers(directory, &prefix);
+    let mut file = tempfile::Builder::new().prefix(&prefix).tempfile_in(directory).map_err(failed)?;
     file.write_all(text.as_bytes()).map_err(failed)?;
     #[cfg(unix)]
     {
@@ -204,6 +206,18 @@ pub(super) fn replace(path: &Path, text: &str, mode: u32) -> Result<(), ConfigEr
     let _ = mode;
     file.as_file().sync_all().map_err(failed)?;
     file.persist(&target).map(|_| ()).map_err(|error| failed(error.error))
+}
+
+/// Removes what a run that was killed while it wrote has left: a copy of credentials. One that is being written is young.
+fn remove_leftovers(directory: &Path, prefix: &str) {
+    let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
+    for entry in entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(prefix)) {
+        let age = entry.metadata().and_then(|data| data.modified()).ok().and_then(|at| at.elapsed().ok());
+        if age.is_some_and(|age| age > Duration::from_secs(60)) {
+            // Where it cannot be removed, it harms nothing but tidiness.
+            let _ = std::fs::remove_file(entry.path());
+        }
+    }
 }
 
 fn beside(path: &Path, ending: &str) -> PathBuf {
