@@ -1,9 +1,15 @@
 //! The command line: clap types only. Flags, help, examples. What they mean together is `request`'s business.
 
+mod places;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub use places::{
+    Accounts, Clusters, GetCredentials, ListAccounts, ListClusters, ShowList, ShowUse, UseAccount, UseCluster,
+};
 
 /// Change a live application key, and prove that every running pod has it.
 #[derive(Debug, Parser)]
@@ -27,6 +33,12 @@ pub enum Command {
     /// Rotate, sync, verify and restart an account's secret
     #[command(subcommand)]
     Secret(Box<Secret>),
+    /// List the accounts of the cluster, or make one the current namespace
+    #[command(subcommand)]
+    Account(Accounts),
+    /// List the contexts, make one the current one, or write a GKE cluster's entry
+    #[command(subcommand)]
+    Cluster(Clusters),
     /// Rehearse against a small world in this process: a cluster, External Secrets and Secret Manager
     #[command(subcommand)]
     Sandbox(Sandbox),
@@ -186,7 +198,7 @@ pub struct Common {
 }
 
 /// Flags as kubectl has them.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Cluster (as kubectl)")]
 pub struct Cluster {
     /// Path of the kubeconfig file
@@ -258,7 +270,7 @@ impl std::fmt::Debug for Token {
 }
 
 /// Flags as gcloud has them.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Google (as gcloud)")]
 pub struct Google {
     /// The project of the secrets; default: what the account's SecretStore says

@@ -57,10 +57,13 @@ fn hint(error: &ApiError) -> Option<String> {
         (ApiErrorKind::Unauthenticated, Service::Kubernetes) => {
             "log in to the cluster again, then run the same command"
         }
-        (ApiErrorKind::Unauthenticated, Service::SecretManager | Service::Credentials) => {
+        (ApiErrorKind::Unauthenticated, Service::SecretManager | Service::Container | Service::Credentials) => {
             "gcloud auth application-default login"
         }
         (ApiErrorKind::Forbidden, Service::Kubernetes) => "ask for the Role in the README (section Permissions)",
+        (ApiErrorKind::Forbidden, Service::Container) => {
+            "ask for container.clusters.get on the project (the role Kubernetes Engine Cluster Viewer has it)"
+        }
         (ApiErrorKind::Forbidden, Service::SecretManager | Service::Credentials) => {
             "ask for the permissions in the README (section Permissions)"
         }

@@ -154,6 +154,9 @@ pub fn endpoint_override(gcloud: &Gcloud) -> Option<String> {
     gcloud.property("api_endpoint_overrides/secretmanager").map(|property| property.value)
 }
 
+/// gcloud's property that says where Kubernetes Engine's API is (also `CLOUDSDK_API_ENDPOINT_OVERRIDES_CONTAINER`).
+pub const CONTAINER_ENDPOINT: &str = "api_endpoint_overrides/container";
+
 /// The service account to act as: the flag, else gcloud's property.
 pub fn impersonated(common: &cli::Common, gcloud: &Gcloud) -> Option<String> {
     let property = || gcloud.property("auth/impersonate_service_account").map(|property| property.value);

@@ -1,4 +1,4 @@
-//! Where Secret Manager answers.
+//! Where Secret Manager answers, and the other services of Google.
 
 use http::Uri;
 
@@ -27,7 +27,12 @@ impl Endpoint {
     ///
     /// Plain http is for loopback alone: everything else would send values over a wire in the clear.
     pub fn instead(url: &str) -> Result<Endpoint, ConfigError> {
-        let wrong = |why: &str| ConfigError::new(format!("the Secret Manager endpoint `{url}` {why}"));
+        Endpoint::standing_in("Secret Manager", url)
+    }
+
+    /// The same for another of Google's services, by the name that an error calls it.
+    pub fn standing_in(service: &str, url: &str) -> Result<Endpoint, ConfigError> {
+        let wrong = |why: &str| ConfigError::new(format!("the {service} endpoint `{url}` {why}"));
         let uri: Uri = url.trim().parse().map_err(|_| wrong("is not a URL"))?;
         let plain = match uri.scheme_str() {
             Some("https") => false,
@@ -44,6 +49,11 @@ impl Endpoint {
     /// Whether requests go unencrypted, and so without credentials.
     pub fn is_plain(&self) -> bool {
         self.instead.as_ref().is_some_and(|instead| instead.plain)
+    }
+
+    /// The URL that stands in for Google's, where one does.
+    pub fn overridden(&self) -> Option<&str> {
+        self.instead.as_ref().map(|instead| instead.url.as_str())
     }
 
     /// The URL for secrets of this location; of global ones without.

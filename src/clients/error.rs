@@ -11,6 +11,8 @@ pub enum Service {
     Kubernetes,
     /// Google Secret Manager.
     SecretManager,
+    /// Google Kubernetes Engine.
+    Container,
     /// Whoever gives out the credentials: gcloud, a token endpoint, the metadata server, an exec plugin.
     Credentials,
 }

@@ -3,11 +3,15 @@
 //! kube parses a kubeconfig and makes the client; what stands between the two differs from kubectl in a dozen places,
 //! and is ours.
 
+mod edit;
 pub(super) mod exec;
 mod files;
+pub mod previous;
 // The tests' plugins are shell scripts.
 #[cfg(all(test, unix))]
 mod tests;
+mod tree;
+mod write;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -21,6 +25,7 @@ use secrecy::SecretString;
 use self::exec::Plugin;
 pub use self::files::{ContextEntry, contexts};
 use self::files::{Selected, bytes_of, certificates};
+pub use self::write::{Entry, Locked, lock};
 use super::USER_AGENT;
 use super::endpoint::is_loopback;
 use super::error::ConfigError;

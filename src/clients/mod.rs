@@ -3,6 +3,7 @@
 //! Imports only `domain`. Decides how a request is sent, bounded and repeated; never what should be done.
 
 pub mod cluster;
+pub mod container;
 pub mod credentials;
 pub mod ear;
 pub mod endpoint;

@@ -7,7 +7,7 @@ mod settings;
 #[cfg(test)]
 mod tests;
 mod versions;
-mod wire;
+pub(super) mod wire;
 
 use std::time::Duration;
 

@@ -2,7 +2,7 @@
 
 use std::io::IsTerminal as _;
 
-use dialoguer::{Confirm, Input, Select};
+use dialoguer::{Confirm, FuzzySelect, Input, Select};
 
 use super::{Voice, speak};
 use crate::domain::names::AccountName;
@@ -49,6 +49,15 @@ pub fn pick(voice: &Voice, namespace: &str, candidates: Vec<AccountName>) -> Res
     let prompt = format!("Namespace {namespace} is no account. Which one");
     let picked = asked(voice, || Select::new().with_prompt(prompt).items(&candidates).default(0).interact())?;
     candidates.into_iter().nth(picked).ok_or_else(interrupted)
+}
+
+/// Lets one of several names be picked by typing some of its letters; the one at hand is marked to begin with.
+pub fn pick_name(voice: &Voice, prompt: &str, names: &[String], current: Option<&str>) -> Result<String, Problem> {
+    let at = names.iter().position(|name| Some(name.as_str()) == current).unwrap_or(0);
+    let picked =
+        asked(voice, || FuzzySelect::new().with_prompt(prompt).items(names).default(at).max_length(20).interact_opt())?;
+    // Escape ends the question as Ctrl-C does.
+    picked.and_then(|picked| names.get(picked).cloned()).ok_or_else(interrupted)
 }
 
 /// Asks while nothing else is drawn. The terminal answers in its own time, so other tasks go elsewhere meanwhile.

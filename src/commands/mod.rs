@@ -1,6 +1,9 @@
 //! One file a command, each reads like its page of the manual. May import everything; nothing imports it but `main`.
 
+mod account;
+mod cluster;
 mod confirm;
+mod names;
 mod outcome;
 mod restart;
 mod rotate;
@@ -28,6 +31,8 @@ pub async fn run(cli: Cli, environment: Environment, interrupt: Interrupt) -> u8
     match cli.command {
         Command::Version => version(&environment),
         Command::Sandbox(command) => sandbox::run(command, &environment, &voice(None, &environment), interrupt).await,
+        Command::Account(command) => account::run(command, environment, interrupt).await,
+        Command::Cluster(command) => cluster::run(command, environment, interrupt).await,
         Command::Secret(command) => secret(*command, environment, interrupt).await,
     }
 }
@@ -113,7 +118,10 @@ async fn one_by_one(
 }
 
 fn voice(common: Option<&cli::Common>, environment: &Environment) -> Voice {
-    let style = common.map_or_else(Style::default, style);
+    voice_in(common.map_or_else(Style::default, style), environment)
+}
+
+fn voice_in(style: Style, environment: &Environment) -> Voice {
     let terminal = Terminal {
         stdout: std::io::stdout().is_terminal(),
         stderr: std::io::stderr().is_terminal() && environment.get("TERM") != Some("dumb"),
@@ -135,27 +143,37 @@ fn columns(environment: &Environment) -> usize {
 }
 
 fn style(common: &cli::Common) -> Style {
-    use crate::present::{Color, Output, Progress};
+    use crate::present::Progress;
     Style {
-        output: match common.show.output {
-            cli::Output::Human => Output::Human,
-            cli::Output::Wide => Output::Wide,
-            cli::Output::Json => Output::Json,
-            cli::Output::Yaml => Output::Yaml,
-            cli::Output::Name => Output::Name,
-        },
+        output: output(common.show.output),
         progress: match common.show.progress {
             cli::Progress::Auto => Progress::Auto,
             cli::Progress::Plain => Progress::Plain,
             cli::Progress::Json => Progress::Json,
             cli::Progress::None => Progress::None,
         },
-        color: match common.show.color {
-            cli::Color::Auto => Color::Auto,
-            cli::Color::Always => Color::Always,
-            cli::Color::Never => Color::Never,
-        },
+        color: color(common.show.color),
         quiet: common.google.quiet,
+    }
+}
+
+fn output(output: cli::Output) -> crate::present::Output {
+    use crate::present::Output;
+    match output {
+        cli::Output::Human => Output::Human,
+        cli::Output::Wide => Output::Wide,
+        cli::Output::Json => Output::Json,
+        cli::Output::Yaml => Output::Yaml,
+        cli::Output::Name => Output::Name,
+    }
+}
+
+fn color(color: cli::Color) -> crate::present::Color {
+    use crate::present::Color;
+    match color {
+        cli::Color::Auto => Color::Auto,
+        cli::Color::Always => Color::Always,
+        cli::Color::Never => Color::Never,
     }
 }
 

@@ -90,7 +90,7 @@ pub async fn open(
     let (target, resolved) = futures::try_join!(loaded, resolved)?;
     // Any namespace will do here: each account gets its own from it.
     let anywhere: AccountName = "default".parse()?;
-    let ear = ear(common, &voice);
+    let ear = ear(common.show.verbose, &voice);
     let cluster = Cluster::connect(&target, &anywhere)?.heard_by(ear.clone());
     let secret_manager = SecretManager::new(endpoint, resolved).heard_by(ear);
     Ok(Session {
@@ -153,15 +153,15 @@ impl Session {
 }
 
 /// With `-v`, each request is told as a line.
-fn ear(common: &cli::Common, voice: &Voice) -> Ear {
-    if common.show.verbose == 0 {
+pub(super) fn ear(verbose: u8, voice: &Voice) -> Ear {
+    if verbose == 0 {
         return Ear::default();
     }
     let voice = voice.clone();
     Ear::new(move |sent| speak(&voice).request(&sent.to_string()))
 }
 
-fn kube_flags(flags: &cli::Cluster) -> KubeFlags {
+pub(super) fn kube_flags(flags: &cli::Cluster) -> KubeFlags {
     KubeFlags {
         kubeconfig: flags.kubeconfig.clone(),
         context: flags.context.clone(),

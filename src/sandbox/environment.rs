@@ -63,7 +63,7 @@ fn kubeconfig_text(options: &Options, server: &str) -> String {
 }
 
 /// The variables, each with its value.
-pub(super) fn variables(options: &Options, kubernetes: &str, secret_manager: &str) -> Vec<(String, String)> {
+pub(super) fn variables(options: &Options, kubernetes: &str, google: &str) -> Vec<(String, String)> {
     let path = |path: PathBuf| path.to_string_lossy().into_owned();
     // A proxy in the environment must not get to see loopback.
     let direct = "127.0.0.1,localhost";
@@ -75,7 +75,8 @@ pub(super) fn variables(options: &Options, kubernetes: &str, secret_manager: &st
         // A configuration that the user has activated by name does not exist in our directory.
         ("CLOUDSDK_ACTIVE_CONFIG_NAME", "default".to_owned()),
         ("CLOUDSDK_CORE_PROJECT", PROJECT.to_owned()),
-        ("CLOUDSDK_API_ENDPOINT_OVERRIDES_SECRETMANAGER", secret_manager.to_owned()),
+        ("CLOUDSDK_API_ENDPOINT_OVERRIDES_SECRETMANAGER", google.to_owned()),
+        ("CLOUDSDK_API_ENDPOINT_OVERRIDES_CONTAINER", google.to_owned()),
         ("CLOUDSDK_AUTH_DISABLE_CREDENTIALS", "true".to_owned()),
         ("CLOUDSDK_CORE_DISABLE_PROMPTS", "1".to_owned()),
         ("CLOUDSDK_CORE_DISABLE_USAGE_REPORTING", "true".to_owned()),

@@ -98,7 +98,7 @@ fn refusal(faults: &Faults, operation: &Operation) -> Before {
 
 fn error_answer(operation: &Operation, code: StatusCode, retry_after: Option<&str>) -> Response<Body> {
     let mut answer = match operation.api {
-        Api::SecretManager => {
+        Api::SecretManager | Api::Container => {
             let error = match code {
                 StatusCode::TOO_MANY_REQUESTS => ApiError::too_many_requests(),
                 StatusCode::SERVICE_UNAVAILABLE => ApiError::unavailable(),

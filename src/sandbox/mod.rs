@@ -5,6 +5,7 @@
 
 pub mod accounts;
 pub mod cluster;
+pub mod container;
 mod control;
 pub mod controllers;
 mod environment;

@@ -3,9 +3,10 @@
 use http::Method;
 use serde::Serialize;
 
+use super::container;
 use super::secret_manager::route;
 
-/// Which of the two services a request is for.
+/// Which of the services a request is for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Api {
@@ -13,6 +14,8 @@ pub enum Api {
     Kubernetes,
     /// Secret Manager.
     SecretManager,
+    /// Google Kubernetes Engine.
+    Container,
 }
 
 /// What a request counts as.
@@ -25,7 +28,7 @@ pub enum Class {
     MetadataRead,
     /// Secret Manager: it reads a payload.
     Access,
-    /// Kubernetes: a get, a list, or a review of what is allowed.
+    /// Kubernetes: a get, a list, or a review of what is allowed. Kubernetes Engine: a get or a list.
     Read,
     /// Kubernetes: a watch.
     Watch,
@@ -75,6 +78,10 @@ pub fn is_secret_manager(path: &str) -> bool {
 
 /// Reads what a request asks for.
 pub fn describe(method: &Method, path: &str, query: &str) -> Operation {
+    if container::is_container(path) {
+        let name = container::method(path).to_owned();
+        return Operation { api: Api::Container, name, class: Class::Read, resource: None };
+    }
     if is_secret_manager(path) {
         return match route::route(method, path) {
             Some(call) => Operation {
@@ -188,6 +195,7 @@ mod tests {
             ("POST", "/v1/projects/p/secrets/x:addVersion", "", "addSecretVersion", Class::Write),
             ("GET", "/v1/projects/p/secrets/x/versions/latest:access", "", "accessSecretVersion", Class::Access),
             ("GET", "/v1/projects/p/locations/l/secrets/x", "", "getSecret", Class::MetadataRead),
+            ("GET", "/v1/projects/p/locations/l/clusters/c", "", "getCluster", Class::Read),
             ("POST", "/v1/projects/p/nonsense", "", "unknown", Class::MetadataRead),
         ];
         for (method, path, query, name, class) in cases {

@@ -18,7 +18,7 @@ use tokio::task::JoinSet;
 
 use super::interference::{After, Before, Interference};
 use super::operation::{self, Api, Operation};
-use super::{World, cluster, control};
+use super::{World, cluster, container, control};
 
 /// The body of every answer: whole, or a stream for a watch.
 pub type Body = BoxBody<Bytes, io::Error>;
@@ -103,6 +103,7 @@ async fn answer_client(
         }
     }
     let answer = match operation.api {
+        Api::Container => container::handle(&request),
         Api::SecretManager => world.secret_manager.handle(&request),
         Api::Kubernetes => cluster::handle(Arc::clone(world), request).await,
     };

@@ -1,7 +1,9 @@
 //! The binary against the sandbox, as a user runs it: a process of its own, its exit code, its streams.
 
+mod accounts;
 mod architecture;
 mod budget;
+mod clusters;
 mod commands;
 mod crash;
 mod discovery;

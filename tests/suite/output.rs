@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::world::{PROGRAM, Ran, World, finish};
 
 /// Compares with a snapshot, without what differs from run to run.
-fn snapshot(name: &str, text: &str) {
+pub fn snapshot(name: &str, text: &str) {
     let mut settings = insta::Settings::clone_current();
     settings.set_prepend_module_to_snapshot(false);
     settings.set_omit_expression(true);
@@ -33,19 +33,26 @@ fn snapshot(name: &str, text: &str) {
 }
 
 /// A run's exit code and both its streams.
-fn shown(ran: &Ran) -> String {
+pub fn shown(ran: &Ran) -> String {
     format!("exit {}\n--- stdout\n{}--- stderr\n{}", ran.code, ran.stdout, ran.stderr)
 }
 
 #[test]
 fn help_is_as_it_was() {
-    let commands: [&[&str]; 11] = [
+    let commands: [&[&str]; 18] = [
         &[],
         &["secret"],
         &["secret", "rotate"],
         &["secret", "sync"],
         &["secret", "verify"],
         &["secret", "restart"],
+        &["account"],
+        &["account", "list"],
+        &["account", "use"],
+        &["cluster"],
+        &["cluster", "list"],
+        &["cluster", "use"],
+        &["cluster", "get-credentials"],
         &["sandbox"],
         &["sandbox", "run"],
         &["sandbox", "shell"],
@@ -247,7 +254,7 @@ fn verbose_tells_every_request_that_was_sent_and_nothing_else() {
 }
 
 /// The program at a terminal of 100 columns.
-struct Terminal {
+pub struct Terminal {
     screen: Arc<Mutex<vt100::Parser>>,
     keyboard: Box<dyn std::io::Write + Send>,
     child: Box<dyn portable_pty::Child + Send + Sync>,
@@ -257,7 +264,7 @@ struct Terminal {
 
 impl Terminal {
     /// Runs the program with these arguments, and then shows how it ended and how the terminal is.
-    fn open(world: &World, args: &[&str]) -> Terminal {
+    pub fn open(world: &World, args: &[&str]) -> Terminal {
         let size = PtySize { rows: 50, cols: 100, pixel_width: 0, pixel_height: 0 };
         let pair = native_pty_system().openpty(size).expect("a terminal");
         let mut command = CommandBuilder::new("sh");
@@ -294,7 +301,7 @@ impl Terminal {
 
     /// Waits until the screen shows this.
     #[track_caller]
-    fn until(&mut self, text: &str) -> String {
+    pub fn until(&mut self, text: &str) -> String {
         let deadline = Instant::now() + Duration::from_secs(30);
         loop {
             let shown = self.text();
@@ -309,14 +316,14 @@ impl Terminal {
         }
     }
 
-    fn types(&mut self, keys: &str) {
+    pub fn types(&mut self, keys: &str) {
         self.keyboard.write_all(keys.as_bytes()).expect("it listens");
         self.keyboard.flush().expect("it listens");
     }
 
     /// Waits for the end, and looks that the terminal is as it was. Answers with the screen.
     #[track_caller]
-    fn ends(mut self, code: i32) -> String {
+    pub fn ends(mut self, code: i32) -> String {
         let shown = self.until("[end]");
         assert!(shown.contains(&format!("exit {code}\n")), "not exit {code}:\n{shown}");
         assert!(shown.contains("isig icanon echo [end]"), "the terminal is not as it was:\n{shown}");

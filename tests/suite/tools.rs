@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use crate::world::{PROGRAM, Ran, finish};
 
 /// Whether both tools are there. A continuous integration without them tests nothing here, and must not seem to.
-fn at_hand(tools: &[&str]) -> bool {
+pub fn at_hand(tools: &[&str]) -> bool {
     let missing: Vec<&&str> =
         tools.iter().filter(|tool| Command::new(tool).arg("--version").output().is_err()).collect();
     if missing.is_empty() {

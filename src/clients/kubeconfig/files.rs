@@ -18,6 +18,10 @@ pub struct ContextEntry {
     pub name: String,
     /// The name of its cluster.
     pub cluster: String,
+    /// The address of its cluster, where the kubeconfig says one.
+    pub server: Option<String>,
+    /// The name of its user.
+    pub user: Option<String>,
     /// The namespace it says.
     pub namespace: Option<String>,
     /// Whether it is the current one.
@@ -37,9 +41,22 @@ pub(super) struct Selected {
 pub fn contexts(flags: &KubeFlags, env: &Environment) -> Result<Vec<ContextEntry>, ConfigError> {
     let config = read(flags, env)?;
     let current = given(&flags.context).or(config.current_context);
+    let clusters = config.clusters;
+    let server = |name: &str| {
+        let named = clusters.iter().find(|named| named.name == name)?;
+        given(&named.cluster.as_ref()?.server)
+    };
     let entry = |name: String, context: Context| {
         let current = current.as_deref() == Some(name.as_str());
-        ContextEntry { cluster: context.cluster, namespace: given(&context.namespace), current, name }
+        let Context { cluster, user, namespace, .. } = context;
+        ContextEntry {
+            server: server(&cluster),
+            user: given(&user),
+            namespace: given(&namespace),
+            current,
+            name,
+            cluster,
+        }
     };
     Ok(config.contexts.into_iter().map(|named| entry(named.name, named.context.unwrap_or_default())).collect())
 }
@@ -93,9 +110,9 @@ fn no_context(config: &Kubeconfig) -> ConfigError {
     let error = ConfigError::new("no cluster is chosen: the kubeconfig has no current context");
     match names_of_contexts(config) {
         Some(names) => {
-            error.hint(format!("pass --context, or `kubectl config use-context`; the contexts are: {names}"))
+            error.hint(format!("pass --context, or `kubectl deepdesk cluster use NAME`; the contexts are: {names}"))
         }
-        None => error.hint("write one with `gcloud container clusters get-credentials CLUSTER --location LOCATION`"),
+        None => error.hint("write one with `kubectl deepdesk cluster get-credentials NAME --location LOCATION`"),
     }
 }
 
@@ -108,14 +125,11 @@ fn names_of_contexts(config: &Kubeconfig) -> Option<String> {
 
 /// The files merged: the first to say something wins, and files of a list that do not exist are skipped.
 fn read(flags: &KubeFlags, env: &Environment) -> Result<Kubeconfig, ConfigError> {
-    if let Some(path) = flags.kubeconfig.as_ref().filter(|path| !path.as_os_str().is_empty()) {
+    let (paths, explicit) = locations(flags, env);
+    if explicit {
+        let path = &paths[0];
         return read_one(path)?.ok_or_else(|| ConfigError::new(format!("{}: no such kubeconfig", path.display())));
     }
-    let paths: Vec<PathBuf> = match (env.get("KUBECONFIG"), env.home()) {
-        (Some(list), _) => std::env::split_paths(list).filter(|path| !path.as_os_str().is_empty()).collect(),
-        (None, Some(home)) => vec![home.join(".kube").join("config")],
-        (None, None) => Vec::new(),
-    };
     let mut merged = Kubeconfig::default();
     for path in paths {
         if let Some(next) = read_one(&path)? {
@@ -127,8 +141,23 @@ fn read(flags: &KubeFlags, env: &Environment) -> Result<Kubeconfig, ConfigError>
     Ok(merged)
 }
 
+/// The files in the order in which they are merged, and whether a flag names the one there is.
+pub(super) fn locations(flags: &KubeFlags, env: &Environment) -> (Vec<PathBuf>, bool) {
+    if let Some(path) = flags.kubeconfig.as_ref().filter(|path| !path.as_os_str().is_empty()) {
+        return (vec![path.clone()], true);
+    }
+    let mut paths: Vec<PathBuf> = match (env.get("KUBECONFIG"), env.home()) {
+        (Some(list), _) => std::env::split_paths(list).filter(|path| !path.as_os_str().is_empty()).collect(),
+        (None, Some(home)) => vec![home.join(".kube").join("config")],
+        (None, None) => Vec::new(),
+    };
+    let mut seen = std::collections::BTreeSet::new();
+    paths.retain(|path| seen.insert(path.clone()));
+    (paths, false)
+}
+
 /// One file; none when it does not exist. What the parser says of it is left out: it quotes what it stumbled over.
-fn read_one(path: &Path) -> Result<Option<Kubeconfig>, ConfigError> {
+pub(super) fn read_one(path: &Path) -> Result<Option<Kubeconfig>, ConfigError> {
     let wrong = |what: String| ConfigError::new(format!("the kubeconfig {} {what}", path.display()));
     match Kubeconfig::read_from(path) {
         Ok(mut config) => {

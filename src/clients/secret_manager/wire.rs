@@ -128,7 +128,7 @@ impl Wire {
                 if let Some(status) = error.http_status_code() {
                     sending.answered(status);
                 }
-                Err(failure(operation, &error))
+                Err(failure(Service::SecretManager, operation, &error))
             }
             Err(_) => Err(late("").into()),
         }
@@ -172,12 +172,12 @@ impl Wire {
 }
 
 /// Google's error as ours. Never its text as a whole: it prints bodies, which may hold a value.
-fn failure(operation: &str, error: &GoogleError) -> Failure {
+pub(in crate::clients) fn failure(service: Service, operation: &str, error: &GoogleError) -> Failure {
     use std::error::Error as _;
     if let Some(inner) = error.source().and_then(|source| source.downcast_ref::<GoogleError>()) {
-        return failure(operation, inner);
+        return failure(service, operation, inner);
     }
-    let failed = |kind, message: &str| ApiError::new(Service::SecretManager, operation, kind, message);
+    let failed = |kind, message: &str| ApiError::new(service, operation, kind, message);
     if let Some(status) = error.status() {
         let asked = error.http_headers().and_then(retry_after);
         let wanted = status.details.iter().find_map(|detail| match detail {
@@ -212,7 +212,7 @@ fn failure(operation: &str, error: &GoogleError) -> Failure {
     error.into()
 }
 
-fn credentials_failure(operation: &str, error: &CredentialsError) -> ApiError {
+pub(in crate::clients) fn credentials_failure(operation: &str, error: &CredentialsError) -> ApiError {
     // Nothing was sent, so that even a write may be repeated when the next token comes.
     let kind = match error.is_transient() {
         true => ApiErrorKind::Unreachable,
