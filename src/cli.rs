@@ -1,9 +1,13 @@
 //! The command line: clap types only. Flags, help, examples. What they mean together is `request`'s business.
 
+mod completion;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub use self::completion::{Completion, Install, Man, Shell};
 
 /// Change a live application key, and prove that every running pod has it.
 #[derive(Debug, Parser)]
@@ -30,7 +34,14 @@ pub enum Command {
     /// Rehearse against a small world in this process: a cluster, External Secrets and Secret Manager
     #[command(subcommand)]
     Sandbox(Sandbox),
+    /// Complete words in bash, zsh, fish and PowerShell, also after `kubectl deepdesk`
+    #[command(subcommand)]
+    Completion(Completion),
+    /// Write the manual pages, for packagers
+    #[command(hide = true, after_help = "Example:\n  kubectl-deepdesk man --out share/man/man1")]
+    Man(Man),
     /// Print the version
+    #[command(after_help = "Example:\n  kubectl deepdesk version")]
     Version,
 }
 

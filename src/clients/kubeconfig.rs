@@ -5,6 +5,7 @@
 
 pub(super) mod exec;
 mod files;
+mod named;
 // The tests' plugins are shell scripts.
 #[cfg(all(test, unix))]
 mod tests;
@@ -21,6 +22,7 @@ use secrecy::SecretString;
 use self::exec::Plugin;
 pub use self::files::{ContextEntry, contexts};
 use self::files::{Selected, bytes_of, certificates};
+pub use self::named::{Chosen, Named, NamedEntry, named};
 use super::USER_AGENT;
 use super::endpoint::is_loopback;
 use super::error::ConfigError;
@@ -71,6 +73,8 @@ pub enum StdinUse {
     OursOrNoTerminal,
     /// A terminal that a plugin may ask at.
     Terminal,
+    /// A shell completes a word: a plugin must not touch the terminal in any way.
+    Completion,
 }
 
 impl fmt::Debug for KubeFlags {

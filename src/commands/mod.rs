@@ -1,5 +1,6 @@
 //! One file a command, each reads like its page of the manual. May import everything; nothing imports it but `main`.
 
+mod completion;
 mod confirm;
 mod outcome;
 mod restart;
@@ -26,14 +27,26 @@ type Voice = Arc<Mutex<Presenter<std::io::Stdout, std::io::Stderr>>>;
 /// Runs what the command line asks for, and returns the process's exit code.
 pub async fn run(cli: Cli, environment: Environment, interrupt: Interrupt) -> u8 {
     match cli.command {
-        Command::Version => version(&environment),
+        Command::Version | Command::Completion(_) | Command::Man(_) => {
+            offline(&cli.command, &environment).unwrap_or_default()
+        }
         Command::Sandbox(command) => sandbox::run(command, &environment, &voice(None, &environment), interrupt).await,
         Command::Secret(command) => secret(*command, environment, interrupt).await,
     }
 }
 
+/// Runs a command that waits for nobody, and so needs no runtime; none when it is not such a one.
+pub fn offline(command: &Command, environment: &Environment) -> Option<u8> {
+    match command {
+        Command::Version => Some(version(environment)),
+        Command::Completion(command) => Some(completion::run(command, environment, &voice(None, environment))),
+        Command::Man(args) => Some(completion::man(args, &voice(None, environment))),
+        Command::Secret(_) | Command::Sandbox(_) => None,
+    }
+}
+
 /// Prints the version. Nothing in it waits, so it needs no runtime.
-pub fn version(environment: &Environment) -> u8 {
+fn version(environment: &Environment) -> u8 {
     let voice = voice(None, environment);
     speak(&voice).line(&format!("kubectl-deepdesk {}", env!("CARGO_PKG_VERSION")));
     Exit::Done.code()
@@ -101,6 +114,7 @@ async fn one_by_one(
             Secret::Verify(_) => verify::verify(&desk).await,
             Secret::Restart(args) => restart::restart(&desk, args).await,
         };
+        session.note(environment, &result);
         results.push(result);
         let Some(problem) = problem else { continue };
         let reads_only = matches!(command, Secret::Verify(_)) && problem.exit != Exit::Interrupted;

@@ -107,7 +107,7 @@ fn names_of_contexts(config: &Kubeconfig) -> Option<String> {
 }
 
 /// The files merged: the first to say something wins, and files of a list that do not exist are skipped.
-fn read(flags: &KubeFlags, env: &Environment) -> Result<Kubeconfig, ConfigError> {
+pub(super) fn read(flags: &KubeFlags, env: &Environment) -> Result<Kubeconfig, ConfigError> {
     if let Some(path) = flags.kubeconfig.as_ref().filter(|path| !path.as_os_str().is_empty()) {
         return read_one(path)?.ok_or_else(|| ConfigError::new(format!("{}: no such kubeconfig", path.display())));
     }
