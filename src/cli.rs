@@ -29,13 +29,13 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Rotate, sync, verify and restart an account's secret
-    #[command(subcommand)]
+    #[command(subcommand, after_help = "Example, which changes nothing:\n  kubectl deepdesk secret verify acme")]
     Secret(Box<Secret>),
     /// Rehearse against a small world in this process: a cluster, External Secrets and Secret Manager
-    #[command(subcommand)]
+    #[command(subcommand, after_help = "Example:\n  kubectl deepdesk sandbox run -- secret rotate acme --yes")]
     Sandbox(Sandbox),
     /// Complete words in bash, zsh, fish and PowerShell, also after `kubectl deepdesk`
-    #[command(subcommand)]
+    #[command(subcommand, after_help = "Example:\n  kubectl deepdesk completion install")]
     Completion(Completion),
     /// Write the manual pages, for packagers
     #[command(hide = true, after_help = "Example:\n  kubectl-deepdesk man --out share/man/man1")]
@@ -386,12 +386,14 @@ pub enum Sandbox {
         command: Vec<String>,
     },
     /// Keep the sandbox up until Ctrl-C; prints the exports to use it from elsewhere
+    #[command(after_help = "Example:\n  kubectl deepdesk sandbox start > exports   # elsewhere: . ./exports")]
     Start {
         /// How the world is.
         #[command(flatten)]
         world: World,
     },
     /// List the faults that --fault can cause
+    #[command(after_help = "Example:\n  kubectl deepdesk sandbox faults")]
     Faults,
 }
 

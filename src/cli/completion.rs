@@ -56,11 +56,11 @@ pub struct Install {
 /// A shell that can complete.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, ValueEnum)]
 pub enum Shell {
-    /// bash, also the 3.2 of macOS
+    /// GNU Bash
     Bash,
-    /// zsh
+    /// Z shell
     Zsh,
-    /// fish
+    /// fish shell
     Fish,
     /// Windows PowerShell and pwsh
     #[value(name = "powershell", alias = "pwsh")]

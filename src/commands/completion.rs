@@ -16,7 +16,8 @@ pub fn run(command: &Completion, environment: &Environment, voice: &Voice) -> u8
         Completion::PowerShell => Shell::PowerShell,
         Completion::Install(args) => return ended(install::run(args, environment), voice),
     };
-    speak(voice).line(completion::script(shell).trim_end());
+    let mut speaker = speak(voice);
+    completion::script(shell).lines().for_each(|line| speaker.line(line));
     Exit::Done.code()
 }
 

@@ -123,7 +123,7 @@ pub fn words(source: Source, context: &Context) -> Vec<Word> {
             users.into_iter().map(|name| Word(name, "user of the kubeconfig".to_owned())).collect()
         }
         Source::Projects => projects(context),
-        Source::Checks => CHECKS.iter().map(|check| Word(check.id.to_owned(), check.name.to_owned())).collect(),
+        Source::Checks => checks(),
         Source::Faults => {
             let fault = |kind: &faults::FaultKind| Word(kind.name.to_owned(), kind.summary.to_owned());
             faults::catalogue().iter().map(fault).collect()
@@ -168,6 +168,18 @@ fn projects(context: &Context) -> Vec<Word> {
         }
     }
     found
+}
+
+/// The ids of the checks, and before them their groups.
+fn checks() -> Vec<Word> {
+    let mut words: Vec<Word> = Vec::new();
+    for (group, _) in CHECKS.iter().filter_map(|check| check.name.split_once('/')) {
+        if !words.iter().any(|word| word.0 == group) {
+            words.push(Word(group.to_owned(), "all checks of this group".to_owned()));
+        }
+    }
+    words.extend(CHECKS.iter().map(|check| Word(check.id.to_owned(), check.name.to_owned())));
+    words
 }
 
 /// The accounts that a sandbox has by itself.

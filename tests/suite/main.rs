@@ -3,11 +3,13 @@
 mod architecture;
 mod budget;
 mod commands;
+mod completion;
 mod crash;
 mod discovery;
 mod faults;
 mod output;
 mod refusals;
 mod secrecy;
+mod shells;
 mod tools;
 mod world;
