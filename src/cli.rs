@@ -1,5 +1,6 @@
 //! The command line: clap types only. Flags, help, examples. What they mean together is `request`'s business.
 
+mod completion;
 mod places;
 
 use std::path::PathBuf;
@@ -7,6 +8,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub use self::completion::{Completion, Install, Man, Shell};
 pub use places::{
     Accounts, Clusters, GetCredentials, ListAccounts, ListClusters, ShowList, ShowUse, UseAccount, UseCluster,
 };
@@ -31,18 +33,25 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Rotate, sync, verify and restart an account's secret
-    #[command(subcommand)]
+    #[command(subcommand, after_help = "Example, which changes nothing:\n  kubectl deepdesk secret verify acme")]
     Secret(Box<Secret>),
     /// List the accounts of the cluster, or make one the current namespace
-    #[command(subcommand)]
+    #[command(subcommand, after_help = "Example, which changes nothing:\n  kubectl deepdesk account list")]
     Account(Accounts),
     /// List the contexts, make one the current one, or write a GKE cluster's entry
-    #[command(subcommand)]
+    #[command(subcommand, after_help = "Example, which changes nothing:\n  kubectl deepdesk cluster list")]
     Cluster(Clusters),
     /// Rehearse against a small world in this process: a cluster, External Secrets and Secret Manager
-    #[command(subcommand)]
+    #[command(subcommand, after_help = "Example:\n  kubectl deepdesk sandbox run -- secret rotate acme --yes")]
     Sandbox(Sandbox),
+    /// Complete words in bash, zsh, fish and PowerShell, also after `kubectl deepdesk`
+    #[command(subcommand, after_help = "Example:\n  kubectl deepdesk completion install")]
+    Completion(Completion),
+    /// Write the manual pages, for packagers
+    #[command(hide = true, after_help = "Example:\n  kubectl-deepdesk man --out share/man/man1")]
+    Man(Man),
     /// Print the version
+    #[command(after_help = "Example:\n  kubectl deepdesk version")]
     Version,
 }
 
@@ -387,12 +396,14 @@ pub enum Sandbox {
         command: Vec<String>,
     },
     /// Keep the sandbox up until Ctrl-C; prints the exports to use it from elsewhere
+    #[command(after_help = "Example:\n  kubectl deepdesk sandbox start > exports   # elsewhere: . ./exports")]
     Start {
         /// How the world is.
         #[command(flatten)]
         world: World,
     },
     /// List the faults that --fault can cause
+    #[command(after_help = "Example:\n  kubectl deepdesk sandbox faults")]
     Faults,
 }
 

@@ -1,8 +1,9 @@
 //! What must be so before anything else happens in the process: no core dump, no logging of values, signals heard.
 
 /// Environment variables that make a crate print requests and answers: `GOOGLE_CLOUD_RUST_LOGGING` wraps the Secret
-/// Manager client in a decorator that records payloads (facts: rust-crates.md 2.8).
-const LEAKY: [&str; 1] = ["GOOGLE_CLOUD_RUST_LOGGING"];
+/// Manager client in a decorator that records payloads (facts: rust-crates.md 2.8). `COMPLETE` is for us alone: a
+/// credential plugin that inherits it would complete words as well.
+const LEAKY: [&str; 2] = ["GOOGLE_CLOUD_RUST_LOGGING", "COMPLETE"];
 
 /// Forbids core dumps: they would hold the values that are in memory.
 pub fn no_core_dump() {
@@ -34,11 +35,14 @@ pub fn environment() -> Vec<(String, String)> {
     std::env::vars_os().filter_map(utf8).collect()
 }
 
-/// The program's name in usage lines. kubectl runs plugins by their full path, and nobody else does so with a name
-/// that begins with `kubectl-`, but for people who copy a path; `kubectl deepdesk` is right for them too.
+/// The program's name in usage lines. kubectl runs a plugin by the path at which it found it: a directory of PATH and
+/// the plugin's name. A shell hands on what was typed, which is the bare name for whoever has it on PATH.
 pub fn called_as() -> &'static str {
     let path = std::env::args_os().next().map(std::path::PathBuf::from).unwrap_or_default();
-    match path.is_absolute() {
+    let on_path = |directory: &std::path::Path| {
+        std::env::var_os("PATH").is_some_and(|list| std::env::split_paths(&list).any(|one| one == directory))
+    };
+    match path.is_absolute() && path.parent().is_some_and(on_path) {
         true => "kubectl deepdesk",
         false => "kubectl-deepdesk",
     }
@@ -48,6 +52,13 @@ pub fn called_as() -> &'static str {
 pub fn say(text: &str) {
     use std::io::Write as _;
     let _ = std::io::stderr().write_all(text.as_bytes());
+}
+
+/// Writes the answer to a shell's question. Always a success: a shell must never be told that a TAB failed.
+pub fn answer(text: &str) -> std::process::ExitCode {
+    use std::io::Write as _;
+    let _ = std::io::stdout().write_all(text.as_bytes());
+    std::process::ExitCode::SUCCESS
 }
 
 /// Ctrl-C, and on Unix SIGTERM and SIGHUP: a closed terminal is a reason to stop at a safe point.

@@ -5,6 +5,7 @@ pub mod check;
 pub mod cli;
 pub mod clients;
 pub mod commands;
+pub mod completion;
 pub mod domain;
 pub mod error;
 pub mod execute;

@@ -1,24 +1,30 @@
 //! The binary: hands the real arguments, environment and signals in, and the exit code out.
 
 use std::process::ExitCode;
+use std::time::Instant;
 
 use clap::{CommandFactory as _, FromArgMatches as _};
-use kubectl_deepdesk::cli::{Cli, Command};
+use kubectl_deepdesk::cli::Cli;
 use kubectl_deepdesk::domain::environment::Environment;
 use kubectl_deepdesk::run::Interrupt;
-use kubectl_deepdesk::{commands, guard};
+use kubectl_deepdesk::{commands, completion, guard};
 use tokio::sync::watch;
 
 fn main() -> ExitCode {
+    let started = Instant::now();
     guard::no_core_dump();
+    // Before anything else: a shell waits for the answer at each TAB.
+    if let Some(asked) = completion::asked(std::env::args_os(), std::env::var_os("COMPLETE")) {
+        return guard::answer(&completion::answer(&asked, guard::environment().into_iter().collect(), started));
+    }
     // Both TLS users of the tree share this one provider; without it their clients panic (facts: rust-crates.md 1.2).
     // It fails only when one is installed already, and this is the first thing that could.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let cli = parse();
     let environment: Environment = guard::environment().into_iter().collect();
-    // Without the runtime's threads: they are a sixth of the time that this takes.
-    if matches!(cli.command, Command::Version) {
-        return ExitCode::from(commands::version(&environment));
+    // Without the runtime's threads: they are a sixth of the time that `version` takes.
+    if let Some(code) = commands::offline(&cli.command, &environment) {
+        return ExitCode::from(code);
     }
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,

@@ -113,6 +113,12 @@ impl Cluster {
         self
     }
 
+    /// The same, but that nothing is repeated, and each request has this long.
+    pub fn once(mut self, limit: std::time::Duration) -> Cluster {
+        self.connection.once(limit);
+        self
+    }
+
     /// The same cluster, connections and credentials, another account.
     pub fn for_account(&self, namespace: &AccountName) -> Cluster {
         Cluster { namespace: namespace.clone(), ..self.clone() }

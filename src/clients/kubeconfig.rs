@@ -6,6 +6,7 @@
 mod edit;
 pub(super) mod exec;
 mod files;
+mod named;
 pub mod previous;
 // The tests' plugins are shell scripts.
 #[cfg(all(test, unix))]
@@ -25,6 +26,7 @@ use secrecy::SecretString;
 use self::exec::Plugin;
 pub use self::files::{ContextEntry, contexts};
 use self::files::{Selected, bytes_of, certificates};
+pub use self::named::{Chosen, Named, NamedEntry, named};
 pub use self::write::{Entry, Locked, lock};
 use super::USER_AGENT;
 use super::endpoint::is_loopback;
@@ -76,6 +78,8 @@ pub enum StdinUse {
     OursOrNoTerminal,
     /// A terminal that a plugin may ask at.
     Terminal,
+    /// A shell completes a word: a plugin must not touch the terminal in any way.
+    Completion,
 }
 
 impl fmt::Debug for KubeFlags {

@@ -2,6 +2,7 @@
 
 mod account;
 mod cluster;
+mod completion;
 mod confirm;
 mod names;
 mod outcome;
@@ -29,7 +30,9 @@ type Voice = Arc<Mutex<Presenter<std::io::Stdout, std::io::Stderr>>>;
 /// Runs what the command line asks for, and returns the process's exit code.
 pub async fn run(cli: Cli, environment: Environment, interrupt: Interrupt) -> u8 {
     match cli.command {
-        Command::Version => version(&environment),
+        Command::Version | Command::Completion(_) | Command::Man(_) => {
+            offline(&cli.command, &environment).unwrap_or_default()
+        }
         Command::Sandbox(command) => sandbox::run(command, &environment, &voice(None, &environment), interrupt).await,
         Command::Account(command) => account::run(command, environment, interrupt).await,
         Command::Cluster(command) => cluster::run(command, environment, interrupt).await,
@@ -37,8 +40,18 @@ pub async fn run(cli: Cli, environment: Environment, interrupt: Interrupt) -> u8
     }
 }
 
+/// Runs a command that waits for nobody, and so needs no runtime; none when it is not such a one.
+pub fn offline(command: &Command, environment: &Environment) -> Option<u8> {
+    match command {
+        Command::Version => Some(version(environment)),
+        Command::Completion(command) => Some(completion::run(command, environment, &voice(None, environment))),
+        Command::Man(args) => Some(completion::man(args, &voice(None, environment))),
+        Command::Secret(_) | Command::Account(_) | Command::Cluster(_) | Command::Sandbox(_) => None,
+    }
+}
+
 /// Prints the version. Nothing in it waits, so it needs no runtime.
-pub fn version(environment: &Environment) -> u8 {
+fn version(environment: &Environment) -> u8 {
     let voice = voice(None, environment);
     speak(&voice).line(&format!("kubectl-deepdesk {}", env!("CARGO_PKG_VERSION")));
     Exit::Done.code()
@@ -106,6 +119,7 @@ async fn one_by_one(
             Secret::Verify(_) => verify::verify(&desk).await,
             Secret::Restart(args) => restart::restart(&desk, args).await,
         };
+        session.note(environment, &result);
         results.push(result);
         let Some(problem) = problem else { continue };
         let reads_only = matches!(command, Secret::Verify(_)) && problem.exit != Exit::Interrupted;

@@ -57,14 +57,15 @@ fn directory() -> Result<tempfile::TempDir, Problem> {
 async fn rehearse(world: &cli::World, args: Vec<String>, environment: &Environment) -> Result<u8, Problem> {
     let this = std::env::current_exe()
         .map_err(|error| Problem::new(Exit::Failed, "Sandbox", format!("this program is not found: {error}")))?;
-    inside(world, this.into_os_string(), args, environment).await
+    // Under the name of this run, for the same words in its usage lines.
+    inside(world, this.into_os_string(), std::env::args_os().next(), args, environment).await
 }
 
 async fn shell(world: &cli::World, command: Vec<String>, environment: &Environment) -> Result<u8, Problem> {
     let mut command = command.into_iter();
     let program =
         command.next().or_else(|| environment.get("SHELL").map(str::to_owned)).unwrap_or_else(|| "sh".to_owned());
-    inside(world, program.into(), command.collect(), environment).await
+    inside(world, program.into(), None, command.collect(), environment).await
 }
 
 /// Variables that would lead out of the sandbox, or bring somebody's credentials into it.
@@ -81,6 +82,7 @@ const FOREIGN: [&str; 6] = [
 async fn inside(
     world: &cli::World,
     program: OsString,
+    called: Option<OsString>,
     args: Vec<String>,
     environment: &Environment,
 ) -> Result<u8, Problem> {
@@ -88,6 +90,12 @@ async fn inside(
     let sandbox = up(world, directory.path()).await?;
     let path = with_plugin(directory.path(), environment)?;
     let mut command = tokio::process::Command::new(&program);
+    #[cfg(unix)]
+    called.iter().for_each(|name| {
+        command.arg0(name);
+    });
+    #[cfg(not(unix))]
+    let _ = called;
     FOREIGN.iter().for_each(|name| {
         command.env_remove(name);
     });
@@ -117,10 +125,13 @@ fn with_plugin(directory: &Path, environment: &Environment) -> Result<OsString, 
     let bin = directory.join("bin");
     std::fs::create_dir_all(&bin).map_err(failed)?;
     let this = std::env::current_exe().map_err(failed)?;
-    #[cfg(unix)]
-    std::os::unix::fs::symlink(&this, bin.join("kubectl-deepdesk")).map_err(failed)?;
-    #[cfg(not(unix))]
-    std::fs::copy(&this, bin.join("kubectl-deepdesk.exe")).map(|_| ()).map_err(failed)?;
+    // kubectl asks the second one at each TAB.
+    for name in ["kubectl-deepdesk", crate::completion::HELPER] {
+        #[cfg(unix)]
+        std::os::unix::fs::symlink(&this, bin.join(name)).map_err(failed)?;
+        #[cfg(not(unix))]
+        std::fs::copy(&this, bin.join(format!("{name}.exe"))).map(|_| ()).map_err(failed)?;
+    }
     let others = environment.get("PATH").map(std::env::split_paths).into_iter().flatten();
     std::env::join_paths(std::iter::once(bin).chain(others))
         .map_err(|error| Problem::new(Exit::Failed, "Sandbox", format!("PATH cannot be used: {error}")))

@@ -14,9 +14,11 @@ use crate::clients::endpoint::Endpoint;
 use crate::clients::gcloud::Gcloud;
 use crate::clients::kubeconfig::{self, KubeFlags, KubeTarget, StdinUse};
 use crate::clients::secret_manager::SecretManager;
+use crate::completion;
 use crate::domain::environment::Environment;
 use crate::domain::names::AccountName;
 use crate::domain::problem::Problem;
+use crate::domain::result::AccountResult;
 use crate::lock::{self, Operator};
 use crate::request::{self, Request};
 use crate::run::{Interrupt, Run, Teller};
@@ -134,6 +136,11 @@ impl Session {
             .collect();
         let accounts = namespaces.into_keys().filter_map(|namespace| namespace.parse::<AccountName>().ok());
         Ok(accounts.filter(|account| !request::is_no_account(account)).collect())
+    }
+
+    /// Keeps what was seen of an account, for completion to show beside its name.
+    pub fn note(&self, environment: &Environment, result: &AccountResult) {
+        completion::keep_note(environment, &self.target, result);
     }
 
     /// The place of one account.

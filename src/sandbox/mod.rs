@@ -30,6 +30,9 @@ pub use faults::{Fault, Faults};
 /// The project that every account's secrets live in.
 pub const PROJECT: &str = "sandbox-project";
 
+/// The accounts that a sandbox has by itself.
+pub const ACCOUNTS: [&str; 3] = ["acme", "globex", "initech"];
+
 /// How a sandbox is shaped.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -51,11 +54,9 @@ impl Options {
     /// The names of the accounts, which are those of their namespaces.
     pub fn account_names(&self) -> Vec<String> {
         (1..=self.accounts)
-            .map(|number| match number {
-                1 => "acme".to_owned(),
-                2 => "globex".to_owned(),
-                3 => "initech".to_owned(),
-                number => format!("account-{number:03}"),
+            .map(|number| match ACCOUNTS.get(number - 1) {
+                Some(name) => (*name).to_owned(),
+                None => format!("account-{number:03}"),
             })
             .collect()
     }

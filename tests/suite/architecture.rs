@@ -21,7 +21,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("run", &["clients", "domain", "lock", "request"]),
     ("execute", &["clients", "domain", "lock", "observe", "run"]),
     ("guard", &[]),
-    ("main", &["cli", "commands", "domain", "guard", "run"]),
+    ("completion", &["check", "cli", "clients", "domain", "request", "sandbox"]),
+    ("main", &["cli", "commands", "completion", "domain", "guard", "run"]),
 ];
 
 /// Files that may look at secret bytes, and how often: to upload a value, to take a JSON value's properties apart, and

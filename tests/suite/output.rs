@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use portable_pty::{CommandBuilder, PtySize, native_pty_system};
 use serde_json::Value;
 
-use crate::world::{PROGRAM, Ran, World, finish};
+use crate::world::{PROGRAM, Ran, World, finish, path};
 
 /// Compares with a snapshot, without what differs from run to run.
 pub fn snapshot(name: &str, text: &str) {
@@ -39,8 +39,16 @@ pub fn shown(ran: &Ran) -> String {
 
 #[test]
 fn help_is_as_it_was() {
-    let commands: [&[&str]; 18] = [
+    let commands: [&[&str]; 26] = [
         &[],
+        &["completion"],
+        &["completion", "bash"],
+        &["completion", "zsh"],
+        &["completion", "fish"],
+        &["completion", "powershell"],
+        &["completion", "install"],
+        &["man"],
+        &["version"],
         &["secret"],
         &["secret", "rotate"],
         &["secret", "sync"],
@@ -62,7 +70,7 @@ fn help_is_as_it_was() {
     for (width, flags) in [("80", &["--help", "-h"] as &[&str]), ("100", &["--help"])] {
         for (command, flag) in commands.iter().flat_map(|command| flags.iter().map(move |flag| (command, *flag))) {
             let mut program = Command::new(PROGRAM);
-            program.args(*command).arg(flag).env_clear().env("COLUMNS", width).stdin(Stdio::null());
+            program.args(*command).arg(flag).env_clear().env("PATH", path()).env("COLUMNS", width).stdin(Stdio::null());
             let child = program.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
             let ran = finish(child).code(0);
             assert_eq!(ran.stderr, "");

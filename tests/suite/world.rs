@@ -449,10 +449,22 @@ impl Drop for World {
     }
 }
 
+/// The PATH of the tests with the program's own directory before it: it is called as kubectl calls a plugin.
+pub fn path() -> std::ffi::OsString {
+    let others = std::env::var_os("PATH").unwrap_or_default();
+    let own = Path::new(PROGRAM).parent().expect("a directory").to_owned();
+    std::env::join_paths(std::iter::once(own).chain(std::env::split_paths(&others))).expect("no colon in a name")
+}
+
 /// Nothing of the developer's own environment but where programs are.
 fn bare(command: &mut Command, home: &Path) {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    command.env_clear().env("PATH", path).env("HOME", home).env("USER", "tester").env("TERM", "dumb").current_dir(home);
+    command
+        .env_clear()
+        .env("PATH", path())
+        .env("HOME", home)
+        .env("USER", "tester")
+        .env("TERM", "dumb")
+        .current_dir(home);
 }
 
 /// Waits for a run's end, a minute at most.

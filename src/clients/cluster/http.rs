@@ -78,6 +78,15 @@ impl Connection {
         Ok(Connection { shared: Arc::new(shared), retry, ear: Ear::default() })
     }
 
+    /// Gives each request this long and no second try.
+    pub(super) fn once(&mut self, limit: Duration) {
+        self.retry.attempt = limit;
+        self.retry.deadline = limit;
+        // A pause that would end after the deadline is not begun.
+        self.retry.first_pause = limit * 2;
+        self.retry.longest_pause = limit * 2;
+    }
+
     #[cfg(all(test, unix))]
     pub(super) fn set_limits(&mut self, attempt: Duration, deadline: Duration) {
         self.retry.attempt = attempt;

@@ -30,6 +30,8 @@ pub(in crate::clients) struct Plugin {
     environment: Vec<(String, String)>,
     version: String,
     interactive: bool,
+    /// Whether it runs apart from the terminal: one that opens it anyway is stopped by the system, not answered.
+    apart: bool,
     install_hint: Option<String>,
     /// What the plugin is told: `KUBERNETES_EXEC_INFO`.
     info: String,
@@ -91,7 +93,7 @@ impl Plugin {
         }
         let interactive = match (&exec.interactive_mode, stdin) {
             (Some(ExecInteractiveMode::Never), _) => false,
-            (Some(ExecInteractiveMode::Always), StdinUse::OursOrNoTerminal) => {
+            (Some(ExecInteractiveMode::Always), StdinUse::OursOrNoTerminal | StdinUse::Completion) => {
                 return Err(ConfigError::new(format!("the credential plugin `{command}` must be asked at a terminal"))
                     .hint("log in with kubectl at a terminal first, or use --token"));
             }
@@ -109,6 +111,7 @@ impl Plugin {
             environment: exec.env.iter().flatten().filter_map(variable).collect(),
             version,
             interactive,
+            apart: stdin == StdinUse::Completion,
             install_hint: exec.install_hint.clone(),
             info,
             // Somebody has to read and answer.
@@ -130,6 +133,10 @@ impl Plugin {
             true => command.stdin(Stdio::inherit()).stderr(Stdio::inherit()),
             false => command.stdin(Stdio::null()).stderr(Stdio::piped()),
         };
+        #[cfg(unix)]
+        if self.apart {
+            command.process_group(0);
+        }
         let mut child = command.spawn().map_err(|error| self.not_started(&error))?;
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
         let running = async {

@@ -124,7 +124,7 @@ fn names_of_contexts(config: &Kubeconfig) -> Option<String> {
 }
 
 /// The files merged: the first to say something wins, and files of a list that do not exist are skipped.
-fn read(flags: &KubeFlags, env: &Environment) -> Result<Kubeconfig, ConfigError> {
+pub(super) fn read(flags: &KubeFlags, env: &Environment) -> Result<Kubeconfig, ConfigError> {
     let (paths, explicit) = locations(flags, env);
     if explicit {
         let path = &paths[0];

@@ -1,0 +1,214 @@
+//! Puts completion in place and takes it away: the link that kubectl looks for, and each shell's script.
+//!
+//! What it did not write it does not touch, and dotfiles only when told to. All of it is looked at before anything is
+//! changed.
+
+mod places;
+
+use std::fs;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use self::places::Place;
+use super::shells::MARK;
+use crate::cli::{Install, Shell};
+use crate::domain::environment::Environment;
+use crate::domain::problem::{Exit, Problem};
+
+/// What the line in a start-up file ends with, so that it can be found again.
+const LINE_MARK: &str = " # kubectl-deepdesk completion";
+
+/// One thing to have, or not to have any more.
+#[derive(Debug, Eq, PartialEq)]
+enum Thing {
+    /// The helper beside this program; a copy where links are not to be had.
+    Link { at: PathBuf, to: PathBuf },
+    /// A shell's script.
+    Script { at: PathBuf, text: String },
+    /// A line in a start-up file.
+    Line { at: PathBuf, line: String },
+}
+
+/// Does what the flags say; returns what to tell.
+pub fn run(args: &Install, environment: &Environment) -> Result<Vec<String>, Problem> {
+    let shells = shells(args, environment)?;
+    let mut said = Vec::new();
+    let mut things = match args.uninstall {
+        true => places::links(args, environment).into_iter().map(|at| Thing::Link { at, to: PathBuf::new() }).collect(),
+        false => vec![places::link(args, environment)?],
+    };
+    for shell in shells {
+        let Place { script, profile, needs_line, told } = places::of(shell, environment);
+        let text = super::script(shell);
+        things.extend(script.map(|at| Thing::Script { at, text }));
+        let line = needs_line.unwrap_or_else(|| places::line(shell));
+        match (args.edit_profile, profile) {
+            (true, Some(at)) => things.push(Thing::Line { at, line }),
+            _ if !args.uninstall => said.extend(told),
+            _ => {}
+        }
+    }
+    things.iter().try_for_each(|thing| refuse_foreign(thing, args.uninstall))?;
+    let mut done = Vec::new();
+    for thing in &things {
+        done.extend(match args.uninstall {
+            true => take_away(thing, args.dry_run)?,
+            false => Some(put(thing, args.dry_run)?),
+        });
+    }
+    if done.is_empty() {
+        done.push("nothing to take away".to_owned());
+    }
+    done.extend(said);
+    if !args.uninstall {
+        done.push("kubectl deepdesk <TAB> needs kubectl's own completion too: kubectl completion --help".to_owned());
+    }
+    Ok(done)
+}
+
+/// The shells that are meant: those named, else the user's own; for taking away, all.
+fn shells(args: &Install, environment: &Environment) -> Result<Vec<Shell>, Problem> {
+    if !args.shells.is_empty() {
+        let mut shells = args.shells.clone();
+        shells.sort();
+        shells.dedup();
+        return Ok(shells);
+    }
+    if args.uninstall {
+        return Ok(vec![Shell::Bash, Shell::Zsh, Shell::Fish, Shell::PowerShell]);
+    }
+    let own = environment.get("SHELL").and_then(Shell::of);
+    let own = own.or(if cfg!(windows) { Some(Shell::PowerShell) } else { None });
+    own.map(|shell| vec![shell]).ok_or_else(|| {
+        Problem::new(Exit::Usage, "Usage", "which shell is yours is not known: $SHELL names none that can complete")
+            .hint("kubectl deepdesk completion install --shell bash")
+    })
+}
+
+/// Refuses what somebody else has put where ours would be.
+fn refuse_foreign(thing: &Thing, uninstall: bool) -> Result<(), Problem> {
+    let (Thing::Link { at, .. } | Thing::Script { at, .. }) = thing else { return Ok(()) };
+    if uninstall || fs::symlink_metadata(at).is_err() || is_ours(at) {
+        return Ok(());
+    }
+    let line = format!("{} is there already, and this program did not write it", at.display());
+    Err(Problem::new(Exit::Refused, "NotOurs", line).hint("move it away, or name another place with --bin-dir"))
+}
+
+/// Whether this program has written the file: a link to it, a script with the mark, or a copy of it.
+fn is_ours(at: &Path) -> bool {
+    if let Ok(to) = fs::read_link(at) {
+        return to.file_stem().is_some_and(|name| name == "kubectl-deepdesk");
+    }
+    fs::read(at).is_ok_and(|bytes| bytes.windows(MARK.len()).any(|window| window == MARK.as_bytes()))
+}
+
+fn put(thing: &Thing, dry_run: bool) -> Result<String, Problem> {
+    match thing {
+        Thing::Link { at, to } => {
+            let shown = format!("{} -> {}", at.display(), to.display());
+            if fs::read_link(at).is_ok_and(|there| there == *to) {
+                return Ok(format!("unchanged: {shown}"));
+            }
+            if dry_run {
+                return Ok(format!("would link {shown}"));
+            }
+            link(at, to).map_err(|error| failed(at, &error))?;
+            Ok(format!("linked {shown}"))
+        }
+        Thing::Script { at, text } => {
+            if fs::read_to_string(at).is_ok_and(|there| there == *text) {
+                return Ok(format!("unchanged: {}", at.display()));
+            }
+            if dry_run {
+                return Ok(format!("would write {}", at.display()));
+            }
+            write(at, text).map_err(|error| failed(at, &error))?;
+            Ok(format!("wrote {}", at.display()))
+        }
+        Thing::Line { at, line } => {
+            let there = read_or_empty(at)?;
+            if there.lines().any(|one| one.ends_with(LINE_MARK)) {
+                return Ok(format!("unchanged: {}", at.display()));
+            }
+            if dry_run {
+                return Ok(format!("would add to {}: {line}", at.display()));
+            }
+            let ends = if there.is_empty() || there.ends_with('\n') { "" } else { "\n" };
+            write(at, &format!("{there}{ends}{line}{LINE_MARK}\n")).map_err(|error| failed(at, &error))?;
+            Ok(format!("added to {}: {line}", at.display()))
+        }
+    }
+}
+
+fn take_away(thing: &Thing, dry_run: bool) -> Result<Option<String>, Problem> {
+    match thing {
+        Thing::Link { at, .. } | Thing::Script { at, .. } => {
+            if fs::symlink_metadata(at).is_err() {
+                return Ok(None);
+            }
+            if !is_ours(at) {
+                return Ok(Some(format!("left {}: this program did not write it", at.display())));
+            }
+            if dry_run {
+                return Ok(Some(format!("would remove {}", at.display())));
+            }
+            fs::remove_file(at).map_err(|error| failed(at, &error))?;
+            Ok(Some(format!("removed {}", at.display())))
+        }
+        Thing::Line { at, .. } => {
+            let there = read_or_empty(at)?;
+            if !there.lines().any(|one| one.ends_with(LINE_MARK)) {
+                return Ok(None);
+            }
+            if dry_run {
+                return Ok(Some(format!("would take the line out of {}", at.display())));
+            }
+            let kept: String =
+                there.split_inclusive('\n').filter(|line| !line.trim_end().ends_with(LINE_MARK)).collect();
+            write(at, &kept).map_err(|error| failed(at, &error))?;
+            Ok(Some(format!("took the line out of {}", at.display())))
+        }
+    }
+}
+
+fn failed(at: &Path, error: &io::Error) -> Problem {
+    Problem::new(Exit::Failed, "Write", format!("{}: {error}", at.display()))
+}
+
+fn read_or_empty(at: &Path) -> Result<String, Problem> {
+    match fs::read_to_string(at) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed(at, &error)),
+        read => Ok(read.unwrap_or_default()),
+    }
+}
+
+fn link(at: &Path, to: &Path) -> io::Result<()> {
+    let directory = at.parent().unwrap_or(Path::new("."));
+    fs::create_dir_all(directory)?;
+    if fs::symlink_metadata(at).is_ok() {
+        fs::remove_file(at)?;
+    }
+    #[cfg(unix)]
+    return std::os::unix::fs::symlink(to, at);
+    #[cfg(not(unix))]
+    fs::copy(directory.join(to), at).map(|_| ())
+}
+
+/// Writes all of a file or nothing, with the permissions that it has; where it is a link, what the link leads to.
+fn write(at: &Path, text: &str) -> io::Result<()> {
+    let at = fs::canonicalize(at).unwrap_or_else(|_| at.to_owned());
+    let directory = at.parent().unwrap_or(Path::new("."));
+    fs::create_dir_all(directory)?;
+    let mut file = tempfile::Builder::new().prefix(".kubectl-deepdesk-").tempfile_in(directory)?;
+    file.write_all(text.as_bytes())?;
+    let permissions = fs::metadata(&at).map(|metadata| metadata.permissions());
+    #[cfg(unix)]
+    let permissions = permissions
+        .or_else(|_| Ok::<_, io::Error>(<fs::Permissions as std::os::unix::fs::PermissionsExt>::from_mode(0o644)));
+    if let Ok(permissions) = permissions {
+        file.as_file().set_permissions(permissions)?;
+    }
+    file.persist(&at).map_err(|error| error.error)?;
+    Ok(())
+}
