@@ -6,7 +6,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"os"
 	"sync"
 	"time"
 
@@ -22,6 +21,7 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/tools/record"
+	"k8s.io/klog/v2"
 )
 
 // nodeName is the one node. Pods that name another are left alone.
@@ -143,6 +143,6 @@ func (k *kubelet) bind(ctx context.Context, pod *core.Pod) {
 		Target:     core.ObjectReference{Kind: "Node", Name: nodeName},
 	}, meta.CreateOptions{})
 	if err != nil && !apierrors.IsConflict(err) && !apierrors.IsNotFound(err) && ctx.Err() == nil {
-		fmt.Fprintf(os.Stderr, "control-plane: cannot bind pod %s/%s: %v\n", pod.Namespace, pod.Name, err)
+		klog.Errorf("cannot bind pod %s/%s: %v", pod.Namespace, pod.Name, err)
 	}
 }

@@ -61,6 +61,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"k8s.io/klog/v2"
 )
 
 const (
@@ -225,7 +227,9 @@ func around(told context.Context, o options, use func(line []byte, world *world)
 	}
 	defer lock.Close()
 	children := newChildren(directory)
+	inside, end := context.WithCancel(told)
 	defer func() {
+		end()
 		children.stop()
 		if err == nil {
 			err = os.RemoveAll(directory)
@@ -236,7 +240,13 @@ func around(told context.Context, o options, use func(line []byte, world *world)
 	}()
 	starting, cancel := context.WithTimeout(told, startLimit)
 	defer cancel()
-	world, err := startWorld(told, starting, o, directory, children)
+	// What the Kubernetes libraries in this process have to say.
+	if log, err := os.Create(filepath.Join(directory, "control-plane.log")); err == nil {
+		defer log.Close()
+		klog.LogToStderr(false)
+		klog.SetOutput(log)
+	}
+	world, err := startWorld(inside, starting, o, directory, children)
 	if told.Err() != nil {
 		return nil // told to end before it had begun
 	}

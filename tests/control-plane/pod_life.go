@@ -6,13 +6,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"time"
 
 	core "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/klog/v2"
 	statuses "k8s.io/kubernetes/pkg/util/pod"
 )
 
@@ -313,7 +313,7 @@ func (l *life) publish() {
 		}
 	case l.ctx.Err() == nil && l.latest().DeletionTimestamp == nil:
 		// Tried again at the next tick.
-		fmt.Fprintf(os.Stderr, "control-plane: %v\n", err)
+		klog.Errorf("cannot tell of pod %s/%s: %v", l.pod.Namespace, l.pod.Name, err)
 	}
 }
 
