@@ -47,7 +47,8 @@ func (k *kubelet) live(ctx context.Context, pod *core.Pod, ip string) {
 	k.ledger.born(pod, k.owner(ctx, pod))
 	l.publish()
 	if l.create() && l.mount() && l.initialize() && l.serve() {
-		return // it ended by itself
+		k.ledger.ended(pod.UID, time.Now()) // by itself, as a Job's does
+		return
 	}
 	if ctx.Err() == nil {
 		l.terminate()
