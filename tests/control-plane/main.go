@@ -240,12 +240,11 @@ func around(told context.Context, o options, use func(line []byte, world *world)
 	}()
 	starting, cancel := context.WithTimeout(told, startLimit)
 	defer cancel()
-	// What the Kubernetes libraries in this process have to say.
-	if log, err := os.Create(filepath.Join(directory, "control-plane.log")); err == nil {
-		defer log.Close()
-		klog.LogToStderr(false)
-		klog.SetOutput(log)
+	log, err := logTo(filepath.Join(directory, "control-plane.log"))
+	if err != nil {
+		return err
 	}
+	defer log.Close()
 	world, err := startWorld(inside, starting, o, directory, children)
 	if told.Err() != nil {
 		return nil // told to end before it had begun
@@ -258,6 +257,23 @@ func around(told context.Context, o options, use func(line []byte, world *world)
 		return err
 	}
 	return use(line, world)
+}
+
+// logTo has the Kubernetes libraries in this process speak into a file, not on standard error.
+func logTo(path string) (*os.File, error) {
+	log, err := os.Create(path)
+	if err != nil {
+		return nil, err
+	}
+	flags := flag.NewFlagSet("klog", flag.ContinueOnError)
+	klog.InitFlags(flags)
+	for name, value := range map[string]string{"logtostderr": "false", "stderrthreshold": "FATAL", "one_output": "true"} {
+		if err := flags.Set(name, value); err != nil {
+			return nil, err
+		}
+	}
+	klog.SetOutput(log)
+	return log, nil
 }
 
 // certificate makes another user for a control plane.

@@ -288,7 +288,8 @@ func (l *life) terminate() {
 	l.ledger.ended(l.pod.UID, time.Now())
 	now := int64(0)
 	for l.ctx.Err() == nil {
-		err := l.client.CoreV1().Pods(l.pod.Namespace).Delete(l.ctx, l.pod.Name, meta.DeleteOptions{
+		// The watch may tell of the end, and so end l.ctx, before the answer is here.
+		err := l.client.CoreV1().Pods(l.pod.Namespace).Delete(context.WithoutCancel(l.ctx), l.pod.Name, meta.DeleteOptions{
 			GracePeriodSeconds: &now, Preconditions: &meta.Preconditions{UID: &l.pod.UID},
 		})
 		if err == nil || apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
