@@ -54,11 +54,11 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"os/signal"
 	"path/filepath"
 	"runtime/debug"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -153,7 +153,7 @@ func parse(name string, arguments []string) (options, error) {
 
 // up starts, tells, stays and ends.
 func up(o options) error {
-	told, cancel := untilTold()
+	told, cancel := untilTold(func() bool { return true })
 	defer cancel()
 	go func() {
 		// Who started us holds the other end; it closes however that process ends.
@@ -173,7 +173,9 @@ func up(o options) error {
 
 // shell starts, runs a command, and ends with its exit code.
 func shell(o options) (int, error) {
-	told, cancel := untilTold()
+	// Once the command runs, Ctrl-C is for it; we end when it does.
+	var begun atomic.Bool
+	told, cancel := untilTold(func() bool { return !begun.Load() })
 	defer cancel()
 	arguments := o.command
 	if len(arguments) == 0 {
@@ -184,8 +186,7 @@ func shell(o options) (int, error) {
 	}
 	code := 0
 	err := around(told, o, func(line []byte, world *world) error {
-		// Ctrl-C is for the command; we end when it does.
-		signal.Ignore(syscall.SIGINT)
+		begun.Store(true)
 		process := exec.Command(arguments[0], arguments[1:]...)
 		process.Stdin, process.Stdout, process.Stderr = os.Stdin, os.Stdout, os.Stderr
 		process.Env = append(os.Environ(), "CONTROL_PLANE="+string(line))

@@ -153,9 +153,19 @@ func keepLogs(directory string) {
 	}
 }
 
-// untilTold is done at SIGTERM, SIGINT or SIGHUP, or when the parent process is gone.
-func untilTold() (context.Context, context.CancelFunc) {
-	told, cancel := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
+// untilTold is done at SIGTERM or SIGHUP, when the parent process is gone, or at a SIGINT that isOurs.
+func untilTold(isOurs func() bool) (context.Context, context.CancelFunc) {
+	told, cancel := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGHUP)
+	// Caught, not ignored: what is ignored stays so in a child.
+	interrupts := make(chan os.Signal, 1)
+	signal.Notify(interrupts, syscall.SIGINT)
+	go func() {
+		for range interrupts {
+			if isOurs() {
+				cancel()
+			}
+		}
+	}()
 	parent := os.Getppid()
 	go func() {
 		// Not Pdeathsig: it fires when the *thread* that started us ends, and test runners end threads while they go on.
