@@ -1,0 +1,16 @@
+//! What happens to accounts, told once and played in two worlds: the sandbox, and the real Kubernetes and External Secrets
+//! of tests/control-plane (`DEEPDESK_WORLD=control-plane`). Where the two disagree, the sandbox is wrong.
+//!
+//! Every scenario makes an account of its own in a world that all of them share, so none may turn a knob that others
+//! would feel. What goes wrong is made to go wrong in the objects themselves, as it does for real.
+
+mod account;
+mod discovery;
+mod drift;
+mod external_secrets;
+mod interruptions;
+mod main_job;
+mod refusals;
+mod rights;
+mod rollouts;
+mod world;
