@@ -17,6 +17,10 @@ fn main() -> ExitCode {
     if let Some(asked) = completion::asked(std::env::args_os(), std::env::var_os("COMPLETE")) {
         return guard::answer(&completion::answer(&asked, guard::environment().into_iter().collect(), started));
     }
+    // Nothing to parse: the tree of all commands and flags would cost more than the answer.
+    if std::env::args_os().skip(1).eq(["version"]) {
+        return ExitCode::from(commands::version(&guard::environment().into_iter().collect()));
+    }
     // Both TLS users of the tree share this one provider; without it their clients panic (facts: rust-crates.md 1.2).
     // It fails only when one is installed already, and this is the first thing that could.
     let _ = rustls::crypto::ring::default_provider().install_default();

@@ -51,7 +51,7 @@ pub fn offline(command: &Command, environment: &Environment) -> Option<u8> {
 }
 
 /// Prints the version. Nothing in it waits, so it needs no runtime.
-fn version(environment: &Environment) -> u8 {
+pub fn version(environment: &Environment) -> u8 {
     let voice = voice(None, environment);
     speak(&voice).line(&format!("kubectl-deepdesk {}", env!("CARGO_PKG_VERSION")));
     Exit::Done.code()

@@ -51,10 +51,14 @@ pub fn run(args: &Install, environment: &Environment) -> Result<Vec<String>, Pro
     things.iter().try_for_each(|thing| refuse_foreign(thing, args.uninstall))?;
     let mut done = Vec::new();
     for thing in &things {
-        done.extend(match args.uninstall {
-            true => take_away(thing, args.dry_run)?,
-            false => Some(put(thing, args.dry_run)?),
-        });
+        let one = match args.uninstall {
+            true => take_away(thing, args.dry_run),
+            false => put(thing, args.dry_run).map(Some),
+        };
+        match one {
+            Ok(line) => done.extend(line),
+            Err(problem) => return Err(after(&done, problem)),
+        }
     }
     if done.is_empty() {
         done.push("nothing to take away".to_owned());
@@ -64,6 +68,14 @@ pub fn run(args: &Install, environment: &Environment) -> Result<Vec<String>, Pro
         done.push("kubectl deepdesk <TAB> needs kubectl's own completion too: kubectl completion --help".to_owned());
     }
     Ok(done)
+}
+
+/// The problem, with what was done before it.
+fn after(done: &[String], problem: Problem) -> Problem {
+    match done {
+        [] => problem,
+        done => done.iter().fold(Problem { exit: Exit::Incomplete, ..problem }, |problem, line| problem.now(line)),
+    }
 }
 
 /// The shells that are meant: those named, else the user's own; for taking away, all.

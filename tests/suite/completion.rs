@@ -277,6 +277,11 @@ fn what_is_somebody_elses_is_refused_and_left() {
     let left = run(&["--uninstall"]).code(0);
     assert!(left.stdout.starts_with("left "), "{}", left.stdout);
     assert_eq!(tree(home.path()), before);
+    // What can be done is done, and said, before what cannot.
+    std::fs::write(home.path().join(".config"), "a file").expect("written");
+    let own = home.path().join("own").display().to_string();
+    let stopped = run(&["--shell", "fish", "--bin-dir", &own]).code(5);
+    assert!(stopped.stderr.contains("\nnow: linked "), "{}", stopped.stderr);
     run(&[]).code(2).says("--shell bash");
     run(&["--shell", "tcsh"]).code(2).says("possible values: bash, zsh, fish, powershell");
 }

@@ -163,8 +163,10 @@ fn bash_completes() {
     let world = World::start(&["--seed=7"]);
     let mut shell = Shell::open(&world, "bash", &["--norc", "--noprofile", "-i"]);
     // kubectl's own script needs it.
-    let package = "/usr/share/bash-completion/bash_completion";
-    assert!(std::path::Path::new(package).is_file(), "no {package} (apt-get install bash-completion)");
+    let roots = ["/usr/share", "/usr/local/share", "/opt/homebrew/share"];
+    let packages = roots.map(|root| format!("{root}/bash-completion/bash_completion"));
+    let package = packages.iter().find(|file| std::path::Path::new(file).is_file());
+    let package = package.expect("bash-completion is not installed (apt-get install bash-completion)");
     shell.runs(&format!("source {package} && echo lo''aded"), "loaded");
     shell.runs("source <(kubectl completion bash) && echo kubectl''-read", "kubectl-read");
     shell.runs("source <(kubectl-deepdesk completion bash) && echo script''-read", "script-read");
@@ -189,13 +191,11 @@ fn zsh_completes() {
 #[test]
 fn zsh_completes_at_the_first_tab_with_the_script_on_fpath() {
     let world = World::start(&["--seed=7"]);
-    world
-        .run(&["completion", "install", "--shell", "zsh", "--bin-dir", &world.home().join("b").display().to_string()])
-        .code(0);
-    let installed = world.home().join(".local/share/zsh/site-functions/_kubectl-deepdesk");
-    if !installed.is_file() {
-        eprintln!("zsh has a directory of its own on this machine: the script is there");
-    }
+    // Without a PATH on which it finds zsh, and so a directory of the machine's.
+    let mut install = world.command(&["completion", "install", "--shell", "zsh", "--bin-dir", "b"]);
+    install.env("PATH", world.home());
+    assert!(install.output().expect("it runs").status.success());
+    assert!(world.home().join(".local/share/zsh/site-functions/_kubectl-deepdesk").is_file());
     let mut shell = Shell::open(&world, "zsh", &["-f", "-i"]);
     shell.runs("fpath=(~/.local/share/zsh/site-functions $fpath); echo se''t", "set");
     shell.runs("autoload -Uz compinit && compinit -u -d ~/dump && echo lo''aded", "loaded");

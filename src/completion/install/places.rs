@@ -83,7 +83,8 @@ fn zsh(environment: &Environment) -> Place {
     let own = own.map(|data| data.join("zsh").join("site-functions"));
     let home = environment.home();
     let is_own = |path: &PathBuf| home.as_ref().is_some_and(|home| path.starts_with(home));
-    let is_site = |path: &PathBuf| path.ends_with("site-functions");
+    // As root such a directory is everybody's.
+    let is_site = |path: &PathBuf| path.ends_with("site-functions") && !is_root();
     let searched: Vec<PathBuf> = fpath(environment).into_iter().filter(|path| can_write(path)).collect();
     let found = searched.iter().find(|path| is_own(path)).or_else(|| searched.iter().find(|path| is_site(path)));
     let script = |directory: &PathBuf| directory.join("_kubectl-deepdesk");
@@ -107,6 +108,13 @@ fn fpath(environment: &Environment) -> Vec<PathBuf> {
     command.envs(environment.home().map(|home| ("HOME", home)));
     let Ok(said) = command.output() else { return Vec::new() };
     String::from_utf8_lossy(&said.stdout).lines().map(PathBuf::from).filter(|path| path.is_absolute()).collect()
+}
+
+fn is_root() -> bool {
+    #[cfg(unix)]
+    return rustix::process::geteuid().is_root();
+    #[cfg(not(unix))]
+    false
 }
 
 /// Whether files can be made in the directory.
