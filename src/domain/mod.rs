@@ -2,6 +2,7 @@
 //!
 //! Pure: imports nothing else of this crate, does no I/O, reads no clock.
 
+pub mod checkup;
 pub mod environment;
 pub mod event;
 pub mod names;
