@@ -1,9 +1,13 @@
 //! The command line: clap types only. Flags, help, examples. What they mean together is `request`'s business.
 
+mod check;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub use self::check::{Check, Purpose};
 
 /// Change a live application key, and prove that every running pod has it.
 #[derive(Debug, Parser)]
@@ -27,6 +31,15 @@ pub enum Command {
     /// Rotate, sync, verify and restart an account's secret
     #[command(subcommand)]
     Secret(Box<Secret>),
+    /// Can I do this here? Access, APIs and set-up, with what to do about each failure; changes nothing
+    ///
+    /// Asks what a command asks before its first write, and goes on after a failure: a line for each check, by group.
+    /// What cannot be asked is shown as skipped, with the reason. Exit 3 if something fails, 1 if the cluster cannot be
+    /// asked at all.
+    #[command(
+        after_help = "Example:\n  kubectl deepdesk check acme\n  kubectl deepdesk check acme --for verify --only access,secret-manager -o short"
+    )]
+    Check(Box<Check>),
     /// Rehearse against a small world in this process: a cluster, External Secrets and Secret Manager
     #[command(subcommand)]
     Sandbox(Sandbox),
@@ -297,6 +310,9 @@ pub enum Output {
     Human,
     /// For people, with more
     Wide,
+    /// For people, only what is not fine; `check` alone has it
+    #[value(skip)]
+    Short,
     /// JSON
     Json,
     /// YAML

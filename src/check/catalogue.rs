@@ -48,6 +48,8 @@ pub const SM_API_ID: &str = "DD-SM-API";
 pub const SM_ACCESS_ID: &str = "DD-SM-ACCESS";
 /// Id of the check on the project.
 pub const PROJECT_ID: &str = "DD-PROJECT";
+/// Id of the check on the plan of a rotation.
+pub const PLAN_ID: &str = "DD-PLAN";
 /// Id of the check on the lock.
 pub const LOCK_ID: &str = "DD-LOCK";
 
@@ -63,12 +65,21 @@ const WORK: &[Part] = &[Part::ExternalSecrets, Part::Workloads];
 const WORK_AND_STATE: &[Part] = &[Part::ExternalSecrets, Part::Workloads, Part::Primary, Part::BackCompat];
 const ALL_HELD: &[Part] =
     &[Part::ExternalSecrets, Part::KubernetesSecrets, Part::Workloads, Part::Primary, Part::BackCompat];
+const PLANNED: &[Part] = &[
+    Part::ExternalSecrets,
+    Part::KubernetesSecrets,
+    Part::Workloads,
+    Part::Primary,
+    Part::BackCompat,
+    Part::Versions,
+    Part::Lock,
+];
 
 /// All of them, in the order in which they are shown.
 pub static CATALOGUE: &[Entry] = &[
     entry(KUBECONFIG_ID, KUBECONFIG, "a context is chosen and can be used", &[]),
     entry(GCLOUD_ID, GOOGLE, "gcloud's configuration can be read", &[]),
-    entry(CREDENTIALS_ID, GOOGLE, "there are credentials that give out a token", &[]),
+    entry(CREDENTIALS_ID, GOOGLE, "the credentials can be used", &[]),
     entry(K8S_API_ID, API, "the API server answers", &[]),
     entry(K8S_ACCESS_ID, ACCESS, "everything that will be needed is allowed", &[]),
     entry(ES_API_ID, ES_API, "External Secrets is installed", &[]),
@@ -123,12 +134,8 @@ pub static CATALOGUE: &[Entry] = &[
     ),
     entry("DD-TERRAFORM", SECRET_MANAGER, "the primary is not managed by Terraform", &[Part::Primary]),
     entry("DD-BACK-COMPAT", SECRET_MANAGER, "the back-compat can be read, or has yet to be made", HELD),
-    entry(
-        SM_ACCESS_ID,
-        SECRET_MANAGER,
-        "everything that will be needed is allowed",
-        &[Part::Primary, Part::BackCompat],
-    ),
+    entry(SM_ACCESS_ID, SECRET_MANAGER, "everything that will be needed is allowed", &[Part::Project]),
+    entry(PLAN_ID, SECRET_MANAGER, "a rotation can be planned from this state", PLANNED),
     entry(LOCK_ID, LOCK, "nobody else is at work", &[Part::Lock]),
 ];
 

@@ -1,5 +1,6 @@
 //! One file a command, each reads like its page of the manual. May import everything; nothing imports it but `main`.
 
+mod check;
 mod confirm;
 mod outcome;
 mod restart;
@@ -28,6 +29,7 @@ pub async fn run(cli: Cli, environment: Environment, interrupt: Interrupt) -> u8
     match cli.command {
         Command::Version => version(&environment),
         Command::Sandbox(command) => sandbox::run(command, &environment, &voice(None, &environment), interrupt).await,
+        Command::Check(args) => check::check(*args, environment, interrupt).await,
         Command::Secret(command) => secret(*command, environment, interrupt).await,
     }
 }
@@ -138,7 +140,7 @@ fn style(common: &cli::Common) -> Style {
     use crate::present::{Color, Output, Progress};
     Style {
         output: match common.show.output {
-            cli::Output::Human => Output::Human,
+            cli::Output::Human | cli::Output::Short => Output::Human,
             cli::Output::Wide => Output::Wide,
             cli::Output::Json => Output::Json,
             cli::Output::Yaml => Output::Yaml,

@@ -2,6 +2,7 @@
 
 pub mod consumers;
 pub mod external_secrets;
+pub mod partial;
 mod store;
 pub mod vault;
 

@@ -2,6 +2,7 @@
 
 mod architecture;
 mod budget;
+mod check;
 mod commands;
 mod crash;
 mod discovery;

@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::world::{PROGRAM, Ran, World, finish};
 
 /// Compares with a snapshot, without what differs from run to run.
-fn snapshot(name: &str, text: &str) {
+pub fn snapshot(name: &str, text: &str) {
     let mut settings = insta::Settings::clone_current();
     settings.set_prepend_module_to_snapshot(false);
     settings.set_omit_expression(true);
@@ -33,14 +33,15 @@ fn snapshot(name: &str, text: &str) {
 }
 
 /// A run's exit code and both its streams.
-fn shown(ran: &Ran) -> String {
+pub fn shown(ran: &Ran) -> String {
     format!("exit {}\n--- stdout\n{}--- stderr\n{}", ran.code, ran.stdout, ran.stderr)
 }
 
 #[test]
 fn help_is_as_it_was() {
-    let commands: [&[&str]; 11] = [
+    let commands: [&[&str]; 12] = [
         &[],
+        &["check"],
         &["secret"],
         &["secret", "rotate"],
         &["secret", "sync"],
