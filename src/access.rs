@@ -5,6 +5,7 @@
 use crate::check::Purpose;
 use crate::clients::cluster::{Access, Cluster};
 use crate::clients::secret_manager::SecretManager;
+use crate::domain::names::{SecretHome, SecretId};
 use crate::domain::observation::Observation;
 use crate::domain::problem::Problem;
 use crate::domain::result::{CheckResult, Verdict};
@@ -81,9 +82,28 @@ pub const ON_BACK_COMPAT: &[&str] = &["secretmanager.versions.access", "secretma
 pub const ON_PROJECT_TO_CREATE: &[&str] = &["secretmanager.secrets.create", "secretmanager.secrets.setIamPolicy"];
 
 /// Id of the check on rights in the cluster.
-pub const CLUSTER: &str = "DD-K8S-ACCESS";
+pub const CLUSTER: &str = crate::check::catalogue::K8S_ACCESS_ID;
 /// Id of the check on rights in Secret Manager.
-pub const SECRET_MANAGER: &str = "DD-SM-ACCESS";
+pub const SECRET_MANAGER: &str = crate::check::catalogue::SM_ACCESS_ID;
+
+/// What a command but a rotation needs on each of the two secrets.
+const TO_READ: (&[&str], &[&str]) = (
+    &["secretmanager.versions.access", "secretmanager.versions.get", "secretmanager.versions.list"],
+    &["secretmanager.versions.access"],
+);
+
+/// What a command needs on the primary and, where it exists, on the back-compat.
+fn permissions(purpose: Purpose, back_compat_exists: bool) -> (Vec<&'static str>, Vec<&'static str>) {
+    let (primary, back_compat) = match purpose {
+        Purpose::Rotate => (ON_PRIMARY, ON_BACK_COMPAT),
+        Purpose::Sync | Purpose::Verify | Purpose::Restart => TO_READ,
+    };
+    let (mut primary, back_compat) = (primary.to_vec(), back_compat.to_vec());
+    if !back_compat_exists && purpose == Purpose::Rotate {
+        primary.extend(ON_PRIMARY_TO_CREATE);
+    }
+    (primary, if back_compat_exists { back_compat } else { Vec::new() })
+}
 
 /// Asks the cluster, and returns a result for each right that is missing, or one that all are there.
 pub async fn cluster(cluster: &Cluster, purpose: Purpose) -> Result<Vec<CheckResult>, Problem> {
@@ -98,34 +118,64 @@ pub async fn cluster(cluster: &Cluster, purpose: Purpose) -> Result<Vec<CheckRes
     let questions: Vec<Access> =
         asked.iter().map(|(right, _, verb)| Access::to(verb, right.group, right.resource)).collect();
     let answers = cluster.may(&questions).await?;
-    let refused = asked.iter().zip(answers).filter(|(_, allowed)| !allowed);
-    let results = refused.map(|((right, verdict, verb), _)| {
-        let group = if right.group.is_empty() { String::new() } else { format!(".{}", right.group) };
-        let message = format!("not allowed to {verb} {}{group} in namespace {}", right.resource, cluster.namespace());
-        result(
-            "DD-K8S-ACCESS",
-            "kubernetes/access",
-            *verdict,
-            message,
-            "ask for the Role in the README (section Permissions)",
-        )
+    let refused: Vec<_> = asked.iter().zip(answers).filter(|(_, allowed)| !allowed).map(|(asked, _)| asked).collect();
+    if refused.is_empty() {
+        return Ok(passed_or(Vec::new(), CLUSTER, "kubernetes/access"));
+    }
+    // For the command to ask for; who does not say it gets a word to replace.
+    let whom = cluster.whoami().await.ok().flatten().unwrap_or_else(|| "USER".to_owned());
+    let results = refused.iter().map(|(right, verdict, verb)| {
+        let namespace = cluster.namespace().as_str();
+        let message = format!("not allowed to {verb} {} in namespace {namespace}", full_name(right));
+        let same = refused.iter().filter(|(other, ..)| full_name(other) == full_name(right));
+        let verbs: Vec<&str> = same.map(|(.., verb)| *verb).collect();
+        result(CLUSTER, "kubernetes/access", *verdict, message, &ask_for_role(right, &verbs, namespace, &whom))
     });
-    Ok(passed_or(results.collect(), CLUSTER, "kubernetes/access"))
+    Ok(results.collect())
+}
+
+fn full_name(right: &Right) -> String {
+    if right.group.is_empty() { right.resource.to_owned() } else { format!("{}.{}", right.resource, right.group) }
+}
+
+/// What an administrator of the cluster types to give a right on one resource.
+fn ask_for_role(right: &Right, verbs: &[&str], namespace: &str, whom: &str) -> String {
+    let (verbs, resource, role) = (verbs.join(","), full_name(right), format!("deepdesk-{}", right.resource));
+    let subject = match whom.strip_prefix("system:serviceaccount:") {
+        Some(account) => format!("--serviceaccount={account}"),
+        None => format!("--user={}", quoted(whom)),
+    };
+    format!(
+        "ask for the Role in the README (section Permissions), or for this alone: \
+         kubectl create role {role} --verb={verbs} --resource={resource} -n {namespace} && \
+         kubectl create rolebinding {role} --role={role} {subject} -n {namespace}"
+    )
+}
+
+/// As a POSIX shell reads it back.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "@%+=:,./-_".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
 }
 
 /// Asks Secret Manager about the account's two secrets.
-pub async fn secret_manager(manager: &SecretManager, now: &Observation) -> Result<Vec<CheckResult>, Problem> {
+pub async fn secret_manager(
+    manager: &SecretManager,
+    purpose: Purpose,
+    now: &Observation,
+) -> Result<Vec<CheckResult>, Problem> {
     if !now.primary.exists {
         // Of what does not exist nothing is allowed; that it does not exist is for the checks to say.
         return Ok(Vec::new());
     }
-    let mut wanted = ON_PRIMARY.to_vec();
-    if !now.back_compat.exists {
-        wanted.extend(ON_PRIMARY_TO_CREATE);
-    }
-    let mut missing = refused(manager, now, &now.primary.secret, &wanted).await?;
-    if now.back_compat.exists {
-        missing.extend(refused(manager, now, &now.back_compat.secret, ON_BACK_COMPAT).await?);
+    let (on_primary, on_back_compat) = permissions(purpose, now.back_compat.exists);
+    let mut missing = refused(manager, now, &now.primary.secret, &on_primary).await?;
+    if !on_back_compat.is_empty() {
+        missing.extend(refused(manager, now, &now.back_compat.secret, &on_back_compat).await?);
     }
     Ok(passed_or(missing, SECRET_MANAGER, "secret-manager/access"))
 }
@@ -133,7 +183,7 @@ pub async fn secret_manager(manager: &SecretManager, now: &Observation) -> Resul
 async fn refused(
     manager: &SecretManager,
     now: &Observation,
-    secret: &crate::domain::names::SecretId,
+    secret: &SecretId,
     wanted: &[&str],
 ) -> Result<Vec<CheckResult>, Problem> {
     let granted = manager.test_permissions(&now.home, secret, wanted).await?;
@@ -142,15 +192,41 @@ async fn refused(
         .map(|permission| {
             let message =
                 format!("permission {permission} is missing on secret {secret} in project {}", now.home.project);
-            result(
-                SECRET_MANAGER,
-                "secret-manager/access",
-                Verdict::Fail,
-                message,
-                "ask for the permissions in the README (section Permissions)",
-            )
+            let hint = ask_for_binding(permission, secret, &now.home, manager.principal());
+            result(SECRET_MANAGER, "secret-manager/access", Verdict::Fail, message, &hint)
         })
         .collect())
+}
+
+/// What an administrator of the project types to give a permission on one secret.
+fn ask_for_binding(permission: &str, secret: &SecretId, home: &SecretHome, principal: Option<&str>) -> String {
+    let member = match principal {
+        Some(account) if account.ends_with(".gserviceaccount.com") => format!("serviceAccount:{account}"),
+        Some(person) => format!("user:{person}"),
+        None => "user:EMAIL".to_owned(),
+    };
+    let location = home.location.as_ref().map(|location| format!(" --location={location}")).unwrap_or_default();
+    format!(
+        "ask for the permissions in the README (section Permissions), or for this alone: \
+         gcloud secrets add-iam-policy-binding {secret} --project={}{location} --member={} --role={}",
+        home.project,
+        quoted(&member),
+        role_with(permission)
+    )
+}
+
+/// The smallest of Google's own roles that has the permission.
+fn role_with(permission: &str) -> &'static str {
+    match permission {
+        "secretmanager.versions.access" => "roles/secretmanager.secretAccessor",
+        "secretmanager.versions.add" => "roles/secretmanager.secretVersionAdder",
+        "secretmanager.versions.disable" => "roles/secretmanager.secretVersionManager",
+        "secretmanager.secrets.get"
+        | "secretmanager.secrets.getIamPolicy"
+        | "secretmanager.versions.get"
+        | "secretmanager.versions.list" => "roles/secretmanager.viewer",
+        _ => "roles/secretmanager.admin",
+    }
 }
 
 fn result(id: &'static str, name: &'static str, result: Verdict, message: String, hint: &str) -> CheckResult {
@@ -225,7 +301,52 @@ mod tests {
             verbs.collect()
         };
         for purpose in [Purpose::Sync, Purpose::Verify, Purpose::Restart] {
+            let (rotate, other) = (permissions(Purpose::Rotate, true), permissions(purpose, true));
+            assert!(other.0.iter().all(|needed| rotate.0.contains(needed)), "{purpose:?}");
+            assert!(other.1.iter().all(|needed| rotate.1.contains(needed)), "{purpose:?}");
             assert!(all(purpose).is_subset(&all(Purpose::Rotate)), "{purpose:?}");
+        }
+    }
+
+    #[test]
+    fn hints_are_commands_to_paste() {
+        let right = &READ[0];
+        assert!(ask_for_role(right, &["get", "list"], "acme", "ann o'neil").ends_with(
+            "kubectl create role deepdesk-externalsecrets --verb=get,list --resource=externalsecrets.external-secrets.io \
+             -n acme && kubectl create rolebinding deepdesk-externalsecrets --role=deepdesk-externalsecrets \
+             --user='ann o'\\''neil' -n acme"
+        ));
+        assert!(
+            ask_for_role(right, &["get"], "acme", "system:serviceaccount:ci:bot").contains("--serviceaccount=ci:bot")
+        );
+        let home = |location: Option<&str>| SecretHome {
+            project: "my-project".parse().expect("a project"),
+            location: location.map(|location| location.parse().expect("a location")),
+        };
+        let secret = "acme_account_secret".parse().expect("an id");
+        for (permission, location, principal, ends) in [
+            (
+                "secretmanager.versions.add",
+                None,
+                Some("ann@example.com"),
+                "--project=my-project --member=user:ann@example.com --role=roles/secretmanager.secretVersionAdder",
+            ),
+            (
+                "secretmanager.versions.access",
+                Some("europe-west1"),
+                Some("ci@p.iam.gserviceaccount.com"),
+                "--project=my-project --location=europe-west1 --member=serviceAccount:ci@p.iam.gserviceaccount.com \
+                 --role=roles/secretmanager.secretAccessor",
+            ),
+            (
+                "secretmanager.versions.list",
+                None,
+                None,
+                "--project=my-project --member=user:EMAIL --role=roles/secretmanager.viewer",
+            ),
+        ] {
+            let hint = ask_for_binding(permission, &secret, &home(location), principal);
+            assert!(hint.ends_with(&format!("add-iam-policy-binding acme_account_secret {ends}")), "{hint}");
         }
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Pure. `hazards.md` of the design is where most of them come from; ids never change their meaning.
 
+pub mod catalogue;
 mod consumers;
 mod external_secrets;
 mod secrets;
@@ -22,6 +23,18 @@ pub enum Purpose {
     Verify,
     /// `secret restart`.
     Restart,
+}
+
+impl Purpose {
+    /// The command's name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Purpose::Rotate => "rotate",
+            Purpose::Sync => "sync",
+            Purpose::Verify => "verify",
+            Purpose::Restart => "restart",
+        }
+    }
 }
 
 /// What a check is given.
@@ -235,6 +248,16 @@ pub fn run(seen: &Seen) -> Vec<CheckResult> {
         Some((check, verdict))
     });
     concerned.flat_map(|(check, verdict)| results(check, verdict, (check.look)(seen))).collect()
+}
+
+/// Whether the command asks this check. Those on the way to an observation are asked by all.
+pub fn concerns(id: &str, purpose: Purpose) -> bool {
+    match CHECKS.iter().find(|check| check.id == id) {
+        Some(check) => !matches!(check.grave[purpose as usize], No),
+        None if id == catalogue::PLAN_ID => purpose == Purpose::Rotate,
+        None if id == catalogue::LOCK_ID => matches!(purpose, Purpose::Rotate | Purpose::Restart),
+        None => true,
+    }
 }
 
 fn results(check: &Check, verdict: Verdict, findings: Vec<Finding>) -> Vec<CheckResult> {

@@ -1,5 +1,6 @@
 //! The command line: clap types only. Flags, help, examples. What they mean together is `request`'s business.
 
+mod check;
 mod completion;
 mod places;
 
@@ -8,6 +9,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub use self::check::{Check, Purpose};
 pub use self::completion::{Completion, Install, Man, Shell};
 pub use places::{
     Accounts, Clusters, GetCredentials, ListAccounts, ListClusters, ShowList, ShowUse, UseAccount, UseCluster,
@@ -41,6 +43,15 @@ pub enum Command {
     /// List the contexts, make one the current one, or write a GKE cluster's entry
     #[command(subcommand, after_help = "Example, which changes nothing:\n  kubectl deepdesk cluster list")]
     Cluster(Clusters),
+    /// Can I do this here? Access, APIs and set-up, with what to do about each failure; changes nothing
+    ///
+    /// Asks what a command asks before its first write, and goes on after a failure: a line for each check, by group.
+    /// What cannot be asked is shown as skipped, with the reason. Exit 3 if something fails, 1 if the cluster cannot be
+    /// asked at all.
+    #[command(
+        after_help = "Example:\n  kubectl deepdesk check acme\n  kubectl deepdesk check acme --for verify --only access,secret-manager -o short"
+    )]
+    Check(Box<Check>),
     /// Rehearse against a small world in this process: a cluster, External Secrets and Secret Manager
     #[command(subcommand, after_help = "Example:\n  kubectl deepdesk sandbox run -- secret rotate acme --yes")]
     Sandbox(Sandbox),
@@ -318,6 +329,9 @@ pub enum Output {
     Human,
     /// For people, with more
     Wide,
+    /// For people, only what is not fine; `check` alone has it
+    #[value(skip)]
+    Short,
     /// JSON
     Json,
     /// YAML

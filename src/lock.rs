@@ -81,6 +81,15 @@ pub async fn recorded(cluster: &Cluster) -> Result<(Option<LastRotation>, Option
     Ok((last_rotation(&annotations), begun))
 }
 
+/// The refusal that taking the lock would meet now; none when it is free to be taken. Writes nothing.
+pub async fn refusal(cluster: &Cluster, operator: &Operator) -> Result<Option<Problem>, Problem> {
+    let Some(lease) = cluster.lease(LEASE).await? else { return Ok(None) };
+    match refuse_if_held(cluster, &lease, operator).await {
+        Err(problem) if problem.exit == Exit::Refused => Ok(Some(problem)),
+        other => other.map(|()| None),
+    }
+}
+
 fn last_rotation(annotations: &BTreeMap<String, String>) -> Option<LastRotation> {
     let mut last = LastRotation { by: String::new(), at: String::new(), from: String::new(), to: String::new() };
     for (name, field) in LAST {

@@ -7,6 +7,7 @@ mod http;
 mod objects;
 pub mod pulse;
 mod requests;
+mod version;
 // The tests' plugins are shell scripts.
 #[cfg(all(test, unix))]
 mod tests;

@@ -27,6 +27,8 @@ pub struct Resolved {
     pub credentials: Credentials,
     /// What they are, such as `application default credentials (/home/x/.config/gcloud/…)`.
     pub description: String,
+    /// Whom IAM knows them as, such as `ann@example.com`, where that can be told without asking.
+    pub principal: Option<String>,
     /// The project that is charged for the requests, where one is said.
     pub quota_project: Option<String>,
 }
@@ -35,7 +37,7 @@ impl Resolved {
     /// No credentials at all.
     pub fn none(why: &str) -> Resolved {
         let credentials = anonymous::Builder::new().build();
-        Resolved { credentials, description: format!("none ({why})"), quota_project: None }
+        Resolved { credentials, description: format!("none ({why})"), principal: None, quota_project: None }
     }
 }
 
@@ -89,7 +91,8 @@ pub async fn resolve(
         .map(str::to_owned)
         .or_else(|| property("billing/quota_project").filter(|project| !is_quota_word(project)))
         .or(found.quota_project);
-    Ok(Resolved { credentials: found.credentials, description: found.description, quota_project })
+    let Found { credentials, description, principal, .. } = found;
+    Ok(Resolved { credentials, description, principal, quota_project })
 }
 
 /// The machine's own service account, else the account that gcloud is logged in with: asked at the same time, because
@@ -116,6 +119,7 @@ async fn machine_or_account(env: &Environment, gcloud: &Gcloud, impersonate: Opt
 struct Found {
     credentials: Credentials,
     description: String,
+    principal: Option<String>,
     quota_project: Option<String>,
     /// Whether they already act as somebody else.
     impersonates: bool,
@@ -123,7 +127,7 @@ struct Found {
 
 impl Found {
     fn new(credentials: Credentials, description: String) -> Found {
-        Found { credentials, description, quota_project: None, impersonates: false }
+        Found { credentials, description, principal: None, quota_project: None, impersonates: false }
     }
 
     fn impersonating(self, chain: &str) -> Result<Found, ApiError> {
@@ -135,7 +139,8 @@ impl Found {
             .build()
             .map_err(|_| refused(&format!("`{chain}` cannot be impersonated")))?;
         let description = format!("{target}, impersonated by {}", self.description);
-        Ok(Found { credentials, description, impersonates: true, ..self })
+        let principal = Some(target.to_owned());
+        Ok(Found { credentials, description, principal, impersonates: true, ..self })
     }
 }
 

@@ -35,6 +35,7 @@ use crate::domain::payload::Payload;
 #[derive(Clone)]
 pub struct SecretManager {
     wire: Wire,
+    principal: Option<String>,
 }
 
 impl std::fmt::Debug for SecretManager {
@@ -49,7 +50,13 @@ const LARGEST_PAGE: usize = 25_000;
 impl SecretManager {
     /// A client for this endpoint with these credentials. Nothing is sent yet.
     pub fn new(endpoint: Endpoint, credentials: Resolved) -> SecretManager {
-        SecretManager { wire: Wire::new(endpoint, credentials) }
+        let principal = credentials.principal.clone();
+        SecretManager { wire: Wire::new(endpoint, credentials), principal }
+    }
+
+    /// Whom IAM knows the credentials as, where that is known.
+    pub fn principal(&self) -> Option<&str> {
+        self.principal.as_deref()
     }
 
     /// The same client, but that this hears of each request.

@@ -1,6 +1,7 @@
 //! One file a command, each reads like its page of the manual. May import everything; nothing imports it but `main`.
 
 mod account;
+mod check;
 mod cluster;
 mod completion;
 mod confirm;
@@ -36,6 +37,7 @@ pub async fn run(cli: Cli, environment: Environment, interrupt: Interrupt) -> u8
         Command::Sandbox(command) => sandbox::run(command, &environment, &voice(None, &environment), interrupt).await,
         Command::Account(command) => account::run(command, environment, interrupt).await,
         Command::Cluster(command) => cluster::run(command, environment, interrupt).await,
+        Command::Check(args) => check::check(*args, environment, interrupt).await,
         Command::Secret(command) => secret(*command, environment, interrupt).await,
     }
 }
@@ -46,7 +48,9 @@ pub fn offline(command: &Command, environment: &Environment) -> Option<u8> {
         Command::Version => Some(version(environment)),
         Command::Completion(command) => Some(completion::run(command, environment, &voice(None, environment))),
         Command::Man(args) => Some(completion::man(args, &voice(None, environment))),
-        Command::Secret(_) | Command::Account(_) | Command::Cluster(_) | Command::Sandbox(_) => None,
+        Command::Secret(_) | Command::Check(_) | Command::Account(_) | Command::Cluster(_) | Command::Sandbox(_) => {
+            None
+        }
     }
 }
 
@@ -174,7 +178,7 @@ fn style(common: &cli::Common) -> Style {
 fn output(output: cli::Output) -> crate::present::Output {
     use crate::present::Output;
     match output {
-        cli::Output::Human => Output::Human,
+        cli::Output::Human | cli::Output::Short => Output::Human,
         cli::Output::Wide => Output::Wide,
         cli::Output::Json => Output::Json,
         cli::Output::Yaml => Output::Yaml,

@@ -101,7 +101,7 @@ async fn look(
     let seen = observe(&desk.request, &desk.cluster, &desk.secret_manager).await?;
     found.now = Some(seen.now.clone());
     if !found.access.iter().any(|check| check.id == access::SECRET_MANAGER) {
-        found.access.extend(access::secret_manager(&desk.secret_manager, &seen.now).await?);
+        found.access.extend(access::secret_manager(&desk.secret_manager, Purpose::Rotate, &seen.now).await?);
     }
     let want = want(args, given, &seen);
     found.checks.clone_from(&found.access);

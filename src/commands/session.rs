@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::{Voice, speak};
 use crate::cli;
 use crate::clients::cluster::Cluster;
-use crate::clients::credentials;
+use crate::clients::credentials::{self, Resolved};
 use crate::clients::ear::Ear;
 use crate::clients::endpoint::Endpoint;
 use crate::clients::gcloud::Gcloud;
@@ -66,6 +66,16 @@ impl Desk {
     }
 }
 
+/// The side of Google: where, and as whom.
+pub struct Google {
+    /// gcloud's configuration.
+    pub gcloud: Gcloud,
+    /// Where Secret Manager answers.
+    pub endpoint: Endpoint,
+    /// The credentials.
+    pub resolved: Resolved,
+}
+
 /// Reads the configuration, connects, and finds the credentials: kubeconfig and Google at the same time, since each
 /// may run a program that takes half a second.
 pub async fn open(
@@ -76,38 +86,70 @@ pub async fn open(
     interrupt: Interrupt,
 ) -> Result<Session, Problem> {
     let settings = settings::read(common.settings.as_deref(), environment)?;
-    let gcloud = Gcloud::read(environment, None)?;
-    let endpoint = match request::endpoint_override(&gcloud) {
-        Some(url) => Endpoint::instead(&url)?,
-        None => Endpoint::google(),
-    };
-    let impersonated = request::impersonated(common, &gcloud);
+    let gcloud = gcloud(common, environment)?;
+    let endpoint = endpoint(&gcloud)?;
+    let (target, resolved) =
+        futures::try_join!(target(common, environment, takes_stdin), resolve(common, environment, &gcloud, &endpoint))?;
+    let google = Google { gcloud, endpoint, resolved };
+    Session::new(settings, google, target, common, environment, voice, interrupt)
+}
+
+/// gcloud's configuration.
+pub fn gcloud(_: &cli::Common, environment: &Environment) -> Result<Gcloud, Problem> {
+    Ok(Gcloud::read(environment, None)?)
+}
+
+/// Where Secret Manager answers.
+pub fn endpoint(gcloud: &Gcloud) -> Result<Endpoint, Problem> {
+    match request::endpoint_override(gcloud) {
+        Some(url) => Ok(Endpoint::instead(&url)?),
+        None => Ok(Endpoint::google()),
+    }
+}
+
+/// The cluster; runs the credential plugin of the kubeconfig, if there is one.
+pub async fn target(common: &cli::Common, environment: &Environment, takes_stdin: bool) -> Result<KubeTarget, Problem> {
     let stdin =
         if takes_stdin || !std::io::stdin().is_terminal() { StdinUse::OursOrNoTerminal } else { StdinUse::Terminal };
-    let flags = kube_flags(&common.cluster);
-    let loaded = async { kubeconfig::load(&flags, environment, stdin).await.map_err(Problem::from) };
-    let resolved = async {
-        credentials::resolve(environment, &gcloud, impersonated.as_deref(), &endpoint).await.map_err(Problem::from)
-    };
-    let (target, resolved) = futures::try_join!(loaded, resolved)?;
-    // Any namespace will do here: each account gets its own from it.
-    let anywhere: AccountName = "default".parse()?;
-    let ear = ear(common.show.verbose, &voice);
-    let cluster = Cluster::connect(&target, &anywhere)?.heard_by(ear.clone());
-    let secret_manager = SecretManager::new(endpoint, resolved).heard_by(ear);
-    Ok(Session {
-        settings,
-        gcloud,
-        cluster,
-        target,
-        secret_manager,
-        operator: operator(environment)?,
-        voice,
-        interrupt,
-    })
+    Ok(kubeconfig::load(&kube_flags(&common.cluster), environment, stdin).await?)
+}
+
+/// The credentials at Google, which have given out a token.
+pub async fn resolve(
+    common: &cli::Common,
+    environment: &Environment,
+    gcloud: &Gcloud,
+    endpoint: &Endpoint,
+) -> Result<Resolved, Problem> {
+    let impersonated = request::impersonated(common, gcloud);
+    Ok(credentials::resolve(environment, gcloud, impersonated.as_deref(), endpoint).await?)
 }
 
 impl Session {
+    /// A session with what was found.
+    pub fn new(
+        settings: Settings,
+        google: Google,
+        target: KubeTarget,
+        common: &cli::Common,
+        environment: &Environment,
+        voice: Voice,
+        interrupt: Interrupt,
+    ) -> Result<Session, Problem> {
+        // Any namespace will do here: each account gets its own from it.
+        let anywhere: AccountName = "default".parse()?;
+        let ear = ear(common.show.verbose, &voice);
+        let cluster = Cluster::connect(&target, &anywhere)?.heard_by(ear.clone());
+        let secret_manager = SecretManager::new(google.endpoint, google.resolved).heard_by(ear);
+        let operator = operator(environment)?;
+        Ok(Session { settings, gcloud: google.gcloud, target, cluster, secret_manager, operator, voice, interrupt })
+    }
+
+    /// The cluster, in no account's namespace.
+    pub fn cluster(&self) -> &Cluster {
+        &self.cluster
+    }
+
     /// The accounts to work on: those named, else the namespace of the context, else one picked at the terminal.
     pub async fn accounts(&self, common: &cli::Common) -> Result<Vec<AccountName>, Problem> {
         let named = request::named_accounts(common)?;

@@ -9,7 +9,7 @@ use clap_complete::engine::{ArgValueCompleter, CompletionCandidate, PathComplete
 
 use super::Context;
 use super::cache::Word;
-use crate::check::CHECKS;
+use crate::check::catalogue::{self, CATALOGUE};
 use crate::clients::gcloud::Gcloud;
 use crate::clients::kubeconfig::Named;
 use crate::sandbox::{self, faults};
@@ -172,14 +172,9 @@ fn projects(context: &Context) -> Vec<Word> {
 
 /// The ids of the checks, and before them their groups.
 fn checks() -> Vec<Word> {
-    let mut words: Vec<Word> = Vec::new();
-    for (group, _) in CHECKS.iter().filter_map(|check| check.name.split_once('/')) {
-        if !words.iter().any(|word| word.0 == group) {
-            words.push(Word(group.to_owned(), "all checks of this group".to_owned()));
-        }
-    }
-    words.extend(CHECKS.iter().map(|check| Word(check.id.to_owned(), check.name.to_owned())));
-    words
+    let groups =
+        catalogue::groups().into_iter().map(|group| Word(group.to_owned(), "all checks of this group".to_owned()));
+    groups.chain(CATALOGUE.iter().map(|check| Word(check.id.to_owned(), check.title.to_owned()))).collect()
 }
 
 /// The accounts that a sandbox has by itself.

@@ -3,6 +3,7 @@
 //! Pure: imports nothing else of this crate, does no I/O, reads no clock.
 
 pub mod account;
+pub mod checkup;
 pub mod environment;
 pub mod event;
 pub mod names;

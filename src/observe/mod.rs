@@ -3,6 +3,7 @@
 pub mod consumers;
 pub mod external_secrets;
 pub mod glance;
+pub mod partial;
 mod store;
 pub mod vault;
 

@@ -4,6 +4,7 @@
 //! that fails (a pipe whose reader left) is remembered and never written again: telling about a run must not stop it.
 //! Text that may come from a server is made printable on the way out, so that no escape reaches a terminal.
 
+mod checkup;
 mod human;
 mod live;
 mod machine;
@@ -28,6 +29,7 @@ use sink::Sink;
 use table::Table;
 use text::{Newlines, Paint, escaped_json, printable};
 
+use crate::domain::checkup::Checkup;
 use crate::domain::event::{Event, StepState};
 use crate::domain::names::AccountName;
 use crate::domain::problem::Problem;
@@ -252,6 +254,21 @@ impl<O: Write, E: Write + Send + 'static> Presenter<O, E> {
                 let passed = checks.iter().filter(|check| check.result == Verdict::Pass);
                 passed.map(|check| format!("{}\n", check.name)).collect()
             }
+        };
+        self.stdout.put(&text);
+    }
+
+    /// Writes what `check` found: by group for people, of `short` only what is not fine.
+    pub fn checkups(&mut self, checkups: &[Checkup], short: bool) {
+        self.finish();
+        let text = match (self.style.output, checkups) {
+            (Output::Human | Output::Wide | Output::Name, _) => {
+                checkup::render(checkups, self.out_paint, self.terminal.stdout, short)
+            }
+            (Output::Json, [one]) => machine::json(one),
+            (Output::Json, _) => machine::json(&checkup::list(checkups)),
+            (Output::Yaml, [one]) => machine::yaml(one),
+            (Output::Yaml, _) => machine::yaml(&checkup::list(checkups)),
         };
         self.stdout.put(&text);
     }

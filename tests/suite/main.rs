@@ -3,6 +3,7 @@
 mod accounts;
 mod architecture;
 mod budget;
+mod check;
 mod clusters;
 mod commands;
 mod completion;

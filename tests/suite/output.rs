@@ -39,8 +39,9 @@ pub fn shown(ran: &Ran) -> String {
 
 #[test]
 fn help_is_as_it_was() {
-    let commands: [&[&str]; 26] = [
+    let commands: [&[&str]; 27] = [
         &[],
+        &["check"],
         &["completion"],
         &["completion", "bash"],
         &["completion", "zsh"],

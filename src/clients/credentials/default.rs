@@ -48,6 +48,9 @@ fn from_file(path: &Path) -> Result<Option<Found>, ApiError> {
     let unusable = |why: &str| refused(&format!("{} {why}; {LOG_IN}", path.display()));
     let json: Value = serde_json::from_slice(&text).map_err(|_| unusable("is not JSON"))?;
     let quota_project = json.get("quota_project_id").and_then(Value::as_str).map(str::to_owned);
+    // What gcloud writes for a person carries the account, and may carry it empty.
+    let said = ["client_email", "account"].into_iter().find_map(|name| json.get(name)?.as_str());
+    let principal = said.filter(|email| !email.is_empty()).map(str::to_owned).or_else(|| impersonated_by(&json));
     let kind = json.get("type").and_then(Value::as_str).unwrap_or_default().to_owned();
     let credentials = match kind.as_str() {
         "authorized_user" => user_account::Builder::new(json).build(),
@@ -61,7 +64,14 @@ fn from_file(path: &Path) -> Result<Option<Found>, ApiError> {
     };
     let credentials = credentials.map_err(|_: BuildError| unusable("holds credentials that cannot be used"))?;
     let description = format!("application default credentials ({})", path.display());
-    Ok(Some(Found { credentials, description, quota_project, impersonates: false }))
+    Ok(Some(Found { credentials, description, principal, quota_project, impersonates: false }))
+}
+
+/// The service account that a file of this type acts as: the last part of the URL that gives out its tokens.
+fn impersonated_by(json: &Value) -> Option<String> {
+    let url = json.get("service_account_impersonation_url")?.as_str()?;
+    let (_, account) = url.rsplit_once('/')?;
+    Some(account.split(':').next()?.to_owned()).filter(|account| account.contains('@'))
 }
 
 /// The machine's own service account, on Google's machines.

@@ -79,14 +79,16 @@ impl GcloudAccount {
             Err(HelperError::NotInstalled) => return Ok(None),
             Err(HelperError::Failed(error)) => return Err(refused(&error.to_string())),
         };
-        let account = account.map(|account| format!("gcloud account {account}")).unwrap_or("gcloud account".to_owned());
         let target = impersonate.map(|chain| chain.rsplit(',').next().unwrap_or(chain));
+        let principal = target.map(str::to_owned).or_else(|| account.clone());
+        let account = account.map(|account| format!("gcloud account {account}")).unwrap_or("gcloud account".to_owned());
         let description = match target {
             Some(target) => format!("{target}, impersonated by {account}"),
             None => account,
         };
         let provider = GcloudAccount { helper, token: Mutex::new(token) };
         let mut found = Found::new(Credentials::from(provider), description);
+        found.principal = principal;
         found.impersonates = impersonate.is_some();
         Ok(Some(found))
     }

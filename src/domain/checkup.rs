@@ -1,0 +1,106 @@
+//! What `check` asked and was answered, and its result object. Their shape is a contract: add, never change.
+
+use serde::Serialize;
+
+/// A part of what is there. Each can be out of sight for a reason of its own, and takes the checks that need it along.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Part {
+    /// The ExternalSecrets of the namespace.
+    ExternalSecrets,
+    /// The stores that they read from.
+    Stores,
+    /// The Kubernetes Secrets that they write.
+    KubernetesSecrets,
+    /// Workloads and pods.
+    Workloads,
+    /// The project of the account's secrets.
+    Project,
+    /// The primary's newest versions.
+    Primary,
+    /// The back-compat's newest version.
+    BackCompat,
+    /// The list of the primary's versions.
+    Versions,
+    /// The lock, with the record of the last rotation.
+    Lock,
+}
+
+/// The answer to one check.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Answer {
+    /// As it should be.
+    Pass,
+    /// Worth knowing; stops nothing.
+    Warn,
+    /// Not as it should be.
+    Fail,
+    /// It could not be asked; the message says why.
+    Skipped,
+}
+
+/// One check with its answer. A check that finds several things gives several of these.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct Asked {
+    /// Stable id: `DD-…`.
+    pub id: &'static str,
+    /// Stable name of its group.
+    pub group: &'static str,
+    /// The group, in words. For people alone.
+    #[serde(skip)]
+    pub group_title: &'static str,
+    /// What should hold, in words.
+    pub title: &'static str,
+    /// The answer.
+    pub result: Answer,
+    /// What was found; of a check that passed a detail worth knowing, or nothing.
+    pub message: String,
+    /// What to do about it; empty when nothing is to be done.
+    pub hint: String,
+}
+
+/// The result of `check` for one account.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Checkup {
+    /// `deepdesk.com/v1`.
+    pub api_version: &'static str,
+    /// `Check`.
+    pub kind: &'static str,
+    /// The account; empty when no kubeconfig said one.
+    pub account: String,
+    /// Its namespace.
+    pub namespace: String,
+    /// The kubeconfig context in use.
+    pub context: String,
+    /// The project of its secrets; empty when it could not be told.
+    pub project: String,
+    /// The command that it was asked for: `rotate`, `sync`, `verify` or `restart`.
+    #[serde(rename = "for")]
+    pub purpose: &'static str,
+    /// Stable word for why it is not well, `PascalCase`; empty when all is well.
+    pub reason: String,
+    /// The exit code of this account alone.
+    pub exit_code: u8,
+    /// Each check, by group.
+    pub checks: Vec<Asked>,
+}
+
+/// Several of them.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CheckupList {
+    /// `deepdesk.com/v1`.
+    pub api_version: &'static str,
+    /// `List`.
+    pub kind: &'static str,
+    /// One an account, in the order asked for.
+    pub items: Vec<Checkup>,
+}
+
+impl Checkup {
+    /// How many checks were answered so.
+    pub fn count(&self, answer: Answer) -> usize {
+        self.checks.iter().filter(|asked| asked.result == answer).count()
+    }
+}

@@ -1,0 +1,95 @@
+//! What `check` found, for people: a line a check under its group's title, and a verdict at the end.
+
+use super::text::{Paint, printable};
+use crate::domain::checkup::{Answer, Asked, Checkup, CheckupList};
+use crate::domain::result::API_VERSION;
+
+/// Several of them as one object.
+pub(super) fn list(items: &[Checkup]) -> CheckupList {
+    CheckupList { api_version: API_VERSION, kind: "List", items: items.to_vec() }
+}
+
+/// All of them as text. On a terminal signs mark the lines, elsewhere words; `short` leaves out what passed.
+pub(super) fn render(checkups: &[Checkup], paint: Paint, terminal: bool, short: bool) -> String {
+    let blocks = checkups.iter().map(|checkup| one(checkup, checkups.len() > 1, paint, terminal, short));
+    blocks.collect::<Vec<_>>().join("\n")
+}
+
+fn one(checkup: &Checkup, several: bool, paint: Paint, terminal: bool, short: bool) -> String {
+    let shown: Vec<&Asked> = checkup.checks.iter().filter(|asked| !short || asked.result != Answer::Pass).collect();
+    let mut out = String::new();
+    if several {
+        out.push_str(&format!("{}\n\n", paint.strong(&format!("== {} ==", checkup.account))));
+    }
+    for (index, asked) in shown.iter().enumerate() {
+        let before = index.checked_sub(1).and_then(|before| shown.get(before));
+        if !short && before.is_none_or(|before| before.group != asked.group) {
+            if before.is_some() {
+                out.push('\n');
+            }
+            out.push_str(&format!("{}\n", paint.strong(asked.group_title)));
+        }
+        if short && asked.result == Answer::Skipped {
+            let same = |other: &&&Asked| other.result == Answer::Skipped && other.message == asked.message;
+            if shown[..index].iter().any(|other| same(&other)) {
+                continue;
+            }
+            let ids: Vec<&str> = shown.iter().filter(same).map(|other| other.id).collect();
+            let mark = paint.dim(if terminal { "- skipped:" } else { "skip" });
+            out.push_str(&format!(
+                "{mark} {} {}\n",
+                printable(&asked.message),
+                paint.dim(&format!("[{}]", ids.join(", ")))
+            ));
+            continue;
+        }
+        out.push_str(&line(asked, paint, terminal));
+        // Several findings in a row may have one remedy.
+        let next = shown.get(index + 1).filter(|next| next.id == asked.id && next.hint == asked.hint);
+        if !asked.hint.is_empty() && next.is_none() {
+            out.push_str(&format!("    {} {}\n", paint.info("hint:"), printable(&asked.hint)));
+        }
+    }
+    if !shown.is_empty() {
+        out.push('\n');
+    }
+    out.push_str(&verdict(checkup, paint));
+    out
+}
+
+fn line(asked: &Asked, paint: Paint, terminal: bool) -> String {
+    let mark = |sign: &str, word: &str| if terminal { sign.to_owned() } else { format!("{word:<4}") };
+    let (id, message) = (paint.dim(&format!("[{}]", asked.id)), printable(&asked.message));
+    match asked.result {
+        Answer::Pass if message.is_empty() => format!("{} {} {id}\n", paint.good(&mark("√", "ok")), asked.title),
+        Answer::Pass => format!("{} {}: {message} {id}\n", paint.good(&mark("√", "ok")), asked.title),
+        Answer::Warn => format!("{} {message} {id}\n", paint.warn(&mark("‼", "warn"))),
+        Answer::Fail => format!("{} {message} {id}\n", paint.bad(&mark("×", "FAIL"))),
+        Answer::Skipped => {
+            let said = if terminal { "skipped: " } else { "" };
+            format!("{} {}: {said}{message} {id}\n", paint.dim(&mark("-", "skip")), asked.title)
+        }
+    }
+}
+
+fn verdict(checkup: &Checkup, paint: Paint) -> String {
+    let counted = |answer, one: &str, more: &str| match checkup.count(answer) {
+        0 => None,
+        1 => Some(format!("1 {one}")),
+        count => Some(format!("{count} {more}")),
+    };
+    let counts = [
+        counted(Answer::Fail, "failed", "failed"),
+        counted(Answer::Warn, "warning", "warnings"),
+        counted(Answer::Skipped, "skipped", "skipped"),
+        counted(Answer::Pass, "passed", "passed"),
+    ];
+    let counts = counts.into_iter().flatten().collect::<Vec<_>>().join(", ");
+    let of = if checkup.account.is_empty() { String::new() } else { format!("{}: ", checkup.account) };
+    let purpose = checkup.purpose;
+    match checkup.exit_code {
+        0 => format!("{}\n", paint.good(&format!("{of}ready to {purpose}: {counts}"))),
+        1 => format!("{}\n", paint.bad(&format!("{of}the cluster could not be asked: {counts}"))),
+        _ => format!("{}\n", paint.bad(&format!("{of}not ready to {purpose}: {counts}"))),
+    }
+}
