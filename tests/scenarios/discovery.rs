@@ -89,6 +89,10 @@ fn external_secrets_beyond_the_runbooks_are_found() {
             "dataFrom": [{"find": {"name": {"regexp": "^billing_account_secret$"}}}],
         },
     }));
+    let target = ["get", "secret", "invoice-keys", "-n", "billing"];
+    until("its Secret is there", || account.world.try_kubectl(&target, None).is_ok());
+    // Times are whole seconds, and a pod as old as its Secret proves nothing by its age.
+    std::thread::sleep(std::time::Duration::from_millis(1100));
     let from = json!([{"secretRef": {"name": "invoice-keys"}}]);
     of_apps(
         &account,
