@@ -1,8 +1,5 @@
 //! Google Kubernetes Engine, over Google's client: what `get-credentials` needs to know of a cluster.
 
-use std::time::Duration;
-
-use google_cloud_auth::credentials::{Credentials, anonymous};
 use google_cloud_container_v1::client::ClusterManager;
 use google_cloud_container_v1::model;
 use google_cloud_gax::error::Error as GoogleError;
@@ -13,11 +10,9 @@ use http::Method;
 use super::credentials::Resolved;
 use super::ear::{self, Ear};
 use super::endpoint::Endpoint;
-use super::error::{ApiError, ApiErrorKind, Service};
-use super::proxy::diverts_loopback;
-use super::retry::{Failure, Repeat, Retry};
-use super::secret_manager::wire::{credentials_failure, failure};
-use super::{USER_AGENT, ensure_tls_provider};
+use super::error::{ApiError, Service};
+use super::google::Caller;
+use super::retry::{Repeat, Retry};
 
 /// Google's endpoint.
 const GOOGLE: &str = "https://container.googleapis.com";
@@ -26,10 +21,8 @@ const GOOGLE: &str = "https://container.googleapis.com";
 pub struct Container {
     url: String,
     client: ClusterManager,
-    credentials: Credentials,
-    quota_project: Option<String>,
+    caller: Caller,
     retry: Retry,
-    ear: Ear,
 }
 
 /// What a kubeconfig entry is made of.
@@ -65,33 +58,15 @@ pub struct DnsEndpoint {
 impl Container {
     /// A client for this endpoint with these credentials. Nothing is sent yet.
     pub async fn connect(endpoint: &Endpoint, resolved: Resolved, ear: Ear) -> Result<Container, ApiError> {
-        let failed = |kind, message: &str| ApiError::new(Service::Container, "connect", kind, message);
         let url = endpoint.overridden().unwrap_or(GOOGLE).to_owned();
-        // A token for a plain endpoint would go over the wire in the clear.
-        let (credentials, quota_project) = match endpoint.is_plain() {
-            true => (anonymous::Builder::new().build(), None),
-            false => (resolved.credentials, resolved.quota_project),
-        };
-        if endpoint.is_plain()
-            && let Some(variable) = diverts_loopback(&url, |name| std::env::var(name).ok())
-        {
-            let message = format!("{variable} would divert it to a proxy; set NO_PROXY=127.0.0.1,localhost");
-            return Err(failed(ApiErrorKind::Invalid, &message));
-        }
-        ensure_tls_provider();
+        let (caller, retry) = (Caller::new(Service::Container, endpoint, resolved, ear), Retry::default());
         let building = ClusterManager::builder()
-            .with_endpoint(url.clone())
-            .with_credentials(credentials.clone())
+            .with_endpoint(&url)
+            .with_credentials(caller.credentials())
             .with_retry_policy(NeverRetry)
             .build();
-        let retry = Retry::default();
-        let client = tokio::time::timeout(retry.attempt, building)
-            .await
-            .map_err(|_| failed(ApiErrorKind::Unreachable, "the credentials do not answer"))?
-            .map_err(|_| {
-                failed(ApiErrorKind::Invalid, "the client cannot be set up: certificates, proxy or universe domain")
-            })?;
-        Ok(Container { url, client, credentials, quota_project, retry, ear })
+        let client = caller.connect("connect", &url, retry.attempt, building).await?;
+        Ok(Container { url, client, caller, retry })
     }
 
     /// Reads one cluster.
@@ -124,47 +99,11 @@ impl Container {
     {
         self.retry
             .run(Repeat::WhenNotAnswered, |within| {
-                let request = make().with_user_agent(USER_AGENT).with_attempt_timeout(within);
-                let request = match &self.quota_project {
-                    Some(project) => request.with_quota_project(project),
-                    None => request,
-                };
-                self.attempt(operation, path, within, send(request))
+                let sent = send(self.caller.prepare(make(), within));
+                let url = || ear::shown(&self.url.parse().unwrap_or_default(), &format!("/v1/{path}"));
+                self.caller.attempt(operation, &Method::GET, url, within, sent)
             })
             .await
-    }
-
-    async fn attempt<T>(
-        &self,
-        operation: &str,
-        path: &str,
-        within: Duration,
-        sent: impl Future<Output = Result<T, GoogleError>>,
-    ) -> Result<T, Failure> {
-        // The token by itself: whose failure it is must be told from the service's.
-        match tokio::time::timeout(within, self.credentials.headers(http::Extensions::new())).await {
-            Ok(Ok(_)) => {}
-            Ok(Err(error)) => return Err(credentials_failure(operation, &error).into()),
-            Err(_) => {
-                let message = "no token in time";
-                return Err(ApiError::new(Service::Credentials, operation, ApiErrorKind::Unreachable, message).into());
-            }
-        }
-        let url = || ear::shown(&self.url.parse().unwrap_or_default(), &format!("/v1/{path}"));
-        let sending = self.ear.sending(&Method::GET, url);
-        match tokio::time::timeout(within + Duration::from_secs(1), sent).await {
-            Ok(Ok(answer)) => {
-                sending.answered(200);
-                Ok(answer)
-            }
-            Ok(Err(error)) => {
-                if let Some(status) = error.http_status_code() {
-                    sending.answered(status);
-                }
-                Err(failure(Service::Container, operation, &error))
-            }
-            Err(_) => Err(ApiError::new(Service::Container, operation, ApiErrorKind::Timeout, "").into()),
-        }
     }
 }
 

@@ -9,6 +9,7 @@ pub mod ear;
 pub mod endpoint;
 pub mod error;
 pub mod gcloud;
+mod google;
 pub mod kubeconfig;
 mod proxy;
 mod rate_limit;
@@ -20,7 +21,7 @@ mod testing;
 /// What every request says it comes from.
 pub const USER_AGENT: &str = concat!("kubectl-deepdesk/", env!("CARGO_PKG_VERSION"));
 
-/// Both clients panic without a provider of TLS. The one that `main` installed stays.
+/// The clients panic without a provider of TLS. The one that `main` installed stays.
 fn ensure_tls_provider() {
     // An error says that there is one already.
     let _ = rustls::crypto::ring::default_provider().install_default();

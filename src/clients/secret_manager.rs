@@ -7,7 +7,7 @@ mod settings;
 #[cfg(test)]
 mod tests;
 mod versions;
-pub(super) mod wire;
+mod wire;
 
 use std::time::Duration;
 
@@ -61,7 +61,7 @@ impl SecretManager {
 
     /// The same client, but that this hears of each request.
     pub fn heard_by(mut self, ear: Ear) -> SecretManager {
-        self.wire.ear = ear;
+        self.wire.caller.ear = ear;
         self
     }
 

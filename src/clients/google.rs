@@ -1,0 +1,182 @@
+//! One request over a client of Google's: as whom it is sent, how long it may take, and its errors as ours.
+//!
+//! Every service's client is sent by this. What the request is, and how often it may be repeated, is the service's own.
+
+use std::time::Duration;
+
+use google_cloud_auth::credentials::{Credentials, anonymous};
+use google_cloud_gax::error::rpc::{Code, StatusDetails};
+use google_cloud_gax::error::{CredentialsError, Error as GoogleError};
+use google_cloud_gax::options::RequestOptionsBuilder;
+use http::Method;
+
+use super::credentials::{Resolved, why};
+use super::ear::Ear;
+use super::endpoint::Endpoint;
+use super::error::{ApiError, ApiErrorKind, Service, kind_of_foreign, root_cause};
+use super::proxy::diverts_loopback;
+use super::retry::{Failure, retry_after};
+use super::{USER_AGENT, ensure_tls_provider};
+
+/// As whom requests to one service are sent, and who hears of them.
+#[derive(Clone)]
+pub(super) struct Caller {
+    service: Service,
+    is_plain: bool,
+    credentials: Credentials,
+    quota_project: Option<String>,
+    pub(super) ear: Ear,
+}
+
+impl Caller {
+    pub(super) fn new(service: Service, endpoint: &Endpoint, resolved: Resolved, ear: Ear) -> Caller {
+        let is_plain = endpoint.is_plain();
+        // A token for a plain endpoint would go over the wire in the clear, whoever asked for it.
+        let (credentials, quota_project) = match is_plain {
+            true => (anonymous::Builder::new().build(), None),
+            false => (resolved.credentials, resolved.quota_project),
+        };
+        Caller { service, is_plain, credentials, quota_project, ear }
+    }
+
+    /// What a client of Google's is built with.
+    pub(super) fn credentials(&self) -> Credentials {
+        self.credentials.clone()
+    }
+
+    /// Waits for Google's client for `url` to be built. Nothing is sent to the service yet.
+    pub(super) async fn connect<C, E>(
+        &self,
+        operation: &str,
+        url: &str,
+        within: Duration,
+        building: impl Future<Output = Result<C, E>>,
+    ) -> Result<C, ApiError> {
+        let failed = |kind, message: &str| ApiError::new(self.service, operation, kind, message);
+        if self.is_plain
+            && let Some(variable) = diverts_loopback(url, |name| std::env::var(name).ok())
+        {
+            let message = format!("{variable} would divert it to a proxy; set NO_PROXY=127.0.0.1,localhost");
+            return Err(failed(ApiErrorKind::Invalid, &message));
+        }
+        ensure_tls_provider();
+        // It asks the credentials for their universe, and a metadata server may be slow to say.
+        tokio::time::timeout(within, building)
+            .await
+            .map_err(|_| failed(ApiErrorKind::Unreachable, "the credentials do not answer"))?
+            .map_err(|_| {
+                let message = "the client cannot be set up: certificates, proxy or universe domain";
+                failed(ApiErrorKind::Invalid, message)
+            })
+    }
+
+    pub(super) fn prepare<B: RequestOptionsBuilder>(&self, request: B, within: Duration) -> B {
+        let request = request.with_user_agent(USER_AGENT).with_attempt_timeout(within);
+        match &self.quota_project {
+            Some(project) => request.with_quota_project(project),
+            None => request,
+        }
+    }
+
+    /// Sends once. `method` and `url` are for whoever hears of requests: Google's client makes its own.
+    pub(super) async fn attempt<T>(
+        &self,
+        operation: &str,
+        method: &Method,
+        url: impl FnOnce() -> String,
+        within: Duration,
+        sent: impl Future<Output = Result<T, GoogleError>>,
+    ) -> Result<T, Failure> {
+        // The token first, by itself: whatever fails here, the request was not sent.
+        match tokio::time::timeout(within, self.credentials.headers(http::Extensions::new())).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => return Err(credentials_failure(operation, &error).into()),
+            Err(_) => {
+                let message = "no token in time";
+                return Err(ApiError::new(Service::Credentials, operation, ApiErrorKind::Unreachable, message).into());
+            }
+        }
+        let sending = self.ear.sending(method, url);
+        // Google's client bounds the request alone; a second limit bounds whatever else it does.
+        match tokio::time::timeout(within + Duration::from_secs(1), sent).await {
+            Ok(Ok(answer)) => {
+                sending.answered(200);
+                Ok(answer)
+            }
+            Ok(Err(error)) => {
+                if let Some(status) = error.http_status_code() {
+                    sending.answered(status);
+                }
+                Err(failure(self.service, operation, &error))
+            }
+            Err(_) => Err(ApiError::new(self.service, operation, ApiErrorKind::Timeout, "").into()),
+        }
+    }
+}
+
+/// Google's error as ours. Never its text as a whole: it prints bodies, which may hold a value.
+fn failure(service: Service, operation: &str, error: &GoogleError) -> Failure {
+    use std::error::Error as _;
+    if let Some(inner) = error.source().and_then(|source| source.downcast_ref::<GoogleError>()) {
+        return failure(service, operation, inner);
+    }
+    let failed = |kind, message: &str| ApiError::new(service, operation, kind, message);
+    if let Some(status) = error.status() {
+        let asked = error.http_headers().and_then(retry_after);
+        let wanted = status.details.iter().find_map(|detail| match detail {
+            StatusDetails::RetryInfo(info) => info.retry_delay.and_then(|delay| delay.try_into().ok()),
+            _ => None,
+        });
+        return Failure { error: failed(kind_of(status.code), &status.message), retry_after: asked.max(wanted) };
+    }
+    if let Some(code) = error.http_status_code() {
+        let message = format!("answered {code} with something that is not JSON");
+        let asked = error.http_headers().and_then(retry_after);
+        return Failure { error: failed(kind_of_foreign(code), &message), retry_after: asked };
+    }
+    if error.is_authentication() {
+        return match error.source().and_then(|source| source.downcast_ref::<CredentialsError>()) {
+            Some(error) => credentials_failure(operation, error).into(),
+            None => ApiError::new(Service::Credentials, operation, ApiErrorKind::Unauthenticated, "").into(),
+        };
+    }
+    let root = || root_cause(error);
+    let error = match () {
+        () if error.is_connect() => failed(ApiErrorKind::Unreachable, &root()),
+        () if error.is_timeout() => failed(ApiErrorKind::Timeout, ""),
+        // Its cause may quote the answer.
+        () if error.is_deserialization() => failed(ApiErrorKind::Malformed, "the answer is not what it should be"),
+        () if error.is_serialization() || error.is_binding() => {
+            failed(ApiErrorKind::Invalid, "the request cannot be written")
+        }
+        () if error.is_io() || error.is_transport() => failed(ApiErrorKind::Connection, &root()),
+        () => failed(ApiErrorKind::Other, ""),
+    };
+    error.into()
+}
+
+fn credentials_failure(operation: &str, error: &CredentialsError) -> ApiError {
+    // Nothing was sent, so that even a write may be repeated when the next token comes.
+    let kind = match error.is_transient() {
+        true => ApiErrorKind::Unreachable,
+        false => ApiErrorKind::Unauthenticated,
+    };
+    ApiError::new(Service::Credentials, operation, kind, &why(error))
+}
+
+fn kind_of(code: Code) -> ApiErrorKind {
+    match code {
+        Code::Unauthenticated => ApiErrorKind::Unauthenticated,
+        Code::PermissionDenied => ApiErrorKind::Forbidden,
+        Code::NotFound => ApiErrorKind::NotFound,
+        Code::AlreadyExists => ApiErrorKind::AlreadyExists,
+        Code::Aborted => ApiErrorKind::Conflict,
+        Code::FailedPrecondition => ApiErrorKind::Precondition,
+        Code::InvalidArgument | Code::OutOfRange | Code::Unimplemented => ApiErrorKind::Invalid,
+        Code::ResourceExhausted => ApiErrorKind::TooManyRequests,
+        Code::Unavailable => ApiErrorKind::Unavailable,
+        Code::Internal | Code::DataLoss | Code::Unknown | Code::Cancelled => ApiErrorKind::Internal,
+        Code::DeadlineExceeded => ApiErrorKind::Timeout,
+        _ => ApiErrorKind::Other,
+    }
+}
