@@ -23,6 +23,7 @@ use crate::domain::names::AccountName;
 use crate::domain::problem::{Exit, Problem};
 use crate::domain::result::API_VERSION;
 use crate::lock;
+use crate::observe::no_external_secrets;
 use crate::observe::partial::{self, Partial};
 use crate::plan::{self, Want};
 use crate::request;
@@ -235,15 +236,10 @@ async fn of_account(
 }
 
 async fn external_secrets_api(answers: &mut Answers, desk: &Desk) {
-    let missing = || {
-        let line = "this cluster has no External Secrets (no API group external-secrets.io)";
-        let context = if desk.request.context.is_empty() { "this" } else { &desk.request.context };
-        Problem::new(Exit::Failed, "NoExternalSecrets", line).hint(format!("is {context} the right context?"))
-    };
     let served = match desk.cluster.external_secrets_api().await {
         Ok(ExternalSecretsApi::V1) => Ok("v1".to_owned()),
         Ok(ExternalSecretsApi::OnlyV1beta1) => Ok("v1beta1 alone, older than 0.16".to_owned()),
-        Ok(ExternalSecretsApi::Missing) => Err(missing()),
+        Ok(ExternalSecretsApi::Missing) => Err(no_external_secrets(&desk.request.context)),
         Err(error) => Err(error.into()),
     };
     answers.told(catalogue::ES_API_ID, served);

@@ -329,6 +329,29 @@ pub struct Observation {
 }
 
 impl Observation {
+    /// The two secrets, with nothing of the cluster yet.
+    pub fn of_secrets(
+        account: AccountName,
+        home: SecretHome,
+        primary: SecretView,
+        back_compat: SecretView,
+    ) -> Observation {
+        Observation {
+            account,
+            home,
+            asked_project: None,
+            primary,
+            back_compat,
+            external_secrets: Vec::new(),
+            missing_external_secrets: Vec::new(),
+            consumers: Vec::new(),
+            missing_workloads: Vec::new(),
+            other_readers: Vec::new(),
+            last_rotation: None,
+            begun: None,
+        }
+    }
+
     /// The version whose value a tag is, for people: `primary v7`, `back-compat v1`; none when no version seen has it.
     pub fn name_of(&self, value: ValueTag) -> Option<String> {
         let named = |source: Source, view: &SecretView| {

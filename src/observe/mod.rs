@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::clients::cluster::{Cluster, ExternalSecretsApi, KubernetesSecret};
 use crate::clients::error::ApiError;
 use crate::clients::secret_manager::{Access, SecretManager, SecretSettings, Which};
-use crate::domain::names::{SecretHome, SecretId, VersionId};
+use crate::domain::names::{ObjectName, SecretHome, SecretId, VersionId};
 use crate::domain::observation::{
     Derivation, ExternalSecretView, Found, KeyView, LastRotation, Observation, Ready, SecretView, Source, Version,
     VersionState,
@@ -59,18 +59,10 @@ pub async fn observe(request: &Request, cluster: &Cluster, secret_manager: &Secr
     expand(&mut readers, &primary, &back_compat, &vault);
     let targets = try_join_all(readers.iter().map(|reader| cluster.secret(reader.target.as_str()))).await?;
     let mut now = Observation {
-        account: request.account.clone(),
         asked_project: request.asked_project.clone(),
-        primary,
-        back_compat,
-        external_secrets: Vec::new(),
-        missing_external_secrets: Vec::new(),
-        consumers: Vec::new(),
-        missing_workloads: Vec::new(),
-        other_readers: Vec::new(),
         last_rotation,
         begun,
-        home,
+        ..Observation::of_secrets(request.account.clone(), home, primary, back_compat)
     };
     if has_unknown(&now, &readers, &targets, &vault) {
         read_older(&mut now, secret_manager, &mut vault).await?;
@@ -80,19 +72,27 @@ pub async fn observe(request: &Request, cluster: &Cluster, secret_manager: &Secr
         let store = &stores[&reader.store];
         now.external_secrets.push(view(&now, reader, ready, store, target.as_ref(), &vault));
     }
-    let wanted = request.names.external_secrets.iter();
-    now.missing_external_secrets =
-        wanted.filter(|name| !readers.iter().any(|reader| reader.name == **name)).cloned().collect();
+    now.missing_external_secrets = missing(request, &readers);
     add_consumers(request, &mut now, &workloads);
     Ok(Seen { now, vault, readers })
 }
 
+/// The ExternalSecrets that were named and are not among those found.
+fn missing(request: &Request, readers: &[Reader]) -> Vec<ObjectName> {
+    let wanted = request.names.external_secrets.iter();
+    wanted.filter(|name| !readers.iter().any(|reader| reader.name == **name)).cloned().collect()
+}
+
+/// Why nothing can be done in a cluster without External Secrets.
+pub fn no_external_secrets(context: &str) -> Problem {
+    let line = "this cluster has no External Secrets (no API group external-secrets.io)";
+    let context = if context.is_empty() { "this" } else { context };
+    Problem::new(Exit::Failed, "NoExternalSecrets", line).hint(format!("is {context} the right context?"))
+}
+
 async fn external_secret_objects(request: &Request, cluster: &Cluster) -> Result<Vec<Value>, Problem> {
     if cluster.external_secrets_api().await? == ExternalSecretsApi::Missing {
-        let line = "this cluster has no External Secrets (no API group external-secrets.io)";
-        let hint =
-            format!("is {} the right context?", if request.context.is_empty() { "this" } else { &request.context });
-        return Err(Problem::new(Exit::Failed, "NoExternalSecrets", line).hint(hint));
+        return Err(no_external_secrets(&request.context));
     }
     // Kubernetes' client has typed them loosely already; JSON is what the reading code speaks.
     let objects = cluster.external_secrets().await?;
@@ -221,20 +221,12 @@ async fn secrets(
 
 /// The state by the two secrets alone, before anything of the cluster is known.
 fn unjudged(request: &Request, home: &SecretHome, primary: &SecretView, back_compat: &SecretView) -> state::State {
-    state::secrets_state(&Observation {
-        account: request.account.clone(),
-        home: home.clone(),
-        asked_project: None,
-        primary: primary.clone(),
-        back_compat: back_compat.clone(),
-        external_secrets: Vec::new(),
-        missing_external_secrets: Vec::new(),
-        consumers: Vec::new(),
-        missing_workloads: Vec::new(),
-        other_readers: Vec::new(),
-        last_rotation: None,
-        begun: None,
-    })
+    state::secrets_state(&Observation::of_secrets(
+        request.account.clone(),
+        home.clone(),
+        primary.clone(),
+        back_compat.clone(),
+    ))
 }
 
 /// Finds the newest version by number: what `latest` names, then upward until a number does not exist.

@@ -7,10 +7,10 @@ use std::collections::BTreeMap;
 use futures::future::join_all;
 use serde_json::Value;
 
-use super::external_secrets::{self, Reader};
+use super::external_secrets;
 use super::vault::Vault;
 use super::{Workloads, add_consumers, add_version, expand, external_secret_objects, has_unknown, keep, newest};
-use super::{labels_of, read_all, read_older, recorded, secrets, store, view, with_cause, workloads};
+use super::{labels_of, missing, read_all, read_older, recorded, secrets, store, view, with_cause, workloads};
 use crate::clients::cluster::Cluster;
 use crate::clients::secret_manager::SecretManager;
 use crate::domain::checkup::Part;
@@ -65,12 +65,13 @@ pub async fn observe(request: &Request, cluster: &Cluster, secret_manager: Resul
     let manager = home.as_ref().and_then(|home| Some((secret_manager.as_ref().ok()?, home)));
     let (primary, back_compat) = match manager {
         Some((manager, home)) => {
+            let mut labels = Vec::new();
             if objects.iter().any(external_secrets::needs_labels) {
                 let settings = manager.settings(home, &request.names.primary).await.map_err(Problem::from);
-                let labels = unseen.or_empty(Part::ExternalSecrets, settings).map(labels_of).unwrap_or_default();
+                labels = unseen.or_empty(Part::ExternalSecrets, settings).map(labels_of).unwrap_or_default();
                 readers = read_all(request, &objects, &labels);
             }
-            both_secrets(request, home, manager, &mut vault, &mut unseen).await
+            both_secrets(request, home, manager, labels, &mut vault, &mut unseen).await
         }
         None => {
             let why = secret_manager.as_ref().err().cloned().or_else(|| unseen.0.get(&Part::Project).cloned());
@@ -93,19 +94,12 @@ pub async fn observe(request: &Request, cluster: &Cluster, secret_manager: Resul
         .map(|target| unseen.or_empty(Part::KubernetesSecrets, target.map_err(Problem::from)))
         .collect();
 
+    let known = home.clone().unwrap_or_else(nowhere);
     let mut now = Observation {
-        account: request.account.clone(),
         asked_project: request.asked_project.clone(),
-        primary,
-        back_compat,
-        external_secrets: Vec::new(),
-        missing_external_secrets: Vec::new(),
-        consumers: Vec::new(),
-        missing_workloads: Vec::new(),
-        other_readers: Vec::new(),
         last_rotation,
         begun,
-        home: home.clone().unwrap_or_else(nowhere),
+        ..Observation::of_secrets(request.account.clone(), known, primary, back_compat)
     };
     if let Ok(manager) = &secret_manager
         && home.is_some()
@@ -125,21 +119,17 @@ pub async fn observe(request: &Request, cluster: &Cluster, secret_manager: Resul
     Partial { now, unseen: unseen.0 }
 }
 
-fn missing(request: &Request, readers: &[Reader]) -> Vec<crate::domain::names::ObjectName> {
-    let wanted = request.names.external_secrets.iter();
-    wanted.filter(|name| !readers.iter().any(|reader| reader.name == **name)).cloned().collect()
-}
-
 /// Both secrets; where they cannot be read together, each for itself, so that each has its own reason.
 async fn both_secrets(
     request: &Request,
     home: &SecretHome,
     manager: &SecretManager,
+    labels: Vec<(String, String)>,
     vault: &mut Vault,
     unseen: &mut Unseen,
 ) -> (SecretView, SecretView) {
     let names = &request.names;
-    let whole = match secrets(request, home, manager, vault, Vec::new()).await {
+    let whole = match secrets(request, home, manager, vault, labels).await {
         Ok(views) => return views,
         Err(problem) => problem,
     };
