@@ -184,29 +184,13 @@ fn near(given: &str) -> Vec<&'static str> {
     let mut near: Vec<(usize, &str)> = names
         .filter_map(|name| {
             let lower = name.to_ascii_lowercase();
-            let steps = distance(&given, &lower);
+            let steps = strsim::levenshtein(&given, &lower);
             let part = given.len() >= 3 && lower.contains(&given);
             (part || steps <= given.len() / 3).then_some((steps, name))
         })
         .collect();
     near.sort();
     near.into_iter().take(MOST).map(|(_, name)| name).collect()
-}
-
-/// How many letters have to be changed, added or taken away (Levenshtein).
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, from) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, to) in b.iter().enumerate() {
-            let changed = diagonal + usize::from(from != *to);
-            diagonal = row[j + 1];
-            row[j + 1] = changed.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[b.len()]
 }
 
 #[cfg(test)]

@@ -219,7 +219,7 @@ fn near(name: &str) -> Vec<&'static str> {
         .iter()
         .map(|kind| {
             let part = !name.is_empty() && (kind.name.contains(name) || name.contains(kind.name));
-            (if part { 0 } else { distance(name, kind.name) }, kind.name)
+            (if part { 0 } else { strsim::levenshtein(name, kind.name) }, kind.name)
         })
         .filter(|(distance, candidate)| *distance <= candidate.len() / 3)
         .collect();
@@ -227,24 +227,8 @@ fn near(name: &str) -> Vec<&'static str> {
     near.into_iter().take(3).map(|(_, name)| name).collect()
 }
 
-/// How many letters have to be changed, added or taken away to make one text the other.
-fn distance(from: &str, to: &str) -> usize {
-    let to: Vec<char> = to.chars().collect();
-    let mut row: Vec<usize> = (0..=to.len()).collect();
-    for (index, letter) in from.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = index + 1;
-        for column in 0..to.len() {
-            let replaced = diagonal + usize::from(to[column] != letter);
-            diagonal = row[column + 1];
-            row[column + 1] = replaced.min(diagonal + 1).min(row[column] + 1);
-        }
-    }
-    row[to.len()]
-}
-
 /// Reads `500ms`, `1.5s`, `10s`, `2m`, `1h`; a bare number is seconds.
-fn duration(text: &str) -> Option<Duration> {
+pub(super) fn duration(text: &str) -> Option<Duration> {
     let digits = text.find(|letter: char| !letter.is_ascii_digit() && letter != '.').unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
     let seconds = match unit {

@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 use super::{decoded, named, now, text};
 use crate::sandbox::World;
 use crate::sandbox::cluster::{ChangeKind, resource};
+use crate::sandbox::faults::duration;
 
 const MANAGER: &str = "kubelet";
 /// How long a pod takes to start, or `crash`.
@@ -150,14 +151,6 @@ async fn start(world: Arc<World>, (namespace, name): (String, String), uid: Stri
 fn told(world: &World, namespace: &str, pod: &Value, annotation: &str) -> Option<String> {
     let of = |object: &Value| object["metadata"]["annotations"][annotation].as_str().map(str::to_owned);
     of(pod).or_else(|| of(&world.cluster.get(resource("namespaces"), None, namespace)?))
-}
-
-/// `500ms` or `4s`.
-fn duration(text: &str) -> Option<Duration> {
-    match text.strip_suffix("ms") {
-        Some(number) => number.parse().ok().map(Duration::from_millis),
-        None => text.strip_suffix('s')?.parse().ok().map(Duration::from_secs),
-    }
 }
 
 /// The pod, unless it is gone or another one of the same name is there.
