@@ -1,5 +1,8 @@
 //! The binary against the sandbox, as a user runs it: a process of its own, its exit code, its streams.
 
+#[path = "../shared/process.rs"]
+mod process;
+
 mod accounts;
 mod architecture;
 mod budget;

@@ -8,8 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-/// The binary under test.
-pub const PROGRAM: &str = env!("CARGO_BIN_EXE_kubectl-deepdesk");
+pub use crate::process::{PROGRAM, Ran};
 
 /// The workloads of every account that read the secret.
 pub const CONSUMERS: [&str; 3] = ["admin", "backend", "worker"];
@@ -49,37 +48,6 @@ pub struct World {
     sandbox: Child,
     environment: BTreeMap<String, String>,
     home: tempfile::TempDir,
-}
-
-/// What a run of the binary left.
-#[derive(Debug)]
-pub struct Ran {
-    pub code: i32,
-    pub stdout: String,
-    pub stderr: String,
-}
-
-impl Ran {
-    /// Fails the test unless the run ended with this code.
-    #[track_caller]
-    pub fn code(self, expected: i32) -> Ran {
-        assert_eq!(self.code, expected, "\nstdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
-        self
-    }
-
-    /// The result as JSON.
-    #[track_caller]
-    pub fn json(&self) -> Value {
-        serde_json::from_str(&self.stdout)
-            .unwrap_or_else(|error| panic!("{error}\nstdout:\n{}\nstderr:\n{}", self.stdout, self.stderr))
-    }
-
-    /// Fails the test unless standard error contains `text`.
-    #[track_caller]
-    pub fn says(self, text: &str) -> Ran {
-        assert!(self.stderr.contains(text), "not said: {text}\nstdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
-        self
-    }
 }
 
 impl World {
@@ -458,30 +426,10 @@ pub fn path() -> std::ffi::OsString {
 
 /// Nothing of the developer's own environment but where programs are.
 fn bare(command: &mut Command, home: &Path) {
-    command
-        .env_clear()
-        .env("PATH", path())
-        .env("HOME", home)
-        .env("USER", "tester")
-        .env("TERM", "dumb")
-        .current_dir(home);
+    crate::process::bare(command, &path(), home);
 }
 
 /// Waits for a run's end, a minute at most.
 pub fn finish(child: Child) -> Ran {
-    let id = child.id();
-    let (done, ended) = std::sync::mpsc::channel::<()>();
-    let watchdog = std::thread::spawn(move || {
-        if ended.recv_timeout(Duration::from_secs(60)).is_err() {
-            let _ = Command::new("kill").args(["-9", &id.to_string()]).status();
-        }
-    });
-    let output = child.wait_with_output().expect("the program ends");
-    let _ = done.send(());
-    let _ = watchdog.join();
-    Ran {
-        code: output.status.code().unwrap_or(-1),
-        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-    }
+    crate::process::finish(child, Duration::from_secs(60))
 }
