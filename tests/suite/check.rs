@@ -116,7 +116,12 @@ fn what_rotate_refuses_check_says_in_the_same_words() {
             world.patch(&external_secret("acme", "admin-secrets"), json!({"spec": {"refreshPolicy": "CreatedOnce"}}));
         }),
         ("DD-PAUSED", |world| {
-            world.patch(&workload("acme", "deployments/backend"), json!({"spec": {"paused": true}}));
+            let path = workload("acme", "deployments/backend");
+            let paused = world.patch(&path, json!({"spec": {"paused": true}}));
+            // Until its controller has seen the change, a second thing is wrong, and it passes by itself.
+            world.until("the controller's notice", |world| {
+                world.sent("GET", &path, None)["status"]["observedGeneration"] == paused["metadata"]["generation"]
+            });
         }),
         ("DD-ES-EXIST", |world| {
             let path = external_secret("acme", "backend-secrets");
