@@ -277,6 +277,9 @@ pub struct Google {
     /// The project of the secrets; default: what the account's SecretStore says
     #[arg(long, value_name = "ID")]
     pub project: Option<String>,
+    /// gcloud configuration to use instead of the active one
+    #[arg(long, value_name = "NAME")]
+    pub configuration: Option<String>,
     /// Service account to act as
     #[arg(long, value_name = "EMAIL")]
     pub impersonate_service_account: Option<String>,

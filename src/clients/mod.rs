@@ -8,6 +8,7 @@ pub mod ear;
 pub mod endpoint;
 pub mod error;
 pub mod gcloud;
+pub mod gcloud_proxy;
 pub mod kubeconfig;
 mod proxy;
 mod rate_limit;

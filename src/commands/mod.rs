@@ -41,11 +41,29 @@ pub fn version(environment: &Environment) -> u8 {
     Exit::Done.code()
 }
 
-async fn secret(command: Secret, environment: Environment, interrupt: Interrupt) -> u8 {
+/// The proxy that gcloud's configuration names, for requests to Google. Has to be known before a thread is started; what
+/// is wrong with it is said later, where every other problem is.
+pub fn proxy_for_google(cli: &Cli, environment: &Environment) -> Option<String> {
+    let common = match &cli.command {
+        Command::Secret(command) => common_of(command),
+        Command::Check(check) => &check.common,
+        Command::Sandbox(_) | Command::Version => return None,
+    };
+    let gcloud = session::gcloud(common, environment).ok()?;
+    let proxy = crate::clients::gcloud_proxy::gcloud_proxy(&gcloud).ok()??;
+    Some(proxy.value.url().to_owned())
+}
+
+fn common_of(command: &Secret) -> &cli::Common {
     let (Secret::Rotate(cli::Rotate { common, .. })
     | Secret::Sync(cli::Sync { common, .. })
     | Secret::Verify(cli::Verify { common, .. })
-    | Secret::Restart(cli::Restart { common, .. })) = &command;
+    | Secret::Restart(cli::Restart { common, .. })) = command;
+    common
+}
+
+async fn secret(command: Secret, environment: Environment, interrupt: Interrupt) -> u8 {
+    let common = common_of(&command);
     let voice = voice(Some(common), &environment);
     tokio::spawn(heed(interrupt.clone(), voice.clone()));
     let mut results: Vec<AccountResult> = Vec::new();

@@ -12,6 +12,7 @@ use crate::clients::credentials::{self, Resolved};
 use crate::clients::ear::Ear;
 use crate::clients::endpoint::Endpoint;
 use crate::clients::gcloud::Gcloud;
+use crate::clients::gcloud_proxy::gcloud_proxy;
 use crate::clients::kubeconfig::{self, KubeFlags, KubeTarget, StdinUse};
 use crate::clients::secret_manager::SecretManager;
 use crate::domain::environment::Environment;
@@ -92,9 +93,11 @@ pub async fn open(
     Session::new(settings, google, target, common, environment, voice, interrupt)
 }
 
-/// gcloud's configuration.
-pub fn gcloud(_: &cli::Common, environment: &Environment) -> Result<Gcloud, Problem> {
-    Ok(Gcloud::read(environment, None)?)
+/// gcloud's configuration. A proxy in it that cannot be used is refused: requests must not go another way in silence.
+pub fn gcloud(common: &cli::Common, environment: &Environment) -> Result<Gcloud, Problem> {
+    let gcloud = Gcloud::read(environment, common.google.configuration.as_deref())?;
+    gcloud_proxy(&gcloud)?;
+    Ok(gcloud)
 }
 
 /// Where Secret Manager answers.
