@@ -1,6 +1,7 @@
 //! The command line: clap types only. Flags, help, examples. What they mean together is `request`'s business.
 
 mod check;
+mod config;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,6 +9,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use self::check::{Check, Purpose};
+pub use self::config::{Config, List};
 
 /// Change a live application key, and prove that every running pod has it.
 #[derive(Debug, Parser)]
@@ -40,6 +42,9 @@ pub enum Command {
         after_help = "Example:\n  kubectl deepdesk check acme\n  kubectl deepdesk check acme --for verify --only access,secret-manager -o short"
     )]
     Check(Box<Check>),
+    /// Print what is set, and where it came from
+    #[command(subcommand)]
+    Config(Config),
     /// Rehearse against a small world in this process: a cluster, External Secrets and Secret Manager
     #[command(subcommand)]
     Sandbox(Sandbox),

@@ -10,7 +10,7 @@ pub mod error;
 pub mod gcloud;
 pub mod gcloud_proxy;
 pub mod kubeconfig;
-mod proxy;
+pub mod proxy;
 mod rate_limit;
 mod retry;
 pub mod secret_manager;

@@ -1,6 +1,7 @@
 //! One file a command, each reads like its page of the manual. May import everything; nothing imports it but `main`.
 
 mod check;
+mod config;
 mod confirm;
 mod outcome;
 mod restart;
@@ -30,6 +31,7 @@ pub async fn run(cli: Cli, environment: Environment, interrupt: Interrupt) -> u8
         Command::Version => version(&environment),
         Command::Sandbox(command) => sandbox::run(command, &environment, &voice(None, &environment), interrupt).await,
         Command::Check(args) => check::check(*args, environment, interrupt).await,
+        Command::Config(cli::Config::List(args)) => config::list(*args, environment, interrupt).await,
         Command::Secret(command) => secret(*command, environment, interrupt).await,
     }
 }
@@ -47,6 +49,7 @@ pub fn proxy_for_google(cli: &Cli, environment: &Environment) -> Option<String> 
     let common = match &cli.command {
         Command::Secret(command) => common_of(command),
         Command::Check(check) => &check.common,
+        Command::Config(cli::Config::List(list)) => &list.common,
         Command::Sandbox(_) | Command::Version => return None,
     };
     let gcloud = session::gcloud(common, environment).ok()?;

@@ -103,7 +103,7 @@ pub fn gcloud(common: &cli::Common, environment: &Environment) -> Result<Gcloud,
 /// Where Secret Manager answers.
 pub fn endpoint(gcloud: &Gcloud) -> Result<Endpoint, Problem> {
     match request::endpoint_override(gcloud) {
-        Some(url) => Ok(Endpoint::instead(&url)?),
+        Some(url) => Ok(Endpoint::instead(&url.value)?),
         None => Ok(Endpoint::google()),
     }
 }
@@ -122,7 +122,7 @@ pub async fn resolve(
     gcloud: &Gcloud,
     endpoint: &Endpoint,
 ) -> Result<Resolved, Problem> {
-    let impersonated = request::impersonated(common, gcloud);
+    let impersonated = request::impersonated(common, gcloud).map(|account| account.value);
     Ok(credentials::resolve(environment, gcloud, impersonated.as_deref(), endpoint).await?)
 }
 
@@ -206,7 +206,8 @@ fn ear(common: &cli::Common, voice: &Voice) -> Ear {
     Ear::new(move |sent| speak(&voice).request(&sent.to_string()))
 }
 
-fn kube_flags(flags: &cli::Cluster) -> KubeFlags {
+/// kubectl's flags.
+pub fn kube_flags(flags: &cli::Cluster) -> KubeFlags {
     KubeFlags {
         kubeconfig: flags.kubeconfig.clone(),
         context: flags.context.clone(),

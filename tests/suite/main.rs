@@ -4,6 +4,7 @@ mod architecture;
 mod budget;
 mod check;
 mod commands;
+mod config;
 mod crash;
 mod discovery;
 mod faults;

@@ -39,9 +39,11 @@ pub fn shown(ran: &Ran) -> String {
 
 #[test]
 fn help_is_as_it_was() {
-    let commands: [&[&str]; 12] = [
+    let commands: [&[&str]; 14] = [
         &[],
         &["check"],
+        &["config"],
+        &["config", "list"],
         &["secret"],
         &["secret", "rotate"],
         &["secret", "sync"],

@@ -10,6 +10,7 @@ use rustls::pki_types::pem::PemObject;
 use super::{KubeFlags, given};
 use crate::clients::error::ConfigError;
 use crate::domain::environment::Environment;
+use crate::domain::setting::{Source, Sourced};
 
 /// A context of the kubeconfig.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -30,6 +31,7 @@ pub(super) struct Selected {
     pub(super) context: Context,
     pub(super) cluster_name: Option<String>,
     pub(super) cluster: Cluster,
+    pub(super) user_name: Option<String>,
     pub(super) user: AuthInfo,
 }
 
@@ -78,7 +80,7 @@ pub(super) fn select(flags: &KubeFlags, env: &Environment) -> Result<Selected, C
         // A context whose user is missing goes without credentials, as with kubectl: the server says the rest.
         (None, None) => AuthInfo::default(),
     };
-    Ok(Selected { context_name, context, cluster_name, cluster, user })
+    Ok(Selected { context_name, context, cluster_name, cluster, user_name, user })
 }
 
 fn no_such_context(name: &str, config: &Kubeconfig) -> ConfigError {
@@ -106,16 +108,27 @@ fn names_of_contexts(config: &Kubeconfig) -> Option<String> {
     (!names.is_empty()).then(|| format!("{}{more}", names[..names.len().min(MOST)].join(", ")))
 }
 
+/// The kubeconfig files that are read, and what named them.
+pub fn paths(flags: &KubeFlags, env: &Environment) -> Sourced<Vec<PathBuf>> {
+    if let Some(path) = flags.kubeconfig.as_ref().filter(|path| !path.as_os_str().is_empty()) {
+        return Sourced::new(vec![path.clone()], Source::Flag("--kubeconfig"));
+    }
+    match (env.get("KUBECONFIG"), env.home()) {
+        (Some(list), _) => {
+            let paths = std::env::split_paths(list).filter(|path| !path.as_os_str().is_empty()).collect();
+            Sourced::new(paths, Source::Environment("KUBECONFIG".to_owned()))
+        }
+        (None, Some(home)) => Sourced::new(vec![home.join(".kube").join("config")], Source::Default),
+        (None, None) => Sourced::new(Vec::new(), Source::Default),
+    }
+}
+
 /// The files merged: the first to say something wins, and files of a list that do not exist are skipped.
 fn read(flags: &KubeFlags, env: &Environment) -> Result<Kubeconfig, ConfigError> {
-    if let Some(path) = flags.kubeconfig.as_ref().filter(|path| !path.as_os_str().is_empty()) {
+    let Sourced { value: paths, source } = paths(flags, env);
+    if let (Source::Flag(_), [path]) = (source, paths.as_slice()) {
         return read_one(path)?.ok_or_else(|| ConfigError::new(format!("{}: no such kubeconfig", path.display())));
     }
-    let paths: Vec<PathBuf> = match (env.get("KUBECONFIG"), env.home()) {
-        (Some(list), _) => std::env::split_paths(list).filter(|path| !path.as_os_str().is_empty()).collect(),
-        (None, Some(home)) => vec![home.join(".kube").join("config")],
-        (None, None) => Vec::new(),
-    };
     let mut merged = Kubeconfig::default();
     for path in paths {
         if let Some(next) = read_one(&path)? {
