@@ -19,7 +19,7 @@ pub struct Gcloud {
     named_by: Source,
     properties: BTreeMap<String, String>,
     /// The properties file of the installation, which holds for all configurations.
-    installation: Option<(PathBuf, BTreeMap<String, String>)>,
+    installation: Option<Installation>,
 }
 
 impl Default for Gcloud {
@@ -48,6 +48,9 @@ impl fmt::Debug for Gcloud {
 
 /// A property and where it was found.
 pub type Property = Sourced<String>;
+
+/// A properties file with what it says.
+type Installation = (PathBuf, BTreeMap<String, String>);
 
 /// The configuration that has no file and no properties.
 const NONE: &str = "NONE";
@@ -166,7 +169,7 @@ fn those_there_are(directory: Option<&Path>) -> String {
 }
 
 /// The properties of gcloud's installation: a file beside its `bin`, found as gcloud finds it, by the mark `.install`.
-fn installation(env: &Environment) -> Result<Option<(PathBuf, BTreeMap<String, String>)>, ConfigError> {
+fn installation(env: &Environment) -> Result<Option<Installation>, ConfigError> {
     let program = if cfg!(windows) { "gcloud.cmd" } else { "gcloud" };
     let path = env.get("PATH").map(std::env::split_paths).into_iter().flatten();
     let Some(gcloud) = path.map(|directory| directory.join(program)).find(|file| file.is_file()) else {

@@ -29,6 +29,13 @@ fn with_gcloud(world: &World, directory: &Path, variables: &[(&str, &str)], args
     finish(command.stdin(Stdio::null()).spawn().expect("it starts"))
 }
 
+/// Each run of blanks between columns as three.
+fn with_narrow_columns(text: &str) -> String {
+    let line =
+        |line: &str| line.split("   ").map(str::trim).filter(|cell| !cell.is_empty()).collect::<Vec<_>>().join("   ");
+    text.lines().map(|one| line(one) + "\n").collect()
+}
+
 fn write(directory: &Path, name: &str, text: &str) {
     let path = directory.join(name);
     std::fs::create_dir_all(path.parent().expect("a parent")).expect("a directory");
@@ -40,7 +47,9 @@ fn every_setting_is_shown_with_its_source() {
     let world = World::start(&["--seed=7"]);
     for output in ["human", "json", "yaml", "name"] {
         let ran = world.run(&["config", "list", "acme", "-o", output]).code(0);
-        snapshot(&format!("config-{output}"), &shown(&ran).replace(&world.home().display().to_string(), "[home]"));
+        // The columns are as wide as the name of the temporary directory.
+        let narrow = with_narrow_columns(&shown(&ran));
+        snapshot(&format!("config-{output}"), &if output == "human" { narrow } else { shown(&ran) });
     }
     assert_eq!(world.writes(), [] as [&str; 0]);
 }
@@ -125,7 +134,8 @@ fn gclouds_configuration_is_read_as_gcloud_reads_it() {
     write(&directory, "configurations/config_other", &other);
     write(&directory, "configurations/config_default", "[core]\nproject = default-project\n");
     let to_here = ("CLOUDSDK_API_ENDPOINT_OVERRIDES_SECRETMANAGER", endpoint.as_str());
-    let cases: [(&[(&str, &str)], &[&str]); 8] = [
+    type Case<'a> = (&'a [(&'a str, &'a str)], &'a [&'a str]);
+    let cases: [Case; 8] = [
         (&[], &[]),
         (&[], &["--configuration=other"]),
         (&[("CLOUDSDK_ACTIVE_CONFIG_NAME", "other")], &[]),
@@ -210,7 +220,7 @@ fn gclouds_proxy_is_the_way_to_google_and_not_to_the_cluster() {
     let ran = with_gcloud(&world, &directory, &[("NO_PROXY", "*")], &args).code(3);
     let head = heard.join().expect("it was asked");
     assert!(head.starts_with("CONNECT secretmanager.invalid:443 "), "{head}");
-    assert!(head.to_ascii_lowercase().contains("proxy-authorization: basic yw5uok1audk="), "{head}");
+    assert!(head.to_ascii_lowercase().contains("proxy-authorization: basic yw5uok1auks="), "{head}");
     assert!(ran.stdout.contains("[DD-SM-API]") && !ran.stdout.contains("[DD-K8S-API]"), "{}", ran.stdout);
     assert!(!format!("{ran:?}").contains("M@RK") && !format!("{ran:?}").contains("M%40RK"), "{ran:?}");
 
