@@ -2,6 +2,7 @@
 
 mod check;
 mod completion;
+mod config;
 mod places;
 
 use std::path::PathBuf;
@@ -11,7 +12,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use self::check::{Check, Purpose};
 pub use self::completion::{Completion, Install, Man, Shell};
-pub use places::{
+pub use self::config::{Config, List};
+pub use self::places::{
     Accounts, Clusters, GetCredentials, ListAccounts, ListClusters, ShowList, ShowUse, UseAccount, UseCluster,
 };
 
@@ -52,6 +54,9 @@ pub enum Command {
         after_help = "Example:\n  kubectl deepdesk check acme\n  kubectl deepdesk check acme --for verify --only access,secret-manager -o short"
     )]
     Check(Box<Check>),
+    /// Print what is set, and where it came from
+    #[command(subcommand, after_help = "Example, which changes nothing:\n  kubectl deepdesk config list acme")]
+    Config(Config),
     /// Rehearse against a small world in this process: a cluster, External Secrets and Secret Manager
     #[command(subcommand, after_help = "Example:\n  kubectl deepdesk sandbox run -- secret rotate acme --yes")]
     Sandbox(Sandbox),
@@ -296,6 +301,9 @@ pub struct Google {
     /// The project of the secrets; default: what the account's SecretStore says
     #[arg(long, value_name = "ID")]
     pub project: Option<String>,
+    /// gcloud configuration to use instead of the active one
+    #[arg(long, value_name = "NAME")]
+    pub configuration: Option<String>,
     /// Service account to act as
     #[arg(long, value_name = "EMAIL")]
     pub impersonate_service_account: Option<String>,

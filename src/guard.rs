@@ -35,6 +35,21 @@ pub fn environment() -> Vec<(String, String)> {
     std::env::vars_os().filter_map(utf8).collect()
 }
 
+/// Sends requests to Google through this proxy: their client reads the process's environment, and nothing else. What
+/// was read of it before (`environment`) stays as it was, and with it the proxy for the cluster.
+#[expect(unsafe_code, reason = "std::env::set_var has no safe form; no other thread exists yet")]
+pub fn proxy_for_google(url: &str) {
+    for (name, value) in [
+        ("HTTPS_PROXY", url),
+        ("https_proxy", url),
+        ("NO_PROXY", "127.0.0.1,localhost"),
+        ("no_proxy", "127.0.0.1,localhost"),
+    ] {
+        // SAFETY: called in `main` before any thread is started.
+        unsafe { std::env::set_var(name, value) };
+    }
+}
+
 /// The program's name in usage lines. kubectl runs a plugin by the path at which it found it: a directory of PATH and
 /// the plugin's name. A shell hands on what was typed, which is the bare name for whoever has it on PATH.
 pub fn called_as() -> &'static str {

@@ -30,6 +30,9 @@ fn main() -> ExitCode {
     if let Some(code) = commands::offline(&cli.command, &environment) {
         return ExitCode::from(code);
     }
+    if let Some(url) = commands::proxy_for_google(&cli, &environment) {
+        guard::proxy_for_google(&url);
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {

@@ -7,6 +7,7 @@ use crate::clients::gcloud::Gcloud;
 use crate::domain::environment::Environment;
 use crate::domain::names::{AccountName, ObjectName, ProjectId, SecretId, WorkloadRef};
 use crate::domain::problem::{Exit, Problem};
+use crate::domain::setting::{Source, Sourced};
 use crate::settings::Settings;
 
 /// What is asked of one account.
@@ -26,6 +27,23 @@ pub struct Request {
     pub fallback_project: Option<ProjectId>,
     /// The most that one wait may take.
     pub timeout: Duration,
+    /// Where the names and the project came from.
+    pub sources: Sources,
+}
+
+/// Where what a request says came from: decided together with it, so that `config list` tells what is used.
+#[derive(Clone, Debug)]
+pub struct Sources {
+    /// The primary's id.
+    pub primary: Source,
+    /// The back-compat's id.
+    pub back_compat: Source,
+    /// The expected ExternalSecrets.
+    pub external_secrets: Source,
+    /// The expected workloads.
+    pub workloads: Source,
+    /// The project where the store says none; none when nothing does.
+    pub project: Option<Source>,
 }
 
 /// Names of the account's things.
@@ -97,48 +115,97 @@ pub fn request(
     context: Option<&str>,
 ) -> Result<Request, Problem> {
     let filled = |given: &str| given.replace("{account}", account.as_str());
-    let id = |flag: &Option<String>, setting: &Option<String>, usual: &str| -> Result<SecretId, Problem> {
-        let given = flag.as_deref().or(setting.as_deref()).unwrap_or(usual);
-        filled(given).parse().map_err(|error: crate::domain::names::NameError| usage(error.to_string()))
-    };
-    let primary = id(&common.primary_secret, &settings.primary_secret, PRIMARY)?;
-    let back_compat = id(&common.back_compat_secret, &settings.back_compat_secret, BACK_COMPAT)?;
+    let file = || Source::SettingsFile(settings.path.clone().unwrap_or_default());
+    let id =
+        |name, flag: &Option<String>, setting: &Option<String>, usual: &str| -> Result<Sourced<SecretId>, Problem> {
+            let (given, source) = match (flag, setting) {
+                (Some(flag), _) => (flag.as_str(), Source::Flag(name)),
+                (None, Some(setting)) => (setting.as_str(), file()),
+                (None, None) => (usual, Source::Default),
+            };
+            let id =
+                filled(given).parse().map_err(|error: crate::domain::names::NameError| usage(error.to_string()))?;
+            Ok(Sourced::new(id, source))
+        };
+    let primary = id("--primary-secret", &common.primary_secret, &settings.primary_secret, PRIMARY)?;
+    let back_compat =
+        id("--back-compat-secret", &common.back_compat_secret, &settings.back_compat_secret, BACK_COMPAT)?;
+    let (Sourced { value: primary, source: primary_from }, Sourced { value: back_compat, source: back_compat_from }) =
+        (primary, back_compat);
     if primary == back_compat {
         return Err(usage(format!("the primary and the back-compat are both {primary}: two secrets are needed")));
     }
     let project = |given: &str| given.parse::<ProjectId>().map_err(|error| usage(error.to_string()));
     let asked_project = common.google.project.as_deref().map(project).transpose()?;
-    let from_gcloud = gcloud.property("core/project").map(|property| property.value);
-    let fallback = from_gcloud.or_else(|| context.and_then(project_in_context).map(str::to_owned));
+    let fallback = gcloud.property("core/project").or_else(|| {
+        let named = context.and_then(project_in_context)?;
+        Some(Sourced::new(named.to_owned(), Source::ContextName))
+    });
+    let fallback = fallback.and_then(|project| Some(Sourced::new(project.value.parse().ok()?, project.source)));
+    let external_secrets = names(
+        Named { flag: "--external-secret", flags: &common.external_secrets, settings: &settings.external_secrets },
+        &EXTERNAL_SECRETS,
+        filled,
+        file,
+    )?;
+    let workloads = names(
+        Named { flag: "--workload", flags: &common.workloads, settings: &settings.workloads },
+        &WORKLOADS,
+        filled,
+        file,
+    )?;
+    let project = match &asked_project {
+        Some(_) => Some(Source::Flag("--project")),
+        None => fallback.as_ref().map(|fallback| fallback.source.clone()),
+    };
     Ok(Request {
-        names: Names {
-            primary,
-            back_compat,
-            external_secrets: names(&common.external_secrets, &settings.external_secrets, &EXTERNAL_SECRETS, filled)?,
-            workloads: names(&common.workloads, &settings.workloads, &WORKLOADS, filled)?,
-        },
+        names: Names { primary, back_compat, external_secrets: external_secrets.value, workloads: workloads.value },
         context: context.unwrap_or_default().to_owned(),
         protected: context.is_some_and(|context| settings.protects(context)),
         asked_project,
-        fallback_project: fallback.and_then(|project| project.parse().ok()),
+        fallback_project: fallback.map(|fallback| fallback.value),
         timeout: common.timeout,
+        sources: Sources {
+            primary: primary_from,
+            back_compat: back_compat_from,
+            external_secrets: external_secrets.source,
+            workloads: workloads.source,
+            project,
+        },
         account,
     })
 }
 
+/// Names as they may be given.
+struct Named<'a> {
+    flag: &'static str,
+    flags: &'a [String],
+    settings: &'a [String],
+}
+
 /// The first of flags, settings and usual names that says anything.
 fn names<N>(
-    flags: &[String],
-    settings: &[String],
+    given: Named,
     usual: &[&str],
     filled: impl Fn(&str) -> String,
-) -> Result<Vec<N>, Problem>
+    file: impl Fn() -> Source,
+) -> Result<Sourced<Vec<N>>, Problem>
 where
     N: std::str::FromStr<Err = crate::domain::names::NameError>,
 {
     let usual: Vec<String> = usual.iter().map(|name| (*name).to_owned()).collect();
-    let given = [flags, settings, &usual].into_iter().find(|names| !names.is_empty()).unwrap_or_default();
-    given.iter().map(|name| filled(name).parse().map_err(|error: N::Err| usage(error.to_string()))).collect()
+    let (names, source) = match (given.flags, given.settings) {
+        ([], []) => (usual.as_slice(), Source::Default),
+        ([], settings) => (settings, file()),
+        (flags, _) => (flags, Source::Flag(given.flag)),
+    };
+    let parsed: Result<Vec<N>, Problem> =
+        names.iter().map(|name| filled(name).parse().map_err(|error: N::Err| usage_of(error))).collect();
+    Ok(Sourced::new(parsed?, source))
+}
+
+fn usage_of(error: crate::domain::names::NameError) -> Problem {
+    usage(error.to_string())
 }
 
 /// The project in a context name of `gcloud container clusters get-credentials`: `gke_PROJECT_LOCATION_CLUSTER`.
@@ -150,17 +217,18 @@ fn project_in_context(context: &str) -> Option<&str> {
 }
 
 /// Where Secret Manager is: an override by gcloud's property (also `CLOUDSDK_API_ENDPOINT_OVERRIDES_SECRETMANAGER`).
-pub fn endpoint_override(gcloud: &Gcloud) -> Option<String> {
-    gcloud.property("api_endpoint_overrides/secretmanager").map(|property| property.value)
+pub fn endpoint_override(gcloud: &Gcloud) -> Option<Sourced<String>> {
+    gcloud.property("api_endpoint_overrides/secretmanager")
 }
 
 /// gcloud's property that says where Kubernetes Engine's API is (also `CLOUDSDK_API_ENDPOINT_OVERRIDES_CONTAINER`).
 pub const CONTAINER_ENDPOINT: &str = "api_endpoint_overrides/container";
 
 /// The service account to act as: the flag, else gcloud's property.
-pub fn impersonated(common: &cli::Common, gcloud: &Gcloud) -> Option<String> {
-    let property = || gcloud.property("auth/impersonate_service_account").map(|property| property.value);
-    common.google.impersonate_service_account.clone().or_else(property)
+pub fn impersonated(common: &cli::Common, gcloud: &Gcloud) -> Option<Sourced<String>> {
+    let flag = common.google.impersonate_service_account.clone();
+    flag.map(|account| Sourced::new(account, Source::Flag("--impersonate-service-account")))
+        .or_else(|| gcloud.property("auth/impersonate_service_account"))
 }
 
 /// Whether colours are unwelcome: <https://no-color.org>, and terminals that cannot show them.

@@ -24,6 +24,9 @@ pub struct Settings {
     /// Workloads that must be among those found, as `kind/name`.
     #[serde(default)]
     pub workloads: Vec<String>,
+    /// The file they were read from; none when there was none.
+    #[serde(skip)]
+    pub path: Option<PathBuf>,
 }
 
 /// Reads the settings file that was asked for, or the usual one if there is one.
@@ -37,7 +40,9 @@ pub fn read(asked: Option<&Path>, environment: &Environment) -> Result<Settings,
     };
     let text = std::fs::read_to_string(&path).map_err(|error| problem(error.to_string()))?;
     let first_line = |error: String| error.lines().next().unwrap_or_default().to_owned();
-    serde_saphyr::from_str(&text).map_err(|error| problem(first_line(error.to_string())))
+    let read: Result<Settings, _> = serde_saphyr::from_str(&text);
+    let settings = read.map_err(|error| problem(first_line(error.to_string())))?;
+    Ok(Settings { path: Some(path), ..settings })
 }
 
 /// `$XDG_CONFIG_HOME/kubectl-deepdesk/settings.yaml`, by default under `~/.config`; on Windows under `%APPDATA%`.

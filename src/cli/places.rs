@@ -78,6 +78,9 @@ pub struct GetCredentials {
     /// The project of the cluster; default: gcloud's
     #[arg(long, value_name = "ID", help_heading = "Google (as gcloud)")]
     pub project: Option<String>,
+    /// gcloud configuration to use instead of the active one
+    #[arg(long, value_name = "NAME", help_heading = "Google (as gcloud)")]
+    pub configuration: Option<String>,
     /// Service account to act as, now and in the entry
     #[arg(long, value_name = "EMAIL", help_heading = "Google (as gcloud)")]
     pub impersonate_service_account: Option<String>,

@@ -6,16 +6,34 @@ use std::path::{Path, PathBuf};
 
 use super::error::ConfigError;
 use crate::domain::environment::Environment;
+use crate::domain::setting::{Source, Sourced};
 
 /// gcloud's configuration. `Debug` shows no values: a proxy's password may be among them.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Gcloud {
     env: Environment,
     directory: Option<PathBuf>,
     configuration: String,
     /// Whether the caller named the configuration, so that gcloud has to be told as well.
     chosen: bool,
+    named_by: Source,
     properties: BTreeMap<String, String>,
+    /// The properties file of the installation, which holds for all configurations.
+    installation: Option<Installation>,
+}
+
+impl Default for Gcloud {
+    fn default() -> Gcloud {
+        Gcloud {
+            env: Environment::default(),
+            directory: None,
+            configuration: "default".to_owned(),
+            chosen: false,
+            named_by: Source::Default,
+            properties: BTreeMap::new(),
+            installation: None,
+        }
+    }
 }
 
 impl fmt::Debug for Gcloud {
@@ -29,31 +47,10 @@ impl fmt::Debug for Gcloud {
 }
 
 /// A property and where it was found.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Property {
-    /// Its value.
-    pub value: String,
-    /// Where it was found.
-    pub source: PropertySource,
-}
+pub type Property = Sourced<String>;
 
-/// Where a property was found.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum PropertySource {
-    /// In this environment variable.
-    Environment(String),
-    /// In the configuration with this name.
-    Configuration(String),
-}
-
-impl fmt::Display for PropertySource {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            PropertySource::Environment(name) => write!(f, "environment variable {name}"),
-            PropertySource::Configuration(name) => write!(f, "gcloud configuration {name}"),
-        }
-    }
-}
+/// A properties file with what it says.
+type Installation = (PathBuf, BTreeMap<String, String>);
 
 /// The configuration that has no file and no properties.
 const NONE: &str = "NONE";
@@ -62,15 +59,22 @@ impl Gcloud {
     /// Reads the configuration with this name (`--configuration`), else the active one. None at all is an empty one.
     pub fn read(env: &Environment, configuration: Option<&str>) -> Result<Gcloud, ConfigError> {
         let directory = directory(env);
-        let named = configuration.or_else(|| env.get("CLOUDSDK_ACTIVE_CONFIG_NAME"));
-        let (name, by_name) = match (named, &directory) {
-            (Some(name), _) => (name.to_owned(), true),
-            (None, Some(directory)) => (active(directory)?.unwrap_or_else(|| "default".to_owned()), false),
-            (None, None) => ("default".to_owned(), false),
+        let variable = "CLOUDSDK_ACTIVE_CONFIG_NAME";
+        let by_variable = || env.get(variable).map(|name| (name.to_owned(), Source::Environment(variable.to_owned())));
+        let named = configuration.map(|name| (name.to_owned(), Source::Flag("--configuration"))).or_else(by_variable);
+        let by_name = named.is_some();
+        let (name, named_by) = match (named, &directory) {
+            (Some(named), _) => named,
+            (None, Some(directory)) => match active(directory)? {
+                Some(name) => (name, Source::ActiveConfiguration),
+                None => ("default".to_owned(), Source::Default),
+            },
+            (None, None) => ("default".to_owned(), Source::Default),
         };
         // The name becomes part of a path.
         if name != NONE && !is_name(&name) {
-            return Err(ConfigError::new(format!("`{name}` is not the name of a gcloud configuration")));
+            return Err(ConfigError::new(format!("`{name}` is not the name of a gcloud configuration"))
+                .hint(those_there_are(directory.as_deref())));
         }
         let properties = match &directory {
             Some(directory) if name != NONE => {
@@ -80,24 +84,34 @@ impl Gcloud {
                     // gcloud makes `default` by itself the first time that it is asked for.
                     None if by_name && name != "default" => {
                         return Err(ConfigError::new(format!("the gcloud configuration `{name}` does not exist"))
-                            .hint("gcloud config configurations list"));
+                            .hint(those_there_are(Some(directory))));
                     }
                     None => BTreeMap::new(),
                 }
             }
             _ => BTreeMap::new(),
         };
-        Ok(Gcloud { env: env.clone(), directory, configuration: name, chosen: configuration.is_some(), properties })
+        let chosen = configuration.is_some();
+        let installation = installation(env)?;
+        Ok(Gcloud { env: env.clone(), directory, configuration: name, chosen, named_by, properties, installation })
     }
 
     /// A property by its name, such as `core/project`.
     pub fn property(&self, name: &str) -> Option<Property> {
         let variable = format!("CLOUDSDK_{}", name.replace(['/', '-'], "_").to_ascii_uppercase());
         if let Some(value) = self.env.get(&variable) {
-            return Some(Property { value: value.to_owned(), source: PropertySource::Environment(variable) });
+            return Some(Sourced::new(value.to_owned(), Source::Environment(variable)));
         }
-        let value = self.properties.get(name).filter(|value| !value.is_empty())?.clone();
-        Some(Property { value, source: PropertySource::Configuration(self.configuration.clone()) })
+        if self.env.is_empty(&variable) {
+            return None;
+        }
+        if let Some(value) = self.properties.get(name) {
+            let source = Source::Gcloud(self.configuration.clone());
+            return Some(Sourced::new(value.clone(), source)).filter(|property| !property.value.is_empty());
+        }
+        let (path, properties) = self.installation.as_ref()?;
+        let value = properties.get(name).filter(|value| !value.is_empty())?.clone();
+        Some(Sourced::new(value, Source::GcloudInstallation(path.clone())))
     }
 
     /// Whether a property is set to something that gcloud reads as yes.
@@ -109,6 +123,11 @@ impl Gcloud {
     /// Name of the configuration that was read.
     pub fn configuration(&self) -> &str {
         &self.configuration
+    }
+
+    /// What named the configuration.
+    pub fn named_by(&self) -> &Source {
+        &self.named_by
     }
 
     /// The name, where the caller chose it over the active one.
@@ -135,6 +154,31 @@ fn directory(env: &Environment) -> Option<PathBuf> {
 fn active(directory: &Path) -> Result<Option<String>, ConfigError> {
     let name = read_file(&directory.join("active_config"))?;
     Ok(name.map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()))
+}
+
+/// For whoever named one that is not there.
+fn those_there_are(directory: Option<&Path>) -> String {
+    let files = directory.and_then(|directory| std::fs::read_dir(directory.join("configurations")).ok());
+    let names = files.into_iter().flatten().filter_map(|file| file.ok()?.file_name().into_string().ok());
+    let mut names: Vec<String> = names.filter_map(|name| Some(name.strip_prefix("config_")?.to_owned())).collect();
+    names.sort();
+    match names.is_empty() {
+        true => "there is none yet: gcloud config configurations create NAME".to_owned(),
+        false => format!("the configurations are: {}", names.join(", ")),
+    }
+}
+
+/// The properties of gcloud's installation: a file beside its `bin`, found as gcloud finds it, by the mark `.install`.
+fn installation(env: &Environment) -> Result<Option<Installation>, ConfigError> {
+    let program = if cfg!(windows) { "gcloud.cmd" } else { "gcloud" };
+    let path = env.get("PATH").map(std::env::split_paths).into_iter().flatten();
+    let Some(gcloud) = path.map(|directory| directory.join(program)).find(|file| file.is_file()) else {
+        return Ok(None);
+    };
+    let Ok(gcloud) = gcloud.canonicalize() else { return Ok(None) };
+    let Some(root) = gcloud.ancestors().find(|directory| directory.join(".install").is_dir()) else { return Ok(None) };
+    let path = root.join("properties");
+    Ok(read_file(&path)?.map(|text| (path, parse(&text))))
 }
 
 fn is_name(name: &str) -> bool {
@@ -216,7 +260,33 @@ mod tests {
         assert_eq!(project(with(&[], Some("NONE")).expect("none")), None);
         let by_env = with(&[("CLOUDSDK_CORE_PROJECT", "env")], None).expect("a configuration");
         let property = by_env.property("core/project").expect("a project");
-        assert_eq!(property.source, PropertySource::Environment("CLOUDSDK_CORE_PROJECT".to_owned()));
+        assert_eq!(property.source, Source::Environment("CLOUDSDK_CORE_PROJECT".to_owned()));
+    }
+
+    #[test]
+    fn the_installation_holds_for_all_configurations_and_comes_last() {
+        let home = tempfile::tempdir().expect("a directory");
+        let sdk = home.path().join("sdk");
+        write(&sdk, "bin/gcloud", "");
+        write(&sdk, ".install/x", "");
+        write(&sdk, "properties", "[core]\nproject = everybody\naccount = all@b.c\n");
+        write(home.path(), "configurations/config_default", "[core]\nproject = mine\n");
+        write(home.path(), "configurations/config_work", "[core]\naccount = a@b.c\n");
+        let path = sdk.join("bin").to_str().expect("text").to_owned();
+        let read = |more: &[(&str, &str)], name| {
+            Gcloud::read(&env(home.path(), &[&[("PATH", path.as_str())], more].concat()), name)
+                .expect("a configuration")
+        };
+        let found = |gcloud: Gcloud, name: &str| {
+            gcloud.property(name).map(|property| format!("{}, {}", property.value, property.source.kind()))
+        };
+        assert_eq!(found(read(&[], None), "core/project").as_deref(), Some("mine, gcloud"));
+        assert_eq!(found(read(&[], None), "core/account").as_deref(), Some("all@b.c, gcloudInstallation"));
+        assert_eq!(found(read(&[], Some("work")), "core/project").as_deref(), Some("everybody, gcloudInstallation"));
+        // To gcloud an empty variable is a value: it hides what the files say.
+        assert_eq!(found(read(&[("CLOUDSDK_CORE_PROJECT", "")], None), "core/project"), None);
+        let wrong = Gcloud::read(&env(home.path(), &[]), Some("nope")).expect_err("there is no such configuration");
+        assert_eq!(wrong.hint.as_deref(), Some("the configurations are: default, work"));
     }
 
     #[test]

@@ -24,7 +24,7 @@ use kube::config::{AuthInfo, Cluster};
 use secrecy::SecretString;
 
 use self::exec::Plugin;
-pub use self::files::{ContextEntry, contexts};
+pub use self::files::{ContextEntry, contexts, paths};
 use self::files::{Selected, bytes_of, certificates};
 pub use self::named::{Chosen, Named, NamedEntry, named};
 pub use self::write::{Entry, Locked, lock};
@@ -33,6 +33,7 @@ use super::endpoint::is_loopback;
 use super::error::ConfigError;
 use super::proxy::proxy_for;
 use crate::domain::environment::Environment;
+use crate::domain::setting::{Source, without_password};
 
 /// kubectl's connection flags. `Debug` hides the token.
 #[derive(Clone, Default)]
@@ -106,8 +107,18 @@ pub struct KubeTarget {
     pub cluster: Option<String>,
     /// The namespace that the flag or the context says; none when neither does.
     pub namespace: Option<String>,
+    /// The user's name in the kubeconfig.
+    pub user: Option<String>,
     /// The API server's URL.
     pub server: String,
+    /// The proxy to it, without its password.
+    pub proxy: Option<String>,
+    /// What named the proxy.
+    pub proxy_source: Option<Source>,
+    /// As whom the user acts: user, groups, uid.
+    pub impersonated: (Option<String>, Vec<String>, Option<String>),
+    /// How the user proves to be one: the kind alone.
+    pub credentials: &'static str,
     /// All of it, with the plugin's credential in the plugin's place.
     pub(super) config: kube::Config,
     /// The plugin, to run again when its credential is not taken any more.
@@ -133,7 +144,7 @@ pub async fn load(flags: &KubeFlags, env: &Environment, stdin: StdinUse) -> Resu
     let mut selected = files::select(flags, env)?;
     apply_to_cluster(flags, &mut selected.cluster);
     apply_to_user(flags, &mut selected.user)?;
-    let Selected { context_name, context, cluster_name, cluster, mut user } = selected;
+    let Selected { context_name, context, cluster_name, cluster, user_name, mut user } = selected;
 
     let server = server_url(&cluster, context_name.as_deref())?;
     let insecure = cluster.insecure_skip_tls_verify.unwrap_or(false);
@@ -146,13 +157,14 @@ pub async fn load(flags: &KubeFlags, env: &Environment, stdin: StdinUse) -> Resu
         return Err(ConfigError::new("a certificate authority and insecure-skip-tls-verify exclude each other"));
     }
 
+    let credentials = kind_of_credentials(&user, server.scheme_str() == Some("http"));
     let mut exec = None;
     let mut expires = None;
     if server.scheme_str() == Some("http") {
         // As kubectl: no credential goes over a wire in the clear, and so none needs to be fetched.
         user = without_credentials(&user);
     } else if let Some(entry) = user.exec.take() {
-        let plugin = Plugin::new(&entry, &cluster, authority.as_deref(), stdin)?;
+        let plugin = Plugin::new(&entry, &cluster, authority.as_deref(), stdin)?.with_proxies_of(env);
         expires = plugin.run().await?.apply(&mut user);
         exec = Some(plugin);
     }
@@ -162,7 +174,13 @@ pub async fn load(flags: &KubeFlags, env: &Environment, stdin: StdinUse) -> Resu
     config.root_cert = authority.as_deref().map(certificates).transpose()?;
     config.accept_invalid_certs = insecure;
     config.tls_server_name = given(&cluster.tls_server_name);
-    config.proxy_url = proxy_for(&server, cluster.proxy_url.as_deref(), env)?;
+    let of_cluster = format!("cluster {}", cluster_name.as_deref().unwrap_or_default());
+    let proxy = proxy_for(&server, cluster.proxy_url.as_deref(), &of_cluster, env)?;
+    let proxy_source = proxy.as_ref().map(|proxy| proxy.source.clone());
+    config.proxy_url = proxy.map(|proxy| proxy.value);
+    let proxy = config.proxy_url.as_ref().map(|proxy| without_password(&proxy.to_string()));
+    let impersonated =
+        (user.impersonate.clone(), user.impersonate_groups.clone().unwrap_or_default(), user.impersonate_uid.clone());
     config.auth_info = user;
     config.connect_timeout = Some(Duration::from_secs(5));
     // Each request has a limit of its own, and a watch must not have this one.
@@ -178,7 +196,12 @@ pub async fn load(flags: &KubeFlags, env: &Environment, stdin: StdinUse) -> Resu
         context: context_name,
         cluster: cluster_name,
         namespace,
+        user: user_name,
         server,
+        proxy,
+        proxy_source,
+        impersonated,
+        credentials,
         config,
         exec,
         expires,
@@ -241,6 +264,19 @@ fn apply_to_user(flags: &KubeFlags, user: &mut AuthInfo) -> Result<(), ConfigErr
             "the kubeconfig uses the auth provider `{name}`, which kubectl dropped as well"
         ))
         .hint("write the entry again, as with `gcloud container clusters get-credentials`")),
+    }
+}
+
+/// How the user proves to be one, in client-go's order.
+fn kind_of_credentials(user: &AuthInfo, plain: bool) -> &'static str {
+    match user {
+        _ if plain => "none (plain http on loopback)",
+        user if user.exec.is_some() => "credential plugin",
+        user if user.token.is_some() || user.token_file.is_some() => "token (not shown)",
+        user if user.username.is_some() => "user name and password (not shown)",
+        user if user.client_certificate.is_some() || user.client_certificate_data.is_some() => "client certificate",
+        user if user.auth_provider.is_some() => "oidc",
+        _ => "none",
     }
 }
 

@@ -10,23 +10,41 @@ use http::Uri;
 use super::endpoint::is_loopback;
 use super::error::ConfigError;
 use crate::domain::environment::Environment;
+use crate::domain::setting::{Source, Sourced};
 
 /// The proxy for this server: the cluster's own (`proxy-url`), else the environment's unless NO_PROXY excepts it.
-pub(super) fn proxy_for(server: &Uri, of_cluster: Option<&str>, env: &Environment) -> Result<Option<Uri>, ConfigError> {
+/// `entry` is what the kubeconfig calls the cluster.
+pub(super) fn proxy_for(
+    server: &Uri,
+    of_cluster: Option<&str>,
+    entry: &str,
+    env: &Environment,
+) -> Result<Option<Sourced<Uri>>, ConfigError> {
     if let Some(proxy) = of_cluster.filter(|proxy| !proxy.is_empty()) {
-        return parse(proxy).map(Some);
+        return Ok(Some(Sourced::new(parse(proxy)?, Source::Kubeconfig(entry.to_owned()))));
     }
-    let either = |upper: &str, lower: &str| env.get(upper).or_else(|| env.get(lower)).map(str::to_owned);
+    let either = |upper: &'static str, lower: &'static str| {
+        [upper, lower].into_iter().find_map(|name| Some((name, env.get(name)?.to_owned())))
+    };
     let proxy = match server.scheme_str() {
         Some("https") => either("HTTPS_PROXY", "https_proxy"),
         _ => either("HTTP_PROXY", "http_proxy"),
     };
-    let Some(proxy) = proxy else { return Ok(None) };
-    let excepted = either("NO_PROXY", "no_proxy").unwrap_or_default();
+    let Some((name, proxy)) = proxy else { return Ok(None) };
+    let excepted = either("NO_PROXY", "no_proxy").map(|(_, excepted)| excepted).unwrap_or_default();
     match is_loopback(server) || is_excepted(server, &excepted) {
         true => Ok(None),
-        false => parse(&proxy).map(Some),
+        false => Ok(Some(Sourced::new(parse(&proxy)?, Source::Environment(name.to_owned())))),
     }
+}
+
+/// The proxy that Google's client takes for this https URL from the process's environment, with the variable's name.
+pub fn for_google(url: &str, variable: impl Fn(&str) -> Option<String>) -> Option<(&'static str, String)> {
+    let uri: Uri = url.parse().ok()?;
+    let set = |name: &'static str| Some((name, variable(name).filter(|value| !value.is_empty())?));
+    let found = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"].into_iter().find_map(set)?;
+    let exceptions = variable("NO_PROXY").or_else(|| variable("no_proxy")).unwrap_or_default();
+    (!is_excepted(&uri, &exceptions)).then_some(found)
 }
 
 /// The environment variable by which Google's client would send requests for this machine to a proxy.
@@ -126,7 +144,7 @@ mod tests {
 
     fn proxy(server: &str, variables: &[(&str, &str)]) -> Option<String> {
         let server = server.parse().expect("a URL");
-        proxy_for(&server, None, &env(variables)).expect("a usable proxy").map(|proxy| proxy.to_string())
+        proxy_for(&server, None, "", &env(variables)).expect("a usable proxy").map(|proxy| proxy.value.to_string())
     }
 
     #[test]
@@ -186,9 +204,14 @@ mod tests {
         assert_eq!(proxy("http://x", &[https]), None, "an https proxy is for https servers");
         assert_eq!(proxy("https://x", &[("HTTPS_PROXY", "socks5h://p:1")]).as_deref(), Some("socks5://p:1/"));
         let server = "https://10.0.0.1".parse().expect("a URL");
-        let own = proxy_for(&server, Some("http://own:1"), &env(&[("NO_PROXY", "*")])).expect("a usable proxy");
-        assert_eq!(own.map(|proxy| proxy.to_string()).as_deref(), Some("http://own:1/"), "NO_PROXY is not about it");
-        let error = proxy_for(&server, Some("ftp://user:MARKER@p"), &env(&[])).expect_err("not a proxy");
+        let own =
+            proxy_for(&server, Some("http://own:1"), "cluster c", &env(&[("NO_PROXY", "*")])).expect("a usable proxy");
+        assert_eq!(
+            own.map(|proxy| proxy.value.to_string()).as_deref(),
+            Some("http://own:1/"),
+            "NO_PROXY is not about it"
+        );
+        let error = proxy_for(&server, Some("ftp://user:MARKER@p"), "", &env(&[])).expect_err("not a proxy");
         assert!(!format!("{error} {error:?}").contains("MARKER"));
     }
 }

@@ -7,8 +7,6 @@ use super::cluster::{ended_with, list_voice, names_alone, no_previous, nobody_to
 use super::{Voice, color, names, session, speak, voice_in};
 use crate::cli::{self, Accounts};
 use crate::clients::cluster::Cluster;
-use crate::clients::credentials;
-use crate::clients::endpoint::Endpoint;
 use crate::clients::error::ApiErrorKind;
 use crate::clients::gcloud::Gcloud;
 use crate::clients::kubeconfig::{self, KubeTarget, StdinUse, previous};
@@ -61,7 +59,7 @@ async fn connect(
 async fn list(args: &cli::ListAccounts, environment: &Environment, voice: &Voice) -> Result<(), Problem> {
     let common = common(args);
     let settings = settings::read(args.settings.as_deref(), environment)?;
-    let gcloud = Gcloud::read(environment, None)?;
+    let gcloud = session::gcloud(args.google.configuration.as_deref(), environment)?;
     let with_state = !args.no_state && !names_alone(&args.show);
     // Both may run a program that takes half a second.
     let connected = connect(&args.cluster, args.show.verbose, environment, voice);
@@ -115,12 +113,8 @@ async fn secret_manager(
     environment: &Environment,
     voice: &Voice,
 ) -> Result<SecretManager, Problem> {
-    let endpoint = match request::endpoint_override(gcloud) {
-        Some(url) => Endpoint::instead(&url)?,
-        None => Endpoint::google(),
-    };
-    let impersonated = request::impersonated(common, gcloud);
-    let resolved = credentials::resolve(environment, gcloud, impersonated.as_deref(), &endpoint).await?;
+    let endpoint = session::endpoint(gcloud)?;
+    let resolved = session::resolve(common, environment, gcloud, &endpoint).await?;
     Ok(SecretManager::new(endpoint, resolved).heard_by(session::ear(common.show.verbose, voice)))
 }
 

@@ -74,7 +74,7 @@ async fn ask(
     let common = &args.common;
     let named = request::named_accounts(common)?;
     let settings = settings::read(common.settings.as_deref(), environment)?;
-    let gcloud = session::gcloud(common, environment);
+    let gcloud = session::gcloud(common.google.configuration.as_deref(), environment);
     let endpoint = gcloud.clone().and_then(|gcloud| session::endpoint(&gcloud));
     let resolved = async {
         match (&gcloud, &endpoint) {

@@ -4,6 +4,7 @@ mod account;
 mod check;
 mod cluster;
 mod completion;
+mod config;
 mod confirm;
 mod names;
 mod outcome;
@@ -38,6 +39,7 @@ pub async fn run(cli: Cli, environment: Environment, interrupt: Interrupt) -> u8
         Command::Account(command) => account::run(command, environment, interrupt).await,
         Command::Cluster(command) => cluster::run(command, environment, interrupt).await,
         Command::Check(args) => check::check(*args, environment, interrupt).await,
+        Command::Config(cli::Config::List(args)) => config::list(*args, environment, interrupt).await,
         Command::Secret(command) => secret(*command, environment, interrupt).await,
     }
 }
@@ -48,9 +50,12 @@ pub fn offline(command: &Command, environment: &Environment) -> Option<u8> {
         Command::Version => Some(version(environment)),
         Command::Completion(command) => Some(completion::run(command, environment, &voice(None, environment))),
         Command::Man(args) => Some(completion::man(args, &voice(None, environment))),
-        Command::Secret(_) | Command::Check(_) | Command::Account(_) | Command::Cluster(_) | Command::Sandbox(_) => {
-            None
-        }
+        Command::Secret(_)
+        | Command::Check(_)
+        | Command::Account(_)
+        | Command::Cluster(_)
+        | Command::Config(_)
+        | Command::Sandbox(_) => None,
     }
 }
 
@@ -61,11 +66,37 @@ pub fn version(environment: &Environment) -> u8 {
     Exit::Done.code()
 }
 
-async fn secret(command: Secret, environment: Environment, interrupt: Interrupt) -> u8 {
+/// The proxy that gcloud's configuration names, for requests to Google. Has to be known before a thread is started; what
+/// is wrong with it is said later, where every other problem is.
+pub fn proxy_for_google(cli: &Cli, environment: &Environment) -> Option<String> {
+    let configuration = match &cli.command {
+        Command::Secret(command) => &common_of(command).google.configuration,
+        Command::Check(check) => &check.common.google.configuration,
+        Command::Config(cli::Config::List(list)) => &list.common.google.configuration,
+        Command::Account(cli::Accounts::List(list)) => &list.google.configuration,
+        Command::Cluster(cli::Clusters::GetCredentials(get)) => &get.configuration,
+        Command::Account(_)
+        | Command::Cluster(_)
+        | Command::Sandbox(_)
+        | Command::Completion(_)
+        | Command::Man(_)
+        | Command::Version => return None,
+    };
+    let gcloud = session::gcloud(configuration.as_deref(), environment).ok()?;
+    let proxy = crate::clients::gcloud_proxy::gcloud_proxy(&gcloud).ok()??;
+    Some(proxy.value.url().to_owned())
+}
+
+fn common_of(command: &Secret) -> &cli::Common {
     let (Secret::Rotate(cli::Rotate { common, .. })
     | Secret::Sync(cli::Sync { common, .. })
     | Secret::Verify(cli::Verify { common, .. })
-    | Secret::Restart(cli::Restart { common, .. })) = &command;
+    | Secret::Restart(cli::Restart { common, .. })) = command;
+    common
+}
+
+async fn secret(command: Secret, environment: Environment, interrupt: Interrupt) -> u8 {
+    let common = common_of(&command);
     let voice = voice(Some(common), &environment);
     tokio::spawn(heed(interrupt.clone(), voice.clone()));
     let mut results: Vec<AccountResult> = Vec::new();

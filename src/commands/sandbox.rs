@@ -69,12 +69,17 @@ async fn shell(world: &cli::World, command: Vec<String>, environment: &Environme
 }
 
 /// Variables that would lead out of the sandbox, or bring somebody's credentials into it.
-const FOREIGN: [&str; 6] = [
+const FOREIGN: [&str; 11] = [
     "GOOGLE_APPLICATION_CREDENTIALS",
     "GOOGLE_CLOUD_RUST_LOGGING",
     "CLOUDSDK_AUTH_IMPERSONATE_SERVICE_ACCOUNT",
     "CLOUDSDK_AUTH_ACCESS_TOKEN_FILE",
     "CLOUDSDK_CORE_ACCOUNT",
+    "CLOUDSDK_PROXY_TYPE",
+    "CLOUDSDK_PROXY_ADDRESS",
+    "CLOUDSDK_PROXY_PORT",
+    "CLOUDSDK_PROXY_USERNAME",
+    "CLOUDSDK_PROXY_PASSWORD",
     "DEEPDESK_SETTINGS",
 ];
 

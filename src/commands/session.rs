@@ -12,6 +12,7 @@ use crate::clients::credentials::{self, Resolved};
 use crate::clients::ear::Ear;
 use crate::clients::endpoint::Endpoint;
 use crate::clients::gcloud::Gcloud;
+use crate::clients::gcloud_proxy::gcloud_proxy;
 use crate::clients::kubeconfig::{self, KubeFlags, KubeTarget, StdinUse};
 use crate::clients::secret_manager::SecretManager;
 use crate::completion;
@@ -86,7 +87,7 @@ pub async fn open(
     interrupt: Interrupt,
 ) -> Result<Session, Problem> {
     let settings = settings::read(common.settings.as_deref(), environment)?;
-    let gcloud = gcloud(common, environment)?;
+    let gcloud = gcloud(common.google.configuration.as_deref(), environment)?;
     let endpoint = endpoint(&gcloud)?;
     let (target, resolved) =
         futures::try_join!(target(common, environment, takes_stdin), resolve(common, environment, &gcloud, &endpoint))?;
@@ -94,15 +95,17 @@ pub async fn open(
     Session::new(settings, google, target, common, environment, voice, interrupt)
 }
 
-/// gcloud's configuration.
-pub fn gcloud(_: &cli::Common, environment: &Environment) -> Result<Gcloud, Problem> {
-    Ok(Gcloud::read(environment, None)?)
+/// gcloud's configuration: the active one, or the named. A proxy in it that cannot be used is refused: requests must not go another way in silence.
+pub fn gcloud(configuration: Option<&str>, environment: &Environment) -> Result<Gcloud, Problem> {
+    let gcloud = Gcloud::read(environment, configuration)?;
+    gcloud_proxy(&gcloud)?;
+    Ok(gcloud)
 }
 
 /// Where Secret Manager answers.
 pub fn endpoint(gcloud: &Gcloud) -> Result<Endpoint, Problem> {
     match request::endpoint_override(gcloud) {
-        Some(url) => Ok(Endpoint::instead(&url)?),
+        Some(url) => Ok(Endpoint::instead(&url.value)?),
         None => Ok(Endpoint::google()),
     }
 }
@@ -121,7 +124,7 @@ pub async fn resolve(
     gcloud: &Gcloud,
     endpoint: &Endpoint,
 ) -> Result<Resolved, Problem> {
-    let impersonated = request::impersonated(common, gcloud);
+    let impersonated = request::impersonated(common, gcloud).map(|account| account.value);
     Ok(credentials::resolve(environment, gcloud, impersonated.as_deref(), endpoint).await?)
 }
 
@@ -210,7 +213,8 @@ pub(super) fn ear(verbose: u8, voice: &Voice) -> Ear {
     Ear::new(move |sent| speak(&voice).request(&sent.to_string()))
 }
 
-pub(super) fn kube_flags(flags: &cli::Cluster) -> KubeFlags {
+/// kubectl's flags.
+pub fn kube_flags(flags: &cli::Cluster) -> KubeFlags {
     KubeFlags {
         kubeconfig: flags.kubeconfig.clone(),
         context: flags.context.clone(),

@@ -11,5 +11,6 @@ pub mod observation;
 pub mod payload;
 pub mod problem;
 pub mod result;
+pub mod setting;
 pub mod state;
 pub mod step;

@@ -4,7 +4,7 @@ pub mod consumers;
 pub mod external_secrets;
 pub mod glance;
 pub mod partial;
-mod store;
+pub mod store;
 pub mod vault;
 
 use futures::future::{try_join_all, try_join3};

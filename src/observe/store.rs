@@ -44,9 +44,7 @@ pub async fn stores(
 /// Where the account's secrets live: what the store says that the primary is read from; else the flag, gcloud's
 /// project, or the one in the context's name. Whether the flag agrees with the store is a check's business.
 pub fn home(request: &Request, readers: &[Reader], stores: &BTreeMap<StoreRef, Store>) -> Result<SecretHome, Problem> {
-    let reads_primary = |reader: &&Reader| reader.mappings.iter().any(|mapping| mapping.source == Source::Primary);
-    let by_store =
-        readers.iter().filter(reads_primary).chain(readers).find_map(|reader| stores.get(&reader.store)?.home.clone());
+    let by_store = by_store(readers, stores).map(|(_, home)| home);
     let otherwise = || request.asked_project.clone().or_else(|| request.fallback_project.clone());
     by_store.or_else(|| otherwise().map(|project| SecretHome { project, location: None })).ok_or_else(|| {
         Problem::new(Exit::Failed, "NoProject", format!("no project is known for account {}", request.account)).hint(
@@ -56,4 +54,23 @@ pub fn home(request: &Request, readers: &[Reader], stores: &BTreeMap<StoreRef, S
             ),
         )
     })
+}
+
+/// What the store says that the primary is read from; where none is, any store that says something.
+fn by_store<'a>(readers: &'a [Reader], stores: &BTreeMap<StoreRef, Store>) -> Option<(&'a StoreRef, SecretHome)> {
+    let reads_primary = |reader: &&Reader| reader.mappings.iter().any(|mapping| mapping.source == Source::Primary);
+    let first = readers.iter().filter(reads_primary).chain(readers);
+    first.into_iter().find_map(|reader| Some((&reader.store, stores.get(&reader.store)?.home.clone()?)))
+}
+
+/// Where the account's secrets live as its store says it, and the store's name. Reads no value.
+pub async fn said_by_store(request: &Request, cluster: &Cluster) -> Result<Option<(String, SecretHome)>, Problem> {
+    let objects = super::external_secret_objects(request, cluster).await?;
+    let readers = super::read_all(request, &objects, &[]);
+    let stores = stores(&readers, cluster, request.account.as_str()).await?;
+    let said = by_store(&readers, &stores);
+    Ok(said.map(|(store, home)| {
+        let kind = if store.cluster { "ClusterSecretStore" } else { "SecretStore" };
+        (format!("{kind}/{}", store.name), home)
+    }))
 }

@@ -93,3 +93,46 @@ fn verdict(checkup: &Checkup, paint: Paint) -> String {
         _ => format!("{}\n", paint.bad(&format!("{of}not ready to {purpose}: {counts}"))),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn signs_are_for_terminals_and_words_for_pipes() {
+        let asked = |id, result, message: &str, hint: &str| Asked {
+            id,
+            group: "lock",
+            group_title: "lock",
+            title: "nobody else is at work",
+            result,
+            message: message.to_owned(),
+            hint: hint.to_owned(),
+        };
+        let checkup = Checkup {
+            api_version: API_VERSION,
+            kind: "Check",
+            account: "acme".to_owned(),
+            namespace: "acme".to_owned(),
+            context: String::new(),
+            project: String::new(),
+            purpose: "rotate",
+            reason: "CheckFailed".to_owned(),
+            exit_code: 3,
+            checks: vec![
+                asked("DD-A", Answer::Pass, "", ""),
+                asked("DD-B", Answer::Fail, "one\u{1b}[2J", "do it"),
+                asked("DD-B", Answer::Fail, "two", "do it"),
+                asked("DD-C", Answer::Warn, "three", ""),
+                asked("DD-D", Answer::Skipped, "because DD-B failed", ""),
+            ],
+        };
+        let end = "\nacme: not ready to rotate: 2 failed, 1 warning, 1 skipped, 1 passed\n";
+        let signs = "lock\n√ nobody else is at work [DD-A]\n× one\u{fffd}[2J [DD-B]\n× two [DD-B]\n    hint: do it\n\
+                     ‼ three [DD-C]\n- nobody else is at work: skipped: because DD-B failed [DD-D]\n";
+        assert_eq!(render(std::slice::from_ref(&checkup), Paint(false), true, false), format!("{signs}{end}"));
+        let words = "FAIL one\u{fffd}[2J [DD-B]\nFAIL two [DD-B]\n    hint: do it\nwarn three [DD-C]\n\
+                     skip because DD-B failed [DD-D]\n";
+        assert_eq!(render(&[checkup], Paint(false), false, true), format!("{words}{end}"));
+    }
+}

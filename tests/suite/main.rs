@@ -10,6 +10,7 @@ mod check;
 mod clusters;
 mod commands;
 mod completion;
+mod config;
 mod crash;
 mod discovery;
 mod faults;

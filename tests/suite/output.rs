@@ -39,7 +39,7 @@ pub fn shown(ran: &Ran) -> String {
 
 #[test]
 fn help_is_as_it_was() {
-    let commands: [&[&str]; 27] = [
+    let commands: [&[&str]; 29] = [
         &[],
         &["check"],
         &["completion"],
@@ -50,6 +50,8 @@ fn help_is_as_it_was() {
         &["completion", "install"],
         &["man"],
         &["version"],
+        &["config"],
+        &["config", "list"],
         &["secret"],
         &["secret", "rotate"],
         &["secret", "sync"],

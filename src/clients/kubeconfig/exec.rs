@@ -119,6 +119,17 @@ impl Plugin {
         })
     }
 
+    /// The proxy variables of the user's own environment: in the process's they may be those for Google (`guard`).
+    pub(super) fn with_proxies_of(mut self, env: &crate::domain::environment::Environment) -> Plugin {
+        for name in ["HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy"] {
+            let (own, said) = (env.get(name).unwrap_or_default(), std::env::var(name).unwrap_or_default());
+            if own != said && !self.environment.iter().any(|(named, _)| named == name) {
+                self.environment.push((name.to_owned(), own.to_owned()));
+            }
+        }
+        self
+    }
+
     /// Runs the plugin and returns what it gave out.
     pub(in crate::clients) async fn run(&self) -> Result<Credential, ConfigError> {
         let failed = |how: String| ConfigError::new(format!("the credential plugin `{}` {how}", self.command));

@@ -10,6 +10,7 @@ use rustls::pki_types::pem::PemObject;
 use super::{KubeFlags, given};
 use crate::clients::error::ConfigError;
 use crate::domain::environment::Environment;
+use crate::domain::setting::{Source, Sourced};
 
 /// A context of the kubeconfig.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -34,6 +35,7 @@ pub(super) struct Selected {
     pub(super) context: Context,
     pub(super) cluster_name: Option<String>,
     pub(super) cluster: Cluster,
+    pub(super) user_name: Option<String>,
     pub(super) user: AuthInfo,
 }
 
@@ -95,7 +97,7 @@ pub(super) fn select(flags: &KubeFlags, env: &Environment) -> Result<Selected, C
         // A context whose user is missing goes without credentials, as with kubectl: the server says the rest.
         (None, None) => AuthInfo::default(),
     };
-    Ok(Selected { context_name, context, cluster_name, cluster, user })
+    Ok(Selected { context_name, context, cluster_name, cluster, user_name, user })
 }
 
 fn no_such_context(name: &str, config: &Kubeconfig) -> ConfigError {
@@ -123,11 +125,27 @@ fn names_of_contexts(config: &Kubeconfig) -> Option<String> {
     (!names.is_empty()).then(|| format!("{}{more}", names[..names.len().min(MOST)].join(", ")))
 }
 
+/// The kubeconfig files in the order in which they are merged, and what named them.
+pub fn paths(flags: &KubeFlags, env: &Environment) -> Sourced<Vec<PathBuf>> {
+    if let Some(path) = flags.kubeconfig.as_ref().filter(|path| !path.as_os_str().is_empty()) {
+        return Sourced::new(vec![path.clone()], Source::Flag("--kubeconfig"));
+    }
+    match (env.get("KUBECONFIG"), env.home()) {
+        (Some(list), _) => {
+            let mut paths: Vec<PathBuf> = std::env::split_paths(list).collect();
+            let mut seen = std::collections::BTreeSet::new();
+            paths.retain(|path| !path.as_os_str().is_empty() && seen.insert(path.clone()));
+            Sourced::new(paths, Source::Environment("KUBECONFIG".to_owned()))
+        }
+        (None, Some(home)) => Sourced::new(vec![home.join(".kube").join("config")], Source::Default),
+        (None, None) => Sourced::new(Vec::new(), Source::Default),
+    }
+}
+
 /// The files merged: the first to say something wins, and files of a list that do not exist are skipped.
 pub(super) fn read(flags: &KubeFlags, env: &Environment) -> Result<Kubeconfig, ConfigError> {
-    let (paths, explicit) = locations(flags, env);
-    if explicit {
-        let path = &paths[0];
+    let Sourced { value: paths, source } = paths(flags, env);
+    if let (Source::Flag(_), [path]) = (source, paths.as_slice()) {
         return read_one(path)?.ok_or_else(|| ConfigError::new(format!("{}: no such kubeconfig", path.display())));
     }
     let mut merged = Kubeconfig::default();
@@ -139,21 +157,6 @@ pub(super) fn read(flags: &KubeFlags, env: &Environment) -> Result<Kubeconfig, C
         }
     }
     Ok(merged)
-}
-
-/// The files in the order in which they are merged, and whether a flag names the one there is.
-pub(super) fn locations(flags: &KubeFlags, env: &Environment) -> (Vec<PathBuf>, bool) {
-    if let Some(path) = flags.kubeconfig.as_ref().filter(|path| !path.as_os_str().is_empty()) {
-        return (vec![path.clone()], true);
-    }
-    let mut paths: Vec<PathBuf> = match (env.get("KUBECONFIG"), env.home()) {
-        (Some(list), _) => std::env::split_paths(list).filter(|path| !path.as_os_str().is_empty()).collect(),
-        (None, Some(home)) => vec![home.join(".kube").join("config")],
-        (None, None) => Vec::new(),
-    };
-    let mut seen = std::collections::BTreeSet::new();
-    paths.retain(|path| seen.insert(path.clone()));
-    (paths, false)
 }
 
 /// One file; none when it does not exist. What the parser says of it is left out: it quotes what it stumbled over.

@@ -8,9 +8,10 @@ use serde_json::json;
 
 use super::KubeFlags;
 use super::edit::{Change, edit};
-use super::files::{self, locations};
+use super::files::{self, paths};
 use crate::clients::error::ConfigError;
 use crate::domain::environment::Environment;
+use crate::domain::setting::{Source, Sourced};
 
 /// How long somebody else's lock is waited for. kubectl holds its own for milliseconds, and waits for none.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -37,7 +38,8 @@ pub struct Entry {
 
 /// Locks the files that `KUBECONFIG` or the flag names, as kubectl does: `<file>.lock`, made by whoever is first.
 pub async fn lock(flags: &KubeFlags, env: &Environment) -> Result<Locked, ConfigError> {
-    let (paths, explicit) = locations(flags, env);
+    let Sourced { value: paths, source } = paths(flags, env);
+    let explicit = matches!(source, Source::Flag(_));
     if paths.is_empty() {
         return Err(ConfigError::new("there is no place for a kubeconfig: neither KUBECONFIG nor HOME is set"));
     }

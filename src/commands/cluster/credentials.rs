@@ -13,7 +13,6 @@ use crate::clients::container::{Container, GkeCluster};
 use crate::clients::credentials as google;
 use crate::clients::endpoint::Endpoint;
 use crate::clients::error::{ApiError, ApiErrorKind};
-use crate::clients::gcloud::Gcloud;
 use crate::clients::kubeconfig::{self, Entry, previous};
 use crate::domain::environment::Environment;
 use crate::domain::names::{LocationId, ProjectId};
@@ -33,7 +32,7 @@ struct How {
 
 /// Asks for the cluster, and writes its entry.
 pub async fn get(args: &cli::GetCredentials, environment: &Environment, voice: &Voice) -> Result<(), Problem> {
-    let gcloud = Gcloud::read(environment, None)?;
+    let gcloud = session::gcloud(args.configuration.as_deref(), environment)?;
     let property = |name: &str| gcloud.property(name).map(|property| property.value);
     let (project, location) = place(args, &property)?;
     let endpoint = match property(request::CONTAINER_ENDPOINT) {

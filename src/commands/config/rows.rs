@@ -1,0 +1,48 @@
+//! The rows of `config list`.
+
+use crate::domain::names::printable;
+use crate::domain::result::API_VERSION;
+use crate::domain::setting::{Config, Setting, Source};
+
+/// The rows so far.
+#[derive(Default)]
+pub struct Rows(Vec<Setting>);
+
+impl Rows {
+    /// A setting with its value.
+    pub fn put(&mut self, name: &'static str, value: String, source: &Source) {
+        let (from, told) = (printable(&source.which()), printable(&source.to_string()));
+        self.0.push(Setting { name, value: printable(&value), source: source.kind(), from, told });
+    }
+
+    /// A setting that need not be set; then its source is the program.
+    pub fn maybe(&mut self, name: &'static str, value: Option<String>, source: &Source) {
+        match value {
+            Some(value) => self.put(name, value, source),
+            None => self.put(name, String::new(), &Source::Default),
+        }
+    }
+
+    /// A setting that cannot be found out.
+    pub fn unknown(&mut self, name: &'static str, why: &str) {
+        let why = printable(why);
+        self.0.push(Setting {
+            name,
+            value: String::new(),
+            source: "unknown",
+            told: format!("unknown: {why}"),
+            from: why,
+        });
+    }
+
+    /// The result.
+    pub fn config(self) -> Config {
+        Config { api_version: API_VERSION, kind: "Config", settings: self.0 }
+    }
+}
+
+/// The rows as cells.
+pub fn list_of(config: &Config) -> Vec<Vec<String>> {
+    let cells = |setting: &Setting| vec![setting.name.to_owned(), setting.value.clone(), setting.told.clone()];
+    config.settings.iter().map(cells).collect()
+}
