@@ -57,7 +57,7 @@ const fn right(
 /// The rights that a command needs in the account's namespace.
 pub fn rights(purpose: Purpose) -> Vec<&'static Right> {
     let parts: &[&'static [Right]] = match purpose {
-        Purpose::Rotate => &[READ, PUSH, ROLL, RECORD],
+        Purpose::Rotate | Purpose::Rollback => &[READ, PUSH, ROLL, RECORD],
         Purpose::Sync => &[READ, PUSH],
         Purpose::Verify => &[READ],
         Purpose::Restart => &[READ, ROLL],
@@ -95,7 +95,7 @@ const TO_READ: (&[&str], &[&str]) = (
 /// What a command needs on the primary and, where it exists, on the back-compat.
 fn permissions(purpose: Purpose, back_compat_exists: bool) -> (Vec<&'static str>, Vec<&'static str>) {
     let (primary, back_compat) = match purpose {
-        Purpose::Rotate => (ON_PRIMARY, ON_BACK_COMPAT),
+        Purpose::Rotate | Purpose::Rollback => (ON_PRIMARY, ON_BACK_COMPAT),
         Purpose::Sync | Purpose::Verify | Purpose::Restart => TO_READ,
     };
     let (mut primary, back_compat) = (primary.to_vec(), back_compat.to_vec());
@@ -300,7 +300,7 @@ mod tests {
             });
             verbs.collect()
         };
-        for purpose in [Purpose::Sync, Purpose::Verify, Purpose::Restart] {
+        for purpose in [Purpose::Sync, Purpose::Verify, Purpose::Restart, Purpose::Rollback] {
             let (rotate, other) = (permissions(Purpose::Rotate, true), permissions(purpose, true));
             assert!(other.0.iter().all(|needed| rotate.0.contains(needed)), "{purpose:?}");
             assert!(other.1.iter().all(|needed| rotate.1.contains(needed)), "{purpose:?}");

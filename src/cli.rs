@@ -93,6 +93,15 @@ pub enum Secret {
     /// Restart every consumer at the same moment, and wait until the old pods are gone
     #[command(after_help = "Example:\n  kubectl deepdesk secret restart acme")]
     Restart(Restart),
+    /// Go back to the value that the back-compat holds, and keep the abandoned one readable
+    ///
+    /// Exchanges the two values: the one of before becomes the newest version of the primary, the abandoned one becomes
+    /// the back-compat, so that what was written under it stays readable. From a complete rotation and from the middle of
+    /// one: consumers that are not healthy do not stop it. Safe to repeat; goes on where an earlier run stopped.
+    #[command(
+        after_help = "Example:\n  kubectl deepdesk secret rollback acme\n\nExample, which changes nothing:\n  kubectl deepdesk secret rollback acme --dry-run"
+    )]
+    Rollback(Rollback),
 }
 
 /// `secret rotate`.
@@ -167,6 +176,33 @@ pub struct Restart {
     /// What a command that changes something takes.
     #[command(flatten)]
     pub change: DryRunFlag,
+}
+
+/// `secret rollback`.
+#[derive(Debug, Args)]
+#[command(mut_arg("accounts", |accounts| accounts.num_args(0..=1).help("The account; default: the current context's namespace")))]
+pub struct Rollback {
+    /// What every command takes.
+    #[command(flatten)]
+    pub common: Common,
+    /// What a command that changes something takes.
+    #[command(flatten)]
+    pub change: DryRunFlag,
+    /// Do not ask: the answer to the question is yes
+    #[arg(short, long)]
+    pub yes: bool,
+    /// After a rollback that is complete: exchange the two values once more, forward again
+    #[arg(long, help_heading = "Rollback")]
+    pub again: bool,
+    /// Roll back although no ExternalSecret maps the back-compat: the application reads Secret Manager itself
+    #[arg(long, help_heading = "Rollback")]
+    pub back_compat_unmapped: bool,
+    /// Wait this long between the proof that the Secrets have arrived and the restart
+    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = duration, help_heading = "Rollback")]
+    pub settle: Duration,
+    /// Wait this long after the verification before the abandoned version is disabled
+    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = duration, help_heading = "Rollback")]
+    pub soak: Duration,
 }
 
 /// The flag of every command that changes something.

@@ -144,7 +144,7 @@ impl Lock {
     }
 
     /// Writes a Kubernetes Event about the Lease: what happened, for whoever looks at the namespace.
-    pub async fn publish(&self, note: &str) -> Result<(), ApiError> {
+    pub async fn publish(&self, reason: &str, note: &str) -> Result<(), ApiError> {
         let held = self.held.lock().await;
         let regarding = k8s_openapi::api::core::v1::ObjectReference {
             api_version: Some("coordination.k8s.io/v1".to_owned()),
@@ -154,7 +154,7 @@ impl Lock {
             uid: held.lease.metadata.uid.clone(),
             ..Default::default()
         };
-        held.cluster.publish_event(&regarding, "SecretRotated", note).await
+        held.cluster.publish_event(&regarding, reason, note).await
     }
 
     /// Releases the Lease, with the record of a rotation that was completed.

@@ -1,4 +1,4 @@
-//! Decides what a rotation still has to do, or refuses.
+//! Decides what a rotation or a rollback still has to do, or refuses.
 //!
 //! Pure: no clock, network, environment or randomness. What it needs, it is given. A resumed rotation is a plain one:
 //! observe, and plan what is left.
@@ -8,11 +8,26 @@ use crate::domain::names::{ObjectName, VersionId, WorkloadRef};
 use crate::domain::observation::{Observation, Source, ValueTag, Version, VersionState};
 use crate::domain::problem::{Exit, Problem};
 use crate::domain::state::{self, Blocked, State};
-use crate::domain::step::{Plan, Planned, Step};
+use crate::domain::step::{Plan, Planned, Step, Way};
 
-/// What the operator wants of a rotation.
+/// Where the operator wants to go.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Goal {
+    /// To a value that is not in use yet.
+    #[default]
+    Rotate,
+    /// To the value that the back-compat holds.
+    RollBack {
+        /// Exchange the two once more after a rollback that is complete (`--again`).
+        again: bool,
+    },
+}
+
+/// What the operator wants.
 #[derive(Clone, Debug, Default)]
 pub struct Want {
+    /// Where to go.
+    pub goal: Goal,
     /// Finish an unexplained enabled predecessor as a rotation (`--adopt`).
     pub adopt: bool,
     /// Disable what is older than the newest version first (`--abandon-older`).
@@ -36,8 +51,14 @@ pub enum NewValue {
 /// Returns the plan, or why there is none. Assumes nothing of the cluster but what `now` says; whether the cluster is
 /// fit for a rotation is for the checks to say.
 pub fn plan(want: &Want, now: &Observation) -> Result<Plan, Problem> {
-    let state = state::secrets_state(now);
-    match state {
+    match want.goal {
+        Goal::Rotate => rotation(want, now),
+        Goal::RollBack { again } => rollback(want, now, again).map(|plan| Plan { way: Way::Back, ..plan }),
+    }
+}
+
+fn rotation(want: &Want, now: &Observation) -> Result<Plan, Problem> {
+    match state::secrets_state(now) {
         State::Rotating { from, to } => finish(want, now, from, to),
         State::Stable | State::Drifted => begin(want, now, Vec::new()),
         State::AwaitingReencryption => match unrecorded(want, now) {
@@ -47,6 +68,64 @@ pub fn plan(want: &Want, now: &Observation) -> Result<Plan, Problem> {
         State::Blocked(Blocked::UnexplainedPredecessor(predecessor)) => unexplained(want, now, predecessor),
         State::Blocked(blocked) => Err(refuse_blocked(now, blocked)),
     }
+}
+
+/// Exchanges the two values, or goes on with an exchange that was begun.
+fn rollback(want: &Want, now: &Observation, again: bool) -> Result<Plan, Problem> {
+    match state::secrets_state(now) {
+        State::Rotating { from, to } if is_exchanging(now) || state::is_rolled_back(now) => finish(want, now, from, to),
+        State::Rotating { .. } => go_back(now),
+        State::AwaitingReencryption => match now.primary.newest() {
+            // Whoever repeats the command wants what it did, not its opposite.
+            Some(newest) if state::is_rolled_back(now) && !again => {
+                Ok(record(now, newest.id.previous().unwrap_or(newest.id), newest.id))
+            }
+            _ => go_back(now),
+        },
+        State::Stable | State::Drifted => Err(nothing_to_go_back_to(now)),
+        State::Blocked(blocked) => Err(refuse_blocked(now, blocked)),
+    }
+}
+
+/// Whether a rollback has brought the back-compat's value to the primary, and not yet stored the abandoned one.
+fn is_exchanging(now: &Observation) -> bool {
+    let newest = now.primary.value();
+    let before = now.primary.predecessor().and_then(|version| version.value);
+    newest.is_some() && now.back_compat.value() == newest && before != newest
+}
+
+/// From the newest version to one with the value that the back-compat holds.
+fn go_back(now: &Observation) -> Result<Plan, Problem> {
+    let (Some((abandoned, _)), Some(value)) = (enabled_newest(now), now.back_compat.value()) else {
+        return Err(nothing_to_go_back_to(now));
+    };
+    let to = abandoned.id.next();
+    let introduce =
+        Planned::Do(Step::AddVersion { secret: now.primary.secret.clone(), again: Some(value), expect: to });
+    let sync = Planned::Do(Step::Sync { external_secrets: external_secrets(now), version: to });
+    Ok(exchange(now, [introduce, sync], abandoned.id, to, value))
+}
+
+/// Primary first: on the way both slots hold the same value, and that must be the older one, under which most of the data
+/// is encrypted. Only when the cluster is seen to hold it twice may the abandoned value take the second slot.
+fn exchange(now: &Observation, first: [Planned; 2], from: VersionId, to: VersionId, value: ValueTag) -> Plan {
+    let mut steps = Vec::from(first);
+    let store = Step::StoreBackCompat { secret: now.back_compat.secret.clone(), value_of: from };
+    steps.push(Planned::Do(store));
+    steps.push(match readers(now) {
+        readers if readers.is_empty() => unmapped(),
+        external_secrets => Planned::Do(Step::Stage { external_secrets, value_of: from }),
+    });
+    steps.push(Planned::Do(Step::Restart { workloads: workloads(now), version: to }));
+    steps.extend(end(now, from, to, Some(value)));
+    Plan { way: Way::Back, state: state::state(now), from, to, steps }
+}
+
+fn nothing_to_go_back_to(now: &Observation) -> Problem {
+    let line =
+        format!("{} holds no other value than the primary: there is nothing to go back to", now.back_compat.secret);
+    Problem::new(Exit::Refused, "NothingToRollBack", line)
+        .hint(format!("see what is in use: kubectl deepdesk secret verify {}", now.account))
 }
 
 /// A rotation from the newest version to one that does not exist yet.
@@ -65,11 +144,11 @@ fn begin(want: &Want, now: &Observation, first: Vec<Planned>) -> Result<Plan, Pr
     let mut steps = first;
     steps.extend(preserve(now, current));
     steps.push(stage(now, current.id, value));
-    steps.push(Planned::Do(Step::AddVersion { secret: now.primary.secret.clone(), expect: to }));
+    steps.push(Planned::Do(Step::AddVersion { secret: now.primary.secret.clone(), again: None, expect: to }));
     steps.push(Planned::Do(Step::Sync { external_secrets: external_secrets(now), version: to }));
     steps.push(Planned::Do(Step::Restart { workloads: workloads(now), version: to }));
-    steps.extend(end(now, current.id, to));
-    Ok(Plan { state: state::state(now), from: current.id, to, steps })
+    steps.extend(end(now, current.id, to, None));
+    Ok(Plan { way: Way::Forward, state: state::state(now), from: current.id, to, steps })
 }
 
 /// What is left of a rotation that was begun, by whomever.
@@ -82,6 +161,15 @@ fn finish(want: &Want, now: &Observation, from: VersionId, to: VersionId) -> Res
         let line = format!("a rotation of {} from {from} to {to} is under way with another value", now.account);
         return Err(Problem::new(Exit::Refused, "RotationUnderWay", line)
             .hint(format!("finish it first: kubectl deepdesk secret rotate {}", now.account)));
+    }
+    if is_exchanging(now) {
+        let introduced = Planned::Skip(StepName::Introduce, format!("{to} is already there"));
+        let both_hold = now.all_hold(Source::Primary, newest) && now.all_hold(Source::BackCompat, newest);
+        let sync = match both_hold {
+            true => Planned::Skip(StepName::Sync, format!("every Kubernetes Secret holds {to}")),
+            false => Planned::Do(Step::Sync { external_secrets: external_secrets(now), version: to }),
+        };
+        return Ok(exchange(now, [introduced, sync], from, to, newest));
     }
     let mut steps = preserve(now, previous);
     let preserved = steps.iter().all(|step| matches!(step, Planned::Skip(..)));
@@ -99,8 +187,8 @@ fn finish(want: &Want, now: &Observation, from: VersionId, to: VersionId) -> Res
         true => Planned::Skip(StepName::Restart, format!("every pod is on {to}")),
         false => Planned::Do(Step::Restart { workloads: behind, version: to }),
     });
-    steps.extend(end(now, from, to));
-    Ok(Plan { state: state::state(now), from, to, steps })
+    steps.extend(end(now, from, to, Some(newest)));
+    Ok(Plan { way: Way::Forward, state: state::state(now), from, to, steps })
 }
 
 /// The versions of a rotation that was committed, and died before it could record so.
@@ -123,7 +211,7 @@ fn record(now: &Observation, from: VersionId, to: VersionId) -> Plan {
     let mut steps: Vec<Planned> = done.into_iter().map(|(step, why)| Planned::Skip(step, why)).collect();
     steps.push(Planned::Do(Step::Verify { version: to }));
     steps.push(Planned::Skip(StepName::Commit, format!("{from} is disabled already")));
-    Plan { state: state::state(now), from, to, steps }
+    Plan { way: Way::Forward, state: state::state(now), from, to, steps }
 }
 
 /// The predecessor is enabled and nothing explains it: only the operator can say what it is.
@@ -163,11 +251,9 @@ fn preserve(now: &Observation, version: &Version) -> Vec<Planned> {
 }
 
 fn stage(now: &Observation, current: VersionId, value: ValueTag) -> Planned {
-    let mut readers: Vec<ObjectName> =
-        now.keys(Source::BackCompat).map(|(external, _)| external.name.clone()).collect();
-    readers.dedup();
+    let readers = readers(now);
     if readers.is_empty() {
-        return Planned::Skip(StepName::Stage, "no ExternalSecret maps the back-compat".to_owned());
+        return unmapped();
     }
     if now.back_compat.value() == Some(value) && now.all_hold(Source::BackCompat, value) {
         return Planned::Skip(StepName::Stage, format!("the Kubernetes Secrets hold {current} as back-compat already"));
@@ -175,9 +261,30 @@ fn stage(now: &Observation, current: VersionId, value: ValueTag) -> Planned {
     Planned::Do(Step::Stage { external_secrets: readers, value_of: current })
 }
 
-fn end(now: &Observation, from: VersionId, to: VersionId) -> [Planned; 2] {
-    let commit = Step::DisablePrevious { secret: now.primary.secret.clone(), version: from };
-    [Planned::Do(Step::Verify { version: to }), Planned::Do(commit)]
+/// The ExternalSecrets that read the back-compat.
+fn readers(now: &Observation) -> Vec<ObjectName> {
+    let mut readers: Vec<ObjectName> =
+        now.keys(Source::BackCompat).map(|(external, _)| external.name.clone()).collect();
+    readers.dedup();
+    readers
+}
+
+fn unmapped() -> Planned {
+    Planned::Skip(StepName::Stage, "no ExternalSecret maps the back-compat".to_owned())
+}
+
+/// The proof and the commit mark. A rollback out of the middle of a rotation leaves the version of before enabled, whose
+/// `value` the newest one has too: it goes first, so that the commit mark stays the last.
+fn end(now: &Observation, from: VersionId, to: VersionId, value: Option<ValueTag>) -> Vec<Planned> {
+    let secret = || now.primary.secret.clone();
+    let same = from.previous().and_then(|id| now.primary.version(id));
+    let same = same.filter(|version| version.state == VersionState::Enabled && version.value.is_some());
+    let mut steps = vec![Planned::Do(Step::Verify { version: to })];
+    if let Some(version) = same.filter(|version| version.value == value) {
+        steps.push(Planned::Do(Step::DisableOlder { secret: secret(), versions: vec![version.id] }));
+    }
+    steps.push(Planned::Do(Step::DisablePrevious { secret: secret(), version: from }));
+    steps
 }
 
 fn enabled_newest(now: &Observation) -> Option<(&Version, ValueTag)> {

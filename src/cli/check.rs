@@ -42,6 +42,8 @@ pub enum Purpose {
     Verify,
     /// `secret restart`
     Restart,
+    /// `secret rollback`
+    Rollback,
 }
 
 fn form_of(given: &str) -> Output {

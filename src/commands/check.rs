@@ -25,7 +25,7 @@ use crate::domain::result::API_VERSION;
 use crate::lock;
 use crate::observe::no_external_secrets;
 use crate::observe::partial::{self, Partial};
-use crate::plan::{self, Want};
+use crate::plan::{self, Goal, Want};
 use crate::request;
 use crate::run::{Interrupt, interrupted};
 use crate::settings::{self, Settings};
@@ -223,7 +223,8 @@ async fn of_account(
     if let Some(problem) = seen.unseen.get_mut(&Part::ExternalSecrets).filter(|one| one.reason == "NoExternalSecrets") {
         problem.message = format!("{} failed", catalogue::ES_API_ID);
     }
-    let want = Want { back_compat_unmapped: args.back_compat_unmapped, ..Want::default() };
+    let goal = if purpose == Purpose::Rollback { Goal::RollBack { again: false } } else { Goal::Rotate };
+    let want = Want { goal, back_compat_unmapped: args.back_compat_unmapped, ..Want::default() };
     answers.of_observation(check::run(&check::Seen { purpose, want: &want, now: &seen.now }), &seen.unseen);
     project(answers, &seen);
     if !answers.has(catalogue::PLAN_ID) {
@@ -304,6 +305,7 @@ fn purpose(given: cli::Purpose) -> Purpose {
         cli::Purpose::Sync => Purpose::Sync,
         cli::Purpose::Verify => Purpose::Verify,
         cli::Purpose::Restart => Purpose::Restart,
+        cli::Purpose::Rollback => Purpose::Rollback,
     }
 }
 

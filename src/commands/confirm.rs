@@ -15,30 +15,36 @@ pub fn can_ask() -> bool {
     std::io::stderr().is_terminal() && at_hand()
 }
 
-/// Asks whether to go on with the rotation; in a protected context the account's name has to be typed.
-pub fn rotation(voice: &Voice, account: &AccountName, protected: bool, quiet: bool) -> Result<(), Problem> {
+/// Asks whether to go on with a deed ("rotate"); in a protected context the account's name has to be typed.
+pub fn change(voice: &Voice, account: &AccountName, deed: &str, protected: bool, quiet: bool) -> Result<(), Problem> {
     if quiet || !can_ask() {
         return Err(Problem::new(
             Exit::Usage,
             "NotConfirmed",
-            format!("a rotation of {account} needs a yes, and there is nobody to ask"),
+            format!("a yes is needed to {deed} {account}, and there is nobody to ask"),
         )
         .hint("add --yes when you mean it; --dry-run shows what it would do"));
     }
     let agreed = asked(voice, || match protected {
         true => {
             let typed: String = Input::new()
-                .with_prompt(format!("This context is protected. Type the account's name to rotate it ({account})"))
+                .with_prompt(format!("This context is protected. Type the account's name to {deed} it ({account})"))
                 .allow_empty(true)
                 .interact_text()?;
             Ok(typed.trim() == account.as_str())
         }
-        false => Confirm::new().with_prompt(format!("Rotate {account}?")).default(false).interact(),
+        false => Confirm::new().with_prompt(question(deed, account)).default(false).interact(),
     })?;
     match agreed {
         true => Ok(()),
         false => Err(Problem::new(Exit::Failed, "Declined", "not confirmed: nothing was changed")),
     }
+}
+
+/// `Rotate acme?`
+fn question(deed: &str, account: &AccountName) -> String {
+    let (first, rest) = deed.split_at(1);
+    format!("{}{rest} {account}?", first.to_uppercase())
 }
 
 /// Lets one account be picked.

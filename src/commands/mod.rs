@@ -1,6 +1,7 @@
 //! One file a command, each reads like its page of the manual. May import everything; nothing imports it but `main`.
 
 mod account;
+mod change;
 mod check;
 mod cluster;
 mod completion;
@@ -9,6 +10,7 @@ mod confirm;
 mod names;
 mod outcome;
 mod restart;
+mod rollback;
 mod rotate;
 mod sandbox;
 mod session;
@@ -91,7 +93,8 @@ fn common_of(command: &Secret) -> &cli::Common {
     let (Secret::Rotate(cli::Rotate { common, .. })
     | Secret::Sync(cli::Sync { common, .. })
     | Secret::Verify(cli::Verify { common, .. })
-    | Secret::Restart(cli::Restart { common, .. })) = command;
+    | Secret::Restart(cli::Restart { common, .. })
+    | Secret::Rollback(cli::Rollback { common, .. })) = command;
     common
 }
 
@@ -131,7 +134,7 @@ async fn one_by_one(
 ) -> Result<(), Problem> {
     let value = match command {
         Secret::Rotate(args) => value::given(args)?,
-        Secret::Sync(_) | Secret::Verify(_) | Secret::Restart(_) => None,
+        Secret::Sync(_) | Secret::Verify(_) | Secret::Restart(_) | Secret::Rollback(_) => None,
     };
     let takes_stdin = matches!(command, Secret::Rotate(args) if value::is_stdin(args));
     let session = session::open(common, environment, takes_stdin, voice.clone(), interrupt).await?;
@@ -153,6 +156,7 @@ async fn one_by_one(
             Secret::Sync(args) => sync::sync(&desk, args).await,
             Secret::Verify(_) => verify::verify(&desk).await,
             Secret::Restart(args) => restart::restart(&desk, args).await,
+            Secret::Rollback(args) => rollback::rollback(&desk, args).await,
         };
         session.note(environment, &result);
         results.push(result);

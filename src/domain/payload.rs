@@ -13,6 +13,11 @@ impl Payload {
         Payload(SecretSlice::from(bytes))
     }
 
+    /// The same bytes once more, wiped on their own: a value that was read becomes the one to write.
+    pub fn copy(&self) -> Payload {
+        Payload::new(self.0.expose_secret().to_vec())
+    }
+
     /// Whether both hold the same bytes. Takes the same time wherever they differ.
     pub fn same_as(&self, other: &Payload) -> bool {
         let (a, b) = (self.0.expose_secret(), other.0.expose_secret());

@@ -18,6 +18,8 @@ pub enum Kind {
     SecretVerification,
     /// Of `secret restart`.
     SecretRestart,
+    /// Of `secret rollback`.
+    SecretRollback,
 }
 
 /// The result of one command on one account.

@@ -103,6 +103,13 @@ pub fn back_compat_is_live(now: &Observation) -> bool {
     now.back_compat.value().is_some() && now.back_compat.value() != now.primary.value()
 }
 
+/// Whether the newest version of the primary has the value that the back-compat held before its present one: a rollback
+/// exchanged them. Without it a rollback could not be told from the rotation that it undoes.
+pub fn is_rolled_back(now: &Observation) -> bool {
+    let before = now.back_compat.predecessor().and_then(|version| version.value);
+    before.is_some() && before == now.primary.value()
+}
+
 /// Whether anything in the cluster is not on the newest version.
 pub fn drifts(now: &Observation) -> bool {
     let keys = now.external_secrets.iter().any(|external| external.keys.iter().any(|key| !as_expected(now, key)));

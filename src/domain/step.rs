@@ -2,12 +2,14 @@
 
 use super::event::StepName;
 use super::names::{ObjectName, SecretId, VersionId, WorkloadRef};
+use super::observation::ValueTag;
 use super::state::State;
 
 /// One effect.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Step {
-    /// Disable these versions of the primary, older than the one in use (`--abandon-older`).
+    /// Disable these versions of the primary, older than the one in use: nothing needs them (`--abandon-older`), or a
+    /// newer one has the same value.
     DisableOlder {
         /// The primary.
         secret: SecretId,
@@ -35,10 +37,12 @@ pub enum Step {
         /// The version of the primary whose value must arrive.
         value_of: VersionId,
     },
-    /// Add a version with the new value to the primary, and read it back by number.
+    /// Add a version to the primary, and read it back by number.
     AddVersion {
         /// The primary.
         secret: SecretId,
+        /// The value seen before that it brings back; none for a new one.
+        again: Option<ValueTag>,
         /// The number that it will get: the next one. Another number means that someone else added one meanwhile.
         expect: VersionId,
     },
@@ -95,9 +99,30 @@ pub enum Planned {
     Skip(StepName, String),
 }
 
-/// A rotation, decided.
+impl Planned {
+    /// The step of protocol.md that it belongs to.
+    pub fn name(&self) -> StepName {
+        match self {
+            Planned::Do(step) => step.name(),
+            Planned::Skip(name, _) => *name,
+        }
+    }
+}
+
+/// Which way a plan goes.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Way {
+    /// To a value of its own.
+    Forward,
+    /// To the value that the back-compat holds.
+    Back,
+}
+
+/// A rotation or a rollback, decided.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Plan {
+    /// Which of the two.
+    pub way: Way,
     /// The state that it starts from.
     pub state: State,
     /// The version in use before.
@@ -109,6 +134,12 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// Whether both slots of the cluster hold the same value for a while, the older one: the primary is exchanged first.
+    pub fn exchanges(&self) -> bool {
+        let at = |name: StepName| self.steps.iter().position(|planned| planned.name() == name);
+        at(StepName::Introduce) < at(StepName::Preserve) && self.to_do().any(|step| step.name() == StepName::Preserve)
+    }
+
     /// The steps that are still to do.
     pub fn to_do(&self) -> impl Iterator<Item = &Step> {
         self.steps.iter().filter_map(|planned| match planned {

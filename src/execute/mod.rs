@@ -7,7 +7,7 @@ pub mod restart;
 mod store;
 mod verify;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::domain::event::StepState;
 use crate::domain::names::{ObjectName, VersionId};
@@ -15,7 +15,7 @@ use crate::domain::observation::{Version, VersionState};
 use crate::domain::payload::Payload;
 use crate::domain::problem::{Exit, Problem};
 use crate::domain::state::State;
-use crate::domain::step::{Plan, Planned, Step};
+use crate::domain::step::{Plan, Planned, Step, Way};
 use crate::lock::Lock;
 use crate::observe::Seen;
 use crate::run::Run;
@@ -52,6 +52,7 @@ pub async fn execute(
     progress: &mut Progress,
 ) -> Result<(), Problem> {
     progress.changed |= matches!(plan.state, State::Rotating { .. });
+    let before = pods(progress);
     for planned in &plan.steps {
         let step = match planned {
             Planned::Do(step) => step,
@@ -63,6 +64,9 @@ pub async fn execute(
         run.interrupt.check().map_err(|problem| explained(run, plan, progress, problem))?;
         lock.still_ours().await.map_err(|problem| explained(run, plan, progress, problem))?;
         run.teller.tell(step.name(), StepState::Started, announce(step));
+        if plan.exchanges() && matches!(step, Step::Restart { .. }) {
+            tell_of_started(run, progress, &before, plan.from).await;
+        }
         match perform(run, lock, step, pauses, progress).await {
             Ok(outcome) => run.teller.tell(step.name(), StepState::Done, outcome),
             Err(problem) => {
@@ -72,6 +76,32 @@ pub async fn execute(
         }
     }
     Ok(())
+}
+
+fn pods(progress: &Progress) -> BTreeSet<String> {
+    let pods = progress.seen.now.consumers.iter().flat_map(|consumer| &consumer.pods);
+    pods.map(|pod| pod.name.clone()).collect()
+}
+
+/// Says which pods started by themselves during an exchange: with two slots no order spares them (protocol.md, Going
+/// back). The restart that follows replaces them with all others.
+async fn tell_of_started(run: &Run<'_>, progress: &mut Progress, before: &BTreeSet<String>, abandoned: VersionId) {
+    // It only serves this line: the restart looks for itself, and fails where this did.
+    let Ok(now) = crate::observe::look_at_consumers(run.request, run.cluster, &progress.seen.now).await else { return };
+    progress.seen.now = now;
+    let started: Vec<String> = pods(progress).difference(before).cloned().collect();
+    if !started.is_empty() {
+        let line = format!(
+            "{} started during the exchange and may not read what was written under {abandoned} until this restart replaces them: {}",
+            counted(started.len(), "pod"),
+            started.join(", ")
+        );
+        run.teller.tell(crate::domain::event::StepName::Restart, StepState::Warning, line);
+    }
+}
+
+fn counted(number: usize, thing: &str) -> String {
+    format!("{number} {thing}{}", if number == 1 { "" } else { "s" })
 }
 
 /// Does one step and looks that it is so; returns what is there now, in words.
@@ -103,7 +133,7 @@ async fn perform(
             .await?;
             Ok(format!("the Kubernetes Secrets hold {value_of} as back-compat"))
         }
-        Step::AddVersion { secret, expect } => store::introduce(run, progress, secret, *expect).await,
+        Step::AddVersion { secret, again, expect } => store::introduce(run, progress, secret, *again, *expect).await,
         Step::Sync { external_secrets, version } => {
             arrive::arrive(
                 run,
@@ -140,7 +170,7 @@ fn announce(step: &Step) -> String {
         Step::CreateBackCompat { secret, .. } => format!("creating {secret}"),
         Step::StoreBackCompat { secret, value_of } => format!("storing {value_of} in {secret}"),
         Step::Stage { .. } => "having the back-compat copied into the cluster".to_owned(),
-        Step::AddVersion { secret, expect } => format!("adding {expect} to {secret}"),
+        Step::AddVersion { secret, expect, .. } => format!("adding {expect} to {secret}"),
         Step::Sync { version, .. } => format!("having {version} copied into the cluster"),
         Step::Restart { workloads, .. } => {
             let workloads: Vec<String> = workloads.iter().map(ToString::to_string).collect();
@@ -163,6 +193,9 @@ fn explained(run: &Run, plan: &Plan, progress: &Progress, mut problem: Problem) 
     let (from, to) = (plan.from, plan.to);
     let now = &progress.seen.now;
     let introduced = now.primary.newest().is_some_and(|newest| newest.id == to);
+    if plan.way == Way::Back {
+        return explained_back(run, plan, progress, problem, introduced);
+    }
     let preserved = now.back_compat.value().is_some() && now.back_compat.value() == value_of(now, from);
     let problem = match (introduced, preserved) {
         (false, false) => problem.now(format!("primary {from} is still the only value in use")),
@@ -171,7 +204,30 @@ fn explained(run: &Run, plan: &Plan, progress: &Progress, mut problem: Problem) 
             .now(format!("{to} is the newest version of {}, and {from} is still enabled: no value is lost", now.primary.secret))
             .now(format!("pods started before the restart use {from}, pods started after it use {to} and read {from} as back-compat")),
     };
-    problem.hint(format!("the same command goes on from here: kubectl deepdesk secret rotate {account}"))
+    let problem = problem.hint(format!("the same command goes on from here: kubectl deepdesk secret rotate {account}"));
+    match introduced {
+        true => problem.hint(format!("or go back to the value of {from}: kubectl deepdesk secret rollback {account}")),
+        false => problem,
+    }
+}
+
+/// The same for a rollback: what it brings back is the older value, and most data is encrypted under that.
+fn explained_back(run: &Run, plan: &Plan, progress: &Progress, problem: Problem, introduced: bool) -> Problem {
+    let (from, to) = (plan.from, plan.to);
+    let now = &progress.seen.now;
+    let back_compat = &now.back_compat.secret;
+    let stored = now.back_compat.value().is_some() && now.back_compat.value() == value_of(now, from);
+    let problem = match (introduced, stored) {
+        (false, _) => problem.now(format!("primary {from} is in use, {back_compat} holds the value to go back to")),
+        (true, false) => problem
+            .now(format!("{to} is the newest version of {}, with the value that {back_compat} holds too: no value is lost", now.primary.secret))
+            .now(format!("a pod that starts now cannot read what was written under {from} until the rollback is complete")),
+        (true, true) => problem
+            .now(format!("{to} is the newest version of {}, and {from} is still enabled: no value is lost", now.primary.secret))
+            .now(format!("pods started before the restart use {from}, pods started after it use {to} and read {from} as back-compat")),
+    };
+    problem
+        .hint(format!("the same command goes on from here: kubectl deepdesk secret rollback {}", run.request.account))
 }
 
 fn value_of(

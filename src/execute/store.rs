@@ -6,6 +6,7 @@ use super::{Progress, note_added};
 use crate::clients::error::{ApiError, ApiErrorKind};
 use crate::clients::secret_manager::{Access, Which};
 use crate::domain::names::{SecretId, VersionId};
+use crate::domain::observation::ValueTag;
 use crate::domain::payload::Payload;
 use crate::domain::problem::{Exit, Problem};
 use crate::lock::Lock;
@@ -83,15 +84,20 @@ pub async fn preserve(
     Ok(format!("{secret} {added} holds {value_of}"))
 }
 
-/// Adds the new value to the primary.
+/// Adds the new value to the primary, or one that was seen before.
 pub async fn introduce(
     run: &Run<'_>,
     progress: &mut Progress,
     secret: &SecretId,
+    again: Option<ValueTag>,
     expect: VersionId,
 ) -> Result<String, Problem> {
-    let Some(value) = progress.new_value.take() else {
-        return Err(Problem::new(Exit::Failed, "NoValue", "there is no new value to add"));
+    let value = match again {
+        Some(tag) => progress.seen.vault.value(tag).map(Payload::copy),
+        None => progress.new_value.take(),
+    };
+    let Some(value) = value else {
+        return Err(Problem::new(Exit::Failed, "NoValue", "there is no value to add"));
     };
     // Whoever observed before the lock was taken may have missed a version that is there now.
     let home = progress.seen.now.home.clone();

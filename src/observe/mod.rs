@@ -194,11 +194,14 @@ async fn secrets(
     }
     let Some(newest) = primary.newest().map(|version| version.id) else { return Ok((primary, back_compat)) };
     add_version(&mut primary, newest.previous(), home, secret_manager, vault).await?;
-    let unexplained = matches!(
-        unjudged(request, home, &primary, &back_compat),
-        state::State::Blocked(state::Blocked::UnexplainedPredecessor(_))
-    );
-    if unexplained {
+    let state = unjudged(request, home, &primary, &back_compat);
+    let explained = !matches!(state, state::State::Blocked(state::Blocked::UnexplainedPredecessor(_)));
+    if matches!(state, state::State::Rotating { .. } | state::State::AwaitingReencryption) {
+        // What it held before tells a rollback from the rotation that it undoes.
+        let before = back_compat.newest().and_then(|newest| newest.id.previous());
+        add_version(&mut back_compat, before, home, secret_manager, vault).await?;
+    }
+    if !explained || matches!(state, state::State::Rotating { .. }) {
         let before = newest.previous().and_then(VersionId::previous);
         add_version(&mut primary, before, home, secret_manager, vault).await?;
     }

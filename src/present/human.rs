@@ -61,10 +61,10 @@ fn account(result: &AccountResult, paint: Paint, detail: Detail) -> String {
         (Kind::SecretVerification, Detail::Short) => joined([places, checks, headline + &close]),
         (Kind::SecretVerification, Detail::Wide) => joined([context, places, consumers, checks, headline + &close]),
         (Kind::SecretSync, Detail::Short) => joined([headline, places, steps, checks, close]),
-        (Kind::SecretRotation | Kind::SecretRestart, Detail::Short) => {
+        (Kind::SecretRotation | Kind::SecretRollback | Kind::SecretRestart, Detail::Short) => {
             joined([headline, consumers, steps, checks, close])
         }
-        (Kind::SecretRotation | Kind::SecretSync | Kind::SecretRestart, Detail::Wide) => {
+        (Kind::SecretRotation | Kind::SecretRollback | Kind::SecretSync | Kind::SecretRestart, Detail::Wide) => {
             joined([headline, context, places, consumers, steps, checks, close])
         }
     }
@@ -79,18 +79,20 @@ fn headline(result: &AccountResult, paint: Paint) -> String {
         }
         (Kind::SecretVerification, _) => return verdict_against(result, paint),
         (Kind::SecretRotation, 0) => paint.good(&format!("{account} rotated")),
+        (Kind::SecretRollback, 0) => paint.good(&format!("{account} rolled back")),
         (Kind::SecretSync, 0) => paint.good(&format!("{account} synced")),
         (Kind::SecretRestart, 0) => paint.good(&format!("{account} restarted")),
-        (Kind::SecretRotation, 5 | 130) => paint.bad(&format!("{account} incomplete")),
+        (Kind::SecretRotation | Kind::SecretRollback, 5 | 130) => paint.bad(&format!("{account} incomplete")),
         // Nothing was changed.
         (Kind::SecretRotation, _) => paint.bad(&format!("{account} not rotated")),
+        (Kind::SecretRollback, _) => paint.bad(&format!("{account} not rolled back")),
         (Kind::SecretSync, _) => paint.bad(&format!("{account} not synced")),
         (Kind::SecretRestart, _) => paint.bad(&format!("{account} not restarted")),
     };
     let dry_run = if result.dry_run { " (dry run)" } else { "" };
     let facts = match result.kind {
-        Kind::SecretRotation if result.dry_run => versions(result),
-        Kind::SecretRotation => format!("{}{}", versions(result), back_compat(result)),
+        Kind::SecretRotation | Kind::SecretRollback if result.dry_run => versions(result),
+        Kind::SecretRotation | Kind::SecretRollback => format!("{}{}", versions(result), back_compat(result)),
         Kind::SecretRestart => {
             let (ready, all) = pods(result);
             format!("{ready} of {all} pods on {}", newest(result))
@@ -271,7 +273,7 @@ fn context(result: &AccountResult) -> String {
 /// What remains: who was not reached, how long it hurt, what to do next.
 fn close(result: &AccountResult) -> String {
     let mut out = String::new();
-    let restarts = matches!(result.kind, Kind::SecretRotation | Kind::SecretRestart);
+    let restarts = matches!(result.kind, Kind::SecretRotation | Kind::SecretRollback | Kind::SecretRestart);
     for reader in result.other_readers.iter().filter(|_| restarts && !result.dry_run) {
         let how = match reader.running {
             true => "it runs now, on the value that it started with",

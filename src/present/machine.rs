@@ -70,6 +70,7 @@ pub(super) fn names(results: &[AccountResult]) -> String {
 fn singular(kind: Kind) -> &'static str {
     match kind {
         Kind::SecretRotation => "secretrotation",
+        Kind::SecretRollback => "secretrollback",
         Kind::SecretSync => "secretsync",
         Kind::SecretVerification => "secretverification",
         Kind::SecretRestart => "secretrestart",

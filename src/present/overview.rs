@@ -47,6 +47,7 @@ fn count(results: &[AccountResult], paint: Paint) -> String {
     let well = results.iter().filter(|result| result.exit_code == 0).count();
     let done = match results.first().map(|result| result.kind) {
         Some(Kind::SecretRotation) => "rotated",
+        Some(Kind::SecretRollback) => "rolled back",
         Some(Kind::SecretSync) => "synced",
         Some(Kind::SecretVerification) => "all on the newest version",
         Some(Kind::SecretRestart) => "restarted",

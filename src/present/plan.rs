@@ -126,7 +126,10 @@ fn describe(step: &Step) -> String {
         Step::Stage { external_secrets, value_of } => {
             format!("copy primary {value_of} into the cluster as back-compat: {}", names(external_secrets))
         }
-        Step::AddVersion { secret, expect } => format!("add {expect}, a new value, to {secret}"),
+        Step::AddVersion { secret, again: None, expect } => format!("add {expect}, a new value, to {secret}"),
+        Step::AddVersion { secret, again: Some(_), expect } => {
+            format!("add {expect}, with the value that the back-compat holds, to {secret}")
+        }
         Step::Sync { external_secrets, version } => {
             format!("copy {version} into the cluster and compare: {}", names(external_secrets))
         }

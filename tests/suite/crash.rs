@@ -8,11 +8,50 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::Value;
 
-use crate::world::{World, by_the_program, finish, lease, primary};
+use crate::rollback::rolled_back;
+use crate::world::{World, back_compat, by_the_program, finish, lease, primary};
+
+/// A change, and what it starts from.
+#[derive(Clone, Copy, Debug)]
+enum Course {
+    /// A rotation.
+    Rotate,
+    /// A rollback of a complete rotation.
+    RollBack,
+    /// A rollback of a rotation whose pods do not come up.
+    RollBackStuck,
+}
+
+impl Course {
+    fn command(self) -> &'static str {
+        match self {
+            Course::Rotate => "rotate",
+            Course::RollBack | Course::RollBackStuck => "rollback",
+        }
+    }
+
+    /// A world at its start.
+    fn world(self, account: &str) -> World {
+        let world = world(account);
+        match self {
+            Course::Rotate => {}
+            Course::RollBack => {
+                world.run(&["secret", "rotate", account, "--yes"]).code(0);
+            }
+            Course::RollBackStuck => {
+                world.fault("rollout-stuck", Some("backend"));
+                world.run(&["secret", "rotate", account, "--yes"]).code(5);
+                world.heal("rollout-stuck");
+            }
+        }
+        world
+    }
+}
 
 /// Where one run dies.
 #[derive(Clone, Debug)]
 struct Death {
+    course: Course,
     account: &'static str,
     fault: &'static str,
     /// `N`, or `OPERATION:N`.
@@ -35,11 +74,12 @@ fn version_in_use(account: &str) -> u64 {
 
 /// The places worth dying at. What a death leaves differs by the writes before it alone, so these are every write, before
 /// its effect and after it, and some of the reads between. With DEEPDESK_EVERY_REQUEST=1 they are every request.
-fn deaths(account: &'static str) -> Vec<Death> {
-    let world = world(account);
-    world.run(&["secret", "rotate", account, "--yes"]).code(0);
-    let requests: Vec<Value> = world.log().into_iter().filter(by_the_program).collect();
-    let death = |fault, request| Death { account, fault, request };
+fn deaths(course: Course, account: &'static str) -> Vec<Death> {
+    let world = course.world(account);
+    let before = world.log().len();
+    world.run(&["secret", course.command(), account, "--yes"]).code(0);
+    let requests: Vec<Value> = world.log_after(before).into_iter().filter(by_the_program).collect();
+    let death = |fault, request| Death { course, account, fault, request };
     let mut deaths = Vec::new();
     // Requests at the same time arrive in another order each time, and waits ask more or less often: so the writes are
     // counted by operation, and not among all requests.
@@ -47,7 +87,7 @@ fn deaths(account: &'static str) -> Vec<Death> {
     for request in requests.iter().filter(|request| request["class"] == "write") {
         let operation = request["operation"].as_str().expect("text");
         // The lock is the same for every account: one sweep over its renewals is enough.
-        if operation == "update/leases" && account != "acme" {
+        if operation == "update/leases" && !(matches!(course, Course::Rotate) && account == "acme") {
             continue;
         }
         let nth = writes.entry(operation).or_default();
@@ -55,7 +95,12 @@ fn deaths(account: &'static str) -> Vec<Death> {
         deaths.extend(["hold", "hold-answer"].map(|fault| death(fault, format!("{operation}:{nth}"))));
     }
     let step = if std::env::var_os("DEEPDESK_EVERY_REQUEST").is_some() { 1 } else { 24 };
-    let reads = (1..=if step > 1 && account != "acme" { 0 } else { requests.len() }).step_by(step);
+    // A rollback dies at its writes: its reads are those of a rotation.
+    let reads = match course {
+        Course::Rotate if step == 1 || account == "acme" => requests.len(),
+        Course::Rotate | Course::RollBack | Course::RollBackStuck => 0,
+    };
+    let reads = (1..=reads).step_by(step);
     deaths.extend(
         reads
             .flat_map(|n| ["hold", "hold-answer"].map(|fault| death(fault, n.to_string())))
@@ -71,10 +116,11 @@ fn kill(mut child: Child) {
 
 /// Dies as told, looks, and runs the same command again. False when the run came to its end before that.
 fn die_and_go_on(death: &Death) -> bool {
-    let Death { account, fault, request } = death;
-    let (world, from) = (world(account), version_in_use(account));
-    let args = ["secret", "rotate", account, "--yes"];
+    let Death { course, account, fault, request } = death;
+    let (world, from) = (course.world(account), version_in_use(account));
+    let args = ["secret", course.command(), account, "--yes"];
     let before = world.value(&primary(account), "latest").expect("enabled");
+    let kept = world.value(&back_compat(account), "latest");
     world.fault(fault, Some(request));
     let mut child = world.spawn(&[&args[..], &["--progress=none"]].concat());
     let died = world.request_or_end(&mut child, |entry| entry["outcome"] == held(fault));
@@ -82,6 +128,11 @@ fn die_and_go_on(death: &Death) -> bool {
     world.heal(fault);
     if let Some(died) = &died {
         world.nothing_is_lost(account, std::slice::from_ref(&before));
+        if matches!(course, Course::RollBack | Course::RollBackStuck) {
+            world.run(&args).code(0);
+            rolled_back(&world, account, &before, &kept.expect("the rotation stored it"));
+            return true;
+        }
         world.every_pod_could_read(account, from + 1);
         // Once its end is recorded a rotation is over, and the same command asks for another one.
         let lease = world.send("GET", &lease(account), None).1;
@@ -90,14 +141,25 @@ fn die_and_go_on(death: &Death) -> bool {
         assert_eq!(again.code, if recorded { 4 } else { 0 }, "{death:?} at {}\n{}", died["operation"], again.stderr);
         assert!(!recorded || again.stderr.contains("the last rotation is complete: from v"), "{}", again.stderr);
     }
-    world.rotated(account, from, from + 1);
+    match course {
+        Course::Rotate => world.rotated(account, from, from + 1),
+        Course::RollBack | Course::RollBackStuck => {
+            rolled_back(&world, account, &before, &kept.expect("the rotation stored it"));
+        }
+    }
     world.nothing_is_lost(account, &[before]);
     died.is_some()
 }
 
 #[test]
 fn whatever_request_it_dies_at_the_same_command_goes_on() {
-    let deaths: Vec<Death> = ["acme", "globex"].into_iter().flat_map(deaths).collect();
+    let courses = [
+        (Course::Rotate, "acme"),
+        (Course::Rotate, "globex"),
+        (Course::RollBack, "acme"),
+        (Course::RollBackStuck, "globex"),
+    ];
+    let deaths: Vec<Death> = courses.into_iter().flat_map(|(course, account)| deaths(course, account)).collect();
     let next = AtomicUsize::new(0);
     let (failures, escaped) = (Mutex::new(Vec::new()), Mutex::new(Vec::new()));
     std::thread::scope(|scope| {

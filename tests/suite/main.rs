@@ -16,6 +16,7 @@ mod discovery;
 mod faults;
 mod output;
 mod refusals;
+mod rollback;
 mod secrecy;
 mod shells;
 mod tools;

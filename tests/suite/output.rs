@@ -39,7 +39,7 @@ pub fn shown(ran: &Ran) -> String {
 
 #[test]
 fn help_is_as_it_was() {
-    let commands: [&[&str]; 29] = [
+    let commands: [&[&str]; 30] = [
         &[],
         &["check"],
         &["completion"],
@@ -57,6 +57,7 @@ fn help_is_as_it_was() {
         &["secret", "sync"],
         &["secret", "verify"],
         &["secret", "restart"],
+        &["secret", "rollback"],
         &["account"],
         &["account", "list"],
         &["account", "use"],

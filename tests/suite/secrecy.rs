@@ -373,6 +373,8 @@ fn commands_that_write_show_no_value() {
         observe_in(&mut evidence, &world, &[args, manner(n).as_slice()].concat()).code(0);
         // The back-compat is live now: refused, or nothing to do.
         observe_in(&mut evidence, &world, &[args, manner(n + 7).as_slice()].concat());
+        let args: &[&str] = &["secret", "rollback", account, "--yes"];
+        observe_in(&mut evidence, &world, &[args, manner(n + 3).as_slice()].concat()).code(0);
     }
     evidence.cluster(&world);
     assert!(evidence.has("leases") && evidence.has("events"));

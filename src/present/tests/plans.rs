@@ -16,6 +16,7 @@ fn shown(progress: Progress, terminal: Terminal) -> String {
     let external = || vec!["admin-secrets".parse().expect("a name"), "backend-secrets".parse().expect("a name")];
     let now = observation();
     let plan = Plan {
+        way: crate::domain::step::Way::Forward,
         state: State::Stable,
         from: v(7),
         to: v(8),
@@ -23,7 +24,7 @@ fn shown(progress: Progress, terminal: Terminal) -> String {
             Planned::Do(Step::CreateBackCompat { secret: now.back_compat.secret.clone(), like: secret() }),
             Planned::Do(Step::StoreBackCompat { secret: now.back_compat.secret.clone(), value_of: v(7) }),
             Planned::Skip(StepName::Stage, "every Secret already holds it".to_owned()),
-            Planned::Do(Step::AddVersion { secret: secret(), expect: v(8) }),
+            Planned::Do(Step::AddVersion { secret: secret(), again: None, expect: v(8) }),
             Planned::Do(Step::Sync { external_secrets: external(), version: v(8) }),
             Planned::Do(Step::Restart {
                 workloads: now.consumers.iter().map(|consumer| consumer.workload.clone()).collect(),

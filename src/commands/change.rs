@@ -1,0 +1,256 @@
+//! What `secret rotate` and `secret rollback` share: look, ask, lock, look again, do the plan's steps, record. Only this
+//! file knows that order; the order of the steps is the planner's.
+
+use super::confirm;
+use super::outcome::{Found, outcome, refusal};
+use super::session::Desk;
+use super::sync::tell_preflight;
+use super::{speak, value};
+use crate::access;
+use crate::check::{self, Purpose};
+use crate::cli::DryRun;
+use crate::domain::event::{StepName, StepState};
+use crate::domain::names::VersionId;
+use crate::domain::payload::Payload;
+use crate::domain::problem::{Exit, Problem};
+use crate::domain::result::{AccountResult, CheckResult, Kind, RotationResult, Verdict};
+use crate::domain::step::{Plan, Step, Way};
+use crate::execute::{self, Pauses, Progress};
+use crate::lock::Lock;
+use crate::observe::{Seen, observe};
+use crate::plan::{self, NewValue, Want};
+use crate::present::PlanView;
+
+/// What is asked for.
+pub struct Change {
+    /// The command.
+    pub purpose: Purpose,
+    /// The kind of its result.
+    pub kind: Kind,
+    /// Where to go, and what the operator says of what nothing explains.
+    pub want: Want,
+    /// Only show it.
+    pub dry_run: DryRun,
+    /// The answer to the question is yes.
+    pub yes: bool,
+    /// Ask nothing.
+    pub quiet: bool,
+    /// Characters of a value that is made here.
+    pub length: usize,
+    /// How long to wait at two points.
+    pub pauses: Pauses,
+}
+
+/// Changes one account's value, to the given one or to what the plan decides.
+pub async fn change(desk: &Desk, change: &Change, given: Option<Payload>) -> (AccountResult, Option<Problem>) {
+    let mut found = Found { dry_run: change.dry_run != DryRun::None, ..Found::default() };
+    let ended = steps(desk, change, given, &mut found).await;
+    outcome(desk, change.kind, found, ended)
+}
+
+async fn steps(desk: &Desk, args: &Change, given: Option<Payload>, found: &mut Found) -> Result<(), Problem> {
+    let (seen, plan) = preflight(desk, args, given.as_ref(), found).await?;
+    if args.dry_run == DryRun::Server {
+        super::sync::judge(desk, &seen).await?;
+        super::restart::judge(desk, &seen).await?;
+    }
+    if args.dry_run != DryRun::None {
+        show(desk, &plan, &seen, &found.checks);
+        found.rotation = Some(versions(plan.from, Some(plan.to)));
+        return Ok(());
+    }
+    confirm(desk, args, &plan, &seen, &found.checks)?;
+    drop(seen);
+    let lock = take_lock(desk, &plan).await?;
+    let ended = locked(desk, args, given, &plan, &lock, found).await;
+    unlock(desk, lock, ended, &plan).await
+}
+
+/// Reads and checks everything, writes nothing.
+async fn preflight(
+    desk: &Desk,
+    args: &Change,
+    given: Option<&Payload>,
+    found: &mut Found,
+) -> Result<(Seen, Plan), Problem> {
+    desk.teller.tell(StepName::Preflight, StepState::Started, "reading Secret Manager and the cluster");
+    let ended = async {
+        ask_access(desk, args.purpose, found).await?;
+        match look(desk, args, given, found).await {
+            // A pod that is just being replaced is no reason to refuse; one that does not come up is.
+            Err(refused) if only_unhealthy(&found.checks) => {
+                let Some(now) = found.now.clone() else { return Err(refused) };
+                let patience = PATIENCE.min(desk.request.timeout);
+                match execute::restart::settled(&desk.run(), &now, StepName::Preflight, patience).await {
+                    Ok(_) => look(desk, args, given, found).await,
+                    // They do not come up: the checks have said so already, with their ids.
+                    Err(problem) if matches!(problem.reason, "RolloutStuck" | "RolloutTimeout") => Err(refused),
+                    Err(problem) => Err(problem),
+                }
+            }
+            looked => looked,
+        }
+    }
+    .await;
+    tell_preflight(desk, &found.checks, ended.as_ref().err());
+    ended
+}
+
+/// How long preflight waits for pods that are just being replaced.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(20);
+
+/// Whether nothing failed but the health of consumers, and that by pods under way rather than by a stuck rollout.
+fn only_unhealthy(checks: &[CheckResult]) -> bool {
+    let mut failed = checks.iter().filter(|check| check.result == Verdict::Fail).peekable();
+    failed.peek().is_some() && failed.all(|check| matches!(check.id, check::HEALTHY | check::PODS_CURRENT))
+}
+
+/// Whether everything that will be needed is allowed in the cluster. Secret Manager is asked once its secrets are known.
+async fn ask_access(desk: &Desk, purpose: Purpose, found: &mut Found) -> Result<(), Problem> {
+    found.access = access::cluster(&desk.cluster, purpose).await?;
+    found.checks.clone_from(&found.access);
+    refusal(&found.access, Exit::Failed).map_or(Ok(()), Err)
+}
+
+/// Looks at everything, and plans or refuses. Rights were asked for before, and are not asked for twice.
+async fn look(desk: &Desk, args: &Change, given: Option<&Payload>, found: &mut Found) -> Result<(Seen, Plan), Problem> {
+    let seen = observe(&desk.request, &desk.cluster, &desk.secret_manager).await?;
+    found.now = Some(seen.now.clone());
+    if !found.access.iter().any(|check| check.id == access::SECRET_MANAGER) {
+        found.access.extend(access::secret_manager(&desk.secret_manager, args.purpose, &seen.now).await?);
+    }
+    let want = want(args, given, &seen);
+    found.checks.clone_from(&found.access);
+    found.checks.extend(check::run(&check::Seen { purpose: args.purpose, want: &want, now: &seen.now }));
+    if let Some(refusal) = refusal(&found.checks, Exit::Refused) {
+        return Err(refusal);
+    }
+    let plan = plan::plan(&want, &seen.now)?;
+    Ok((seen, plan))
+}
+
+fn want(args: &Change, given: Option<&Payload>, seen: &Seen) -> Want {
+    Want {
+        new_value: given.map_or(NewValue::Made, |value| NewValue::Given(seen.vault.tag_of(value))),
+        ..args.want.clone()
+    }
+}
+
+/// Shows the plan, and asks unless the answer was given with the command.
+fn confirm(desk: &Desk, args: &Change, plan: &Plan, seen: &Seen, checks: &[CheckResult]) -> Result<(), Problem> {
+    show(desk, plan, seen, checks);
+    if args.yes {
+        desk.teller.tell(StepName::Confirm, StepState::Skipped, "--yes");
+        return Ok(());
+    }
+    desk.teller.tell(StepName::Confirm, StepState::Started, "asking");
+    let answer =
+        confirm::change(&desk.voice, &desk.request.account, deed(plan.way), desk.request.protected, args.quiet);
+    match &answer {
+        Ok(()) => desk.teller.tell(StepName::Confirm, StepState::Done, "confirmed"),
+        Err(problem) => desk.teller.tell(StepName::Confirm, StepState::Failed, &problem.message),
+    }
+    answer
+}
+
+/// The deed in the question.
+fn deed(way: Way) -> &'static str {
+    match way {
+        Way::Forward => "rotate",
+        Way::Back => "roll back",
+    }
+}
+
+fn show(desk: &Desk, plan: &Plan, seen: &Seen, checks: &[CheckResult]) {
+    let warnings: Vec<CheckResult> = checks.iter().filter(|check| check.result == Verdict::Warn).cloned().collect();
+    speak(&desk.voice).plan(&PlanView {
+        context: &desk.request.context,
+        project: &seen.now.home.project,
+        account: &desk.request.account,
+        plan,
+        observation: &seen.now,
+        warnings: &warnings,
+        interruption: "tokens signed with the old key (JWTs in use) stop being valid while the consumers restart"
+            .to_owned(),
+    });
+}
+
+async fn take_lock(desk: &Desk, plan: &Plan) -> Result<Lock, Problem> {
+    desk.teller.tell(StepName::Lock, StepState::Started, "taking the lock");
+    match Lock::take(&desk.cluster, &desk.operator, Some(plan.to)).await {
+        Ok(lock) => {
+            desk.teller.tell(StepName::Lock, StepState::Done, format!("held by {}", desk.operator.name));
+            Ok(lock)
+        }
+        Err(problem) => {
+            desk.teller.tell(StepName::Lock, StepState::Failed, &problem.message);
+            Err(problem)
+        }
+    }
+}
+
+/// Under the lock: looks again, since another operator may have been at work until a moment ago, and does the steps.
+async fn locked(
+    desk: &Desk,
+    args: &Change,
+    given: Option<Payload>,
+    agreed: &Plan,
+    lock: &Lock,
+    found: &mut Found,
+) -> Result<(), Problem> {
+    let (seen, plan) = look(desk, args, given.as_ref(), found).await?;
+    if (plan.from, plan.to) != (agreed.from, agreed.to) {
+        let line = format!(
+            "{} changed while you were deciding: it would now go from {} to {}",
+            desk.request.account, plan.from, plan.to
+        );
+        return Err(Problem::new(Exit::Refused, "ChangedMeanwhile", line)
+            .hint("run the same command again to see the new plan"));
+    }
+    let adds = plan.to_do().any(|step| matches!(step, Step::AddVersion { .. }));
+    let new_value = match (adds, given) {
+        (false, _) => None,
+        (true, Some(value)) => Some(value),
+        (true, None) => Some(value::made(args.length)?),
+    };
+    found.rotation = Some(versions(plan.from, None));
+    let mut progress = Progress { seen, new_value, proven: Default::default(), interruption: None, changed: false };
+    let ended = execute::execute(&desk.run(), lock, &plan, args.pauses, &mut progress).await;
+    let version = progress.seen.now.primary.newest().map(|newest| newest.id).filter(|id| *id == plan.to);
+    found.rotation = Some(versions(plan.from, version));
+    found.interruption = progress.interruption;
+    found.now = Some(progress.seen.now);
+    ended
+}
+
+fn versions(previous: VersionId, version: Option<VersionId>) -> RotationResult {
+    RotationResult {
+        previous: previous.get().to_string(),
+        version: version.map(|version| version.get().to_string()).unwrap_or_default(),
+    }
+}
+
+/// Releases the lock, with the record when the rotation was completed. A lock that cannot be released ends by itself.
+async fn unlock(desk: &Desk, lock: Lock, ended: Result<(), Problem>, plan: &Plan) -> Result<(), Problem> {
+    desk.teller.tell(StepName::Unlock, StepState::Started, "releasing the lock");
+    let completed = ended.is_ok().then_some((plan.from, plan.to));
+    if completed.is_some() {
+        let (reason, done) = match plan.way {
+            Way::Forward => ("SecretRotated", "rotated the account secret"),
+            Way::Back => ("SecretRolledBack", "rolled the account secret back"),
+        };
+        let note = format!("{} {done} from {} to {}", desk.operator.name, plan.from, plan.to);
+        if let Err(error) = lock.publish(reason, &note).await {
+            desk.teller.tell(StepName::Unlock, StepState::Warning, format!("no Event was written: {error}"));
+        }
+    }
+    match lock.release(completed).await {
+        Ok(()) => desk.teller.tell(StepName::Unlock, StepState::Done, "released"),
+        Err(problem) => desk.teller.tell(
+            StepName::Unlock,
+            StepState::Warning,
+            format!("not released, it ends by itself: {}", problem.message),
+        ),
+    }
+    ended
+}
