@@ -57,7 +57,7 @@ const fn right(
 /// The rights that a command needs in the account's namespace.
 pub fn rights(purpose: Purpose) -> Vec<&'static Right> {
     let parts: &[&'static [Right]] = match purpose {
-        Purpose::Rotate | Purpose::Rollback => &[READ, PUSH, ROLL, RECORD],
+        Purpose::Rotate | Purpose::Rollback | Purpose::Finalize => &[READ, PUSH, ROLL, RECORD],
         Purpose::Sync => &[READ, PUSH],
         Purpose::Verify => &[READ],
         Purpose::Restart => &[READ, ROLL],
@@ -77,6 +77,16 @@ pub const ON_PRIMARY: &[&str] = &[
 pub const ON_PRIMARY_TO_CREATE: &[&str] = &["secretmanager.secrets.get", "secretmanager.secrets.getIamPolicy"];
 /// Those it needs on a back-compat that exists.
 pub const ON_BACK_COMPAT: &[&str] = &["secretmanager.versions.access", "secretmanager.versions.add"];
+/// The one that `--destroy` needs on both secrets.
+pub const TO_DESTROY: &str = "secretmanager.versions.destroy";
+/// Those a finalization needs on the back-compat.
+pub const ON_BACK_COMPAT_TO_FINALIZE: &[&str] = &[
+    "secretmanager.versions.access",
+    "secretmanager.versions.add",
+    "secretmanager.versions.disable",
+    "secretmanager.versions.get",
+    "secretmanager.versions.list",
+];
 /// Those it needs in the project to make one. Secret Manager cannot be asked about a project: `createSecret` is the
 /// first write of a rotation, and tells.
 pub const ON_PROJECT_TO_CREATE: &[&str] = &["secretmanager.secrets.create", "secretmanager.secrets.setIamPolicy"];
@@ -96,6 +106,7 @@ const TO_READ: (&[&str], &[&str]) = (
 fn permissions(purpose: Purpose, back_compat_exists: bool) -> (Vec<&'static str>, Vec<&'static str>) {
     let (primary, back_compat) = match purpose {
         Purpose::Rotate | Purpose::Rollback => (ON_PRIMARY, ON_BACK_COMPAT),
+        Purpose::Finalize => (TO_READ.0, ON_BACK_COMPAT_TO_FINALIZE),
         Purpose::Sync | Purpose::Verify | Purpose::Restart => TO_READ,
     };
     let (mut primary, back_compat) = (primary.to_vec(), back_compat.to_vec());
@@ -162,17 +173,20 @@ fn quoted(word: &str) -> String {
     }
 }
 
-/// Asks Secret Manager about the account's two secrets.
+/// Asks Secret Manager about the account's two secrets; `also` is needed on both, beside what the command always needs.
 pub async fn secret_manager(
     manager: &SecretManager,
     purpose: Purpose,
+    also: Option<&'static str>,
     now: &Observation,
 ) -> Result<Vec<CheckResult>, Problem> {
     if !now.primary.exists {
         // Of what does not exist nothing is allowed; that it does not exist is for the checks to say.
         return Ok(Vec::new());
     }
-    let (on_primary, on_back_compat) = permissions(purpose, now.back_compat.exists);
+    let (mut on_primary, mut on_back_compat) = permissions(purpose, now.back_compat.exists);
+    on_primary.extend(also);
+    on_back_compat.extend(also.filter(|_| now.back_compat.exists));
     let mut missing = refused(manager, now, &now.primary.secret, &on_primary).await?;
     if !on_back_compat.is_empty() {
         missing.extend(refused(manager, now, &now.back_compat.secret, &on_back_compat).await?);
@@ -285,7 +299,14 @@ mod tests {
     #[test]
     fn the_readme_names_the_permissions_in_secret_manager() {
         let table = README.split("In Secret Manager:").nth(1).expect("the README has the table");
-        let all = [ON_PRIMARY, ON_PRIMARY_TO_CREATE, ON_BACK_COMPAT, ON_PROJECT_TO_CREATE];
+        let all = [
+            ON_PRIMARY,
+            ON_PRIMARY_TO_CREATE,
+            ON_BACK_COMPAT,
+            ON_BACK_COMPAT_TO_FINALIZE,
+            &[TO_DESTROY],
+            ON_PROJECT_TO_CREATE,
+        ];
         for permission in all.into_iter().flatten() {
             let short = permission.rsplit_once('.').map(|(_, verb)| format!("`.{verb}`")).unwrap_or_default();
             assert!(table.contains(permission) || table.contains(&short), "{permission}");

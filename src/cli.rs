@@ -102,6 +102,15 @@ pub enum Secret {
         after_help = "Example:\n  kubectl deepdesk secret rollback acme\n\nExample, which changes nothing:\n  kubectl deepdesk secret rollback acme --dry-run"
     )]
     Rollback(Rollback),
+    /// Retire the back-compat value, once every encrypted field was saved again under the new one
+    ///
+    /// Sets the back-compat to the value in use, sees that arrive in every pod, so that whatever was forgotten shows now
+    /// and not at a later restart, and disables its older versions. Refuses while anything may still write under an older
+    /// value. Nothing is destroyed unless --destroy says so.
+    #[command(
+        after_help = "Example:\n  kubectl deepdesk secret finalize acme\n\nExample, which changes nothing:\n  kubectl deepdesk secret finalize acme --dry-run"
+    )]
+    Finalize(Finalize),
 }
 
 /// `secret rotate`.
@@ -203,6 +212,32 @@ pub struct Rollback {
     /// Wait this long after the verification before the abandoned version is disabled
     #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = duration, help_heading = "Rollback")]
     pub soak: Duration,
+}
+
+/// `secret finalize`.
+#[derive(Debug, Args)]
+pub struct Finalize {
+    /// What every command takes.
+    #[command(flatten)]
+    pub common: Common,
+    /// What a command that changes something takes.
+    #[command(flatten)]
+    pub change: DryRunFlag,
+    /// Do not ask whether to do it; whether the data was saved again is another question (--reencrypted)
+    #[arg(short, long)]
+    pub yes: bool,
+    /// You say that every encrypted field was saved again, and nothing needs an older value
+    #[arg(long, help_heading = "Finalization")]
+    pub reencrypted: bool,
+    /// Destroy disabled versions of both secrets, for good: backups made under them become unreadable
+    #[arg(long, help_heading = "Finalization")]
+    pub destroy: bool,
+    /// Destroy only versions created longer ago than this, for example 90d
+    #[arg(long, value_name = "AGE", requires = "destroy", value_parser = age, help_heading = "Finalization")]
+    pub older_than: Option<Duration>,
+    /// Keep the newest N disabled versions of each secret
+    #[arg(long, value_name = "N", default_value_t = 0, requires = "destroy", help_heading = "Finalization")]
+    pub keep: usize,
 }
 
 /// The flag of every command that changes something.
@@ -493,6 +528,14 @@ pub fn duration(given: &str) -> Result<Duration, String> {
     let span: jiff::SignedDuration =
         given.parse().map_err(|_| "not a duration such as 30s, 10m or 1h30m".to_owned())?;
     Duration::try_from(span).map_err(|_| "a duration cannot be negative".to_owned())
+}
+
+/// An age: a duration that may count in days and weeks, of 24 hours each.
+pub fn age(given: &str) -> Result<Duration, String> {
+    let wrong = || "not an age such as 90d, 12w or 36h".to_owned();
+    let span: jiff::Span = given.parse().map_err(|_| wrong())?;
+    let span = span.to_duration(jiff::SpanRelativeTo::days_are_24_hours()).map_err(|_| wrong())?;
+    Duration::try_from(span).map_err(|_| "an age cannot be negative".to_owned())
 }
 
 fn length(given: &str) -> Result<usize, String> {

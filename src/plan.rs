@@ -5,7 +5,7 @@
 
 use crate::domain::event::StepName;
 use crate::domain::names::{ObjectName, VersionId, WorkloadRef};
-use crate::domain::observation::{Observation, Source, ValueTag, Version, VersionState};
+use crate::domain::observation::{Observation, SecretView, Source, ValueTag, Version, VersionState};
 use crate::domain::problem::{Exit, Problem};
 use crate::domain::state::{self, Blocked, State};
 use crate::domain::step::{Plan, Planned, Step, Way};
@@ -21,6 +21,20 @@ pub enum Goal {
         /// Exchange the two once more after a rollback that is complete (`--again`).
         again: bool,
     },
+    /// To one value alone: the older one is retired.
+    Finalize {
+        /// Destroy disabled versions too; none leaves them.
+        destroy: Option<Destroy>,
+    },
+}
+
+/// Which disabled versions `--destroy` takes.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Destroy {
+    /// Only those created before this moment (`--older-than`).
+    pub before: Option<jiff::Timestamp>,
+    /// But for the newest so many (`--keep`).
+    pub keep: usize,
 }
 
 /// What the operator wants.
@@ -54,6 +68,7 @@ pub fn plan(want: &Want, now: &Observation) -> Result<Plan, Problem> {
     match want.goal {
         Goal::Rotate => rotation(want, now),
         Goal::RollBack { again } => rollback(want, now, again).map(|plan| Plan { way: Way::Back, ..plan }),
+        Goal::Finalize { destroy } => finalization(now, destroy),
     }
 }
 
@@ -126,6 +141,63 @@ fn nothing_to_go_back_to(now: &Observation) -> Problem {
         format!("{} holds no other value than the primary: there is nothing to go back to", now.back_compat.secret);
     Problem::new(Exit::Refused, "NothingToRollBack", line)
         .hint(format!("see what is in use: kubectl deepdesk secret verify {}", now.account))
+}
+
+/// Retires the older value: the back-compat gets the value in use, which arrives in every pod, so that whatever was not
+/// saved again shows now and not at some later restart; then its older versions are disabled.
+///
+/// The secret itself stays: what maps it by name keeps working, and nothing is destroyed unless asked for by name.
+fn finalization(now: &Observation, destroy: Option<Destroy>) -> Result<Plan, Problem> {
+    match state::secrets_state(now) {
+        State::Rotating { from, to } => return Err(under_way(now, from, to)),
+        State::Blocked(blocked) => return Err(refuse_blocked(now, blocked)),
+        State::Stable | State::Drifted | State::AwaitingReencryption => {}
+    }
+    let Some((newest, value)) = enabled_newest(now) else { return Err(refuse_blocked(now, Blocked::NoPrimary)) };
+    let held = now.back_compat.value();
+    let older: Vec<VersionId> = {
+        let keeps_newest = usize::from(held == Some(value));
+        let versions = now.back_compat.versions.iter().skip(keeps_newest);
+        versions.filter(|version| version.state == VersionState::Enabled).map(|version| version.id).collect()
+    };
+    let mut steps = Vec::new();
+    if held.is_none() || older.is_empty() {
+        let why = match held {
+            None => format!("{} holds nothing", now.back_compat.secret),
+            Some(_) => format!("{} holds {} alone", now.back_compat.secret, newest.id),
+        };
+        let done = [StepName::Preserve, StepName::Stage, StepName::Restart, StepName::Commit];
+        steps.extend(done.map(|step| Planned::Skip(step, why.clone())));
+    } else {
+        steps.extend(preserve(now, newest));
+        steps.push(stage(now, newest.id, value));
+        steps.push(Planned::Do(Step::Restart { workloads: workloads(now), version: newest.id }));
+        steps.push(Planned::Do(Step::Verify { version: newest.id }));
+        steps.push(Planned::Do(Step::RetireOlder { secret: now.back_compat.secret.clone(), versions: older.clone() }));
+    }
+    for (view, retired) in [(&now.primary, &[][..]), (&now.back_compat, &older)] {
+        let Some(destroy) = destroy else { continue };
+        let versions = destroyed(view, retired, destroy);
+        if !versions.is_empty() {
+            steps.push(Planned::Do(Step::Destroy { secret: view.secret.clone(), versions }));
+        }
+    }
+    Ok(Plan { way: Way::Retire, state: state::state(now), from: newest.id, to: newest.id, steps })
+}
+
+/// The versions that `--destroy` takes: disabled now, or about to be.
+fn destroyed(view: &SecretView, retired: &[VersionId], which: Destroy) -> Vec<VersionId> {
+    let gone = |version: &&Version| version.state == VersionState::Disabled || retired.contains(&version.id);
+    // Without a date nothing says that it is old enough.
+    let old =
+        |version: &&Version| which.before.is_none_or(|before| version.created.is_some_and(|created| created < before));
+    view.versions.iter().filter(gone).skip(which.keep).filter(old).map(|version| version.id).collect()
+}
+
+fn under_way(now: &Observation, from: VersionId, to: VersionId) -> Problem {
+    let line = format!("a rotation of {} from {from} to {to} is under way: both values are needed", now.account);
+    Problem::new(Exit::Refused, "RotationUnderWay", line)
+        .hint(format!("finish it: kubectl deepdesk secret rotate {}", now.account))
 }
 
 /// A rotation from the newest version to one that does not exist yet.
@@ -305,7 +377,7 @@ fn refuse_value(line: &str) -> Problem {
 
 /// I5: a third value would be one that no pod can read.
 fn awaiting(now: &Observation) -> Problem {
-    let (primary, back_compat) = (&now.primary.secret, &now.back_compat.secret);
+    let back_compat = &now.back_compat.secret;
     let held =
         now.back_compat.value().and_then(|value| now.name_of(value)).unwrap_or_else(|| "an older value".to_owned());
     let line = format!(
@@ -325,15 +397,8 @@ fn awaiting(now: &Observation) -> Problem {
             "first let the application save every encrypted field of {} again, under its current key",
             now.account
         ))
-        .hint(format!(
-            "then retire the old value: gcloud secrets versions access latest --secret={primary} --project={project} \
-             | gcloud secrets versions add {back_compat} --data-file=- --project={project}",
-            project = now.home.project
-        ))
-        .hint(format!(
-            "and bring it to the pods: kubectl deepdesk secret sync {0} && kubectl deepdesk secret restart {0}",
-            now.account
-        ))
+        .hint(format!("then retire the old value: kubectl deepdesk secret finalize {}", now.account))
+        .hint(format!("or go back to it: kubectl deepdesk secret rollback {}", now.account))
 }
 
 /// The line for each reason that only a person can resolve.

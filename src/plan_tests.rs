@@ -108,6 +108,12 @@ fn brief(planned: Result<Plan, Problem>) -> String {
         Step::Sync { version, .. } => format!("sync({version})"),
         Step::Restart { version, .. } => format!("restart({version})"),
         Step::Verify { .. } => "verify".to_owned(),
+        Step::RetireOlder { versions, .. } => {
+            format!("retire({})", versions.iter().map(ToString::to_string).collect::<Vec<_>>().join(","))
+        }
+        Step::Destroy { versions, .. } => {
+            format!("destroy({})", versions.iter().map(ToString::to_string).collect::<Vec<_>>().join(","))
+        }
         Step::DisablePrevious { version, .. } => format!("disable({version})"),
     };
     match planned {
@@ -274,6 +280,44 @@ fn a_rollback_exchanges_the_two_values() {
     // `rotate` finishes what a rollback began, in the rollback's order.
     let begun = seen("D E2 E1", "E1", (2, Some(1)), 2);
     assert_eq!(brief(plan(&Want::default(), &begun)), format!("{exchanged} disable(v2)"));
+}
+
+#[test]
+fn a_finalization_retires_the_older_value() {
+    let finalize = |destroy| Want { goal: Goal::Finalize { destroy }, ..Want::default() };
+    let all = Some(Destroy { before: None, keep: 0 });
+    let retired = "stage restart(v2) verify retire(v1)";
+    let cases = [
+        ("committed", None, seen("D E2", "E1", (2, Some(1)), 2), format!("store(v2) {retired}")),
+        ("stored, not copied", None, seen("D E2", "E1 E2", (2, Some(1)), 2), retired.to_owned()),
+        ("copied", None, seen("D E2", "E1 E2", (2, Some(2)), 2), "restart(v2) verify retire(v1)".to_owned()),
+        ("done", None, seen("D E2", "D E2", (2, Some(2)), 2), String::new()),
+        ("never rotated", None, seen("E1", "", (1, None), 1), String::new()),
+        ("rotating", None, seen("E1 E2", "E1", (2, Some(1)), 2), "RotationUnderWay (4)".to_owned()),
+        ("blocked", None, seen("E1 D", "E1", (1, Some(1)), 1), "LatestNotEnabled (4)".to_owned()),
+        (
+            "all of it destroyed",
+            all,
+            seen("D D E3", "E1 E2", (3, Some(2)), 3),
+            "store(v3) stage restart(v3) verify retire(v2,v1) destroy(v2,v1) destroy(v2,v1)".to_owned(),
+        ),
+        (
+            "but for the newest of each",
+            Some(Destroy { before: None, keep: 1 }),
+            seen("D D E3", "D E3", (3, Some(3)), 3),
+            "destroy(v1)".to_owned(),
+        ),
+        (
+            "without a date nothing is known to be old",
+            Some(Destroy { before: Some(jiff::Timestamp::MAX), keep: 0 }),
+            seen("D D E3", "D E3", (3, Some(3)), 3),
+            String::new(),
+        ),
+        ("destroyed ones stay so", all, seen("X X E3", "X E3", (3, Some(3)), 3), String::new()),
+    ];
+    for (name, destroy, now, left) in cases {
+        assert_eq!(brief(plan(&finalize(destroy), &now)), left, "{name}");
+    }
 }
 
 /// I1 and I2 on the order alone: the value in use is stored and staged before a new version is added, and the previous

@@ -109,6 +109,25 @@ pub(super) fn other_readers(seen: &Seen) -> Vec<Finding> {
         .collect()
 }
 
+/// What a restart does not reach and may have started before the Kubernetes Secrets held the newest version. Without a
+/// date it counts as older: what it writes would be lost with the value.
+pub(super) fn older_readers(seen: &Seen) -> Vec<Finding> {
+    let written = seen.now.external_secrets.iter().filter_map(|external| external.written).max();
+    let older = seen.now.other_readers.iter().filter(|reader| {
+        let after = reader.since.zip(written).is_some_and(|(since, written)| since > written);
+        reader.running && !after
+    });
+    older
+        .map(|reader| {
+            let kind = reader.kind.to_ascii_lowercase();
+            Finding(
+                format!("{kind} {} runs, and nothing shows that it started on the newest version", reader.name),
+                format!("let it end, or start it afresh: kubectl get pods -n {}", seen.now.account),
+            )
+        })
+        .collect()
+}
+
 pub(super) fn reloader(seen: &Seen) -> Vec<Finding> {
     each_consumer(seen, |consumer| {
         let by = consumer.reloader.as_ref()?;

@@ -44,6 +44,8 @@ pub enum Purpose {
     Restart,
     /// `secret rollback`
     Rollback,
+    /// `secret finalize`
+    Finalize,
 }
 
 fn form_of(given: &str) -> Output {

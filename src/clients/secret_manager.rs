@@ -346,6 +346,42 @@ impl SecretManager {
         }
     }
 
+    /// Destroys a version if its etag is still this one. Returns its state then: still disabled where the secret has a
+    /// destroy delay (`version_destroy_ttl`), at whose end Secret Manager does it.
+    pub async fn destroy(
+        &self,
+        home: &SecretHome,
+        secret: &SecretId,
+        version: VersionId,
+        etag: &str,
+    ) -> Result<VersionState, ApiError> {
+        let which = Which::Number(version);
+        let operation = format!("destroySecretVersion {secret}/{which}");
+        let name = version_name(home, secret, which);
+        let path = format!("{name}:destroy");
+        // As with `disable`: after it was done, the etag is another one.
+        let call = write(&operation, &path, home, Cost::Write, Repeat::WhenNotAnswered);
+        let sent = self
+            .wire
+            .call(
+                call,
+                |client| client.destroy_secret_version().set_name(&name).set_etag(etag),
+                |request| request.send(),
+            )
+            .await;
+        match sent {
+            Ok(answer) => versions::state(&operation, &answer.state),
+            // The answer of an earlier attempt may have been lost.
+            Err(error) if error.kind == ApiErrorKind::Precondition || error.is_outcome_unknown() => {
+                match self.version(home, secret, which).await? {
+                    Some(found) if found.state == VersionState::Destroyed => Ok(found.state),
+                    _ => Err(error),
+                }
+            }
+            Err(error) => Err(error),
+        }
+    }
+
     /// Which of these permissions the caller has on the secret; none of them when it does not exist.
     pub async fn test_permissions(
         &self,

@@ -14,11 +14,11 @@ use crate::domain::names::VersionId;
 use crate::domain::payload::Payload;
 use crate::domain::problem::{Exit, Problem};
 use crate::domain::result::{AccountResult, CheckResult, Kind, RotationResult, Verdict};
-use crate::domain::step::{Plan, Step, Way};
+use crate::domain::step::{Plan, Planned, Step, Way};
 use crate::execute::{self, Pauses, Progress};
 use crate::lock::Lock;
-use crate::observe::{Seen, observe};
-use crate::plan::{self, NewValue, Want};
+use crate::observe::{Seen, add_history, observe};
+use crate::plan::{self, Goal, NewValue, Want};
 use crate::present::PlanView;
 
 /// What is asked for.
@@ -35,10 +35,21 @@ pub struct Change {
     pub yes: bool,
     /// Ask nothing.
     pub quiet: bool,
+    /// Where the word comes from that the older value is not needed any more; none where none is needed.
+    pub evidence: Option<Evidence>,
     /// Characters of a value that is made here.
     pub length: usize,
     /// How long to wait at two points.
     pub pauses: Pauses,
+}
+
+/// How an operator shows that re-encryption is done (protocol.md, Finalizing).
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Evidence {
+    /// The operator's word, typed at the terminal.
+    Typed,
+    /// The operator's word, given with the command (`--reencrypted`).
+    Given,
 }
 
 /// Changes one account's value, to the given one or to what the plan decides.
@@ -56,7 +67,15 @@ async fn steps(desk: &Desk, args: &Change, given: Option<Payload>, found: &mut F
     }
     if args.dry_run != DryRun::None {
         show(desk, &plan, &seen, &found.checks);
-        found.rotation = Some(versions(plan.from, Some(plan.to)));
+        found.rotation = versions(&plan, Some(plan.to));
+        return Ok(());
+    }
+    if plan.to_do().next().is_none() {
+        for planned in &plan.steps {
+            if let Planned::Skip(step, why) = planned {
+                desk.teller.tell(*step, StepState::Skipped, why);
+            }
+        }
         return Ok(());
     }
     confirm(desk, args, &plan, &seen, &found.checks)?;
@@ -114,10 +133,15 @@ async fn ask_access(desk: &Desk, purpose: Purpose, found: &mut Found) -> Result<
 
 /// Looks at everything, and plans or refuses. Rights were asked for before, and are not asked for twice.
 async fn look(desk: &Desk, args: &Change, given: Option<&Payload>, found: &mut Found) -> Result<(Seen, Plan), Problem> {
-    let seen = observe(&desk.request, &desk.cluster, &desk.secret_manager).await?;
+    let mut seen = observe(&desk.request, &desk.cluster, &desk.secret_manager).await?;
+    if args.purpose == Purpose::Finalize {
+        add_history(&mut seen.now, &desk.secret_manager).await?;
+    }
     found.now = Some(seen.now.clone());
     if !found.access.iter().any(|check| check.id == access::SECRET_MANAGER) {
-        found.access.extend(access::secret_manager(&desk.secret_manager, args.purpose, &seen.now).await?);
+        let destroys = matches!(args.want.goal, Goal::Finalize { destroy: Some(_) });
+        let also = destroys.then_some(access::TO_DESTROY);
+        found.access.extend(access::secret_manager(&desk.secret_manager, args.purpose, also, &seen.now).await?);
     }
     let want = want(args, given, &seen);
     found.checks.clone_from(&found.access);
@@ -139,13 +163,21 @@ fn want(args: &Change, given: Option<&Payload>, seen: &Seen) -> Want {
 /// Shows the plan, and asks unless the answer was given with the command.
 fn confirm(desk: &Desk, args: &Change, plan: &Plan, seen: &Seen, checks: &[CheckResult]) -> Result<(), Problem> {
     show(desk, plan, seen, checks);
-    if args.yes {
-        desk.teller.tell(StepName::Confirm, StepState::Skipped, "--yes");
+    if args.yes && args.evidence != Some(Evidence::Typed) {
+        let how = if args.evidence.is_some() { "--yes, --reencrypted" } else { "--yes" };
+        desk.teller.tell(StepName::Confirm, StepState::Skipped, how);
         return Ok(());
     }
     desk.teller.tell(StepName::Confirm, StepState::Started, "asking");
-    let answer =
-        confirm::change(&desk.voice, &desk.request.account, deed(plan.way), desk.request.protected, args.quiet);
+    let (account, voice) = (&desk.request.account, &desk.voice);
+    let word = match args.evidence {
+        Some(Evidence::Typed) => confirm::reencrypted(voice, account, plan.to, args.quiet),
+        Some(Evidence::Given) | None => Ok(()),
+    };
+    let answer = word.and_then(|()| match args.yes {
+        true => Ok(()),
+        false => confirm::change(voice, account, deed(plan), desk.request.protected, args.quiet),
+    });
     match &answer {
         Ok(()) => desk.teller.tell(StepName::Confirm, StepState::Done, "confirmed"),
         Err(problem) => desk.teller.tell(StepName::Confirm, StepState::Failed, &problem.message),
@@ -154,10 +186,14 @@ fn confirm(desk: &Desk, args: &Change, plan: &Plan, seen: &Seen, checks: &[Check
 }
 
 /// The deed in the question.
-fn deed(way: Way) -> &'static str {
-    match way {
+fn deed(plan: &Plan) -> &'static str {
+    match plan.way {
         Way::Forward => "rotate",
         Way::Back => "roll back",
+        Way::Retire if plan.to_do().any(|step| matches!(step, Step::Destroy { .. })) => {
+            "finalize and destroy versions of"
+        }
+        Way::Retire => "finalize",
     }
 }
 
@@ -170,14 +206,32 @@ fn show(desk: &Desk, plan: &Plan, seen: &Seen, checks: &[CheckResult]) {
         plan,
         observation: &seen.now,
         warnings: &warnings,
-        interruption: "tokens signed with the old key (JWTs in use) stop being valid while the consumers restart"
-            .to_owned(),
+        interruption: breaks(plan),
     });
+}
+
+/// What breaks, in one sentence.
+fn breaks(plan: &Plan) -> String {
+    let destroyed = plan.to_do().any(|step| matches!(step, Step::Destroy { .. }));
+    match plan.way {
+        Way::Forward | Way::Back => {
+            "tokens signed with the old key (JWTs in use) stop being valid while the consumers restart".to_owned()
+        }
+        Way::Retire if destroyed => format!(
+            "whatever is still encrypted under an older value than {} cannot be read any more, and never again: the versions are destroyed, and backups of the data made under them become unreadable",
+            plan.to
+        ),
+        Way::Retire => format!(
+            "whatever is still encrypted under an older value than {} cannot be read any more, until a version of it is enabled again",
+            plan.to
+        ),
+    }
 }
 
 async fn take_lock(desk: &Desk, plan: &Plan) -> Result<Lock, Problem> {
     desk.teller.tell(StepName::Lock, StepState::Started, "taking the lock");
-    match Lock::take(&desk.cluster, &desk.operator, Some(plan.to)).await {
+    let begun = (plan.way != Way::Retire).then_some(plan.to);
+    match Lock::take(&desk.cluster, &desk.operator, begun).await {
         Ok(lock) => {
             desk.teller.tell(StepName::Lock, StepState::Done, format!("held by {}", desk.operator.name));
             Ok(lock)
@@ -213,33 +267,40 @@ async fn locked(
         (true, Some(value)) => Some(value),
         (true, None) => Some(value::made(args.length)?),
     };
-    found.rotation = Some(versions(plan.from, None));
+    found.rotation = versions(&plan, None);
     let mut progress = Progress { seen, new_value, proven: Default::default(), interruption: None, changed: false };
     let ended = execute::execute(&desk.run(), lock, &plan, args.pauses, &mut progress).await;
     let version = progress.seen.now.primary.newest().map(|newest| newest.id).filter(|id| *id == plan.to);
-    found.rotation = Some(versions(plan.from, version));
+    found.rotation = versions(&plan, version);
     found.interruption = progress.interruption;
     found.now = Some(progress.seen.now);
     ended
 }
 
-fn versions(previous: VersionId, version: Option<VersionId>) -> RotationResult {
-    RotationResult {
-        previous: previous.get().to_string(),
+/// The versions of a change of the value; none where the value stays.
+fn versions(plan: &Plan, version: Option<VersionId>) -> Option<RotationResult> {
+    (plan.way != Way::Retire).then(|| RotationResult {
+        previous: plan.from.get().to_string(),
         version: version.map(|version| version.get().to_string()).unwrap_or_default(),
-    }
+    })
 }
 
 /// Releases the lock, with the record when the rotation was completed. A lock that cannot be released ends by itself.
 async fn unlock(desk: &Desk, lock: Lock, ended: Result<(), Problem>, plan: &Plan) -> Result<(), Problem> {
     desk.teller.tell(StepName::Unlock, StepState::Started, "releasing the lock");
-    let completed = ended.is_ok().then_some((plan.from, plan.to));
-    if completed.is_some() {
+    // The record is of the last change of the value in use.
+    let completed = (ended.is_ok() && plan.way != Way::Retire).then_some((plan.from, plan.to));
+    if ended.is_ok() {
         let (reason, done) = match plan.way {
             Way::Forward => ("SecretRotated", "rotated the account secret"),
             Way::Back => ("SecretRolledBack", "rolled the account secret back"),
+            Way::Retire => ("SecretFinalized", "retired what is older than the account secret"),
         };
-        let note = format!("{} {done} from {} to {}", desk.operator.name, plan.from, plan.to);
+        let versions = match plan.way {
+            Way::Forward | Way::Back => format!("from {} to {}", plan.from, plan.to),
+            Way::Retire => plan.to.to_string(),
+        };
+        let note = format!("{} {done} {versions}", desk.operator.name);
         if let Err(error) = lock.publish(reason, &note).await {
             desk.teller.tell(StepName::Unlock, StepState::Warning, format!("no Event was written: {error}"));
         }

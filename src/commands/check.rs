@@ -223,7 +223,11 @@ async fn of_account(
     if let Some(problem) = seen.unseen.get_mut(&Part::ExternalSecrets).filter(|one| one.reason == "NoExternalSecrets") {
         problem.message = format!("{} failed", catalogue::ES_API_ID);
     }
-    let goal = if purpose == Purpose::Rollback { Goal::RollBack { again: false } } else { Goal::Rotate };
+    let goal = match purpose {
+        Purpose::Rollback => Goal::RollBack { again: false },
+        Purpose::Finalize => Goal::Finalize { destroy: None },
+        Purpose::Rotate | Purpose::Sync | Purpose::Verify | Purpose::Restart => Goal::Rotate,
+    };
     let want = Want { goal, back_compat_unmapped: args.back_compat_unmapped, ..Want::default() };
     answers.of_observation(check::run(&check::Seen { purpose, want: &want, now: &seen.now }), &seen.unseen);
     project(answers, &seen);
@@ -282,7 +286,7 @@ async fn secret_manager_access(answers: &mut Answers, manager: &SecretManager, p
     if !now.primary.exists {
         return answers.skipped(access::SECRET_MANAGER, &format!("{} does not exist", now.primary.secret));
     }
-    let asked = access::secret_manager(manager, purpose, &now).await;
+    let asked = access::secret_manager(manager, purpose, None, &now).await;
     answers.results(access::SECRET_MANAGER, asked);
     if purpose == Purpose::Rotate && !now.back_compat.exists {
         let rights = access::ON_PROJECT_TO_CREATE.join(" and ");
@@ -306,6 +310,7 @@ fn purpose(given: cli::Purpose) -> Purpose {
         cli::Purpose::Verify => Purpose::Verify,
         cli::Purpose::Restart => Purpose::Restart,
         cli::Purpose::Rollback => Purpose::Rollback,
+        cli::Purpose::Finalize => Purpose::Finalize,
     }
 }
 

@@ -5,7 +5,7 @@ use std::io::IsTerminal as _;
 use dialoguer::{Confirm, FuzzySelect, Input, Select};
 
 use super::{Voice, speak};
-use crate::domain::names::AccountName;
+use crate::domain::names::{AccountName, VersionId};
 use crate::domain::problem::{Exit, Problem};
 use crate::run::interrupted;
 
@@ -36,6 +36,30 @@ pub fn change(voice: &Voice, account: &AccountName, deed: &str, protected: bool,
         false => Confirm::new().with_prompt(question(deed, account)).default(false).interact(),
     })?;
     match agreed {
+        true => Ok(()),
+        false => Err(Problem::new(Exit::Failed, "Declined", "not confirmed: nothing was changed")),
+    }
+}
+
+/// Takes the operator's word that nothing is encrypted under an older value any more, by the account's name.
+pub fn reencrypted(voice: &Voice, account: &AccountName, version: VersionId, quiet: bool) -> Result<(), Problem> {
+    if quiet || !can_ask() {
+        let line = format!(
+            "whether every encrypted field of {account} was saved again under {version} is for you to say, and there is nobody to ask"
+        );
+        return Err(Problem::new(Exit::Usage, "NotConfirmed", line)
+            .hint("add --reencrypted when it was; --dry-run shows what would be done"));
+    }
+    let typed: String = asked(voice, || {
+        Input::new()
+            .with_prompt(format!(
+                "Every encrypted field of {account} was saved again under {version}, and nothing needs an older value. \
+                 Type the account's name to say so ({account})"
+            ))
+            .allow_empty(true)
+            .interact_text()
+    })?;
+    match typed.trim() == account.as_str() {
         true => Ok(()),
         false => Err(Problem::new(Exit::Failed, "Declined", "not confirmed: nothing was changed")),
     }

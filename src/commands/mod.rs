@@ -7,6 +7,7 @@ mod cluster;
 mod completion;
 mod config;
 mod confirm;
+mod finalize;
 mod names;
 mod outcome;
 mod restart;
@@ -94,7 +95,8 @@ fn common_of(command: &Secret) -> &cli::Common {
     | Secret::Sync(cli::Sync { common, .. })
     | Secret::Verify(cli::Verify { common, .. })
     | Secret::Restart(cli::Restart { common, .. })
-    | Secret::Rollback(cli::Rollback { common, .. })) = command;
+    | Secret::Rollback(cli::Rollback { common, .. })
+    | Secret::Finalize(cli::Finalize { common, .. })) = command;
     common
 }
 
@@ -134,7 +136,7 @@ async fn one_by_one(
 ) -> Result<(), Problem> {
     let value = match command {
         Secret::Rotate(args) => value::given(args)?,
-        Secret::Sync(_) | Secret::Verify(_) | Secret::Restart(_) | Secret::Rollback(_) => None,
+        Secret::Sync(_) | Secret::Verify(_) | Secret::Restart(_) | Secret::Rollback(_) | Secret::Finalize(_) => None,
     };
     let takes_stdin = matches!(command, Secret::Rotate(args) if value::is_stdin(args));
     let session = session::open(common, environment, takes_stdin, voice.clone(), interrupt).await?;
@@ -157,6 +159,7 @@ async fn one_by_one(
             Secret::Verify(_) => verify::verify(&desk).await,
             Secret::Restart(args) => restart::restart(&desk, args).await,
             Secret::Rollback(args) => rollback::rollback(&desk, args).await,
+            Secret::Finalize(args) => finalize::finalize(&desk, args).await,
         };
         session.note(environment, &result);
         results.push(result);

@@ -55,7 +55,8 @@ mod tests {
         let cases = [
             (
                 "secret|ro",
-                "rotate\tReplace the secret's value by a new one, everywhere, without losing the old one\n:4\n",
+                "rotate\tReplace the secret's value by a new one, everywhere, without losing the old one\n\
+                 rollback\tGo back to the value that the back-compat holds, and keep the abandoned one readable\n:4\n",
             ),
             (
                 "secret|rotate|--dry-run=s",

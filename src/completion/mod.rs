@@ -214,7 +214,7 @@ mod tests {
         std::fs::write(home.path().join("config"), KUBECONFIG).unwrap();
         let cases: [(&str, &[&str]); 21] = [
             ("se", &["secret"]),
-            ("secret ro", &["rotate"]),
+            ("secret ro", &["rotate", "rollback"]),
             ("secret rotate ", &["acme"]),
             ("secret rotate --context b ", &["globex"]),
             ("secret rotate --context=b ", &["globex"]),

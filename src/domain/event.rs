@@ -31,6 +31,8 @@ pub enum StepName {
     Verify,
     /// Disables the previous version.
     Commit,
+    /// Destroys disabled versions, when asked to (`--destroy`).
+    Destroy,
     /// Releases the Lease, with the record.
     Unlock,
 }
@@ -50,6 +52,7 @@ impl StepName {
             StepName::Restart => "restart",
             StepName::Verify => "verify",
             StepName::Commit => "commit",
+            StepName::Destroy => "destroy",
             StepName::Unlock => "unlock",
         }
     }

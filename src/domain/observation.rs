@@ -284,6 +284,8 @@ pub struct OtherReader {
     pub name: String,
     /// Whether pods of it run now, on the value they started with.
     pub running: bool,
+    /// When the oldest that runs was created, by the API server's clock; null when none runs, or nobody said.
+    pub since: Option<Timestamp>,
 }
 
 /// The last rotation, as the Lease's annotations tell it.

@@ -20,6 +20,8 @@ pub enum Kind {
     SecretRestart,
     /// Of `secret rollback`.
     SecretRollback,
+    /// Of `secret finalize`.
+    SecretFinalization,
 }
 
 /// The result of one command on one account.

@@ -65,6 +65,20 @@ pub enum Step {
         /// The version that all must have.
         version: VersionId,
     },
+    /// Disable the versions of the back-compat that hold an older value than the newest: the mark of a finalization.
+    RetireOlder {
+        /// The back-compat.
+        secret: SecretId,
+        /// The versions, newest first.
+        versions: Vec<VersionId>,
+    },
+    /// Destroy versions that are disabled, for good (`--destroy`).
+    Destroy {
+        /// The primary or the back-compat.
+        secret: SecretId,
+        /// The versions, newest first.
+        versions: Vec<VersionId>,
+    },
     /// Disable the version that was in use before: the commit mark.
     DisablePrevious {
         /// The primary.
@@ -85,7 +99,8 @@ impl Step {
             Step::Sync { .. } => StepName::Sync,
             Step::Restart { .. } => StepName::Restart,
             Step::Verify { .. } => StepName::Verify,
-            Step::DisablePrevious { .. } => StepName::Commit,
+            Step::RetireOlder { .. } | Step::DisablePrevious { .. } => StepName::Commit,
+            Step::Destroy { .. } => StepName::Destroy,
         }
     }
 }
@@ -116,9 +131,11 @@ pub enum Way {
     Forward,
     /// To the value that the back-compat holds.
     Back,
+    /// Nowhere: the value in use stays, the older one goes.
+    Retire,
 }
 
-/// A rotation or a rollback, decided.
+/// A rotation, a rollback or a finalization, decided.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Plan {
     /// Which of the two.

@@ -100,6 +100,10 @@ async fn tell_of_started(run: &Run<'_>, progress: &mut Progress, before: &BTreeS
     }
 }
 
+fn listed(versions: &[VersionId]) -> String {
+    versions.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
 fn counted(number: usize, thing: &str) -> String {
     format!("{number} {thing}{}", if number == 1 { "" } else { "s" })
 }
@@ -154,6 +158,16 @@ async fn perform(
             run.interrupt.clone().sleep(pauses.soak).await?;
             Ok(format!("every Kubernetes Secret and every pod is on {version}, and no old pod is left"))
         }
+        Step::RetireOlder { secret, versions } => {
+            store::retire(run, lock, progress, secret, versions).await?;
+            Ok(format!("{} of {secret} disabled: {}", counted(versions.len(), "version"), listed(versions)))
+        }
+        Step::Destroy { secret, versions } => {
+            let scheduled = store::destroy(run, lock, progress, secret, versions).await?;
+            let done =
+                if scheduled { "disabled, and destroyed after the secret's delay" } else { "destroyed for good" };
+            Ok(format!("{} of {secret} {done}: {}", counted(versions.len(), "version"), listed(versions)))
+        }
         Step::DisablePrevious { secret, version } => {
             store::commit(run, lock, progress, secret, *version).await?;
             Ok(format!("{version} is disabled"))
@@ -163,10 +177,9 @@ async fn perform(
 
 fn announce(step: &Step) -> String {
     match step {
-        Step::DisableOlder { versions, .. } => {
-            let versions: Vec<String> = versions.iter().map(ToString::to_string).collect();
-            format!("disabling {}", versions.join(", "))
-        }
+        Step::DisableOlder { versions, .. } => format!("disabling {}", listed(versions)),
+        Step::RetireOlder { secret, versions } => format!("disabling {} of {secret}", listed(versions)),
+        Step::Destroy { secret, versions } => format!("destroying {} of {secret}", listed(versions)),
         Step::CreateBackCompat { secret, .. } => format!("creating {secret}"),
         Step::StoreBackCompat { secret, value_of } => format!("storing {value_of} in {secret}"),
         Step::Stage { .. } => "having the back-compat copied into the cluster".to_owned(),
@@ -193,8 +206,15 @@ fn explained(run: &Run, plan: &Plan, progress: &Progress, mut problem: Problem) 
     let (from, to) = (plan.from, plan.to);
     let now = &progress.seen.now;
     let introduced = now.primary.newest().is_some_and(|newest| newest.id == to);
-    if plan.way == Way::Back {
-        return explained_back(run, plan, progress, problem, introduced);
+    match plan.way {
+        Way::Forward => {}
+        Way::Back => return explained_back(run, plan, progress, problem, introduced),
+        Way::Retire => {
+            return problem
+                .now(format!("primary {} is in use, and nothing was destroyed that --destroy did not name", plan.to))
+                .now(format!("pods started before the restart can still read the older value, pods started after it cannot; older versions of {} can be enabled again", now.back_compat.secret))
+                .hint(format!("the same command goes on from here: kubectl deepdesk secret finalize {account}"));
+        }
     }
     let preserved = now.back_compat.value().is_some() && now.back_compat.value() == value_of(now, from);
     let problem = match (introduced, preserved) {

@@ -192,17 +192,22 @@ pub async fn commit(
     secret: &SecretId,
     version: VersionId,
 ) -> Result<(), Problem> {
+    held_by_back_compat(run, progress, version).await?;
+    lock.still_ours().await?;
+    disable(run, progress, secret, version).await
+}
+
+/// Makes sure, by number, that the back-compat holds the value of this version of the primary.
+async fn held_by_back_compat(run: &Run<'_>, progress: &Progress, version: VersionId) -> Result<(), Problem> {
     let now = &progress.seen.now;
     let value = super::value_of(now, version)
         .and_then(|tag| progress.seen.vault.value(tag))
         .ok_or_else(|| unreadable(version))?;
     let held = now.back_compat.newest().map(|newest| newest.id).ok_or_else(|| not_preserved(version))?;
     match run.secret_manager.access(&now.home, &now.back_compat.secret, Which::Number(held)).await? {
-        Access::Enabled { payload, .. } if payload.same_as(value) => {}
-        Access::Enabled { .. } | Access::NotEnabled { .. } | Access::Missing => return Err(not_preserved(version)),
+        Access::Enabled { payload, .. } if payload.same_as(value) => Ok(()),
+        Access::Enabled { .. } | Access::NotEnabled { .. } | Access::Missing => Err(not_preserved(version)),
     }
-    lock.still_ours().await?;
-    disable(run, progress, secret, version).await
 }
 
 fn not_preserved(version: VersionId) -> Problem {
@@ -231,7 +236,7 @@ pub async fn disable(
         };
         match info.state {
             Disabled | Destroyed => {
-                note_disabled(progress, version);
+                note_disabled(progress, secret, version);
                 return Ok(());
             }
             Enabled => {}
@@ -239,7 +244,7 @@ pub async fn disable(
         match run.secret_manager.disable(&home, secret, version, &info.etag).await {
             Ok(()) => {
                 progress.changed = true;
-                note_disabled(progress, version);
+                note_disabled(progress, secret, version);
                 return Ok(());
             }
             // An etag of before, or an answer that got lost: look again, and repeat with what is there then.
@@ -253,9 +258,71 @@ pub async fn disable(
     Err(last.map_or_else(|| unreadable(version), Problem::from))
 }
 
-fn note_disabled(progress: &mut Progress, version: VersionId) {
-    let known = progress.seen.now.primary.versions.iter_mut().find(|known| known.id == version);
-    if let Some(known) = known {
-        known.state = crate::domain::observation::VersionState::Disabled;
+fn note_disabled(progress: &mut Progress, secret: &SecretId, version: VersionId) {
+    note_state(progress, secret, version, crate::domain::observation::VersionState::Disabled);
+}
+
+fn note_state(
+    progress: &mut Progress,
+    secret: &SecretId,
+    version: VersionId,
+    state: crate::domain::observation::VersionState,
+) {
+    let now = &mut progress.seen.now;
+    let views = [&mut now.primary, &mut now.back_compat];
+    let view = views.into_iter().find(|view| view.secret == *secret);
+    if let Some(known) = view.and_then(|view| view.versions.iter_mut().find(|known| known.id == version)) {
+        known.state = state;
     }
+}
+
+/// Disables the older versions of the back-compat, once its newest is seen, by number, to hold the value in use (I1).
+pub async fn retire(
+    run: &Run<'_>,
+    lock: &Lock,
+    progress: &mut Progress,
+    secret: &SecretId,
+    versions: &[VersionId],
+) -> Result<(), Problem> {
+    let now = &progress.seen.now;
+    let newest = now.primary.newest().map_or(VersionId::FIRST, |newest| newest.id);
+    held_by_back_compat(run, progress, newest).await?;
+    for version in versions {
+        lock.still_ours().await?;
+        disable(run, progress, secret, *version).await?;
+    }
+    Ok(())
+}
+
+/// Destroys versions, for good or, where the secret has a destroy delay, at its end. Whether any was only scheduled.
+///
+/// Never one that is enabled: whoever enabled it meanwhile needs it.
+pub async fn destroy(
+    run: &Run<'_>,
+    lock: &Lock,
+    progress: &mut Progress,
+    secret: &SecretId,
+    versions: &[VersionId],
+) -> Result<bool, Problem> {
+    use crate::domain::observation::VersionState::{Destroyed, Disabled, Enabled};
+    let home = progress.seen.now.home.clone();
+    let mut scheduled = false;
+    for version in versions {
+        let Some(info) = run.secret_manager.version(&home, secret, Which::Number(*version)).await? else { continue };
+        match info.state {
+            Destroyed => continue,
+            Enabled => {
+                let line = format!("{secret} {version} was enabled meanwhile: it is not destroyed");
+                return Err(Problem::new(Exit::Incomplete, "EnabledMeanwhile", line)
+                    .hint("find out who needs it; the same command looks again"));
+            }
+            Disabled => {}
+        }
+        lock.still_ours().await?;
+        let state = run.secret_manager.destroy(&home, secret, *version, &info.etag).await?;
+        progress.changed = true;
+        scheduled |= state == Disabled;
+        note_state(progress, secret, *version, state);
+    }
+    Ok(scheduled)
 }

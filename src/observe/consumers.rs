@@ -366,10 +366,12 @@ pub fn other_readers(all: &Workloads, carriers: &Carriers) -> Vec<OtherReader> {
     let owner = |metadata: &ObjectMeta| {
         metadata.owner_references.iter().flatten().find(|owner| owner.controller == Some(true)).cloned()
     };
-    let reader = |kind: &str, metadata: &ObjectMeta, running: bool| OtherReader {
+    let created = |metadata: &ObjectMeta| metadata.creation_timestamp.as_ref().map(|time| time.0);
+    let reader = |kind: &str, metadata: &ObjectMeta, running: bool, since| OtherReader {
         kind: kind.to_owned(),
         name: metadata.name.clone().unwrap_or_default(),
         running,
+        since,
     };
     let mut found: Vec<OtherReader> = Vec::new();
     for cron in &all.cron_jobs {
@@ -378,9 +380,10 @@ pub fn other_readers(all: &Workloads, carriers: &Carriers) -> Vec<OtherReader> {
             .as_ref()
             .and_then(|spec| spec.job_template.spec.as_ref())
             .and_then(|job| job.template.spec.as_ref());
-        let running =
-            all.jobs.iter().any(|job| active(job) && owner(&job.metadata).map(|owner| owner.uid) == cron.metadata.uid);
-        found.extend(reads(spec).then(|| reader("CronJob", &cron.metadata, running)));
+        let own = |job: &&Job| active(job) && owner(&job.metadata).map(|owner| owner.uid) == cron.metadata.uid;
+        let running: Vec<&Job> = all.jobs.iter().filter(own).collect();
+        let since = running.iter().map(|job| created(&job.metadata)).min().flatten();
+        found.extend(reads(spec).then(|| reader("CronJob", &cron.metadata, !running.is_empty(), since)));
     }
     for job in all.jobs.iter().filter(|job| owner(&job.metadata).is_none_or(|owner| owner.kind != "CronJob")) {
         let over =
@@ -388,15 +391,16 @@ pub fn other_readers(all: &Workloads, carriers: &Carriers) -> Vec<OtherReader> {
                 matches!(condition.type_.as_str(), "Complete" | "Failed") && condition.status == "True"
             });
         let spec = job.spec.as_ref().and_then(|spec| spec.template.spec.as_ref());
-        found.extend((!over && reads(spec)).then(|| reader("Job", &job.metadata, active(job))));
+        let since = created(&job.metadata).filter(|_| active(job));
+        found.extend((!over && reads(spec)).then(|| reader("Job", &job.metadata, active(job), since)));
     }
     for set in all.replica_sets.iter().filter(|set| owner(&set.metadata).is_none()) {
         let spec =
             set.spec.as_ref().and_then(|spec| spec.template.as_ref()).and_then(|template| template.spec.as_ref());
-        found.extend(reads(spec).then(|| reader("ReplicaSet", &set.metadata, true)));
+        found.extend(reads(spec).then(|| reader("ReplicaSet", &set.metadata, true, created(&set.metadata))));
     }
     for pod in all.pods.iter().filter(|pod| runs(pod) && owner(&pod.metadata).is_none()) {
-        found.extend(reads(pod.spec.as_ref()).then(|| reader("Pod", &pod.metadata, true)));
+        found.extend(reads(pod.spec.as_ref()).then(|| reader("Pod", &pod.metadata, true, created(&pod.metadata))));
     }
     found.sort();
     found

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::clients::cluster::{Cluster, ExternalSecretsApi, KubernetesSecret};
 use crate::clients::error::ApiError;
-use crate::clients::secret_manager::{Access, SecretManager, SecretSettings, Which};
+use crate::clients::secret_manager::{Access, SecretManager, SecretSettings, VersionInfo, Which};
 use crate::domain::names::{ObjectName, SecretHome, SecretId, VersionId};
 use crate::domain::observation::{
     Derivation, ExternalSecretView, Found, KeyView, LastRotation, Observation, Ready, SecretView, Source, Version,
@@ -205,12 +205,29 @@ async fn secrets(
         let before = newest.previous().and_then(VersionId::previous);
         add_version(&mut primary, before, home, secret_manager, vault).await?;
     }
-    // The list may lag: it adds dates and older versions, and never overrules what an access said.
-    for listed in metadata.into_iter().flatten() {
-        match primary.versions.iter_mut().find(|version| version.id == listed.version) {
+    merge(&mut primary, metadata.unwrap_or_default(), Some(newest));
+    Ok((primary, back_compat))
+}
+
+/// Adds every older version of the two secrets to what is known of them, by number, state and date: finalizing retires
+/// or destroys them, and a look at an account does not list them all.
+pub async fn add_history(now: &mut Observation, secret_manager: &SecretManager) -> Result<(), ApiError> {
+    let home = now.home.clone();
+    for view in [&mut now.primary, &mut now.back_compat] {
+        let listed = secret_manager.versions(&home, &view.secret, usize::MAX).await?.unwrap_or_default();
+        let newest = view.newest().map(|newest| newest.id);
+        merge(view, listed, newest);
+    }
+    Ok(())
+}
+
+/// Adds what a list says. The list may lag: it adds dates and older versions, and never overrules what an access said.
+fn merge(view: &mut SecretView, listed: Vec<VersionInfo>, newest: Option<VersionId>) {
+    for listed in listed {
+        match view.versions.iter_mut().find(|version| version.id == listed.version) {
             Some(known) => known.created = Some(listed.created),
-            None if listed.version > newest => {}
-            None => primary.versions.push(Version {
+            None if Some(listed.version) > newest => {}
+            None => view.versions.push(Version {
                 id: listed.version,
                 state: listed.state,
                 value: None,
@@ -218,8 +235,7 @@ async fn secrets(
             }),
         }
     }
-    primary.versions.sort_by_key(|version| std::cmp::Reverse(version.id));
-    Ok((primary, back_compat))
+    view.versions.sort_by_key(|version| std::cmp::Reverse(version.id));
 }
 
 /// The state by the two secrets alone, before anything of the cluster is known.

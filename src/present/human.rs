@@ -61,12 +61,11 @@ fn account(result: &AccountResult, paint: Paint, detail: Detail) -> String {
         (Kind::SecretVerification, Detail::Short) => joined([places, checks, headline + &close]),
         (Kind::SecretVerification, Detail::Wide) => joined([context, places, consumers, checks, headline + &close]),
         (Kind::SecretSync, Detail::Short) => joined([headline, places, steps, checks, close]),
-        (Kind::SecretRotation | Kind::SecretRollback | Kind::SecretRestart, Detail::Short) => {
-            joined([headline, consumers, steps, checks, close])
-        }
-        (Kind::SecretRotation | Kind::SecretRollback | Kind::SecretSync | Kind::SecretRestart, Detail::Wide) => {
-            joined([headline, context, places, consumers, steps, checks, close])
-        }
+        (
+            Kind::SecretRotation | Kind::SecretRollback | Kind::SecretFinalization | Kind::SecretRestart,
+            Detail::Short,
+        ) => joined([headline, consumers, steps, checks, close]),
+        (_, Detail::Wide) => joined([headline, context, places, consumers, steps, checks, close]),
     }
 }
 
@@ -80,12 +79,16 @@ fn headline(result: &AccountResult, paint: Paint) -> String {
         (Kind::SecretVerification, _) => return verdict_against(result, paint),
         (Kind::SecretRotation, 0) => paint.good(&format!("{account} rotated")),
         (Kind::SecretRollback, 0) => paint.good(&format!("{account} rolled back")),
+        (Kind::SecretFinalization, 0) => paint.good(&format!("{account} finalized")),
         (Kind::SecretSync, 0) => paint.good(&format!("{account} synced")),
         (Kind::SecretRestart, 0) => paint.good(&format!("{account} restarted")),
-        (Kind::SecretRotation | Kind::SecretRollback, 5 | 130) => paint.bad(&format!("{account} incomplete")),
+        (Kind::SecretRotation | Kind::SecretRollback | Kind::SecretFinalization, 5 | 130) => {
+            paint.bad(&format!("{account} incomplete"))
+        }
         // Nothing was changed.
         (Kind::SecretRotation, _) => paint.bad(&format!("{account} not rotated")),
         (Kind::SecretRollback, _) => paint.bad(&format!("{account} not rolled back")),
+        (Kind::SecretFinalization, _) => paint.bad(&format!("{account} not finalized")),
         (Kind::SecretSync, _) => paint.bad(&format!("{account} not synced")),
         (Kind::SecretRestart, _) => paint.bad(&format!("{account} not restarted")),
     };
@@ -97,7 +100,9 @@ fn headline(result: &AccountResult, paint: Paint) -> String {
             let (ready, all) = pods(result);
             format!("{ready} of {all} pods on {}", newest(result))
         }
-        Kind::SecretSync | Kind::SecretVerification => format!("{}{}", newest(result), back_compat(result)),
+        Kind::SecretSync | Kind::SecretFinalization | Kind::SecretVerification => {
+            format!("{}{}", newest(result), back_compat(result))
+        }
     };
     format!("{done}{dry_run}: {}\n", printable(&facts))
 }
@@ -273,7 +278,7 @@ fn context(result: &AccountResult) -> String {
 /// What remains: who was not reached, how long it hurt, what to do next.
 fn close(result: &AccountResult) -> String {
     let mut out = String::new();
-    let restarts = matches!(result.kind, Kind::SecretRotation | Kind::SecretRollback | Kind::SecretRestart);
+    let restarts = !matches!(result.kind, Kind::SecretSync | Kind::SecretVerification);
     for reader in result.other_readers.iter().filter(|_| restarts && !result.dry_run) {
         let how = match reader.running {
             true => "it runs now, on the value that it started with",

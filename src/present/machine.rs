@@ -71,6 +71,7 @@ fn singular(kind: Kind) -> &'static str {
     match kind {
         Kind::SecretRotation => "secretrotation",
         Kind::SecretRollback => "secretrollback",
+        Kind::SecretFinalization => "secretfinalization",
         Kind::SecretSync => "secretsync",
         Kind::SecretVerification => "secretverification",
         Kind::SecretRestart => "secretrestart",

@@ -48,6 +48,7 @@ fn count(results: &[AccountResult], paint: Paint) -> String {
     let done = match results.first().map(|result| result.kind) {
         Some(Kind::SecretRotation) => "rotated",
         Some(Kind::SecretRollback) => "rolled back",
+        Some(Kind::SecretFinalization) => "finalized",
         Some(Kind::SecretSync) => "synced",
         Some(Kind::SecretVerification) => "all on the newest version",
         Some(Kind::SecretRestart) => "restarted",

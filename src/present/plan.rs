@@ -137,6 +137,8 @@ fn describe(step: &Step) -> String {
             format!("restart with {version}, at the same moment: {}", list(workloads))
         }
         Step::Verify { version } => format!("prove that every Secret and every pod has {version}"),
+        Step::RetireOlder { secret, versions } => format!("disable {} of {secret}", list(versions)),
+        Step::Destroy { secret, versions } => format!("destroy {} of {secret}, for good", list(versions)),
         Step::DisablePrevious { secret, version } => format!("disable {version} of {secret}"),
     }
 }

@@ -54,7 +54,10 @@ fn kubectl_completes_words_with_descriptions() {
         let cases: [(&[&str], &[&str]); 13] = [
             (
                 &["secret", "ro"],
-                &["rotate\tReplace the secret's value by a new one, everywhere, without losing the old one"],
+                &[
+                    "rotate\tReplace the secret's value by a new one, everywhere, without losing the old one",
+                    "rollback\tGo back to the value that the back-compat holds, and keep the abandoned one readable",
+                ],
             ),
             (&["secret", "rotate", "a"], &["acme\t2 of 2 ExternalSecrets in sync"]),
             (

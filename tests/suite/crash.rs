@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::Value;
 
+use crate::finalize::finalized;
 use crate::rollback::rolled_back;
 use crate::world::{World, back_compat, by_the_program, finish, lease, primary};
 
@@ -20,13 +21,16 @@ enum Course {
     RollBack,
     /// A rollback of a rotation whose pods do not come up.
     RollBackStuck,
+    /// A finalization of a complete rotation.
+    Finalize,
 }
 
 impl Course {
-    fn command(self) -> &'static str {
+    fn command(self, account: &str) -> Vec<&str> {
         match self {
-            Course::Rotate => "rotate",
-            Course::RollBack | Course::RollBackStuck => "rollback",
+            Course::Rotate => vec!["secret", "rotate", account, "--yes"],
+            Course::RollBack | Course::RollBackStuck => vec!["secret", "rollback", account, "--yes"],
+            Course::Finalize => vec!["secret", "finalize", account, "--yes", "--reencrypted"],
         }
     }
 
@@ -35,7 +39,7 @@ impl Course {
         let world = world(account);
         match self {
             Course::Rotate => {}
-            Course::RollBack => {
+            Course::RollBack | Course::Finalize => {
                 world.run(&["secret", "rotate", account, "--yes"]).code(0);
             }
             Course::RollBackStuck => {
@@ -45,6 +49,19 @@ impl Course {
             }
         }
         world
+    }
+
+    /// Fails the test unless the account is where an undisturbed run leaves it. The values are those at its start.
+    #[track_caller]
+    fn ended(self, world: &World, account: &str, in_use: &str, kept: Option<&str>) {
+        let from = version_in_use(account);
+        match self {
+            Course::Rotate => world.rotated(account, from, from + 1),
+            Course::RollBack | Course::RollBackStuck => {
+                rolled_back(world, account, in_use, kept.expect("the rotation stored it"));
+            }
+            Course::Finalize => finalized(world, account, in_use),
+        }
     }
 }
 
@@ -77,7 +94,7 @@ fn version_in_use(account: &str) -> u64 {
 fn deaths(course: Course, account: &'static str) -> Vec<Death> {
     let world = course.world(account);
     let before = world.log().len();
-    world.run(&["secret", course.command(), account, "--yes"]).code(0);
+    world.run(&course.command(account)).code(0);
     let requests: Vec<Value> = world.log_after(before).into_iter().filter(by_the_program).collect();
     let death = |fault, request| Death { course, account, fault, request };
     let mut deaths = Vec::new();
@@ -95,10 +112,10 @@ fn deaths(course: Course, account: &'static str) -> Vec<Death> {
         deaths.extend(["hold", "hold-answer"].map(|fault| death(fault, format!("{operation}:{nth}"))));
     }
     let step = if std::env::var_os("DEEPDESK_EVERY_REQUEST").is_some() { 1 } else { 24 };
-    // A rollback dies at its writes: its reads are those of a rotation.
+    // The others die at their writes: their reads are those of a rotation.
     let reads = match course {
         Course::Rotate if step == 1 || account == "acme" => requests.len(),
-        Course::Rotate | Course::RollBack | Course::RollBackStuck => 0,
+        Course::Rotate | Course::RollBack | Course::RollBackStuck | Course::Finalize => 0,
     };
     let reads = (1..=reads).step_by(step);
     deaths.extend(
@@ -118,8 +135,8 @@ fn kill(mut child: Child) {
 fn die_and_go_on(death: &Death) -> bool {
     let Death { course, account, fault, request } = death;
     let (world, from) = (course.world(account), version_in_use(account));
-    let args = ["secret", course.command(), account, "--yes"];
-    let before = world.value(&primary(account), "latest").expect("enabled");
+    let args = course.command(account);
+    let in_use = world.value(&primary(account), "latest").expect("enabled");
     let kept = world.value(&back_compat(account), "latest");
     world.fault(fault, Some(request));
     let mut child = world.spawn(&[&args[..], &["--progress=none"]].concat());
@@ -127,27 +144,23 @@ fn die_and_go_on(death: &Death) -> bool {
     kill(child);
     world.heal(fault);
     if let Some(died) = &died {
-        world.nothing_is_lost(account, std::slice::from_ref(&before));
-        if matches!(course, Course::RollBack | Course::RollBackStuck) {
-            world.run(&args).code(0);
-            rolled_back(&world, account, &before, &kept.expect("the rotation stored it"));
-            return true;
+        world.nothing_is_lost(account, std::slice::from_ref(&in_use));
+        let mut expected = 0;
+        if matches!(course, Course::Rotate) {
+            world.every_pod_could_read(account, from + 1);
+            // Once its end is recorded a rotation is over, and the same command asks for another one.
+            let lease = world.send("GET", &lease(account), None).1;
+            let recorded =
+                lease["metadata"]["annotations"]["deepdesk.com/last-rotation-to"] == format!("v{}", from + 1);
+            expected = if recorded { 4 } else { 0 };
         }
-        world.every_pod_could_read(account, from + 1);
-        // Once its end is recorded a rotation is over, and the same command asks for another one.
-        let lease = world.send("GET", &lease(account), None).1;
-        let recorded = lease["metadata"]["annotations"]["deepdesk.com/last-rotation-to"] == format!("v{}", from + 1);
         let again = world.run(&args);
-        assert_eq!(again.code, if recorded { 4 } else { 0 }, "{death:?} at {}\n{}", died["operation"], again.stderr);
-        assert!(!recorded || again.stderr.contains("the last rotation is complete: from v"), "{}", again.stderr);
+        assert_eq!(again.code, expected, "{death:?} at {}\n{}", died["operation"], again.stderr);
+        assert!(expected == 0 || again.stderr.contains("the last rotation is complete: from v"), "{}", again.stderr);
     }
-    match course {
-        Course::Rotate => world.rotated(account, from, from + 1),
-        Course::RollBack | Course::RollBackStuck => {
-            rolled_back(&world, account, &before, &kept.expect("the rotation stored it"));
-        }
-    }
-    world.nothing_is_lost(account, &[before]);
+    course.ended(&world, account, &in_use, kept.as_deref());
+    // What is finalized was not needed any more: it is only disabled.
+    world.nothing_is_lost(account, &[in_use]);
     died.is_some()
 }
 
@@ -158,6 +171,7 @@ fn whatever_request_it_dies_at_the_same_command_goes_on() {
         (Course::Rotate, "globex"),
         (Course::RollBack, "acme"),
         (Course::RollBackStuck, "globex"),
+        (Course::Finalize, "acme"),
     ];
     let deaths: Vec<Death> = courses.into_iter().flat_map(|(course, account)| deaths(course, account)).collect();
     let next = AtomicUsize::new(0);

@@ -14,6 +14,7 @@ mod config;
 mod crash;
 mod discovery;
 mod faults;
+mod finalize;
 mod output;
 mod refusals;
 mod rollback;

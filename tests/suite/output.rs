@@ -39,7 +39,7 @@ pub fn shown(ran: &Ran) -> String {
 
 #[test]
 fn help_is_as_it_was() {
-    let commands: [&[&str]; 30] = [
+    let commands: [&[&str]; 31] = [
         &[],
         &["check"],
         &["completion"],
@@ -58,6 +58,7 @@ fn help_is_as_it_was() {
         &["secret", "verify"],
         &["secret", "restart"],
         &["secret", "rollback"],
+        &["secret", "finalize"],
         &["account"],
         &["account", "list"],
         &["account", "use"],

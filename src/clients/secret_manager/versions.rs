@@ -89,14 +89,18 @@ pub(super) fn version_of(operation: &str, name: &str) -> Result<VersionId, ApiEr
         .ok_or_else(|| malformed(operation, "the answer does not name a version by its number"))
 }
 
-pub(super) fn version_info(operation: &str, version: model::SecretVersion) -> Result<VersionInfo, ApiError> {
+pub(super) fn state(operation: &str, state: &model::secret_version::State) -> Result<VersionState, ApiError> {
     use model::secret_version::State;
-    let state = match version.state {
-        State::Enabled => VersionState::Enabled,
-        State::Disabled => VersionState::Disabled,
-        State::Destroyed => VersionState::Destroyed,
-        _ => return Err(malformed(operation, "the answer names a state that is not known")),
-    };
+    match state {
+        State::Enabled => Ok(VersionState::Enabled),
+        State::Disabled => Ok(VersionState::Disabled),
+        State::Destroyed => Ok(VersionState::Destroyed),
+        _ => Err(malformed(operation, "the answer names a state that is not known")),
+    }
+}
+
+pub(super) fn version_info(operation: &str, version: model::SecretVersion) -> Result<VersionInfo, ApiError> {
+    let state = state(operation, &version.state)?;
     let created = version.create_time.and_then(|at| Timestamp::new(at.seconds(), at.nanos()).ok());
     Ok(VersionInfo {
         version: version_of(operation, &version.name)?,

@@ -218,7 +218,12 @@ pub fn rotated() -> AccountResult {
             consumer("backend", 2, "container backend: envFrom backend-secrets"),
             consumer("worker", 1, "container worker: env SECRET_KEY from backend-secrets"),
         ],
-        other_readers: vec![OtherReader { kind: "CronJob".to_owned(), name: "report".to_owned(), running: true }],
+        other_readers: vec![OtherReader {
+            kind: "CronJob".to_owned(),
+            name: "report".to_owned(),
+            running: true,
+            since: None,
+        }],
         checks: vec![check("DD-ES-READY", "external-secrets/ready", Verdict::Pass, "", "")],
         rotation: Some(RotationResult { previous: "7".to_owned(), version: "8".to_owned() }),
         steps: vec![StepResult {
@@ -333,7 +338,12 @@ pub fn observation() -> Observation {
             ),
         ],
         missing_workloads: Vec::new(),
-        other_readers: vec![OtherReader { kind: "CronJob".to_owned(), name: "report".to_owned(), running: false }],
+        other_readers: vec![OtherReader {
+            kind: "CronJob".to_owned(),
+            name: "report".to_owned(),
+            running: false,
+            since: None,
+        }],
         last_rotation: None,
         begun: None,
     }

@@ -1,0 +1,152 @@
+//! `secret finalize`: the older value goes, once nothing needs it, and nothing goes before that.
+
+use serde_json::{Value, json};
+
+use crate::world::{CONSUMERS, World, back_compat, primary, workload};
+
+const ROTATE: [&str; 4] = ["secret", "rotate", "acme", "--yes"];
+const FINALIZE: [&str; 5] = ["secret", "finalize", "acme", "--yes", "--reencrypted"];
+
+/// A world whose account awaits re-encryption.
+fn rotated() -> World {
+    let world = World::start(&["--accounts=1"]);
+    world.run(&ROTATE).code(0);
+    world
+}
+
+/// Fails the test unless one value is left in every place that a pod or an operator reads.
+#[track_caller]
+pub fn finalized(world: &World, account: &str, in_use: &str) {
+    assert_eq!(world.value(&primary(account), "latest").as_deref(), Some(in_use));
+    assert_eq!(world.value(&back_compat(account), "latest").as_deref(), Some(in_use));
+    assert_eq!(world.versions(&back_compat(account)), "1:DISABLED 2:ENABLED");
+    let running: Vec<Value> = world.pods(account).into_iter().filter(|pod| pod["ended"].is_null()).collect();
+    for consumer in CONSUMERS {
+        let own: Vec<&Value> = running.iter().filter(|pod| pod["owner"] == consumer).collect();
+        assert!(!own.is_empty(), "no pod of {consumer}");
+        for pod in own {
+            assert_eq!(pod["holds"]["SECRET_KEY_BACK_COMPAT"], pod["holds"]["SECRET_KEY"], "{pod}");
+        }
+    }
+    let verified = world.run(&["secret", "verify", account, "-o", "json"]).code(0).json();
+    assert_eq!(verified["state"], "Stable");
+    assert_eq!(world.lock_holder(account), None);
+}
+
+#[test]
+fn the_older_value_goes_and_another_rotation_may_come() {
+    let world = rotated();
+    let in_use = world.value(&primary("acme"), "latest").expect("enabled");
+    let record = |world: &World| {
+        world.sent("GET", &crate::world::lease("acme"), None)["metadata"]["annotations"]["deepdesk.com/last-rotation-to"]
+            .clone()
+    };
+    let before = record(&world);
+    let result = world.run(&[&FINALIZE[..], &["-o", "json"]].concat()).code(0).json();
+    assert_eq!((&result["kind"], &result["state"]), (&json!("SecretFinalization"), &json!("Stable")));
+    finalized(&world, "acme", &in_use);
+    assert_eq!(world.versions(&primary("acme")).matches("DESTROYED").count(), 0);
+    assert_eq!(record(&world), before, "a finalization is no rotation");
+    // Again: nothing to do, and no question.
+    let writes = world.writes().len();
+    world.run(&["secret", "finalize", "acme"]).code(0);
+    assert_eq!(world.writes().len(), writes);
+    world.run(&ROTATE).code(0);
+    world.rotated("acme", 8, 9);
+}
+
+#[test]
+fn while_anything_may_write_under_the_older_value_it_is_refused() {
+    let refused = |world: &World, says: &str| {
+        let before = world.state("acme");
+        world.run(&FINALIZE).code(4).says(says);
+        assert_eq!(world.state("acme"), before);
+    };
+    // In the middle of a rotation.
+    let world = World::start(&["--accounts=1"]);
+    world.fault("rollout-stuck", Some("backend"));
+    world.run(&ROTATE).code(5);
+    refused(&world, "is under way and not committed");
+    // A job that started before, and one of which nobody knows.
+    let world = World::start(&["--accounts=1"]);
+    let job = json!({
+        "apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "export"},
+        "spec": {"template": {"spec": {"restartPolicy": "Never", "containers": [
+            {"name": "export", "image": "export", "envFrom": [{"secretRef": {"name": "backend-secrets"}}]}]}}},
+    });
+    world.sent("POST", "/apis/batch/v1/namespaces/acme/jobs", Some(job));
+    let path = "/apis/batch/v1/namespaces/acme/jobs/export";
+    world.patch(&format!("{path}/status"), json!({"status": {"active": 1}}));
+    world.run(&ROTATE).code(0);
+    refused(&world, "job export runs, and nothing shows that it started on the newest version");
+    world.patch(&format!("{path}/status"), json!({"status": {"active": 0}}));
+    world.run(&FINALIZE).code(0);
+    // A pod on an older version: somebody set the template back, and so took its annotation away.
+    let world = rotated();
+    let running = |world: &World| {
+        let pods = world.pods("acme").into_iter();
+        pods.filter(|pod| pod["owner"] == "worker" && pod["ended"].is_null())
+            .map(|pod| pod["name"].clone())
+            .collect::<Vec<Value>>()
+    };
+    let before = running(&world);
+    let annotations = json!({"deepdesk.com/primary-version": "7"});
+    world.patch(
+        &workload("acme", "deployments/worker"),
+        json!({"spec": {"template": {"metadata": {"annotations": annotations}}}}),
+    );
+    world.until("the rollout", |world| {
+        let now = running(world);
+        now.len() == 1 && now != before
+    });
+    refused(&world, "DD-PODS-CURRENT");
+}
+
+#[test]
+fn the_word_that_data_was_saved_again_is_not_taken_from_a_yes() {
+    let world = rotated();
+    let before = world.state("acme");
+    world.run(&["secret", "finalize", "acme", "--yes"]).code(2).says("add --reencrypted when it was");
+    world.run(&["secret", "finalize", "acme", "--reencrypted"]).code(2).says("add --yes");
+    world.run(&["secret", "finalize", "acme", "--dry-run"]).code(0).says("cannot be read any more");
+    world.run(&["secret", "finalize", "acme", "--older-than", "90d"]).code(2).says("--destroy");
+    assert_eq!(world.state("acme"), before);
+}
+
+#[test]
+fn destroyed_is_what_is_named_and_nothing_else() {
+    let world = rotated();
+    let in_use = world.value(&primary("acme"), "latest").expect("enabled");
+    // Asked for before anything is written.
+    world.fault("denied", Some("secretmanager.versions.destroy"));
+    let before = world.state("acme");
+    world.run(&[&FINALIZE[..], &["--destroy"]].concat()).code(1).says("secretmanager.versions.destroy");
+    assert_eq!(world.state("acme"), before);
+    world.heal("denied");
+    // All versions of the sandbox are younger than that.
+    world.run(&[&FINALIZE[..], &["--destroy", "--older-than", "5000d"]].concat()).code(0);
+    finalized(&world, "acme", &in_use);
+    assert_eq!(world.versions(&primary("acme")).matches("DESTROYED").count(), 0);
+    let shown = world.run(&["secret", "finalize", "acme", "--dry-run", "--destroy", "--keep", "2"]).code(0);
+    shown.says("for good").says("backups");
+    world.run(&[&FINALIZE[..], &["--destroy", "--keep", "2"]].concat()).code(0);
+    let versions = world.versions(&primary("acme"));
+    assert!(versions.ends_with("5:DESTROYED 6:DISABLED 7:DISABLED 8:ENABLED"), "{versions}");
+    world.run(&[&FINALIZE[..], &["--destroy"]].concat()).code(0);
+    let versions = world.versions(&primary("acme"));
+    assert!(versions.ends_with("6:DESTROYED 7:DESTROYED 8:ENABLED"), "{versions}");
+    assert_eq!(world.versions(&back_compat("acme")), "1:DESTROYED 2:ENABLED");
+    world.run(&["secret", "verify", "acme"]).code(0);
+}
+
+#[test]
+fn a_finalization_that_stops_goes_on() {
+    let world = rotated();
+    let in_use = world.value(&primary("acme"), "latest").expect("enabled");
+    world.fault("rollout-stuck", Some("worker"));
+    world.run(&FINALIZE).code(5).says("the same command goes on from here: kubectl deepdesk secret finalize acme");
+    assert_eq!(world.versions(&back_compat("acme")), "1:ENABLED 2:ENABLED");
+    world.heal("rollout-stuck");
+    world.run(&FINALIZE).code(0);
+    finalized(&world, "acme", &in_use);
+}
