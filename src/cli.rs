@@ -448,6 +448,8 @@ pub enum Color {
 pub enum Strategy {
     /// The runbook's: new value, then a rolling restart
     Rolling,
+    /// For applications that try both values: first every pod can read the new value, then it comes into use
+    TwoPhase,
 }
 
 /// `--dry-run`.

@@ -40,6 +40,8 @@ const LAST: [(&str, Field); 4] = [
 ];
 /// The version that the rotation under this lock set out for, until its end is recorded.
 const BEGUN: &str = "deepdesk.com/rotation-begun";
+/// The version of the back-compat that holds the next value of a two-phase rotation: it cannot be seen that it is not an old one.
+const ANNOUNCED: &str = "deepdesk.com/next-value-version";
 type Field = fn(&mut LastRotation) -> &mut String;
 
 /// Who takes the Lease.
@@ -73,12 +75,37 @@ struct Held {
     lost: Option<String>,
 }
 
-/// Reads the record of the last rotation, and the version that one set out for which did not record its end.
-pub async fn recorded(cluster: &Cluster) -> Result<(Option<LastRotation>, Option<VersionId>), ApiError> {
-    let Some(lease) = cluster.lease(LEASE).await? else { return Ok((None, None)) };
+/// What a Lease records beside its holder.
+#[derive(Clone, Debug, Default)]
+pub struct Record {
+    /// The last change of the value that was seen to its end.
+    pub last: Option<LastRotation>,
+    /// The version that one set out for which did not record its end.
+    pub begun: Option<VersionId>,
+    /// The version of the back-compat that holds the next value.
+    pub announced: Option<VersionId>,
+}
+
+/// What whoever takes the lock sets out for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Aim {
+    /// Nothing that the record knows of: it stays as it is.
+    None,
+    /// A change of the values.
+    Change {
+        /// The version that will be in use; none where the one in use stays.
+        begun: Option<VersionId>,
+        /// The version of the back-compat in which the next value is announced, if it is.
+        announced: Option<VersionId>,
+    },
+}
+
+/// Reads what the Lease records; nothing where there is none.
+pub async fn recorded(cluster: &Cluster) -> Result<Record, ApiError> {
+    let Some(lease) = cluster.lease(LEASE).await? else { return Ok(Record::default()) };
     let annotations = lease.metadata.annotations.unwrap_or_default();
-    let begun = annotations.get(BEGUN).and_then(|version| version.parse().ok());
-    Ok((last_rotation(&annotations), begun))
+    let version = |name| annotations.get(name).and_then(|version| version.parse().ok());
+    Ok(Record { last: last_rotation(&annotations), begun: version(BEGUN), announced: version(ANNOUNCED) })
 }
 
 /// The refusal that taking the lock would meet now; none when it is free to be taken. Writes nothing.
@@ -103,9 +130,9 @@ impl Lock {
     ///
     /// A rotation says which version it sets out for. That stays until its end is recorded, so that whoever goes on from
     /// a run that died right after its commit can tell it from one that wants another rotation.
-    pub async fn take(cluster: &Cluster, operator: &Operator, begun: Option<VersionId>) -> Result<Lock, Problem> {
+    pub async fn take(cluster: &Cluster, operator: &Operator, aim: Aim) -> Result<Lock, Problem> {
         for _ in 0..TAKES {
-            if let Some(lease) = claim(cluster, operator, begun).await? {
+            if let Some(lease) = claim(cluster, operator, aim).await? {
                 let held = Held {
                     cluster: cluster.clone(),
                     operator: operator.clone(),
@@ -157,8 +184,9 @@ impl Lock {
         held.cluster.publish_event(&regarding, reason, note).await
     }
 
-    /// Releases the Lease, with the record of a rotation that was completed.
-    pub async fn release(self, completed: Option<(VersionId, VersionId)>) -> Result<(), Problem> {
+    /// Releases the Lease. When what it was taken for is completed, with the record: from which version to which, where
+    /// the version in use changed.
+    pub async fn release(self, completed: Option<Option<(VersionId, VersionId)>>) -> Result<(), Problem> {
         self.renewal.abort();
         let mut held = self.held.lock().await;
         if let Some(how) = &held.lost {
@@ -167,10 +195,13 @@ impl Lock {
         let mut lease = held.lease.clone();
         let annotations = lease.metadata.annotations.get_or_insert_default();
         annotations.remove(PROCESS);
-        if let Some((from, to)) = completed {
+        if let Some(changed) = completed {
             annotations.remove(BEGUN);
-            let values = [held.operator.name.clone(), now_in_seconds(), from.to_string(), to.to_string()];
-            annotations.extend(LAST.iter().map(|(name, _)| (*name).to_owned()).zip(values));
+            annotations.remove(ANNOUNCED);
+            if let Some((from, to)) = changed {
+                let values = [held.operator.name.clone(), now_in_seconds(), from.to_string(), to.to_string()];
+                annotations.extend(LAST.iter().map(|(name, _)| (*name).to_owned()).zip(values));
+            }
         }
         if let Some(spec) = &mut lease.spec {
             spec.holder_identity = None;
@@ -228,15 +259,22 @@ async fn renew_for_ever(held: Arc<Mutex<Held>>) {
     }
 }
 
-fn claimed(mut lease: Lease, operator: &Operator, begun: Option<VersionId>) -> Lease {
+fn claimed(mut lease: Lease, operator: &Operator, aim: Aim) -> Lease {
     lease.metadata = ObjectMeta { name: Some(LEASE.to_owned()), ..lease.metadata };
     let annotations = lease.metadata.annotations.get_or_insert_default();
     match &operator.process {
         Some(process) => annotations.insert(PROCESS.to_owned(), format!("{} {process}", operator.run)),
         None => annotations.remove(PROCESS),
     };
-    if let Some(begun) = begun {
-        annotations.insert(BEGUN.to_owned(), begun.get().to_string());
+    if let Aim::Change { begun, announced } = aim {
+        if let Some(begun) = begun {
+            annotations.insert(BEGUN.to_owned(), begun.get().to_string());
+        }
+        // Whatever an earlier one announced: this one has looked, and means another or none.
+        match announced {
+            Some(announced) => annotations.insert(ANNOUNCED.to_owned(), announced.get().to_string()),
+            None => annotations.remove(ANNOUNCED),
+        };
     }
     let now = MicroTime(Timestamp::now());
     let before = lease.spec.as_ref().and_then(|spec| spec.lease_transitions).unwrap_or(0);
@@ -257,12 +295,12 @@ fn holder(lease: &Lease) -> Option<&str> {
 }
 
 /// One attempt to write our claim; none when the Lease changed meanwhile, so that it has to be looked at again.
-async fn claim(cluster: &Cluster, operator: &Operator, begun: Option<VersionId>) -> Result<Option<Lease>, Problem> {
+async fn claim(cluster: &Cluster, operator: &Operator, aim: Aim) -> Result<Option<Lease>, Problem> {
     let written = match cluster.lease(LEASE).await? {
-        None => cluster.create_lease(&claimed(Lease::default(), operator, begun)).await,
+        None => cluster.create_lease(&claimed(Lease::default(), operator, aim)).await,
         Some(lease) => {
             refuse_if_held(cluster, &lease, operator).await?;
-            cluster.replace_lease(&claimed(lease, operator, begun)).await
+            cluster.replace_lease(&claimed(lease, operator, aim)).await
         }
     };
     match written {

@@ -3,9 +3,13 @@
 //! Pure: no clock, network, environment or randomness. What it needs, it is given. A resumed rotation is a plain one:
 //! observe, and plan what is left.
 
+mod finalize;
+mod rollback;
+mod two_phase;
+
 use crate::domain::event::StepName;
 use crate::domain::names::{ObjectName, VersionId, WorkloadRef};
-use crate::domain::observation::{Observation, SecretView, Source, ValueTag, Version, VersionState};
+use crate::domain::observation::{Observation, Source, ValueTag, Version, VersionState};
 use crate::domain::problem::{Exit, Problem};
 use crate::domain::state::{self, Blocked, State};
 use crate::domain::step::{Plan, Planned, Step, Way};
@@ -28,6 +32,16 @@ pub enum Goal {
     },
 }
 
+/// In which order values and pods change (protocol.md).
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Strategy {
+    /// The new value, then a restart.
+    #[default]
+    Rolling,
+    /// First every pod learns to read the new value, then it comes into use.
+    TwoPhase,
+}
+
 /// Which disabled versions `--destroy` takes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Destroy {
@@ -42,6 +56,8 @@ pub struct Destroy {
 pub struct Want {
     /// Where to go.
     pub goal: Goal,
+    /// In which order values and pods change.
+    pub strategy: Strategy,
     /// Finish an unexplained enabled predecessor as a rotation (`--adopt`).
     pub adopt: bool,
     /// Disable what is older than the newest version first (`--abandon-older`).
@@ -67,12 +83,16 @@ pub enum NewValue {
 pub fn plan(want: &Want, now: &Observation) -> Result<Plan, Problem> {
     match want.goal {
         Goal::Rotate => rotation(want, now),
-        Goal::RollBack { again } => rollback(want, now, again).map(|plan| Plan { way: Way::Back, ..plan }),
-        Goal::Finalize { destroy } => finalization(now, destroy),
+        Goal::RollBack { again } => rollback::rollback(want, now, again).map(|plan| Plan { way: Way::Back, ..plan }),
+        Goal::Finalize { destroy } => finalize::finalization(now, destroy),
     }
 }
 
 fn rotation(want: &Want, now: &Observation) -> Result<Plan, Problem> {
+    // Whoever goes on with it need not know the strategy.
+    if let Some(announced) = state::announced(now) {
+        return two_phase::go_on(want, now, announced);
+    }
     match state::secrets_state(now) {
         State::Rotating { from, to } => finish(want, now, from, to),
         State::Stable | State::Drifted => begin(want, now, Vec::new()),
@@ -83,121 +103,6 @@ fn rotation(want: &Want, now: &Observation) -> Result<Plan, Problem> {
         State::Blocked(Blocked::UnexplainedPredecessor(predecessor)) => unexplained(want, now, predecessor),
         State::Blocked(blocked) => Err(refuse_blocked(now, blocked)),
     }
-}
-
-/// Exchanges the two values, or goes on with an exchange that was begun.
-fn rollback(want: &Want, now: &Observation, again: bool) -> Result<Plan, Problem> {
-    match state::secrets_state(now) {
-        State::Rotating { from, to } if is_exchanging(now) || state::is_rolled_back(now) => finish(want, now, from, to),
-        State::Rotating { .. } => go_back(now),
-        State::AwaitingReencryption => match now.primary.newest() {
-            // Whoever repeats the command wants what it did, not its opposite.
-            Some(newest) if state::is_rolled_back(now) && !again => {
-                Ok(record(now, newest.id.previous().unwrap_or(newest.id), newest.id))
-            }
-            _ => go_back(now),
-        },
-        State::Stable | State::Drifted => Err(nothing_to_go_back_to(now)),
-        State::Blocked(blocked) => Err(refuse_blocked(now, blocked)),
-    }
-}
-
-/// Whether a rollback has brought the back-compat's value to the primary, and not yet stored the abandoned one.
-fn is_exchanging(now: &Observation) -> bool {
-    let newest = now.primary.value();
-    let before = now.primary.predecessor().and_then(|version| version.value);
-    newest.is_some() && now.back_compat.value() == newest && before != newest
-}
-
-/// From the newest version to one with the value that the back-compat holds.
-fn go_back(now: &Observation) -> Result<Plan, Problem> {
-    let (Some((abandoned, _)), Some(value)) = (enabled_newest(now), now.back_compat.value()) else {
-        return Err(nothing_to_go_back_to(now));
-    };
-    let to = abandoned.id.next();
-    let introduce =
-        Planned::Do(Step::AddVersion { secret: now.primary.secret.clone(), again: Some(value), expect: to });
-    let sync = Planned::Do(Step::Sync { external_secrets: external_secrets(now), version: to });
-    Ok(exchange(now, [introduce, sync], abandoned.id, to, value))
-}
-
-/// Primary first: on the way both slots hold the same value, and that must be the older one, under which most of the data
-/// is encrypted. Only when the cluster is seen to hold it twice may the abandoned value take the second slot.
-fn exchange(now: &Observation, first: [Planned; 2], from: VersionId, to: VersionId, value: ValueTag) -> Plan {
-    let mut steps = Vec::from(first);
-    let store = Step::StoreBackCompat { secret: now.back_compat.secret.clone(), value_of: from };
-    steps.push(Planned::Do(store));
-    steps.push(match readers(now) {
-        readers if readers.is_empty() => unmapped(),
-        external_secrets => Planned::Do(Step::Stage { external_secrets, value_of: from }),
-    });
-    steps.push(Planned::Do(Step::Restart { workloads: workloads(now), version: to }));
-    steps.extend(end(now, from, to, Some(value)));
-    Plan { way: Way::Back, state: state::state(now), from, to, steps }
-}
-
-fn nothing_to_go_back_to(now: &Observation) -> Problem {
-    let line =
-        format!("{} holds no other value than the primary: there is nothing to go back to", now.back_compat.secret);
-    Problem::new(Exit::Refused, "NothingToRollBack", line)
-        .hint(format!("see what is in use: kubectl deepdesk secret verify {}", now.account))
-}
-
-/// Retires the older value: the back-compat gets the value in use, which arrives in every pod, so that whatever was not
-/// saved again shows now and not at some later restart; then its older versions are disabled.
-///
-/// The secret itself stays: what maps it by name keeps working, and nothing is destroyed unless asked for by name.
-fn finalization(now: &Observation, destroy: Option<Destroy>) -> Result<Plan, Problem> {
-    match state::secrets_state(now) {
-        State::Rotating { from, to } => return Err(under_way(now, from, to)),
-        State::Blocked(blocked) => return Err(refuse_blocked(now, blocked)),
-        State::Stable | State::Drifted | State::AwaitingReencryption => {}
-    }
-    let Some((newest, value)) = enabled_newest(now) else { return Err(refuse_blocked(now, Blocked::NoPrimary)) };
-    let held = now.back_compat.value();
-    let older: Vec<VersionId> = {
-        let keeps_newest = usize::from(held == Some(value));
-        let versions = now.back_compat.versions.iter().skip(keeps_newest);
-        versions.filter(|version| version.state == VersionState::Enabled).map(|version| version.id).collect()
-    };
-    let mut steps = Vec::new();
-    if held.is_none() || older.is_empty() {
-        let why = match held {
-            None => format!("{} holds nothing", now.back_compat.secret),
-            Some(_) => format!("{} holds {} alone", now.back_compat.secret, newest.id),
-        };
-        let done = [StepName::Preserve, StepName::Stage, StepName::Restart, StepName::Commit];
-        steps.extend(done.map(|step| Planned::Skip(step, why.clone())));
-    } else {
-        steps.extend(preserve(now, newest));
-        steps.push(stage(now, newest.id, value));
-        steps.push(Planned::Do(Step::Restart { workloads: workloads(now), version: newest.id }));
-        steps.push(Planned::Do(Step::Verify { version: newest.id }));
-        steps.push(Planned::Do(Step::RetireOlder { secret: now.back_compat.secret.clone(), versions: older.clone() }));
-    }
-    for (view, retired) in [(&now.primary, &[][..]), (&now.back_compat, &older)] {
-        let Some(destroy) = destroy else { continue };
-        let versions = destroyed(view, retired, destroy);
-        if !versions.is_empty() {
-            steps.push(Planned::Do(Step::Destroy { secret: view.secret.clone(), versions }));
-        }
-    }
-    Ok(Plan { way: Way::Retire, state: state::state(now), from: newest.id, to: newest.id, steps })
-}
-
-/// The versions that `--destroy` takes: disabled now, or about to be.
-fn destroyed(view: &SecretView, retired: &[VersionId], which: Destroy) -> Vec<VersionId> {
-    let gone = |version: &&Version| version.state == VersionState::Disabled || retired.contains(&version.id);
-    // Without a date nothing says that it is old enough.
-    let old =
-        |version: &&Version| which.before.is_none_or(|before| version.created.is_some_and(|created| created < before));
-    view.versions.iter().filter(gone).skip(which.keep).filter(old).map(|version| version.id).collect()
-}
-
-fn under_way(now: &Observation, from: VersionId, to: VersionId) -> Problem {
-    let line = format!("a rotation of {} from {from} to {to} is under way: both values are needed", now.account);
-    Problem::new(Exit::Refused, "RotationUnderWay", line)
-        .hint(format!("finish it: kubectl deepdesk secret rotate {}", now.account))
 }
 
 /// A rotation from the newest version to one that does not exist yet.
@@ -212,15 +117,22 @@ fn begin(want: &Want, now: &Observation, first: Vec<Planned>) -> Result<Plan, Pr
         }
         NewValue::Given(_) | NewValue::Made => {}
     }
+    if want.strategy == Strategy::TwoPhase {
+        return Ok(two_phase::begin(now, first, current, value));
+    }
     let to = current.id.next();
     let mut steps = first;
     steps.extend(preserve(now, current));
     steps.push(stage(now, current.id, value));
-    steps.push(Planned::Do(Step::AddVersion { secret: now.primary.secret.clone(), again: None, expect: to }));
+    steps.push(Planned::Do(Step::AddVersion {
+        secret: now.primary.secret.clone(),
+        from_back_compat: None,
+        expect: to,
+    }));
     steps.push(Planned::Do(Step::Sync { external_secrets: external_secrets(now), version: to }));
     steps.push(Planned::Do(Step::Restart { workloads: workloads(now), version: to }));
     steps.extend(end(now, current.id, to, None));
-    Ok(Plan { way: Way::Forward, state: state::state(now), from: current.id, to, steps })
+    Ok(Plan { way: Way::Forward, state: state::state(now), from: current.id, to, announces: None, steps })
 }
 
 /// What is left of a rotation that was begun, by whomever.
@@ -230,18 +142,16 @@ fn finish(want: &Want, now: &Observation, from: VersionId, to: VersionId) -> Res
         return Err(refuse_blocked(now, Blocked::UnexplainedPredecessor(from)));
     };
     if want.new_value != NewValue::Made && want.new_value != NewValue::Given(Some(newest)) {
-        let line = format!("a rotation of {} from {from} to {to} is under way with another value", now.account);
-        return Err(Problem::new(Exit::Refused, "RotationUnderWay", line)
-            .hint(format!("finish it first: kubectl deepdesk secret rotate {}", now.account)));
+        return Err(another_value(now, from, to));
     }
-    if is_exchanging(now) {
+    if rollback::is_exchanging(now) {
         let introduced = Planned::Skip(StepName::Introduce, format!("{to} is already there"));
         let both_hold = now.all_hold(Source::Primary, newest) && now.all_hold(Source::BackCompat, newest);
         let sync = match both_hold {
             true => Planned::Skip(StepName::Sync, format!("every Kubernetes Secret holds {to}")),
             false => Planned::Do(Step::Sync { external_secrets: external_secrets(now), version: to }),
         };
-        return Ok(exchange(now, [introduced, sync], from, to, newest));
+        return Ok(rollback::exchange(now, [introduced, sync], from, to, newest));
     }
     let mut steps = preserve(now, previous);
     let preserved = steps.iter().all(|step| matches!(step, Planned::Skip(..)));
@@ -260,7 +170,13 @@ fn finish(want: &Want, now: &Observation, from: VersionId, to: VersionId) -> Res
         false => Planned::Do(Step::Restart { workloads: behind, version: to }),
     });
     steps.extend(end(now, from, to, Some(newest)));
-    Ok(Plan { way: Way::Forward, state: state::state(now), from, to, steps })
+    Ok(Plan { way: Way::Forward, state: state::state(now), from, to, announces: None, steps })
+}
+
+fn another_value(now: &Observation, from: VersionId, to: VersionId) -> Problem {
+    let line = format!("a rotation of {} from {from} to {to} is under way with another value", now.account);
+    Problem::new(Exit::Refused, "RotationUnderWay", line)
+        .hint(format!("finish it first: kubectl deepdesk secret rotate {}", now.account))
 }
 
 /// The versions of a rotation that was committed, and died before it could record so.
@@ -283,7 +199,7 @@ fn record(now: &Observation, from: VersionId, to: VersionId) -> Plan {
     let mut steps: Vec<Planned> = done.into_iter().map(|(step, why)| Planned::Skip(step, why)).collect();
     steps.push(Planned::Do(Step::Verify { version: to }));
     steps.push(Planned::Skip(StepName::Commit, format!("{from} is disabled already")));
-    Plan { way: Way::Forward, state: state::state(now), from, to, steps }
+    Plan { way: Way::Forward, state: state::state(now), from, to, announces: None, steps }
 }
 
 /// The predecessor is enabled and nothing explains it: only the operator can say what it is.

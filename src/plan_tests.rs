@@ -6,9 +6,12 @@ use crate::domain::observation::{
     Consumer, Derivation, ExternalSecretView, Found, KeyView, PodView, Ready, Refresh, Rollout, SecretView,
 };
 
-/// A secret's versions, oldest first: `E` enabled, `D` disabled, `X` destroyed, each with the number of its value.
+/// A secret's versions, oldest first: `E` enabled, `D` disabled, `X` destroyed, each with the number of its value, and after `@`
+/// the second in which it was created.
 fn versions(given: &str) -> Vec<Version> {
     let parse = |(at, word): (usize, &str)| {
+        let (word, created) = word.split_once('@').unwrap_or((word, ""));
+        let created = created.parse().ok().and_then(|second| jiff::Timestamp::from_second(second).ok());
         let (state, value) = word.split_at(1);
         let state = match state {
             "E" => VersionState::Enabled,
@@ -16,7 +19,7 @@ fn versions(given: &str) -> Vec<Version> {
             _ => VersionState::Destroyed,
         };
         let value = value.parse().ok().map(ValueTag).filter(|_| state == VersionState::Enabled);
-        Version { id: VersionId::new(at as u64 + 1).expect("counts from one"), state, value, created: None }
+        Version { id: VersionId::new(at as u64 + 1).expect("counts from one"), state, value, created }
     };
     let mut versions: Vec<Version> = given.split_whitespace().enumerate().map(parse).collect();
     versions.reverse();
@@ -92,6 +95,7 @@ fn seen(primary: &str, back_compat: &str, holds: (u16, Option<u16>), pods: u64) 
         other_readers: Vec::new(),
         last_rotation: None,
         begun: None,
+        announced: None,
     }
 }
 
@@ -104,6 +108,9 @@ fn brief(planned: Result<Plan, Problem>) -> String {
         Step::CreateBackCompat { .. } => "create".to_owned(),
         Step::StoreBackCompat { value_of, .. } => format!("store({value_of})"),
         Step::Stage { .. } => "stage".to_owned(),
+        Step::Announce { expect, .. } => format!("announce({expect})"),
+        Step::Spread { .. } => "spread".to_owned(),
+        Step::Prepare { .. } => "prepare".to_owned(),
         Step::AddVersion { expect, .. } => format!("add({expect})"),
         Step::Sync { version, .. } => format!("sync({version})"),
         Step::Restart { version, .. } => format!("restart({version})"),
@@ -252,19 +259,19 @@ fn a_rollback_exchanges_the_two_values() {
         ),
         (
             "stored, not copied",
-            seen("D E2 E1", "E1 E2", (1, Some(1)), 2),
+            seen("D E2 E1@3", "E1 E2@4", (1, Some(1)), 2),
             "sync(v3) restart(v3) verify disable(v2)".to_owned(),
         ),
-        ("staged", seen("D E2 E1", "E1 E2", (1, Some(2)), 2), "restart(v3) verify disable(v2)".to_owned()),
-        ("restarted", seen("D E2 E1", "E1 E2", (1, Some(2)), 3), "verify disable(v2)".to_owned()),
+        ("staged", seen("D E2 E1@3", "E1 E2@4", (1, Some(2)), 2), "restart(v3) verify disable(v2)".to_owned()),
+        ("restarted", seen("D E2 E1@3", "E1 E2@4", (1, Some(2)), 3), "verify disable(v2)".to_owned()),
         (
             "the older one is disabled, the mark not yet set",
-            seen("D E2 E1", "E1 E2", (1, Some(2)), 3),
+            seen("D E2 E1@3", "E1 E2@4", (1, Some(2)), 3),
             "verify disable(v2)".to_owned(),
         ),
         (
             "complete: a repetition looks, and changes nothing",
-            seen("D D E1", "E1 E2", (1, Some(2)), 3),
+            seen("D D E1@3", "E1 E2@4", (1, Some(2)), 3),
             "verify".to_owned(),
         ),
         ("nothing to go back to", seen("D E2", "E1 E2", (2, Some(2)), 2), "NothingToRollBack (4)".to_owned()),
@@ -275,11 +282,79 @@ fn a_rollback_exchanges_the_two_values() {
     for (name, now, left) in cases {
         assert_eq!(brief(plan(&back(false), &now)), left, "{name}");
     }
-    let complete = seen("D D E1", "E1 E2", (1, Some(2)), 3);
+    let complete = seen("D D E1@3", "E1 E2@4", (1, Some(2)), 3);
     assert_eq!(brief(plan(&back(true), &complete)), "add(v4) sync(v4) store(v3) stage restart(v4) verify disable(v3)");
     // `rotate` finishes what a rollback began, in the rollback's order.
     let begun = seen("D E2 E1", "E1", (2, Some(1)), 2);
     assert_eq!(brief(plan(&Want::default(), &begun)), format!("{exchanged} disable(v2)"));
+}
+
+#[test]
+fn two_phases_let_every_pod_read_before_any_writes() {
+    let two_phase = Want { strategy: Strategy::TwoPhase, ..Want::default() };
+    let announced = |next, now| Observation { announced: VersionId::new(next), ..now };
+    let used = "add(v2) sync(v2) restart(v2) verify disable(v1)";
+    let cases = [
+        (
+            "no back-compat yet: the value in use goes into its history",
+            seen("E1", "", (1, None), 1),
+            format!("create store(v1) announce(v2) spread prepare store(v1) stage {used}"),
+        ),
+        ("stable", seen("E1", "E1", (1, Some(1)), 1), format!("announce(v2) spread prepare store(v1) stage {used}")),
+        (
+            "recorded, not stored",
+            announced(2, seen("E1", "E1", (1, Some(1)), 1)),
+            format!("announce(v2) spread prepare store(v1) stage {used}"),
+        ),
+        (
+            "announced",
+            announced(2, seen("E1", "E1 E2", (1, Some(1)), 1)),
+            format!("spread prepare store(v1) stage {used}"),
+        ),
+        ("spread", announced(2, seen("E1", "E1 E2", (1, Some(2)), 1)), format!("prepare store(v1) stage {used}")),
+        ("withdrawn", announced(2, seen("E1", "E1 E2 E1", (1, Some(2)), 1)), format!("stage {used}")),
+        ("staged", announced(2, seen("E1", "E1 E2 E1", (1, Some(1)), 1)), used.to_owned()),
+        (
+            "introduced",
+            announced(2, seen("E1 E2@5", "E1 E2 E1@4", (1, Some(1)), 1)),
+            "sync(v2) restart(v2) verify disable(v1)".to_owned(),
+        ),
+        ("restarted", announced(2, seen("E1 E2@5", "E1 E2 E1@4", (2, Some(1)), 2)), "verify disable(v1)".to_owned()),
+        (
+            "committed",
+            announced(2, seen("D E2@5", "E1 E2 E1@4", (2, Some(1)), 2)),
+            "AwaitingReencryption (4)".to_owned(),
+        ),
+        ("a third key", seen("D E2", "E1", (2, Some(1)), 2), "AwaitingReencryption (4)".to_owned()),
+    ];
+    for (name, now, left) in &cases {
+        assert_eq!(brief(plan(&two_phase, now)), *left, "{name}");
+        // Whoever goes on with it need not know how it was begun.
+        if now.announced.is_some() && !name.starts_with("recorded") {
+            assert_eq!(brief(plan(&Want::default(), now)), *left, "{name}, without the strategy");
+        }
+    }
+    // Without the record it counts as an old value: nothing is added, and nothing is exchanged.
+    let unrecorded = seen("E1@1", "E1 E2@2", (1, Some(2)), 1);
+    assert_eq!(brief(plan(&two_phase, &unrecorded)), "AwaitingReencryption (4)");
+    let back = Want { goal: Goal::RollBack { again: false }, ..Want::default() };
+    assert_eq!(brief(plan(&back, &unrecorded)), "verify");
+    let calls_off = [
+        ("announced", announced(2, seen("E1", "E1 E2", (1, Some(2)), 1)), "store(v1) stage"),
+        ("withdrawn", announced(2, seen("E1", "E1 E2 E1", (1, Some(2)), 1)), "stage"),
+        (
+            "introduced",
+            announced(2, seen("E1 E2@5", "E1 E2 E1@4", (2, Some(1)), 1)),
+            "add(v3) sync(v3) store(v2) stage restart(v3) verify abandon(v1) disable(v2)",
+        ),
+    ];
+    for (name, now, left) in calls_off {
+        assert_eq!(brief(plan(&back, &now)), left, "{name}");
+    }
+    let given = Want { new_value: NewValue::Given(None), ..two_phase.clone() };
+    assert_eq!(brief(plan(&given, &announced(2, seen("E1", "E1 E2", (1, Some(1)), 1)))), "RotationUnderWay (4)");
+    let finalize = Want { goal: Goal::Finalize { destroy: None }, ..Want::default() };
+    assert_eq!(brief(plan(&finalize, &announced(2, seen("E1", "E1 E2", (1, Some(1)), 1)))), "RotationUnderWay (4)");
 }
 
 #[test]

@@ -16,7 +16,7 @@ use crate::domain::problem::{Exit, Problem};
 use crate::domain::result::{AccountResult, CheckResult, Kind, RotationResult, Verdict};
 use crate::domain::step::{Plan, Planned, Step, Way};
 use crate::execute::{self, Pauses, Progress};
-use crate::lock::Lock;
+use crate::lock::{Aim, Lock};
 use crate::observe::{Seen, add_history, observe};
 use crate::plan::{self, Goal, NewValue, Want};
 use crate::present::PlanView;
@@ -230,8 +230,8 @@ fn breaks(plan: &Plan) -> String {
 
 async fn take_lock(desk: &Desk, plan: &Plan) -> Result<Lock, Problem> {
     desk.teller.tell(StepName::Lock, StepState::Started, "taking the lock");
-    let begun = (plan.way != Way::Retire).then_some(plan.to);
-    match Lock::take(&desk.cluster, &desk.operator, begun).await {
+    let aim = Aim::Change { begun: (plan.from != plan.to).then_some(plan.to), announced: plan.announces };
+    match Lock::take(&desk.cluster, &desk.operator, aim).await {
         Ok(lock) => {
             desk.teller.tell(StepName::Lock, StepState::Done, format!("held by {}", desk.operator.name));
             Ok(lock)
@@ -261,7 +261,9 @@ async fn locked(
         return Err(Problem::new(Exit::Refused, "ChangedMeanwhile", line)
             .hint("run the same command again to see the new plan"));
     }
-    let adds = plan.to_do().any(|step| matches!(step, Step::AddVersion { .. }));
+    let adds = plan
+        .to_do()
+        .any(|step| matches!(step, Step::AddVersion { from_back_compat: None, .. } | Step::Announce { .. }));
     let new_value = match (adds, given) {
         (false, _) => None,
         (true, Some(value)) => Some(value),
@@ -289,7 +291,8 @@ fn versions(plan: &Plan, version: Option<VersionId>) -> Option<RotationResult> {
 async fn unlock(desk: &Desk, lock: Lock, ended: Result<(), Problem>, plan: &Plan) -> Result<(), Problem> {
     desk.teller.tell(StepName::Unlock, StepState::Started, "releasing the lock");
     // The record is of the last change of the value in use.
-    let completed = (ended.is_ok() && plan.way != Way::Retire).then_some((plan.from, plan.to));
+    let changed = (plan.from != plan.to).then_some((plan.from, plan.to));
+    let completed = ended.is_ok().then_some(changed);
     if ended.is_ok() {
         let (reason, done) = match plan.way {
             Way::Forward => ("SecretRotated", "rotated the account secret"),

@@ -11,7 +11,7 @@ use crate::domain::problem::{Exit, Problem};
 use crate::domain::result::{AccountResult, Kind};
 use crate::execute::arrive::{self, FIELD_MANAGER, Manner};
 use crate::execute::{self, Progress};
-use crate::lock::Lock;
+use crate::lock::{Aim, Lock};
 use crate::observe::{Seen, observe};
 
 /// Restarts one account's consumers.
@@ -38,7 +38,7 @@ async fn steps(desk: &Desk, dry_run: DryRun, found: &mut Found) -> Result<(), Pr
         }
     }
     // A restart in the middle of somebody's rotation would be one at the wrong moment.
-    let lock = Lock::take(&desk.cluster, &desk.operator, None).await?;
+    let lock = Lock::take(&desk.cluster, &desk.operator, Aim::None).await?;
     let ended = locked(desk, seen, &workloads, &lock, found).await;
     if let Err(problem) = lock.release(None).await {
         desk.teller.tell(
@@ -74,7 +74,7 @@ async fn locked(
         // Preflight saw the right bytes: this notes at which write of each Kubernetes Secret.
         arrive::arrive(&run, Some(lock), &mut progress, &names, Manner { step: StepName::Restart, always_push: false })
             .await?;
-        execute::restart::restart(&run, Some(lock), &mut progress, workloads, version).await
+        execute::restart::restart(&run, Some(lock), &mut progress, workloads, version, StepName::Restart).await
     }
     .await;
     found.interruption = progress.interruption;

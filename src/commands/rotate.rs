@@ -8,7 +8,7 @@ use crate::domain::payload::Payload;
 use crate::domain::problem::Problem;
 use crate::domain::result::{AccountResult, Kind};
 use crate::execute::Pauses;
-use crate::plan::{Goal, Want};
+use crate::plan::{Goal, Strategy, Want};
 
 /// Rotates one account, to the given value or to one made here.
 pub async fn rotate(desk: &Desk, args: &cli::Rotate, given: Option<Payload>) -> (AccountResult, Option<Problem>) {
@@ -17,6 +17,10 @@ pub async fn rotate(desk: &Desk, args: &cli::Rotate, given: Option<Payload>) -> 
         kind: Kind::SecretRotation,
         want: Want {
             goal: Goal::Rotate,
+            strategy: match args.strategy {
+                cli::Strategy::Rolling => Strategy::Rolling,
+                cli::Strategy::TwoPhase => Strategy::TwoPhase,
+            },
             adopt: args.adopt,
             abandon_older: args.abandon_older,
             back_compat_unmapped: args.back_compat_unmapped,

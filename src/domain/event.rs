@@ -17,6 +17,12 @@ pub enum StepName {
     Lock,
     /// Disables versions older than the one in use, when asked to (`--abandon-older`).
     Abandon,
+    /// Stores the next value as the back-compat, before it comes into use (`two-phase`).
+    Announce,
+    /// Has the announced value copied into the cluster.
+    Spread,
+    /// Restarts every consumer so that each pod can read the announced value.
+    Prepare,
     /// Stores the value in use as the back-compat.
     Preserve,
     /// Has the back-compat copied into the cluster.
@@ -45,6 +51,9 @@ impl StepName {
             StepName::Confirm => "confirm",
             StepName::Lock => "lock",
             StepName::Abandon => "abandon",
+            StepName::Announce => "announce",
+            StepName::Spread => "spread",
+            StepName::Prepare => "prepare",
             StepName::Preserve => "preserve",
             StepName::Stage => "stage",
             StepName::Introduce => "introduce",

@@ -328,6 +328,8 @@ pub struct Observation {
     pub last_rotation: Option<LastRotation>,
     /// The version that a rotation set out for which never got to record its end: its process died, or its lock was lost.
     pub begun: Option<VersionId>,
+    /// The version of the back-compat that a two-phase rotation announced the next value in, as the lock's record says.
+    pub announced: Option<VersionId>,
 }
 
 impl Observation {
@@ -351,6 +353,7 @@ impl Observation {
             other_readers: Vec::new(),
             last_rotation: None,
             begun: None,
+            announced: None,
         }
     }
 

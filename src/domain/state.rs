@@ -4,7 +4,8 @@ use std::fmt;
 
 use super::names::VersionId;
 use super::observation::{
-    Consumer, ExternalSecretView, Found, Observation, PodView, Refresh, Rollout, Source, Version, VersionState,
+    Consumer, ExternalSecretView, Found, Observation, PodView, Refresh, Rollout, Source, ValueTag, Version,
+    VersionState,
 };
 
 /// The states of protocol.md.
@@ -77,6 +78,7 @@ pub fn secrets_state(now: &Observation) -> State {
     }
     match now.primary.predecessor().filter(|version| version.state == VersionState::Enabled) {
         Some(predecessor) => uncommitted(now, newest, predecessor),
+        None if announced(now).is_some() => State::Rotating { from: newest.id, to: newest.id.next() },
         None if back_compat_is_live(now) => State::AwaitingReencryption,
         None => State::Stable,
     }
@@ -103,11 +105,42 @@ pub fn back_compat_is_live(now: &Observation) -> bool {
     now.back_compat.value().is_some() && now.back_compat.value() != now.primary.value()
 }
 
-/// Whether the newest version of the primary has the value that the back-compat held before its present one: a rollback
-/// exchanged them. Without it a rollback could not be told from the rotation that it undoes.
-pub fn is_rolled_back(now: &Observation) -> bool {
+/// A value that a two-phase rotation has announced and not yet brought into use.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Announced {
+    /// The version of the primary in use.
+    pub current: VersionId,
+    /// The version of the back-compat that holds the value.
+    pub next: VersionId,
+    /// The value.
+    pub value: ValueTag,
+    /// Whether every pod can read it, and the back-compat holds the value in use again: the second phase.
+    pub withdrawn: bool,
+}
+
+/// What the lock's record says of a value announced, where Secret Manager bears it out. Without that record a value in the
+/// back-compat counts as an old one, that data may need: the safe reading.
+pub fn announced(now: &Observation) -> Option<Announced> {
+    let (newest, in_use) = (now.primary.newest()?, now.primary.value()?);
+    let next = now.announced?;
+    let value = now.back_compat.version(next)?.value.filter(|value| *value != in_use)?;
+    let held = now.back_compat.newest()?;
+    let withdrawn = held.id == next.next() && held.value == Some(in_use);
+    (withdrawn || held.id == next).then_some(Announced { current: newest.id, next, value, withdrawn })
+}
+
+/// Whether the newest version of the primary has the value that the back-compat held before its present one, so that the
+/// two were exchanged: by a rollback, or by the second phase of a two-phase rotation.
+pub fn is_exchanged(now: &Observation) -> bool {
     let before = now.back_compat.predecessor().and_then(|version| version.value);
-    before.is_some() && before == now.primary.value()
+    before.is_some() && before == now.primary.value() && back_compat_is_live(now)
+}
+
+/// Whether a rollback exchanged them: it writes the primary first and the back-compat after it, a two-phase rotation the
+/// other way round, and both dates are Google's. Without this a rollback could not be told from what it undoes.
+pub fn is_rolled_back(now: &Observation) -> bool {
+    let created = |view: &super::observation::SecretView| view.newest().and_then(|newest| newest.created);
+    is_exchanged(now) && created(&now.back_compat) > created(&now.primary) && created(&now.primary).is_some()
 }
 
 /// Whether anything in the cluster is not on the newest version.

@@ -2,7 +2,6 @@
 
 use super::event::StepName;
 use super::names::{ObjectName, SecretId, VersionId, WorkloadRef};
-use super::observation::ValueTag;
 use super::state::State;
 
 /// One effect.
@@ -41,10 +40,31 @@ pub enum Step {
     AddVersion {
         /// The primary.
         secret: SecretId,
-        /// The value seen before that it brings back; none for a new one.
-        again: Option<ValueTag>,
+        /// The version of the back-compat whose value it gets; none for a new one.
+        from_back_compat: Option<VersionId>,
         /// The number that it will get: the next one. Another number means that someone else added one meanwhile.
         expect: VersionId,
+    },
+    /// Add the next value to the back-compat, so that every pod can read it before it comes into use (`two-phase`).
+    Announce {
+        /// The back-compat.
+        secret: SecretId,
+        /// The number that it will get.
+        expect: VersionId,
+    },
+    /// Have the announced value copied into the cluster, and compare bytes.
+    Spread {
+        /// The ExternalSecrets that read the back-compat.
+        external_secrets: Vec<ObjectName>,
+        /// The version of the back-compat that must arrive.
+        version: VersionId,
+    },
+    /// Restart these consumers, still on the value in use, so that every pod can read the announced one.
+    Prepare {
+        /// The consumers.
+        workloads: Vec<WorkloadRef>,
+        /// The version of the primary in use.
+        version: VersionId,
     },
     /// Have both values copied into the cluster, and compare bytes.
     Sync {
@@ -95,6 +115,9 @@ impl Step {
             Step::DisableOlder { .. } => StepName::Abandon,
             Step::CreateBackCompat { .. } | Step::StoreBackCompat { .. } => StepName::Preserve,
             Step::Stage { .. } => StepName::Stage,
+            Step::Announce { .. } => StepName::Announce,
+            Step::Spread { .. } => StepName::Spread,
+            Step::Prepare { .. } => StepName::Prepare,
             Step::AddVersion { .. } => StepName::Introduce,
             Step::Sync { .. } => StepName::Sync,
             Step::Restart { .. } => StepName::Restart,
@@ -146,15 +169,28 @@ pub struct Plan {
     pub from: VersionId,
     /// The version in use after.
     pub to: VersionId,
+    /// The version of the back-compat that holds a value announced before it comes into use (`two-phase`), if one does.
+    /// Recorded before the first write, and until the end: it cannot be observed.
+    pub announces: Option<VersionId>,
     /// All steps in order, the skipped ones too.
     pub steps: Vec<Planned>,
 }
 
 impl Plan {
-    /// Whether both slots of the cluster hold the same value for a while, the older one: the primary is exchanged first.
+    /// Whether the primary is exchanged first, and the back-compat after it.
     pub fn exchanges(&self) -> bool {
         let at = |name: StepName| self.steps.iter().position(|planned| planned.name() == name);
         at(StepName::Introduce) < at(StepName::Preserve) && self.to_do().any(|step| step.name() == StepName::Preserve)
+    }
+
+    /// The step from which on both slots of the cluster hold the same value, the older one, until the restart: pods that
+    /// start by themselves meanwhile cannot read all that others write. None for a plan that keeps two values throughout.
+    pub fn narrows(&self) -> Option<StepName> {
+        match (self.announces, self.way) {
+            (Some(_), Way::Forward) => Some(StepName::Stage),
+            (Some(_), _) => None,
+            (None, _) => self.exchanges().then_some(StepName::Sync),
+        }
     }
 
     /// The steps that are still to do.

@@ -52,7 +52,7 @@ pub async fn execute(
     progress: &mut Progress,
 ) -> Result<(), Problem> {
     progress.changed |= matches!(plan.state, State::Rotating { .. });
-    let before = pods(progress);
+    let mut before = BTreeSet::new();
     for planned in &plan.steps {
         let step = match planned {
             Planned::Do(step) => step,
@@ -64,8 +64,11 @@ pub async fn execute(
         run.interrupt.check().map_err(|problem| explained(run, plan, progress, problem))?;
         lock.still_ours().await.map_err(|problem| explained(run, plan, progress, problem))?;
         run.teller.tell(step.name(), StepState::Started, announce(step));
-        if plan.exchanges() && matches!(step, Step::Restart { .. }) {
-            tell_of_started(run, progress, &before, plan.from).await;
+        if plan.narrows() == Some(step.name()) {
+            before = pods_now(run, progress).await;
+        }
+        if plan.narrows().is_some() && matches!(step, Step::Restart { .. }) {
+            tell_of_started(run, progress, &before, if plan.way == Way::Back { plan.from } else { plan.to }).await;
         }
         match perform(run, lock, step, pauses, progress).await {
             Ok(outcome) => run.teller.tell(step.name(), StepState::Done, outcome),
@@ -78,21 +81,22 @@ pub async fn execute(
     Ok(())
 }
 
-fn pods(progress: &Progress) -> BTreeSet<String> {
+/// The consumers' pods. It only serves a warning: the restart looks for itself, and fails where this does.
+async fn pods_now(run: &Run<'_>, progress: &mut Progress) -> BTreeSet<String> {
+    if let Ok(now) = crate::observe::look_at_consumers(run.request, run.cluster, &progress.seen.now).await {
+        progress.seen.now = now;
+    }
     let pods = progress.seen.now.consumers.iter().flat_map(|consumer| &consumer.pods);
     pods.map(|pod| pod.name.clone()).collect()
 }
 
-/// Says which pods started by themselves during an exchange: with two slots no order spares them (protocol.md, Going
-/// back). The restart that follows replaces them with all others.
-async fn tell_of_started(run: &Run<'_>, progress: &mut Progress, before: &BTreeSet<String>, abandoned: VersionId) {
-    // It only serves this line: the restart looks for itself, and fails where this did.
-    let Ok(now) = crate::observe::look_at_consumers(run.request, run.cluster, &progress.seen.now).await else { return };
-    progress.seen.now = now;
-    let started: Vec<String> = pods(progress).difference(before).cloned().collect();
+/// Says which pods started by themselves while both slots held the older value: with two slots no order spares them
+/// (protocol.md, Going back). The restart that follows replaces them with all others.
+async fn tell_of_started(run: &Run<'_>, progress: &mut Progress, before: &BTreeSet<String>, other: VersionId) {
+    let started: Vec<String> = pods_now(run, progress).await.difference(before).cloned().collect();
     if !started.is_empty() {
         let line = format!(
-            "{} started during the exchange and may not read what was written under {abandoned} until this restart replaces them: {}",
+            "{} started during the exchange and may not read what is written under {other} until this restart replaces them: {}",
             counted(started.len(), "pod"),
             started.join(", ")
         );
@@ -137,7 +141,23 @@ async fn perform(
             .await?;
             Ok(format!("the Kubernetes Secrets hold {value_of} as back-compat"))
         }
-        Step::AddVersion { secret, again, expect } => store::introduce(run, progress, secret, *again, *expect).await,
+        Step::Announce { secret, expect } => store::announce(run, progress, secret, *expect).await,
+        Step::Spread { external_secrets, version } => {
+            let manner = arrive::Manner { step: step.name(), always_push: false };
+            arrive::arrive(run, Some(lock), progress, external_secrets, manner).await?;
+            Ok(format!("the Kubernetes Secrets hold {version} of the back-compat, the next value"))
+        }
+        Step::Prepare { workloads, version } => {
+            run.interrupt.clone().sleep(pauses.settle).await?;
+            // All pods write under the same value before it and after it: nothing is interrupted.
+            let interruption = progress.interruption;
+            let done = restart::restart(run, Some(lock), progress, workloads, *version, step.name()).await;
+            progress.interruption = interruption;
+            done
+        }
+        Step::AddVersion { secret, from_back_compat, expect } => {
+            store::introduce(run, progress, secret, *from_back_compat, *expect).await
+        }
         Step::Sync { external_secrets, version } => {
             arrive::arrive(
                 run,
@@ -151,7 +171,7 @@ async fn perform(
         }
         Step::Restart { workloads, version } => {
             run.interrupt.clone().sleep(pauses.settle).await?;
-            restart::restart(run, Some(lock), progress, workloads, *version).await
+            restart::restart(run, Some(lock), progress, workloads, *version, step.name()).await
         }
         Step::Verify { version } => {
             verify::verify(run, lock, progress, *version).await?;
@@ -183,6 +203,12 @@ fn announce(step: &Step) -> String {
         Step::CreateBackCompat { secret, .. } => format!("creating {secret}"),
         Step::StoreBackCompat { secret, value_of } => format!("storing {value_of} in {secret}"),
         Step::Stage { .. } => "having the back-compat copied into the cluster".to_owned(),
+        Step::Announce { secret, expect } => format!("adding the next value to {secret}, as {expect}"),
+        Step::Spread { .. } => "having the next value copied into the cluster, for every pod to read".to_owned(),
+        Step::Prepare { workloads, .. } => {
+            let workloads: Vec<String> = workloads.iter().map(ToString::to_string).collect();
+            format!("restarting {}, to read the next value and write the present one", workloads.join(", "))
+        }
         Step::AddVersion { secret, expect, .. } => format!("adding {expect} to {secret}"),
         Step::Sync { version, .. } => format!("having {version} copied into the cluster"),
         Step::Restart { workloads, .. } => {

@@ -25,13 +25,14 @@ const ROUNDS: usize = 3;
 /// Flux leaves alone what this field manager wrote, so that a restart stays (hazard 14).
 const FLUX_FIELD_MANAGER: &str = "flux-client-side-apply";
 
-/// Restarts these consumers onto `version`. The Kubernetes Secrets must have been proven before.
+/// Restarts these consumers onto `version`, for this step of a plan. The Kubernetes Secrets must have been proven before.
 pub async fn restart(
     run: &Run<'_>,
     lock: Option<&Lock>,
     progress: &mut Progress,
     workloads: &[WorkloadRef],
     version: VersionId,
+    step: StepName,
 ) -> Result<String, Problem> {
     let mut workloads = workloads.to_vec();
     for _ in 0..ROUNDS {
@@ -39,7 +40,7 @@ pub async fn restart(
             return Ok("nothing to restart".to_owned());
         }
         patch_all(run, progress, &workloads, version).await?;
-        let together = replaced(run, progress, &workloads, version).await?;
+        let together = replaced(run, progress, &workloads, version, step).await?;
         progress.interruption = Some(progress.interruption.unwrap_or_default() + together);
         let written = written_meanwhile(run, progress).await?;
         if written.is_empty() {
@@ -47,7 +48,7 @@ pub async fn restart(
         }
         let names: Vec<String> = written.iter().map(ToString::to_string).collect();
         run.teller.tell(
-            StepName::Restart,
+            step,
             StepState::Warning,
             format!(
                 "{} was written while pods started: comparing, and restarting what reads it once more",
@@ -55,7 +56,7 @@ pub async fn restart(
             ),
         );
         let external: Vec<_> = progress.seen.readers.iter().map(|reader| reader.name.clone()).collect();
-        arrive::arrive(run, lock, progress, &external, Manner { step: StepName::Restart, always_push: false }).await?;
+        arrive::arrive(run, lock, progress, &external, Manner { step, always_push: false }).await?;
         let reads = |consumer: &&Consumer| consumer.secrets.iter().any(|secret| written.contains(secret));
         workloads =
             progress.seen.now.consumers.iter().filter(reads).map(|consumer| consumer.workload.clone()).collect();
@@ -118,6 +119,7 @@ async fn replaced(
     progress: &mut Progress,
     workloads: &[WorkloadRef],
     version: VersionId,
+    step: StepName,
 ) -> Result<Duration, Problem> {
     let deadline = Instant::now() + run.request.timeout;
     let mut interrupt = run.interrupt.clone();
@@ -148,7 +150,7 @@ async fn replaced(
                 "something took the restart annotation away from {} again: looking at when each pod began",
                 consumer.workload
             );
-            run.teller.tell(StepName::Restart, StepState::Warning, line);
+            run.teller.tell(step, StepState::Warning, line);
         }
         if let Some(problem) = consumers.iter().find_map(|consumer| stuck(run, consumer)) {
             return Err(problem);
@@ -166,7 +168,7 @@ async fn replaced(
         }
         let detail = open.join("; ");
         if detail != told {
-            run.teller.tell(StepName::Restart, StepState::Waiting, &detail);
+            run.teller.tell(step, StepState::Waiting, &detail);
             told = detail;
         }
         if Instant::now() >= deadline {

@@ -6,7 +6,6 @@ use super::{Progress, note_added};
 use crate::clients::error::{ApiError, ApiErrorKind};
 use crate::clients::secret_manager::{Access, Which};
 use crate::domain::names::{SecretId, VersionId};
-use crate::domain::observation::ValueTag;
 use crate::domain::payload::Payload;
 use crate::domain::problem::{Exit, Problem};
 use crate::lock::Lock;
@@ -84,16 +83,37 @@ pub async fn preserve(
     Ok(format!("{secret} {added} holds {value_of}"))
 }
 
+/// Adds the next value to the back-compat, for every pod to read before any writes with it.
+pub async fn announce(
+    run: &Run<'_>,
+    progress: &mut Progress,
+    secret: &SecretId,
+    expect: VersionId,
+) -> Result<String, Problem> {
+    let Some(value) = progress.new_value.take() else {
+        return Err(Problem::new(Exit::Failed, "NoValue", "there is no new value to add"));
+    };
+    let added = add(run, &progress.seen.now.home, secret, &value, expect).await;
+    progress.changed |= may_have_changed(&added);
+    let added = added?;
+    let tag = progress.seen.vault.keep(value);
+    note_added(&mut progress.seen.now.back_compat, added, tag);
+    Ok(format!("{secret} {added} holds the next value"))
+}
+
 /// Adds the new value to the primary, or one that was seen before.
 pub async fn introduce(
     run: &Run<'_>,
     progress: &mut Progress,
     secret: &SecretId,
-    again: Option<ValueTag>,
+    from_back_compat: Option<VersionId>,
     expect: VersionId,
 ) -> Result<String, Problem> {
-    let value = match again {
-        Some(tag) => progress.seen.vault.value(tag).map(Payload::copy),
+    let value = match from_back_compat {
+        Some(held) => {
+            let tag = progress.seen.now.back_compat.version(held).and_then(|version| version.value);
+            tag.and_then(|tag| progress.seen.vault.value(tag)).map(Payload::copy)
+        }
         None => progress.new_value.take(),
     };
     let Some(value) = value else {

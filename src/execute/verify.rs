@@ -76,14 +76,14 @@ async fn repair(
         // Any pod may have started on what those Secrets held.
         let all: Vec<WorkloadRef> =
             progress.seen.now.consumers.iter().map(|consumer| consumer.workload.clone()).collect();
-        restart::restart(run, Some(lock), progress, &all, version).await?;
+        restart::restart(run, Some(lock), progress, &all, version, StepName::Verify).await?;
         return Ok(());
     }
     progress.seen.now = restart::settled(run, &progress.seen.now, StepName::Verify, limit).await?;
     let stragglers: Vec<WorkloadRef> =
         behind(&progress.seen.now).map(|(consumer, _)| consumer.workload.clone()).collect();
     if !stragglers.is_empty() {
-        restart::restart(run, Some(lock), progress, &stragglers, version).await?;
+        restart::restart(run, Some(lock), progress, &stragglers, version, StepName::Verify).await?;
     }
     Ok(())
 }

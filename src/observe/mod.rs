@@ -15,8 +15,7 @@ use crate::clients::error::ApiError;
 use crate::clients::secret_manager::{Access, SecretManager, SecretSettings, VersionInfo, Which};
 use crate::domain::names::{ObjectName, SecretHome, SecretId, VersionId};
 use crate::domain::observation::{
-    Derivation, ExternalSecretView, Found, KeyView, LastRotation, Observation, Ready, SecretView, Source, Version,
-    VersionState,
+    Derivation, ExternalSecretView, Found, KeyView, Observation, Ready, SecretView, Source, Version, VersionState,
 };
 use crate::domain::problem::{Exit, Problem};
 use crate::domain::state;
@@ -43,7 +42,7 @@ pub struct Seen {
 
 /// Looks at everything of one account.
 pub async fn observe(request: &Request, cluster: &Cluster, secret_manager: &SecretManager) -> Result<Seen, Problem> {
-    let (objects, workloads, (last_rotation, begun)) =
+    let (objects, workloads, record) =
         try_join3(external_secret_objects(request, cluster), workloads(cluster), recorded(cluster)).await?;
     let mut readers = read_all(request, &objects, &[]);
     let stores = store::stores(&readers, cluster, request.account.as_str()).await?;
@@ -60,8 +59,9 @@ pub async fn observe(request: &Request, cluster: &Cluster, secret_manager: &Secr
     let targets = try_join_all(readers.iter().map(|reader| cluster.secret(reader.target.as_str()))).await?;
     let mut now = Observation {
         asked_project: request.asked_project.clone(),
-        last_rotation,
-        begun,
+        last_rotation: record.last,
+        begun: record.begun,
+        announced: record.announced,
         ..Observation::of_secrets(request.account.clone(), home, primary, back_compat)
     };
     if has_unknown(&now, &readers, &targets, &vault) {
@@ -144,7 +144,7 @@ fn carriers(now: &Observation) -> Carriers {
     carriers
 }
 
-async fn recorded(cluster: &Cluster) -> Result<(Option<LastRotation>, Option<VersionId>), Problem> {
+async fn recorded(cluster: &Cluster) -> Result<crate::lock::Record, Problem> {
     Ok(crate::lock::recorded(cluster).await?)
 }
 
@@ -196,16 +196,25 @@ async fn secrets(
     add_version(&mut primary, newest.previous(), home, secret_manager, vault).await?;
     let state = unjudged(request, home, &primary, &back_compat);
     let explained = !matches!(state, state::State::Blocked(state::Blocked::UnexplainedPredecessor(_)));
-    if matches!(state, state::State::Rotating { .. } | state::State::AwaitingReencryption) {
-        // What it held before tells a rollback from the rotation that it undoes.
-        let before = back_compat.newest().and_then(|newest| newest.id.previous());
-        add_version(&mut back_compat, before, home, secret_manager, vault).await?;
-    }
+    // What it held before tells a rollback from the rotation that it undoes, and is what a two-phase one announced.
+    let before = back_compat.newest().and_then(|newest| newest.id.previous());
+    add_version(&mut back_compat, before, home, secret_manager, vault).await?;
     if !explained || matches!(state, state::State::Rotating { .. }) {
         let before = newest.previous().and_then(VersionId::previous);
         add_version(&mut primary, before, home, secret_manager, vault).await?;
     }
     merge(&mut primary, metadata.unwrap_or_default(), Some(newest));
+    let now = Observation::of_secrets(request.account.clone(), home.clone(), primary, back_compat);
+    let exchanged = state::is_exchanged(&now);
+    let (mut primary, mut back_compat) = (now.primary, now.back_compat);
+    if exchanged {
+        // Which of the two was written last tells by what; a list may lag, so they are asked for by number.
+        for view in [&mut primary, &mut back_compat] {
+            let Some(newest) = view.versions.first_mut().filter(|newest| newest.created.is_none()) else { continue };
+            let info = secret_manager.version(home, &view.secret, Which::Number(newest.id)).await?;
+            newest.created = info.map(|info| info.created);
+        }
+    }
     Ok((primary, back_compat))
 }
 

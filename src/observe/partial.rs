@@ -49,7 +49,7 @@ pub async fn observe(request: &Request, cluster: &Cluster, secret_manager: Resul
         futures::join!(external_secret_objects(request, cluster), workloads(cluster), recorded(cluster));
     let objects: Vec<Value> = unseen.or_empty(Part::ExternalSecrets, objects);
     let workloads: Option<Workloads> = unseen.or_empty(Part::Workloads, workloads.map(Some));
-    let (last_rotation, begun) = unseen.or_empty(Part::Lock, recorded);
+    let record = unseen.or_empty(Part::Lock, recorded);
 
     let mut readers = read_all(request, &objects, &[]);
     let stores = store::stores(&readers, cluster, request.account.as_str()).await;
@@ -97,8 +97,9 @@ pub async fn observe(request: &Request, cluster: &Cluster, secret_manager: Resul
     let known = home.clone().unwrap_or_else(nowhere);
     let mut now = Observation {
         asked_project: request.asked_project.clone(),
-        last_rotation,
-        begun,
+        last_rotation: record.last,
+        begun: record.begun,
+        announced: record.announced,
         ..Observation::of_secrets(request.account.clone(), known, primary, back_compat)
     };
     if let Ok(manager) = &secret_manager

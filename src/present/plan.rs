@@ -126,9 +126,18 @@ fn describe(step: &Step) -> String {
         Step::Stage { external_secrets, value_of } => {
             format!("copy primary {value_of} into the cluster as back-compat: {}", names(external_secrets))
         }
-        Step::AddVersion { secret, again: None, expect } => format!("add {expect}, a new value, to {secret}"),
-        Step::AddVersion { secret, again: Some(_), expect } => {
-            format!("add {expect}, with the value that the back-compat holds, to {secret}")
+        Step::Announce { secret, expect } => format!("store the next value in {secret}, as {expect}"),
+        Step::Spread { external_secrets, version } => {
+            format!("copy back-compat {version}, the next value, into the cluster: {}", names(external_secrets))
+        }
+        Step::Prepare { workloads, version } => {
+            format!("restart on {version}, able to read the next value, at the same moment: {}", list(workloads))
+        }
+        Step::AddVersion { secret, from_back_compat: None, expect } => {
+            format!("add {expect}, a new value, to {secret}")
+        }
+        Step::AddVersion { secret, from_back_compat: Some(held), expect } => {
+            format!("add {expect}, with the value of back-compat {held}, to {secret}")
         }
         Step::Sync { external_secrets, version } => {
             format!("copy {version} into the cluster and compare: {}", names(external_secrets))

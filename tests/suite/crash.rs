@@ -17,6 +17,8 @@ use crate::world::{World, back_compat, by_the_program, finish, lease, primary};
 enum Course {
     /// A rotation.
     Rotate,
+    /// A rotation in two phases.
+    TwoPhase,
     /// A rollback of a complete rotation.
     RollBack,
     /// A rollback of a rotation whose pods do not come up.
@@ -29,6 +31,7 @@ impl Course {
     fn command(self, account: &str) -> Vec<&str> {
         match self {
             Course::Rotate => vec!["secret", "rotate", account, "--yes"],
+            Course::TwoPhase => vec!["secret", "rotate", account, "--yes", "--strategy=two-phase"],
             Course::RollBack | Course::RollBackStuck => vec!["secret", "rollback", account, "--yes"],
             Course::Finalize => vec!["secret", "finalize", account, "--yes", "--reencrypted"],
         }
@@ -38,7 +41,7 @@ impl Course {
     fn world(self, account: &str) -> World {
         let world = world(account);
         match self {
-            Course::Rotate => {}
+            Course::Rotate | Course::TwoPhase => {}
             Course::RollBack | Course::Finalize => {
                 world.run(&["secret", "rotate", account, "--yes"]).code(0);
             }
@@ -56,7 +59,7 @@ impl Course {
     fn ended(self, world: &World, account: &str, in_use: &str, kept: Option<&str>) {
         let from = version_in_use(account);
         match self {
-            Course::Rotate => world.rotated(account, from, from + 1),
+            Course::Rotate | Course::TwoPhase => world.rotated(account, from, from + 1),
             Course::RollBack | Course::RollBackStuck => {
                 rolled_back(world, account, in_use, kept.expect("the rotation stored it"));
             }
@@ -115,7 +118,7 @@ fn deaths(course: Course, account: &'static str) -> Vec<Death> {
     // The others die at their writes: their reads are those of a rotation.
     let reads = match course {
         Course::Rotate if step == 1 || account == "acme" => requests.len(),
-        Course::Rotate | Course::RollBack | Course::RollBackStuck | Course::Finalize => 0,
+        Course::Rotate | Course::TwoPhase | Course::RollBack | Course::RollBackStuck | Course::Finalize => 0,
     };
     let reads = (1..=reads).step_by(step);
     deaths.extend(
@@ -146,7 +149,7 @@ fn die_and_go_on(death: &Death) -> bool {
     if let Some(died) = &died {
         world.nothing_is_lost(account, std::slice::from_ref(&in_use));
         let mut expected = 0;
-        if matches!(course, Course::Rotate) {
+        if matches!(course, Course::Rotate | Course::TwoPhase) {
             world.every_pod_could_read(account, from + 1);
             // Once its end is recorded a rotation is over, and the same command asks for another one.
             let lease = world.send("GET", &lease(account), None).1;
@@ -169,6 +172,7 @@ fn whatever_request_it_dies_at_the_same_command_goes_on() {
     let courses = [
         (Course::Rotate, "acme"),
         (Course::Rotate, "globex"),
+        (Course::TwoPhase, "globex"),
         (Course::RollBack, "acme"),
         (Course::RollBackStuck, "globex"),
         (Course::Finalize, "acme"),

@@ -21,4 +21,5 @@ mod rollback;
 mod secrecy;
 mod shells;
 mod tools;
+mod two_phase;
 mod world;

@@ -116,7 +116,7 @@ fn a_dry_run_shows_the_exchange_and_changes_nothing() {
     world.run(&ROTATE).code(0);
     let (before, writes) = (world.state("acme"), world.writes());
     let shown = world.run(&["secret", "rollback", "acme", "--dry-run"]).code(0);
-    shown.says("with the value that the back-compat holds");
+    shown.says("with the value of back-compat v1");
     world.run(&["secret", "rollback", "acme"]).code(2).says("add --yes");
     assert_eq!((world.state("acme"), world.writes()), (before, writes));
 }

@@ -346,5 +346,6 @@ pub fn observation() -> Observation {
         }],
         last_rotation: None,
         begun: None,
+        announced: None,
     }
 }

@@ -1,0 +1,77 @@
+//! Going back: the two values are exchanged.
+
+use super::{Want, two_phase};
+use super::{enabled_newest, end, external_secrets, finish, readers, record, refuse_blocked, unmapped, workloads};
+use crate::domain::names::VersionId;
+use crate::domain::observation::{Observation, ValueTag};
+use crate::domain::problem::{Exit, Problem};
+use crate::domain::state::{self, State};
+use crate::domain::step::{Plan, Planned, Step, Way};
+
+/// Exchanges the two values, or goes on with an exchange that was begun.
+pub(super) fn rollback(want: &Want, now: &Observation, again: bool) -> Result<Plan, Problem> {
+    if let Some(announced) = state::announced(now) {
+        return Ok(two_phase::call_off(now, announced));
+    }
+    match state::secrets_state(now) {
+        State::Rotating { from, to } if is_exchanging(now) || state::is_rolled_back(now) => finish(want, now, from, to),
+        State::Rotating { .. } => go_back(now),
+        State::AwaitingReencryption => match now.primary.newest() {
+            // Whoever repeats the command wants what it did, not its opposite.
+            Some(newest) if state::is_rolled_back(now) && !again => {
+                Ok(record(now, newest.id.previous().unwrap_or(newest.id), newest.id))
+            }
+            _ => go_back(now),
+        },
+        State::Stable | State::Drifted => Err(nothing_to_go_back_to(now)),
+        State::Blocked(blocked) => Err(refuse_blocked(now, blocked)),
+    }
+}
+
+/// Whether a rollback has brought the back-compat's value to the primary, and not yet stored the abandoned one.
+pub(super) fn is_exchanging(now: &Observation) -> bool {
+    let newest = now.primary.value();
+    let before = now.primary.predecessor().and_then(|version| version.value);
+    newest.is_some() && now.back_compat.value() == newest && before != newest
+}
+
+/// From the newest version to one with the value that the back-compat holds.
+fn go_back(now: &Observation) -> Result<Plan, Problem> {
+    let (Some((abandoned, _)), Some(value)) = (enabled_newest(now), now.back_compat.value()) else {
+        return Err(nothing_to_go_back_to(now));
+    };
+    let to = abandoned.id.next();
+    let held = now.back_compat.newest().map(|newest| newest.id);
+    let introduce =
+        Planned::Do(Step::AddVersion { secret: now.primary.secret.clone(), from_back_compat: held, expect: to });
+    let sync = Planned::Do(Step::Sync { external_secrets: external_secrets(now), version: to });
+    Ok(exchange(now, [introduce, sync], abandoned.id, to, value))
+}
+
+/// Primary first: on the way both slots hold the same value, and that must be the older one, under which most of the data
+/// is encrypted. Only when the cluster is seen to hold it twice may the abandoned value take the second slot.
+pub(super) fn exchange(
+    now: &Observation,
+    first: [Planned; 2],
+    from: VersionId,
+    to: VersionId,
+    value: ValueTag,
+) -> Plan {
+    let mut steps = Vec::from(first);
+    let store = Step::StoreBackCompat { secret: now.back_compat.secret.clone(), value_of: from };
+    steps.push(Planned::Do(store));
+    steps.push(match readers(now) {
+        readers if readers.is_empty() => unmapped(),
+        external_secrets => Planned::Do(Step::Stage { external_secrets, value_of: from }),
+    });
+    steps.push(Planned::Do(Step::Restart { workloads: workloads(now), version: to }));
+    steps.extend(end(now, from, to, Some(value)));
+    Plan { way: Way::Back, state: state::state(now), from, to, announces: None, steps }
+}
+
+fn nothing_to_go_back_to(now: &Observation) -> Problem {
+    let line =
+        format!("{} holds no other value than the primary: there is nothing to go back to", now.back_compat.secret);
+    Problem::new(Exit::Refused, "NothingToRollBack", line)
+        .hint(format!("see what is in use: kubectl deepdesk secret verify {}", now.account))
+}
