@@ -148,6 +148,11 @@ impl Plugin {
         if self.apart {
             command.process_group(0);
         }
+        #[cfg(windows)]
+        if self.apart {
+            // CREATE_NO_WINDOW: it gets a console of its own, which nobody sees.
+            command.creation_flags(0x0800_0000);
+        }
         let mut child = command.spawn().map_err(|error| self.not_started(&error))?;
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
         let running = async {
