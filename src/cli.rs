@@ -3,6 +3,7 @@
 mod check;
 mod completion;
 mod places;
+mod status;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -14,6 +15,7 @@ pub use self::completion::{Completion, Install, Man, Shell};
 pub use places::{
     Accounts, Clusters, GetCredentials, ListAccounts, ListClusters, ShowList, ShowUse, UseAccount, UseCluster,
 };
+pub use status::Status;
 
 /// Change a live application key, and prove that every running pod has it.
 #[derive(Debug, Parser)]
@@ -88,6 +90,15 @@ pub enum Secret {
     /// Restart every consumer at the same moment, and wait until the old pods are gone
     #[command(after_help = "Example:\n  kubectl deepdesk secret restart acme")]
     Restart(Restart),
+    /// Show a row an account: state, versions, age, the last rotation, and what is due with the command for it
+    ///
+    /// Reads and changes nothing. What the newest versions hold is read by access, which Secret Manager allows 90,000
+    /// times a minute; when they were created is metadata, 600 a minute. So an age comes from the record of the last
+    /// rotation, and else is asked for up to 60 accounts; beyond that it is unknown, unless --older-than needs it.
+    #[command(
+        after_help = "Example:\n  kubectl deepdesk secret status -A\n  kubectl deepdesk secret status -A --older-than 90d -o name | xargs -n 1 kubectl deepdesk secret rotate --yes"
+    )]
+    Status(Status),
 }
 
 /// `secret rotate`.

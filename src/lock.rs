@@ -75,10 +75,14 @@ struct Held {
 
 /// Reads the record of the last rotation, and the version that one set out for which did not record its end.
 pub async fn recorded(cluster: &Cluster) -> Result<(Option<LastRotation>, Option<VersionId>), ApiError> {
-    let Some(lease) = cluster.lease(LEASE).await? else { return Ok((None, None)) };
+    Ok(cluster.lease(LEASE).await?.map(record_in).unwrap_or_default())
+}
+
+/// The same of a Lease at hand.
+pub fn record_in(lease: Lease) -> (Option<LastRotation>, Option<VersionId>) {
     let annotations = lease.metadata.annotations.unwrap_or_default();
     let begun = annotations.get(BEGUN).and_then(|version| version.parse().ok());
-    Ok((last_rotation(&annotations), begun))
+    (last_rotation(&annotations), begun)
 }
 
 /// The refusal that taking the lock would meet now; none when it is free to be taken. Writes nothing.

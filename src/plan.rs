@@ -3,6 +3,9 @@
 //! Pure: no clock, network, environment or randomness. What it needs, it is given. A resumed rotation is a plain one:
 //! observe, and plan what is left.
 
+mod next;
+
+pub use self::next::next;
 use crate::domain::event::StepName;
 use crate::domain::names::{ObjectName, VersionId, WorkloadRef};
 use crate::domain::observation::{Observation, Source, ValueTag, Version, VersionState};

@@ -7,7 +7,7 @@ use crate::domain::observation::{
 };
 
 /// A secret's versions, oldest first: `E` enabled, `D` disabled, `X` destroyed, each with the number of its value.
-fn versions(given: &str) -> Vec<Version> {
+pub(super) fn versions(given: &str) -> Vec<Version> {
     let parse = |(at, word): (usize, &str)| {
         let (state, value) = word.split_at(1);
         let state = match state {
@@ -24,7 +24,7 @@ fn versions(given: &str) -> Vec<Version> {
 }
 
 /// An account whose Kubernetes Secrets hold these values, and whose pods carry this version.
-fn seen(primary: &str, back_compat: &str, holds: (u16, Option<u16>), pods: u64) -> Observation {
+pub(super) fn seen(primary: &str, back_compat: &str, holds: (u16, Option<u16>), pods: u64) -> Observation {
     let secret = |id: &str, given: &str| SecretView {
         secret: id.parse().expect("a fit id"),
         versions: versions(given),

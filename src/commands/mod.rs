@@ -11,6 +11,7 @@ mod restart;
 mod rotate;
 mod sandbox;
 mod session;
+mod status;
 mod sync;
 mod value;
 mod verify;
@@ -38,7 +39,10 @@ pub async fn run(cli: Cli, environment: Environment, interrupt: Interrupt) -> u8
         Command::Account(command) => account::run(command, environment, interrupt).await,
         Command::Cluster(command) => cluster::run(command, environment, interrupt).await,
         Command::Check(args) => check::check(*args, environment, interrupt).await,
-        Command::Secret(command) => secret(*command, environment, interrupt).await,
+        Command::Secret(command) => match *command {
+            Secret::Status(args) => status::status(args, environment, interrupt).await,
+            command => secret(command, environment, interrupt).await,
+        },
     }
 }
 
@@ -65,7 +69,8 @@ async fn secret(command: Secret, environment: Environment, interrupt: Interrupt)
     let (Secret::Rotate(cli::Rotate { common, .. })
     | Secret::Sync(cli::Sync { common, .. })
     | Secret::Verify(cli::Verify { common, .. })
-    | Secret::Restart(cli::Restart { common, .. })) = &command;
+    | Secret::Restart(cli::Restart { common, .. })
+    | Secret::Status(cli::Status { common, .. })) = &command;
     let voice = voice(Some(common), &environment);
     tokio::spawn(heed(interrupt.clone(), voice.clone()));
     let mut results: Vec<AccountResult> = Vec::new();
@@ -100,7 +105,7 @@ async fn one_by_one(
 ) -> Result<(), Problem> {
     let value = match command {
         Secret::Rotate(args) => value::given(args)?,
-        Secret::Sync(_) | Secret::Verify(_) | Secret::Restart(_) => None,
+        Secret::Sync(_) | Secret::Verify(_) | Secret::Restart(_) | Secret::Status(_) => None,
     };
     let takes_stdin = matches!(command, Secret::Rotate(args) if value::is_stdin(args));
     let session = session::open(common, environment, takes_stdin, voice.clone(), interrupt).await?;
@@ -120,7 +125,8 @@ async fn one_by_one(
         let (result, problem) = match command {
             Secret::Rotate(args) => rotate::rotate(&desk, args, value.take()).await,
             Secret::Sync(args) => sync::sync(&desk, args).await,
-            Secret::Verify(_) => verify::verify(&desk).await,
+            // A status looks at all of its accounts at once, and never comes here.
+            Secret::Verify(_) | Secret::Status(_) => verify::verify(&desk).await,
             Secret::Restart(args) => restart::restart(&desk, args).await,
         };
         session.note(environment, &result);

@@ -12,4 +12,5 @@ pub mod payload;
 pub mod problem;
 pub mod result;
 pub mod state;
+pub mod status;
 pub mod step;

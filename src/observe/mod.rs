@@ -5,14 +5,17 @@ pub mod external_secrets;
 pub mod glance;
 pub mod partial;
 mod store;
+pub mod survey;
 pub mod vault;
+
+use std::collections::BTreeMap;
 
 use futures::future::{try_join_all, try_join3};
 use serde_json::Value;
 
 use crate::clients::cluster::{Cluster, ExternalSecretsApi, KubernetesSecret};
 use crate::clients::error::ApiError;
-use crate::clients::secret_manager::{Access, SecretManager, SecretSettings, Which};
+use crate::clients::secret_manager::{Access, SecretManager, SecretSettings, VersionInfo, Which};
 use crate::domain::names::{ObjectName, SecretHome, SecretId, VersionId};
 use crate::domain::observation::{
     Derivation, ExternalSecretView, Found, KeyView, LastRotation, Observation, Ready, SecretView, Source, Version,
@@ -22,11 +25,13 @@ use crate::domain::problem::{Exit, Problem};
 use crate::domain::state;
 use crate::request::Request;
 use consumers::{Carriers, Workloads};
-use external_secrets::{Mapping, Reader, Secrets, Transform};
+use external_secrets::{Mapping, Reader, Secrets, Store, StoreRef, Transform};
 use vault::Vault;
 
 /// How many of the newest enabled versions are read to name what an unknown value is.
 const OLDER_VERSIONS_READ: usize = 8;
+/// How many of the newest versions are listed, for their dates.
+const VERSIONS_LISTED: usize = 25;
 /// How many numbers above `latest` are tried: more than this many versions added within the lag of `latest` is no lag.
 const PROBES: usize = 64;
 
@@ -41,12 +46,50 @@ pub struct Seen {
     pub readers: Vec<Reader>,
 }
 
+/// What the cluster lists of one account.
+struct Listed {
+    /// Its ExternalSecrets.
+    objects: Vec<Value>,
+    /// Its workloads and pods.
+    workloads: Workloads,
+    /// What its Lease says.
+    recorded: (Option<LastRotation>, Option<VersionId>),
+    /// The stores that its ExternalSecrets read from.
+    stores: BTreeMap<StoreRef, Store>,
+}
+
+/// Whether Secret Manager's metadata is read: dates, older versions, labels. Its quota is small (600 a minute and project).
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Metadata {
+    /// It is.
+    Read,
+    /// It is left: values and states of the newest versions come by access, and accesses are plenty.
+    Leave,
+}
+
 /// Looks at everything of one account.
 pub async fn observe(request: &Request, cluster: &Cluster, secret_manager: &SecretManager) -> Result<Seen, Problem> {
-    let (objects, workloads, (last_rotation, begun)) =
+    let listed = list(request, cluster).await?;
+    see(request, cluster, secret_manager, listed, Metadata::Read).await
+}
+
+async fn list(request: &Request, cluster: &Cluster) -> Result<Listed, Problem> {
+    let (objects, workloads, recorded) =
         try_join3(external_secret_objects(request, cluster), workloads(cluster), recorded(cluster)).await?;
-    let mut readers = read_all(request, &objects, &[]);
+    let readers = read_all(request, &objects, &[]);
     let stores = store::stores(&readers, cluster, request.account.as_str()).await?;
+    Ok(Listed { objects, workloads, recorded, stores })
+}
+
+async fn see(
+    request: &Request,
+    cluster: &Cluster,
+    secret_manager: &SecretManager,
+    listed: Listed,
+    metadata: Metadata,
+) -> Result<Seen, Problem> {
+    let Listed { objects, workloads, recorded: (last_rotation, begun), stores } = listed;
+    let mut readers = read_all(request, &objects, &[]);
     let home = store::home(request, &readers, &stores)?;
     let mut labels = Vec::new();
     if objects.iter().any(external_secrets::needs_labels) {
@@ -55,7 +98,7 @@ pub async fn observe(request: &Request, cluster: &Cluster, secret_manager: &Secr
         readers = read_all(request, &objects, &labels);
     }
     let mut vault = Vault::default();
-    let (primary, back_compat) = secrets(request, &home, secret_manager, &mut vault, labels).await?;
+    let (primary, back_compat) = secrets(request, &home, secret_manager, &mut vault, labels, metadata).await?;
     expand(&mut readers, &primary, &back_compat, &vault);
     let targets = try_join_all(readers.iter().map(|reader| cluster.secret(reader.target.as_str()))).await?;
     let mut now = Observation {
@@ -167,28 +210,36 @@ async fn secrets(
     secret_manager: &SecretManager,
     vault: &mut Vault,
     labels: Vec<(String, String)>,
+    metadata: Metadata,
 ) -> Result<(SecretView, SecretView), Problem> {
     let names = &request.names;
+    let wanted = metadata == Metadata::Read;
     // They only serve a warning here: without the right to read them there is none.
     let labels = async {
-        match labels.is_empty() {
+        match labels.is_empty() && wanted {
             true => {
                 secret_manager.settings(home, &names.primary).await.ok().flatten().map(labels_of).unwrap_or_default()
             }
             false => labels,
         }
     };
+    let versions = async {
+        match wanted {
+            true => secret_manager.versions(home, &names.primary, VERSIONS_LISTED).await,
+            false => Ok(None),
+        }
+    };
     let secrets = try_join3(
         newest(secret_manager, home, &names.primary),
         newest(secret_manager, home, &names.back_compat),
-        secret_manager.versions(home, &names.primary, 25),
+        versions,
     );
     let (secrets, labels) = futures::join!(secrets, labels);
-    let (primary, back_compat, metadata) = secrets?;
+    let (primary, back_compat, metadata_of) = secrets?;
     let mut primary = keep(&names.primary, primary, vault);
     let mut back_compat = keep(&names.back_compat, back_compat, vault);
     primary.labels = labels;
-    if !back_compat.exists {
+    if wanted && !back_compat.exists {
         // A secret without versions answers an access like one that does not exist.
         back_compat.exists = secret_manager.settings(home, &names.back_compat).await?.is_some();
     }
@@ -202,12 +253,19 @@ async fn secrets(
         let before = newest.previous().and_then(VersionId::previous);
         add_version(&mut primary, before, home, secret_manager, vault).await?;
     }
-    // The list may lag: it adds dates and older versions, and never overrules what an access said.
-    for listed in metadata.into_iter().flatten() {
-        match primary.versions.iter_mut().find(|version| version.id == listed.version) {
+    add_metadata(&mut primary, metadata_of.into_iter().flatten());
+    Ok((primary, back_compat))
+}
+
+/// Adds what a list of versions says. It may lag: it adds dates and older versions, and never overrules what an access
+/// said.
+fn add_metadata(view: &mut SecretView, listed: impl IntoIterator<Item = VersionInfo>) {
+    let Some(newest) = view.newest().map(|version| version.id) else { return };
+    for listed in listed {
+        match view.versions.iter_mut().find(|version| version.id == listed.version) {
             Some(known) => known.created = Some(listed.created),
             None if listed.version > newest => {}
-            None => primary.versions.push(Version {
+            None => view.versions.push(Version {
                 id: listed.version,
                 state: listed.state,
                 value: None,
@@ -215,8 +273,7 @@ async fn secrets(
             }),
         }
     }
-    primary.versions.sort_by_key(|version| std::cmp::Reverse(version.id));
-    Ok((primary, back_compat))
+    view.versions.sort_by_key(|version| std::cmp::Reverse(version.id));
 }
 
 /// The state by the two secrets alone, before anything of the cluster is known.

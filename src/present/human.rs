@@ -61,6 +61,8 @@ fn account(result: &AccountResult, paint: Paint, detail: Detail) -> String {
         (Kind::SecretVerification, Detail::Short) => joined([places, checks, headline + &close]),
         (Kind::SecretVerification, Detail::Wide) => joined([context, places, consumers, checks, headline + &close]),
         (Kind::SecretSync, Detail::Short) => joined([headline, places, steps, checks, close]),
+        // It has a table of its own.
+        (Kind::SecretStatus, _) => String::new(),
         (Kind::SecretRotation | Kind::SecretRestart, Detail::Short) => {
             joined([headline, consumers, steps, checks, close])
         }
@@ -86,6 +88,7 @@ fn headline(result: &AccountResult, paint: Paint) -> String {
         (Kind::SecretRotation, _) => paint.bad(&format!("{account} not rotated")),
         (Kind::SecretSync, _) => paint.bad(&format!("{account} not synced")),
         (Kind::SecretRestart, _) => paint.bad(&format!("{account} not restarted")),
+        (Kind::SecretStatus, _) => return String::new(),
     };
     let dry_run = if result.dry_run { " (dry run)" } else { "" };
     let facts = match result.kind {
@@ -95,7 +98,9 @@ fn headline(result: &AccountResult, paint: Paint) -> String {
             let (ready, all) = pods(result);
             format!("{ready} of {all} pods on {}", newest(result))
         }
-        Kind::SecretSync | Kind::SecretVerification => format!("{}{}", newest(result), back_compat(result)),
+        Kind::SecretSync | Kind::SecretVerification | Kind::SecretStatus => {
+            format!("{}{}", newest(result), back_compat(result))
+        }
     };
     format!("{done}{dry_run}: {}\n", printable(&facts))
 }
