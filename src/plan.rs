@@ -279,3 +279,7 @@ fn state_word(state: VersionState) -> &'static str {
 #[cfg(test)]
 #[path = "plan_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "plan/tests/walk.rs"]
+mod walk;

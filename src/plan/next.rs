@@ -107,5 +107,5 @@ fn command_in(hint: &str) -> Option<String> {
 }
 
 #[cfg(test)]
-#[path = "next_tests.rs"]
+#[path = "tests/next.rs"]
 mod tests;

@@ -17,5 +17,6 @@ mod output;
 mod refusals;
 mod secrecy;
 mod shells;
+mod status;
 mod tools;
 mod world;

@@ -39,7 +39,7 @@ pub fn shown(ran: &Ran) -> String {
 
 #[test]
 fn help_is_as_it_was() {
-    let commands: [&[&str]; 27] = [
+    let commands: [&[&str]; 28] = [
         &[],
         &["check"],
         &["completion"],
@@ -55,6 +55,7 @@ fn help_is_as_it_was() {
         &["secret", "sync"],
         &["secret", "verify"],
         &["secret", "restart"],
+        &["secret", "status"],
         &["account"],
         &["account", "list"],
         &["account", "use"],

@@ -221,6 +221,7 @@ pub fn rotated() -> AccountResult {
         other_readers: vec![OtherReader { kind: "CronJob".to_owned(), name: "report".to_owned(), running: true }],
         checks: vec![check("DD-ES-READY", "external-secrets/ready", Verdict::Pass, "", "")],
         rotation: Some(RotationResult { previous: "7".to_owned(), version: "8".to_owned() }),
+        status: None,
         steps: vec![StepResult {
             name: StepName::Sync,
             state: StepState::Done,
@@ -237,6 +238,7 @@ pub fn verified() -> AccountResult {
     AccountResult {
         kind: Kind::SecretVerification,
         rotation: None,
+        status: None,
         steps: Vec::new(),
         interruption_seconds: None,
         ..rotated()
