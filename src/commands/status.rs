@@ -105,7 +105,11 @@ async fn look(session: &Session, args: &cli::Status, voice: &Voice, dates: &Date
         true => everywhere(session, args, voice).await?,
         false => named(session, args).await?,
     };
-    let wanted = if args.older_than.is_some() { Wanted::Every } else { Wanted::AtOnce };
+    let wanted = match (args.older_than, args.common.show.output) {
+        (Some(_), _) => Wanted::Every,
+        (None, cli::Output::Human | cli::Output::Short | cli::Output::Name) => Wanted::Shown,
+        (None, cli::Output::Wide | cli::Output::Json | cli::Output::Yaml) => Wanted::Exact,
+    };
     let waits = |count: usize| {
         speak(voice).note(&format!(
             "asking for the dates of {count} versions, 8 a second after the first {}: Secret Manager allows 600 a minute",

@@ -174,8 +174,10 @@ fn place(home: &SecretHome, secret: &SecretId) -> String {
 /// Which dates are asked for where none is on record.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Wanted {
-    /// As many as cost no wait.
-    AtOnce,
+    /// As many as cost no wait, where no rotation recorded one.
+    Shown,
+    /// As many as cost no wait, of both secrets, also where a record says nearly the same.
+    Exact,
     /// That of every primary, however long the limit makes it take: the answer hangs on them.
     Every,
 }
@@ -199,16 +201,23 @@ pub async fn survey(
         if needs_date(now) || wanted == Wanted::Every && shown {
             primaries.push((home, &mut now.primary));
         } else {
-            kept.push((home.clone(), &mut now.primary, shown));
+            // First those of which nothing is known at all.
+            let rank = |unknown: bool| match (unknown, wanted) {
+                (true, _) => Some(0),
+                (false, Wanted::Exact) => Some(1),
+                (false, Wanted::Shown | Wanted::Every) => None,
+            };
+            kept.push((rank(shown), home.clone(), &mut now.primary));
             // Only with its date it can be told since when a value that nobody rotated is live.
-            kept.push((home, &mut now.back_compat, live && now.last_rotation.is_none()));
+            kept.push((rank(live && now.last_rotation.is_none()), home, &mut now.back_compat));
         }
     }
     let left = DATES.saturating_sub(primaries.len());
     let unknown = |view: &SecretView| view.newest().is_some_and(|newest| newest.created.is_none());
-    let shown = kept.into_iter().filter(|(_, view, wanted)| *wanted && unknown(view)).take(left);
-    let asked: Vec<(SecretHome, &mut SecretView)> =
-        primaries.into_iter().chain(shown.map(|(home, view, _)| (home, view))).collect();
+    kept.retain(|(rank, _, view)| rank.is_some() && unknown(view));
+    kept.sort_by_key(|(rank, ..)| *rank);
+    let shown = kept.into_iter().take(left).map(|(_, home, view)| (home, view));
+    let asked: Vec<(SecretHome, &mut SecretView)> = primaries.into_iter().chain(shown).collect();
     if asked.len() > DATES {
         waits(asked.len());
     }

@@ -88,7 +88,8 @@ fn cells(result: &AccountResult, now: Timestamp, detail: Detail) -> Vec<String> 
 
 fn why(result: &AccountResult, status: &StatusResult) -> String {
     let due = status.due.as_ref().map(|due| due.what.clone());
-    let parts = [Some(result.message.clone()), due, Some(status.needed_because.clone())];
+    // What is due stands below the table as well; why the old value is still there does not.
+    let parts = [Some(result.message.clone()), Some(status.needed_because.clone()), due];
     parts.into_iter().flatten().find(|part| !part.is_empty()).unwrap_or_default()
 }
 

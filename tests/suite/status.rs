@@ -215,7 +215,7 @@ fn one_account_costs_accesses_and_one_date() {
 
 #[test]
 fn five_hundred_accounts_stay_within_the_quota() {
-    let world = World::start(&["--accounts=500", "--sync-delay=0", "--pod-start=0"]);
+    let world = World::start(&["--accounts=500"]);
     let after = world.log().len();
     let started = Instant::now();
     let all = world.run(&["secret", "status", "-A", "-o", "json"]).code(0).json();

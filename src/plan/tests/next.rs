@@ -8,8 +8,11 @@ use crate::domain::names::VersionId;
 fn brief(now: &Observation, old: Option<&str>) -> String {
     let due = next(now, &[], old.map(str::to_owned));
     let due = due.map(|due| {
-        let commands: Vec<String> =
-            due.commands.iter().map(|line| line.replace("kubectl deepdesk secret ", "").replace(" acme", "")).collect();
+        let short = |line: &String| match line.strip_prefix("kubectl deepdesk secret ") {
+            Some(ours) => ours.replace(" acme", ""),
+            None => line.clone(),
+        };
+        let commands: Vec<String> = due.commands.iter().map(short).collect();
         format!("{}: {}", due.action, commands.join(", "))
     });
     format!("{} {}", state::state(now), due.unwrap_or_else(|| "-".to_owned()))
