@@ -61,6 +61,7 @@ async fn shown(
     let results = &seen.results;
     results.iter().for_each(|result| session.note(environment, result));
     let mut speaker = speak(voice);
+    seen.remarks.iter().for_each(|remark| remark.tell(&mut speaker));
     speaker.statuses(results, is_list(args), Timestamp::now());
     tell_problems(&mut speaker, &seen.problems);
     let worst = results.iter().map(|result| result.exit_code).max().unwrap_or(0);
@@ -79,10 +80,14 @@ fn is_list(args: &cli::Status) -> bool {
 
 fn tell_problems(
     speaker: &mut crate::present::Presenter<std::io::Stdout, std::io::Stderr>,
-    problems: &[(AccountName, Problem)],
+    problems: &[(Option<AccountName>, Problem)],
 ) {
     let Some((account, first)) = problems.first() else { return };
-    let told = Problem { message: format!("{account} could not be seen: {}", first.message), ..first.clone() };
+    let message = match account {
+        Some(account) => format!("{account} could not be seen: {}", first.message),
+        None => first.message.clone(),
+    };
+    let told = Problem { message, ..first.clone() };
     speaker.problem(&told);
     if problems.len() > 1 {
         speaker.warning(&format!("{} more accounts could not be seen either", problems.len() - 1));
@@ -93,16 +98,37 @@ fn tell_problems(
 struct Round {
     results: Vec<AccountResult>,
     /// Accounts that could not be seen.
-    problems: Vec<(AccountName, Problem)>,
+    problems: Vec<(Option<AccountName>, Problem)>,
     /// Whether all were asked for, and only the namespace at hand may be looked at.
     only_here: bool,
     /// The places of those looked at.
     desks: Vec<Desk>,
+    /// What is to be known of the whole.
+    remarks: Vec<Remark>,
+}
+
+/// Something about a look as a whole.
+#[derive(Clone, Eq, PartialEq)]
+enum Remark {
+    /// To be looked at.
+    Warning(String),
+    /// Worth knowing.
+    Note(String),
+}
+
+impl Remark {
+    fn tell(&self, speaker: &mut crate::present::Presenter<std::io::Stdout, std::io::Stderr>) {
+        match self {
+            Remark::Warning(line) => speaker.warning(line),
+            Remark::Note(line) => speaker.note(line),
+        }
+    }
 }
 
 async fn look(session: &Session, args: &cli::Status, voice: &Voice, dates: &Dates) -> Result<Round, Problem> {
+    let mut remarks = Vec::new();
     let (desks, subjects, only_here) = match is_list(args) {
-        true => everywhere(session, args, voice).await?,
+        true => everywhere(session, args, &mut remarks).await?,
         false => named(session, args).await?,
     };
     let wanted = match (args.older_than, args.common.show.output) {
@@ -117,7 +143,7 @@ async fn look(session: &Session, args: &cli::Status, voice: &Voice, dates: &Date
         ));
     };
     let looks = survey::survey(subjects, session.secret_manager(), dates, wanted, waits).await;
-    let mut round = Round { results: Vec::new(), problems: Vec::new(), only_here, desks: Vec::new() };
+    let mut round = Round { results: Vec::new(), problems: Vec::new(), only_here, desks: Vec::new(), remarks };
     let mut undated = 0;
     for (desk, look) in desks.into_iter().zip(looks) {
         if args.older_than.is_some_and(|least| look.seen.as_ref().is_ok_and(|now| !is_older(now, least))) {
@@ -125,16 +151,16 @@ async fn look(session: &Session, args: &cli::Status, voice: &Voice, dates: &Date
         }
         undated += usize::from(look.seen.as_ref().is_ok_and(is_undated));
         if let Err(problem) = &look.seen {
-            round.problems.push((desk.request.account.clone(), problem.clone()));
+            round.problems.push((Some(desk.request.account.clone()), problem.clone()));
         }
         round.results.push(result(&desk, look, args));
         round.desks.push(desk);
     }
-    if undated > 0 && !args.watch {
-        speak(voice).note(&format!(
+    if undated > 0 {
+        round.remarks.push(Remark::Note(format!(
             "the age of {undated} accounts is not known: no rotation is on record, and their dates were not asked for, \
              or not given; name fewer accounts to see them"
-        ));
+        )));
     }
     Ok(round)
 }
@@ -166,7 +192,7 @@ async fn named(session: &Session, args: &cli::Status) -> Result<Places, Problem>
 }
 
 /// The accounts of the cluster, found as `account list` finds them.
-async fn everywhere(session: &Session, args: &cli::Status, voice: &Voice) -> Result<Places, Problem> {
+async fn everywhere(session: &Session, args: &cli::Status, remarks: &mut Vec<Remark>) -> Result<Places, Problem> {
     let here = session.here()?;
     let labelled = match &args.selector {
         Some(selector) => Some(labelled(session, selector).await?),
@@ -176,7 +202,7 @@ async fn everywhere(session: &Session, args: &cli::Status, voice: &Voice) -> Res
     if found.only_here {
         let line =
             format!("not allowed to list ExternalSecrets of all namespaces: only {} was looked at", here.namespace());
-        speak(voice).warning(&line);
+        remarks.push(Remark::Warning(line));
     }
     let mut accounts: Vec<(Desk, Vec<Value>)> = Vec::new();
     for (account, objects) in found.by_namespace {
@@ -194,7 +220,7 @@ async fn everywhere(session: &Session, args: &cli::Status, voice: &Voice) -> Res
             Some(selector) => format!("no account's namespace has the labels {selector}"),
             None => "no namespace has an ExternalSecret that reads NAMESPACE_account_secret".to_owned(),
         };
-        speak(voice).note(&line);
+        remarks.push(Remark::Note(line));
     }
     let asked: Vec<_> = accounts.iter().map(|(desk, objects)| (desk.request.clone(), objects.clone())).collect();
     // One list a kind for all of them; of the namespace alone where no more is allowed.

@@ -271,15 +271,16 @@ impl<O: Write, E: Write + Send + 'static> Presenter<O, E> {
         self.stdout.put(&text);
     }
 
-    /// Writes the states of accounts once more: on a terminal in place of those before, elsewhere what is new of them.
-    pub fn watched(&mut self, results: &[AccountResult], now: Timestamp, size: Option<(usize, usize)>) {
+    /// Writes the states of accounts once more: on a terminal in place of those before, or `afresh` below what was
+    /// written since; elsewhere what is new of them.
+    pub fn watched(&mut self, results: &[AccountResult], now: Timestamp, size: Option<(usize, usize)>, afresh: bool) {
         self.finish();
         let detail = if self.style.output == Output::Wide { Detail::Wide } else { Detail::Short };
         let human = matches!(self.style.output, Output::Human | Output::Wide);
         let text = match size.filter(|_| human && self.terminal.stdout) {
             Some(size) => {
                 let text = status::render(results, now, self.out_paint, detail);
-                self.seen.redrawn(&text, size)
+                self.seen.redrawn(&text, size, afresh)
             }
             None => {
                 let new = self.seen.news(results);

@@ -165,7 +165,7 @@ pub(super) struct Watched {
 
 impl Watched {
     /// The text in place of the one before: cut to the window, since a line that wraps would be counted as one.
-    pub(super) fn redrawn(&mut self, text: &str, (columns, rows): (usize, usize)) -> String {
+    pub(super) fn redrawn(&mut self, text: &str, (columns, rows): (usize, usize), afresh: bool) -> String {
         let all = text.lines().count();
         let most = rows.saturating_sub(2).max(1);
         let mut lines: Vec<String> =
@@ -173,7 +173,7 @@ impl Watched {
         if all > most {
             lines.push(format!("… {} lines more", all - lines.len()));
         }
-        let up = if self.lines > 0 { format!("\u{1b}[{}A", self.lines) } else { String::new() };
+        let up = if self.lines > 0 && !afresh { format!("\u{1b}[{}A", self.lines) } else { String::new() };
         self.lines = lines.len();
         format!("{up}\r\u{1b}[J{}\n", lines.join("\n"))
     }

@@ -10,10 +10,10 @@ use jiff::Timestamp;
 
 use super::super::session::{Desk, Session};
 use super::super::{Voice, speak};
-use super::{Round, look, tell_problems};
+use super::{Remark, Round, look, tell_problems};
 use crate::cli;
 use crate::clients::cluster::pulse::{Pulse, Watched};
-use crate::domain::names::WorkloadKind;
+use crate::domain::names::{AccountName, WorkloadKind};
 use crate::domain::problem::Problem;
 use crate::observe::survey::Dates;
 
@@ -30,10 +30,19 @@ const PAUSE: Duration = Duration::from_secs(1);
 pub async fn watch(session: &Session, args: &cli::Status, voice: &Voice, dates: &Dates) -> Result<u8, Problem> {
     let mut pulses: Vec<Pulse> = Vec::new();
     let mut watched = Vec::new();
-    let mut told: Option<String> = None;
+    let mut told = Told::default();
     loop {
-        let round = look(session, args, voice, dates).await?;
-        told = tell(&round, voice, told);
+        let round = match look(session, args, voice, dates).await {
+            Ok(round) => round,
+            // Later on it may be over soon; to begin with it may as well be a wrong flag.
+            Err(problem) if told.begun => {
+                told.failure(voice, &[(None, problem)]);
+                tokio::time::sleep(OFTEN).await;
+                continue;
+            }
+            Err(problem) => return Err(problem),
+        };
+        told.round(voice, &round);
         let accounts: Vec<_> = round.desks.iter().map(|desk| desk.request.account.clone()).collect();
         if accounts != watched {
             pulses = if accounts.len() <= FEW { round.desks.iter().map(pulse).collect() } else { Vec::new() };
@@ -45,15 +54,38 @@ pub async fn watch(session: &Session, args: &cli::Status, voice: &Voice, dates: 
     }
 }
 
-/// Shows a round; a failure is told when it is another one than before.
-fn tell(round: &Round, voice: &Voice, told: Option<String>) -> Option<String> {
-    let mut speaker = speak(voice);
-    speaker.watched(&round.results, Timestamp::now(), window());
-    let failure = round.problems.first().map(|(account, problem)| format!("{account}: {}", problem.message));
-    if failure != told {
-        tell_problems(&mut speaker, &round.problems);
+/// What was told already, so that it is not told every few seconds.
+#[derive(Default)]
+struct Told {
+    begun: bool,
+    failure: Option<String>,
+    remarks: Vec<Remark>,
+    /// Whether something was written since the last drawing, which must stay.
+    afresh: bool,
+}
+
+impl Told {
+    fn round(&mut self, voice: &Voice, round: &Round) {
+        self.begun = true;
+        for remark in round.remarks.iter().filter(|remark| !self.remarks.contains(remark)) {
+            remark.tell(&mut speak(voice));
+            self.afresh = true;
+        }
+        self.remarks.clone_from(&round.remarks);
+        self.failure(voice, &round.problems);
+        let afresh = std::mem::take(&mut self.afresh);
+        speak(voice).watched(&round.results, Timestamp::now(), window(), afresh);
     }
-    failure
+
+    /// Tells a failure when it is another one than before.
+    fn failure(&mut self, voice: &Voice, problems: &[(Option<AccountName>, Problem)]) {
+        let failure = problems.first().map(|(_, problem)| problem.message.clone());
+        if failure != self.failure && failure.is_some() {
+            tell_problems(&mut speak(voice), problems);
+            self.afresh = true;
+        }
+        self.failure = failure;
+    }
 }
 
 fn pulse(desk: &Desk) -> Pulse {

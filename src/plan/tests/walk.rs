@@ -122,11 +122,14 @@ fn act(now: &mut Observation, act: Act, new_value: u16) -> Option<&'static str> 
     None
 }
 
+/// A name, where it begins, and what happens with the state after each.
+type Walk = (&'static str, Observation, &'static [(Act, &'static str)]);
+
 #[test]
 fn every_arrow_of_the_picture_is_walked() {
     let fresh = || seen("D E2", "", (2, None), 2);
     let by_hand = || seen("E1 E2", "", (2, None), 2);
-    let walks: [(&str, Observation, &[(Act, &str)]); 9] = [
+    let walks: [Walk; 9] = [
         (
             "the runbook, twice",
             fresh(),
