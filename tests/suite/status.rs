@@ -276,6 +276,11 @@ fn a_watch_tells_what_is_new_and_ends_by_ctrl_c() {
         assert!(last.starts_with("acme "), "{last}");
         last = line();
     }
+    // What fails on the way is a state too, and passes.
+    world.fault("denied", Some("secretmanager.versions.access"));
+    while !line().contains("Unknown") {}
+    world.heal("denied");
+    while !line().contains("AwaitingReencryption") {}
     let interrupted = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status();
     assert!(interrupted.expect("kill").success());
     assert_eq!(child.wait().expect("it ends").code(), Some(130));
