@@ -114,22 +114,24 @@ fn more(result: &AccountResult, now: Timestamp) -> String {
 
 /// What is due: accounts for which it is the same thing share its command.
 fn due(results: &[AccountResult], paint: Paint) -> String {
-    let mut groups: Vec<(Due, Vec<&str>)> = Vec::new();
+    // What they share, and what is due for the first of them alone.
+    let mut groups: Vec<(Option<Due>, &Due, Vec<&str>)> = Vec::new();
     for result in results {
         let Some(due) = result.status.as_ref().and_then(|status| status.due.as_ref()) else { continue };
         let shared = shared(due, &result.account);
-        match groups.iter_mut().find(|(known, _)| shared.as_ref() == Some(known)) {
-            Some((_, accounts)) => accounts.push(&result.account),
-            None => groups.push((shared.unwrap_or_else(|| due.clone()), vec![&result.account])),
+        match groups.iter_mut().find(|(known, ..)| known.is_some() && *known == shared) {
+            Some((.., accounts)) => accounts.push(&result.account),
+            None => groups.push((shared, due, vec![&result.account])),
         }
     }
     let mut out = String::new();
-    for (due, accounts) in groups {
+    for (shared, own, accounts) in groups {
+        let due = shared.as_ref().filter(|_| accounts.len() > 1).unwrap_or(own);
         let left = accounts.len().saturating_sub(NAMED);
         let names = accounts[..accounts.len() - left].join(" ");
         let more = if left > 0 { format!(" (and {left} more: -o json names them)") } else { String::new() };
-        out.push_str(&format!("{} {}: {}{more}\n", paint.strong("due:"), printable(&names), printable(&due.what)));
-        for command in due.commands {
+        out.push_str(&format!("{} {}{more}: {}\n", paint.strong("due:"), printable(&names), printable(&due.what)));
+        for command in &due.commands {
             out.push_str(&format!("     {}\n", printable(&command.replace(ACCOUNTS, &names))));
         }
     }
@@ -141,12 +143,18 @@ const ACCOUNTS: &str = "{accounts}";
 
 /// What is due without the account, where its commands take several; none where they do not.
 fn shared(due: &Due, account: &str) -> Option<Due> {
-    if !matches!(due.action, "finalize") {
-        return None;
-    }
-    let commands = due.commands.iter().map(|command| Some(format!("{}{ACCOUNTS}", command.strip_suffix(account)?)));
-    let what = "save every encrypted field again, under the newest version; then retire the old value".to_owned();
-    Some(Due { action: due.action, what, commands: commands.collect::<Option<_>>()? })
+    let without = |command: &String| {
+        let verb = command.strip_prefix("kubectl deepdesk secret ")?.strip_suffix(account)?.trim_end();
+        let several = matches!(verb, "rotate" | "sync" | "restart" | "verify" | "finalize");
+        several.then(|| format!("kubectl deepdesk secret {verb} {ACCOUNTS}"))
+    };
+    let what = match due.action {
+        "finalize" => {
+            "save every encrypted field again, under the newest version; then retire the old value".to_owned()
+        }
+        _ => due.what.clone(),
+    };
+    Some(Due { action: due.action, what, commands: due.commands.iter().map(without).collect::<Option<_>>()? })
 }
 
 /// The names of the accounts that could be looked at, as the other commands take them.
@@ -209,5 +217,45 @@ impl Watched {
         let rows: Vec<&str> = lines.collect();
         let shown = titles.into_iter().chain(new.iter().filter_map(|at| rows.get(*at).copied()));
         shown.map(|line| format!("{line}\n")).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn accounts_share_a_command_that_takes_several() {
+        let of = |account: &str, action, commands: &[&str]| {
+            let line = |verb: &&str| format!("kubectl deepdesk secret {verb} {account}");
+            let due = Due { action, what: format!("{action} it"), commands: commands.iter().map(line).collect() };
+            let status = StatusResult { due: Some(due), ..StatusResult::default() };
+            AccountResult {
+                account: account.to_owned(),
+                status: Some(status),
+                ..crate::present::tests::fixtures::verified()
+            }
+        };
+        let results = [
+            of("acme", "finalize", &["finalize"]),
+            of("globex", "sync", &["sync", "restart"]),
+            of("initech", "finalize", &["finalize"]),
+            of("a", "rotate", &["rotate", "rollback"]),
+            of("b", "rotate", &["rotate", "rollback"]),
+        ];
+        let expected = "\
+due: acme initech: save every encrypted field again, under the newest version; then retire the old value
+     kubectl deepdesk secret finalize acme initech
+due: globex: sync it
+     kubectl deepdesk secret sync globex
+     kubectl deepdesk secret restart globex
+due: a: rotate it
+     kubectl deepdesk secret rotate a
+     kubectl deepdesk secret rollback a
+due: b: rotate it
+     kubectl deepdesk secret rotate b
+     kubectl deepdesk secret rollback b
+";
+        assert_eq!(due(&results, Paint(false)), expected);
     }
 }
