@@ -4,6 +4,7 @@ mod check;
 mod completion;
 mod config;
 mod places;
+mod status;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -16,6 +17,7 @@ pub use self::config::{Config, List};
 pub use self::places::{
     Accounts, Clusters, GetCredentials, ListAccounts, ListClusters, ShowList, ShowUse, UseAccount, UseCluster,
 };
+pub use status::Status;
 
 /// Change a live application key, and prove that every running pod has it.
 #[derive(Debug, Parser)]
@@ -111,6 +113,15 @@ pub enum Secret {
         after_help = "Example:\n  kubectl deepdesk secret finalize acme\n\nExample, which changes nothing:\n  kubectl deepdesk secret finalize acme --dry-run"
     )]
     Finalize(Finalize),
+    /// Show a row an account: state, versions, age, the last rotation, and what is due with the command for it
+    ///
+    /// Reads and changes nothing. What the newest versions hold is read by access, which Secret Manager allows 90,000
+    /// times a minute; when they were created is metadata, 600 a minute. So an age comes from the record of the last
+    /// rotation, and else is asked for up to 60 accounts; beyond that it is unknown, unless --older-than needs it.
+    #[command(
+        after_help = "Example:\n  kubectl deepdesk secret status -A\n  kubectl deepdesk secret status -A --older-than 90d -o name | xargs -n 1 kubectl deepdesk secret rotate --yes"
+    )]
+    Status(Status),
 }
 
 /// `secret rotate`.

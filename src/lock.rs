@@ -102,10 +102,14 @@ pub enum Aim {
 
 /// Reads what the Lease records; nothing where there is none.
 pub async fn recorded(cluster: &Cluster) -> Result<Record, ApiError> {
-    let Some(lease) = cluster.lease(LEASE).await? else { return Ok(Record::default()) };
+    Ok(cluster.lease(LEASE).await?.map(record_in).unwrap_or_default())
+}
+
+/// The same of a Lease at hand.
+pub fn record_in(lease: Lease) -> Record {
     let annotations = lease.metadata.annotations.unwrap_or_default();
     let version = |name| annotations.get(name).and_then(|version| version.parse().ok());
-    Ok(Record { last: last_rotation(&annotations), begun: version(BEGUN), announced: version(ANNOUNCED) })
+    Record { last: last_rotation(&annotations), begun: version(BEGUN), announced: version(ANNOUNCED) }
 }
 
 /// The refusal that taking the lock would meet now; none when it is free to be taken. Writes nothing.

@@ -4,9 +4,11 @@
 //! observe, and plan what is left.
 
 mod finalize;
+mod next;
 mod rollback;
 mod two_phase;
 
+pub use self::next::next;
 use crate::domain::event::StepName;
 use crate::domain::names::{ObjectName, VersionId, WorkloadRef};
 use crate::domain::observation::{Observation, Source, ValueTag, Version, VersionState};
@@ -364,3 +366,7 @@ fn state_word(state: VersionState) -> &'static str {
 #[cfg(test)]
 #[path = "plan_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "plan/tests/walk.rs"]
+mod walk;

@@ -8,7 +8,7 @@ use crate::domain::observation::{
 
 /// A secret's versions, oldest first: `E` enabled, `D` disabled, `X` destroyed, each with the number of its value, and after `@`
 /// the second in which it was created.
-fn versions(given: &str) -> Vec<Version> {
+pub(super) fn versions(given: &str) -> Vec<Version> {
     let parse = |(at, word): (usize, &str)| {
         let (word, created) = word.split_once('@').unwrap_or((word, ""));
         let created = created.parse().ok().and_then(|second| jiff::Timestamp::from_second(second).ok());
@@ -27,7 +27,7 @@ fn versions(given: &str) -> Vec<Version> {
 }
 
 /// An account whose Kubernetes Secrets hold these values, and whose pods carry this version.
-fn seen(primary: &str, back_compat: &str, holds: (u16, Option<u16>), pods: u64) -> Observation {
+pub(super) fn seen(primary: &str, back_compat: &str, holds: (u16, Option<u16>), pods: u64) -> Observation {
     let secret = |id: &str, given: &str| SecretView {
         secret: id.parse().expect("a fit id"),
         versions: versions(given),

@@ -153,6 +153,25 @@ impl Cluster {
         self.get_at(&self.operation("get", &K::kind(&()), name), &path, name).await
     }
 
+    /// All objects of a kind in all namespaces; those of one name, where one is given.
+    pub async fn list_everywhere<K>(&self, name: Option<&str>) -> Result<Vec<K>, ApiError>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + DeserializeOwned,
+    {
+        let fields = name.map(|name| format!("metadata.name={name}")).unwrap_or_default();
+        let operation = format!("list {} in all namespaces", K::plural(&()));
+        self.list_at(&operation, &K::url_path(&(), None), &fields).await
+    }
+
+    /// All objects of a kind that has no namespace, with these labels (a selector as kubectl's `-l` takes it).
+    pub async fn cluster_list_labelled<K>(&self, labels: &str) -> Result<Vec<K>, ApiError>
+    where
+        K: Resource<DynamicType = (), Scope = ClusterResourceScope> + DeserializeOwned,
+    {
+        let params = kube::core::params::ListParams::default().labels(labels);
+        self.list_where(&format!("list {}", K::plural(&())), &K::url_path(&(), None), params).await
+    }
+
     /// All objects of a kind that has no namespace.
     pub async fn cluster_list<K>(&self) -> Result<Vec<K>, ApiError>
     where
@@ -221,6 +240,12 @@ impl Cluster {
     pub async fn secret_stores(&self) -> Result<Vec<DynamicObject>, ApiError> {
         let kind = self.external_secrets_kind("SecretStore", "secretstores").await?;
         self.list_dynamic(&kind).await
+    }
+
+    /// The SecretStores of all namespaces.
+    pub async fn secret_stores_everywhere(&self) -> Result<Vec<DynamicObject>, ApiError> {
+        let kind = self.external_secrets_kind("SecretStore", "secretstores").await?;
+        self.list_at("list secretstores in all namespaces", &DynamicObject::url_path(&kind, None), "").await
     }
 
     /// One ClusterSecretStore.

@@ -15,6 +15,7 @@ mod rollback;
 mod rotate;
 mod sandbox;
 mod session;
+mod status;
 mod sync;
 mod value;
 mod verify;
@@ -43,7 +44,10 @@ pub async fn run(cli: Cli, environment: Environment, interrupt: Interrupt) -> u8
         Command::Cluster(command) => cluster::run(command, environment, interrupt).await,
         Command::Check(args) => check::check(*args, environment, interrupt).await,
         Command::Config(cli::Config::List(args)) => config::list(*args, environment, interrupt).await,
-        Command::Secret(command) => secret(*command, environment, interrupt).await,
+        Command::Secret(command) => match *command {
+            Secret::Status(args) => status::status(args, environment, interrupt).await,
+            command => secret(command, environment, interrupt).await,
+        },
     }
 }
 
@@ -96,7 +100,8 @@ fn common_of(command: &Secret) -> &cli::Common {
     | Secret::Verify(cli::Verify { common, .. })
     | Secret::Restart(cli::Restart { common, .. })
     | Secret::Rollback(cli::Rollback { common, .. })
-    | Secret::Finalize(cli::Finalize { common, .. })) = command;
+    | Secret::Finalize(cli::Finalize { common, .. })
+    | Secret::Status(cli::Status { common, .. })) = command;
     common
 }
 
@@ -136,7 +141,12 @@ async fn one_by_one(
 ) -> Result<(), Problem> {
     let value = match command {
         Secret::Rotate(args) => value::given(args)?,
-        Secret::Sync(_) | Secret::Verify(_) | Secret::Restart(_) | Secret::Rollback(_) | Secret::Finalize(_) => None,
+        Secret::Sync(_)
+        | Secret::Verify(_)
+        | Secret::Restart(_)
+        | Secret::Rollback(_)
+        | Secret::Finalize(_)
+        | Secret::Status(_) => None,
     };
     let takes_stdin = matches!(command, Secret::Rotate(args) if value::is_stdin(args));
     let session = session::open(common, environment, takes_stdin, voice.clone(), interrupt).await?;
@@ -156,7 +166,8 @@ async fn one_by_one(
         let (result, problem) = match command {
             Secret::Rotate(args) => rotate::rotate(&desk, args, value.take()).await,
             Secret::Sync(args) => sync::sync(&desk, args).await,
-            Secret::Verify(_) => verify::verify(&desk).await,
+            // A status looks at all of its accounts at once, and never comes here.
+            Secret::Verify(_) | Secret::Status(_) => verify::verify(&desk).await,
             Secret::Restart(args) => restart::restart(&desk, args).await,
             Secret::Rollback(args) => rollback::rollback(&desk, args).await,
             Secret::Finalize(args) => finalize::finalize(&desk, args).await,

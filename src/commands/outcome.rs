@@ -57,6 +57,7 @@ pub fn outcome(desk: &Desk, kind: Kind, found: Found, ended: Result<(), Problem>
         other_readers: found.now.iter().flat_map(|now| now.other_readers.clone()).collect(),
         checks: found.checks,
         rotation: found.rotation,
+        status: None,
         steps: desk.teller.steps(),
         interruption_seconds: found.interruption.map(|time| (time.as_secs_f64() * 1000.0).round() / 1000.0),
     };

@@ -153,6 +153,17 @@ impl Session {
         &self.cluster
     }
 
+    /// The cluster, in the namespace at hand.
+    pub fn here(&self) -> Result<Cluster, Problem> {
+        let namespace: AccountName = self.target.namespace.as_deref().unwrap_or("default").parse()?;
+        Ok(self.cluster.for_account(&namespace))
+    }
+
+    /// Secret Manager.
+    pub fn secret_manager(&self) -> &SecretManager {
+        &self.secret_manager
+    }
+
     /// The accounts to work on: those named, else the namespace of the context, else one picked at the terminal.
     pub async fn accounts(&self, common: &cli::Common) -> Result<Vec<AccountName>, Problem> {
         let named = request::named_accounts(common)?;

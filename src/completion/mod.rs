@@ -212,10 +212,12 @@ mod tests {
     fn words_are_completed_without_a_cluster() {
         let home = tempfile::tempdir().unwrap();
         std::fs::write(home.path().join("config"), KUBECONFIG).unwrap();
-        let cases: [(&str, &[&str]); 21] = [
+        let cases: [(&str, &[&str]); 23] = [
             ("se", &["secret"]),
             ("secret ro", &["rotate", "rollback"]),
             ("secret rotate ", &["acme"]),
+            ("secret status -A --older-than 90d -o w", &["wide"]),
+            ("secret status -l a=b ", &["acme"]),
             ("secret rotate --context b ", &["globex"]),
             ("secret rotate --context=b ", &["globex"]),
             ("secret rotate --cluster two ", &["globex"]),

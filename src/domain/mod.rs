@@ -13,4 +13,5 @@ pub mod problem;
 pub mod result;
 pub mod setting;
 pub mod state;
+pub mod status;
 pub mod step;

@@ -22,6 +22,8 @@ pub enum Kind {
     SecretRollback,
     /// Of `secret finalize`.
     SecretFinalization,
+    /// Of `secret status`.
+    SecretStatus,
 }
 
 /// The result of one command on one account.
@@ -68,6 +70,9 @@ pub struct AccountResult {
     /// Of a rotation: what only it has.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     pub rotation: Option<RotationResult>,
+    /// Of a status: what only it has.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub status: Option<super::status::StatusResult>,
     /// The steps, in order. A verification has none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub steps: Vec<StepResult>,

@@ -5,7 +5,10 @@ pub mod external_secrets;
 pub mod glance;
 pub mod partial;
 pub mod store;
+pub mod survey;
 pub mod vault;
+
+use std::collections::BTreeMap;
 
 use futures::future::{try_join_all, try_join3};
 use serde_json::Value;
@@ -21,11 +24,13 @@ use crate::domain::problem::{Exit, Problem};
 use crate::domain::state;
 use crate::request::Request;
 use consumers::{Carriers, Workloads};
-use external_secrets::{Mapping, Reader, Secrets, Transform};
+use external_secrets::{Mapping, Reader, Secrets, Store, StoreRef, Transform};
 use vault::Vault;
 
 /// How many of the newest enabled versions are read to name what an unknown value is.
 const OLDER_VERSIONS_READ: usize = 8;
+/// How many of the newest versions are listed, for their dates.
+const VERSIONS_LISTED: usize = 25;
 /// How many numbers above `latest` are tried: more than this many versions added within the lag of `latest` is no lag.
 const PROBES: usize = 64;
 
@@ -40,12 +45,50 @@ pub struct Seen {
     pub readers: Vec<Reader>,
 }
 
+/// What the cluster lists of one account.
+struct Listed {
+    /// Its ExternalSecrets.
+    objects: Vec<Value>,
+    /// Its workloads and pods.
+    workloads: Workloads,
+    /// What its Lease says.
+    recorded: crate::lock::Record,
+    /// The stores that its ExternalSecrets read from.
+    stores: BTreeMap<StoreRef, Store>,
+}
+
+/// Whether Secret Manager's metadata is read: dates, older versions, labels. Its quota is small (600 a minute and project).
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Metadata {
+    /// It is.
+    Read,
+    /// It is left: values and states of the newest versions come by access, and accesses are plenty.
+    Leave,
+}
+
 /// Looks at everything of one account.
 pub async fn observe(request: &Request, cluster: &Cluster, secret_manager: &SecretManager) -> Result<Seen, Problem> {
-    let (objects, workloads, record) =
+    let listed = list(request, cluster).await?;
+    see(request, cluster, secret_manager, listed, Metadata::Read).await
+}
+
+async fn list(request: &Request, cluster: &Cluster) -> Result<Listed, Problem> {
+    let (objects, workloads, recorded) =
         try_join3(external_secret_objects(request, cluster), workloads(cluster), recorded(cluster)).await?;
-    let mut readers = read_all(request, &objects, &[]);
+    let readers = read_all(request, &objects, &[]);
     let stores = store::stores(&readers, cluster, request.account.as_str()).await?;
+    Ok(Listed { objects, workloads, recorded, stores })
+}
+
+async fn see(
+    request: &Request,
+    cluster: &Cluster,
+    secret_manager: &SecretManager,
+    listed: Listed,
+    metadata: Metadata,
+) -> Result<Seen, Problem> {
+    let Listed { objects, workloads, recorded, stores } = listed;
+    let mut readers = read_all(request, &objects, &[]);
     let home = store::home(request, &readers, &stores)?;
     let mut labels = Vec::new();
     if objects.iter().any(external_secrets::needs_labels) {
@@ -54,14 +97,14 @@ pub async fn observe(request: &Request, cluster: &Cluster, secret_manager: &Secr
         readers = read_all(request, &objects, &labels);
     }
     let mut vault = Vault::default();
-    let (primary, back_compat) = secrets(request, &home, secret_manager, &mut vault, labels).await?;
+    let (primary, back_compat) = secrets(request, &home, secret_manager, &mut vault, labels, metadata).await?;
     expand(&mut readers, &primary, &back_compat, &vault);
     let targets = try_join_all(readers.iter().map(|reader| cluster.secret(reader.target.as_str()))).await?;
     let mut now = Observation {
         asked_project: request.asked_project.clone(),
-        last_rotation: record.last,
-        begun: record.begun,
-        announced: record.announced,
+        last_rotation: recorded.last,
+        begun: recorded.begun,
+        announced: recorded.announced,
         ..Observation::of_secrets(request.account.clone(), home, primary, back_compat)
     };
     if has_unknown(&now, &readers, &targets, &vault) {
@@ -167,28 +210,36 @@ async fn secrets(
     secret_manager: &SecretManager,
     vault: &mut Vault,
     labels: Vec<(String, String)>,
+    metadata: Metadata,
 ) -> Result<(SecretView, SecretView), Problem> {
     let names = &request.names;
+    let wanted = metadata == Metadata::Read;
     // They only serve a warning here: without the right to read them there is none.
     let labels = async {
-        match labels.is_empty() {
+        match labels.is_empty() && wanted {
             true => {
                 secret_manager.settings(home, &names.primary).await.ok().flatten().map(labels_of).unwrap_or_default()
             }
             false => labels,
         }
     };
+    let versions = async {
+        match wanted {
+            true => secret_manager.versions(home, &names.primary, VERSIONS_LISTED).await,
+            false => Ok(None),
+        }
+    };
     let secrets = try_join3(
         newest(secret_manager, home, &names.primary),
         newest(secret_manager, home, &names.back_compat),
-        secret_manager.versions(home, &names.primary, 25),
+        versions,
     );
     let (secrets, labels) = futures::join!(secrets, labels);
-    let (primary, back_compat, metadata) = secrets?;
+    let (primary, back_compat, metadata_of) = secrets?;
     let mut primary = keep(&names.primary, primary, vault);
     let mut back_compat = keep(&names.back_compat, back_compat, vault);
     primary.labels = labels;
-    if !back_compat.exists {
+    if wanted && !back_compat.exists {
         // A secret without versions answers an access like one that does not exist.
         back_compat.exists = secret_manager.settings(home, &names.back_compat).await?.is_some();
     }
@@ -203,7 +254,7 @@ async fn secrets(
         let before = newest.previous().and_then(VersionId::previous);
         add_version(&mut primary, before, home, secret_manager, vault).await?;
     }
-    merge(&mut primary, metadata.unwrap_or_default(), Some(newest));
+    add_metadata(&mut primary, metadata_of.into_iter().flatten());
     let now = Observation::of_secrets(request.account.clone(), home.clone(), primary, back_compat);
     let exchanged = state::is_exchanged(&now);
     let (mut primary, mut back_compat) = (now.primary, now.back_compat);
@@ -224,18 +275,19 @@ pub async fn add_history(now: &mut Observation, secret_manager: &SecretManager) 
     let home = now.home.clone();
     for view in [&mut now.primary, &mut now.back_compat] {
         let listed = secret_manager.versions(&home, &view.secret, usize::MAX).await?.unwrap_or_default();
-        let newest = view.newest().map(|newest| newest.id);
-        merge(view, listed, newest);
+        add_metadata(view, listed);
     }
     Ok(())
 }
 
-/// Adds what a list says. The list may lag: it adds dates and older versions, and never overrules what an access said.
-fn merge(view: &mut SecretView, listed: Vec<VersionInfo>, newest: Option<VersionId>) {
+/// Adds what a list of versions says. It may lag: it adds dates and older versions, and never overrules what an access
+/// said.
+fn add_metadata(view: &mut SecretView, listed: impl IntoIterator<Item = VersionInfo>) {
+    let Some(newest) = view.newest().map(|version| version.id) else { return };
     for listed in listed {
         match view.versions.iter_mut().find(|version| version.id == listed.version) {
             Some(known) => known.created = Some(listed.created),
-            None if Some(listed.version) > newest => {}
+            None if listed.version > newest => {}
             None => view.versions.push(Version {
                 id: listed.version,
                 state: listed.state,

@@ -9,7 +9,9 @@ use serde_json::Value;
 
 use super::external_secrets;
 use super::vault::Vault;
-use super::{Workloads, add_consumers, add_version, expand, external_secret_objects, has_unknown, keep, newest};
+use super::{
+    Metadata, Workloads, add_consumers, add_version, expand, external_secret_objects, has_unknown, keep, newest,
+};
 use super::{labels_of, missing, read_all, read_older, recorded, secrets, store, view, with_cause, workloads};
 use crate::clients::cluster::Cluster;
 use crate::clients::secret_manager::SecretManager;
@@ -130,7 +132,7 @@ async fn both_secrets(
     unseen: &mut Unseen,
 ) -> (SecretView, SecretView) {
     let names = &request.names;
-    let whole = match secrets(request, home, manager, vault, labels).await {
+    let whole = match secrets(request, home, manager, vault, labels, Metadata::Read).await {
         Ok(views) => return views,
         Err(problem) => problem,
     };

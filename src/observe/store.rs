@@ -17,28 +17,37 @@ pub async fn stores(
     cluster: &Cluster,
     namespace: &str,
 ) -> Result<BTreeMap<StoreRef, Store>, Problem> {
-    let mut found = BTreeMap::new();
     let local = match readers.iter().any(|reader| !reader.store.cluster) {
         true => cluster.secret_stores().await?,
         false => Vec::new(),
     };
     let local: Vec<Value> = local.into_iter().filter_map(|store| serde_json::to_value(store).ok()).collect();
-    for reference in readers.iter().map(|reader| &reader.store) {
-        if found.contains_key(reference) {
-            continue;
+    let mut shared = BTreeMap::new();
+    for name in readers.iter().map(|reader| &reader.store).filter(|store| store.cluster).map(|store| &store.name) {
+        if !shared.contains_key(name) {
+            let store = cluster.cluster_secret_store(name).await?;
+            shared.insert(name.clone(), store.and_then(|store| serde_json::to_value(store).ok()));
         }
-        let store = match reference.cluster {
-            true => {
-                cluster.cluster_secret_store(&reference.name).await?.and_then(|store| serde_json::to_value(store).ok())
-            }
-            false => local
-                .iter()
-                .find(|store| store.pointer("/metadata/name").and_then(Value::as_str) == Some(&reference.name))
-                .cloned(),
-        };
-        found.insert(reference.clone(), external_secrets::read_store(store.as_ref(), reference, namespace, None));
     }
-    Ok(found)
+    Ok(among(readers, &local, &shared, namespace))
+}
+
+/// The stores that the readers refer to, among those of the namespace and those of the whole cluster.
+pub fn among(
+    readers: &[Reader],
+    local: &[Value],
+    shared: &BTreeMap<String, Option<Value>>,
+    namespace: &str,
+) -> BTreeMap<StoreRef, Store> {
+    let named = |store: &&Value, name: &str| store.pointer("/metadata/name").and_then(Value::as_str) == Some(name);
+    let of = |reference: &StoreRef| {
+        let store = match reference.cluster {
+            true => shared.get(&reference.name).and_then(Option::as_ref),
+            false => local.iter().find(|store| named(store, &reference.name)),
+        };
+        (reference.clone(), external_secrets::read_store(store, reference, namespace, None))
+    };
+    readers.iter().map(|reader| of(&reader.store)).collect()
 }
 
 /// Where the account's secrets live: what the store says that the primary is read from; else the flag, gcloud's

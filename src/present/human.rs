@@ -61,6 +61,8 @@ fn account(result: &AccountResult, paint: Paint, detail: Detail) -> String {
         (Kind::SecretVerification, Detail::Short) => joined([places, checks, headline + &close]),
         (Kind::SecretVerification, Detail::Wide) => joined([context, places, consumers, checks, headline + &close]),
         (Kind::SecretSync, Detail::Short) => joined([headline, places, steps, checks, close]),
+        // It has a table of its own.
+        (Kind::SecretStatus, _) => String::new(),
         (
             Kind::SecretRotation | Kind::SecretRollback | Kind::SecretFinalization | Kind::SecretRestart,
             Detail::Short,
@@ -91,6 +93,7 @@ fn headline(result: &AccountResult, paint: Paint) -> String {
         (Kind::SecretFinalization, _) => paint.bad(&format!("{account} not finalized")),
         (Kind::SecretSync, _) => paint.bad(&format!("{account} not synced")),
         (Kind::SecretRestart, _) => paint.bad(&format!("{account} not restarted")),
+        (Kind::SecretStatus, _) => return String::new(),
     };
     let dry_run = if result.dry_run { " (dry run)" } else { "" };
     let facts = match result.kind {
@@ -100,7 +103,7 @@ fn headline(result: &AccountResult, paint: Paint) -> String {
             let (ready, all) = pods(result);
             format!("{ready} of {all} pods on {}", newest(result))
         }
-        Kind::SecretSync | Kind::SecretFinalization | Kind::SecretVerification => {
+        Kind::SecretSync | Kind::SecretFinalization | Kind::SecretVerification | Kind::SecretStatus => {
             format!("{}{}", newest(result), back_compat(result))
         }
     };

@@ -22,7 +22,8 @@ pub(super) fn yaml_results(results: &[AccountResult]) -> String {
     }
 }
 
-fn list(items: &[AccountResult]) -> ResultList {
+/// Several results as one object.
+pub(super) fn list(items: &[AccountResult]) -> ResultList {
     ResultList { api_version: API_VERSION, kind: "List", items: items.to_vec() }
 }
 
@@ -75,5 +76,6 @@ fn singular(kind: Kind) -> &'static str {
         Kind::SecretSync => "secretsync",
         Kind::SecretVerification => "secretverification",
         Kind::SecretRestart => "secretrestart",
+        Kind::SecretStatus => "secretstatus",
     }
 }

@@ -12,6 +12,7 @@ mod overview;
 mod plan;
 mod progress;
 mod sink;
+mod status;
 mod table;
 mod text;
 
@@ -141,6 +142,7 @@ pub struct Presenter<O: Write, E: Write + Send + 'static> {
     stderr: Shared<E>,
     live: Live<E>,
     told: Told,
+    seen: status::Watched,
 }
 
 impl<O: Write, E: Write + Send + 'static> Presenter<O, E> {
@@ -166,7 +168,18 @@ impl<O: Write, E: Write + Send + 'static> Presenter<O, E> {
         let (out_paint, err_paint) = (paint(terminal.stdout), paint(terminal.stderr));
         let (stdout, stderr) = (Sink::new(stdout), Shared::new(Sink::new(stderr)));
         let live = Live::new(stderr.clone(), terminal.width, err_paint, turning);
-        Presenter { style, terminal, mode, out_paint, err_paint, stdout, stderr, live, told: Told::default() }
+        Presenter {
+            style,
+            terminal,
+            mode,
+            out_paint,
+            err_paint,
+            stdout,
+            stderr,
+            live,
+            told: Told::default(),
+            seen: Default::default(),
+        }
     }
 
     /// Asks `size` for columns and rows before each drawing: a window may be resized during a run. Optional.
@@ -239,6 +252,45 @@ impl<O: Write, E: Write + Send + 'static> Presenter<O, E> {
             Output::Json => machine::json_results(results),
             Output::Yaml => machine::yaml_results(results),
             Output::Name => machine::names(results),
+        };
+        self.stdout.put(&text);
+    }
+
+    /// Writes the states of accounts: a row each and what is due below; `as_list` also where there is one alone.
+    pub fn statuses(&mut self, results: &[AccountResult], as_list: bool, now: Timestamp) {
+        self.finish();
+        let text = match self.style.output {
+            Output::Human => status::render(results, now, self.out_paint, Detail::Short),
+            Output::Wide => status::render(results, now, self.out_paint, Detail::Wide),
+            Output::Json if as_list => machine::json(&machine::list(results)),
+            Output::Json => machine::json_results(results),
+            Output::Yaml if as_list => machine::yaml(&machine::list(results)),
+            Output::Yaml => machine::yaml_results(results),
+            Output::Name => status::names(results),
+        };
+        self.stdout.put(&text);
+    }
+
+    /// Writes the states of accounts once more: on a terminal in place of those before, or `afresh` below what was
+    /// written since; elsewhere what is new of them.
+    pub fn watched(&mut self, results: &[AccountResult], now: Timestamp, size: Option<(usize, usize)>, afresh: bool) {
+        self.finish();
+        let detail = if self.style.output == Output::Wide { Detail::Wide } else { Detail::Short };
+        let human = matches!(self.style.output, Output::Human | Output::Wide);
+        let text = match size.filter(|_| human && self.terminal.stdout) {
+            Some(size) => {
+                let text = status::render(results, now, self.out_paint, detail);
+                self.seen.redrawn(&text, size, afresh)
+            }
+            None => {
+                let new = self.seen.news(results);
+                match self.style.output {
+                    Output::Human | Output::Wide => self.seen.rows(results, &new, now, detail),
+                    Output::Json => new.iter().map(|at| machine::json(&results[*at])).collect(),
+                    Output::Yaml => new.iter().map(|at| format!("---\n{}", machine::yaml(&results[*at]))).collect(),
+                    Output::Name => status::names(&new.iter().map(|at| results[*at].clone()).collect::<Vec<_>>()),
+                }
+            }
         };
         self.stdout.put(&text);
     }

@@ -52,7 +52,8 @@ fn count(results: &[AccountResult], paint: Paint) -> String {
         Some(Kind::SecretSync) => "synced",
         Some(Kind::SecretVerification) => "all on the newest version",
         Some(Kind::SecretRestart) => "restarted",
-        None => return String::new(),
+        // It has a table of its own.
+        Some(Kind::SecretStatus) | None => return String::new(),
     };
     let dry_run = if results.iter().all(|result| result.dry_run) { " (dry run)" } else { "" };
     let all = results.len();

@@ -84,7 +84,7 @@ fn what_cannot_be_seen_is_said() {
 }
 
 /// Stands before the sandbox, and forbids one path.
-fn guarded(world: &World, forbidden: &'static str) -> String {
+pub fn guarded(world: &World, forbidden: &'static str) -> String {
     let sandbox =
         world.environment()["DEEPDESK_SANDBOX_URL"].trim_start_matches("http://").trim_end_matches('/').to_owned();
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");

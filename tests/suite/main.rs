@@ -20,6 +20,7 @@ mod refusals;
 mod rollback;
 mod secrecy;
 mod shells;
+mod status;
 mod tools;
 mod two_phase;
 mod world;

@@ -39,7 +39,7 @@ pub fn shown(ran: &Ran) -> String {
 
 #[test]
 fn help_is_as_it_was() {
-    let commands: [&[&str]; 31] = [
+    let commands: [&[&str]; 32] = [
         &[],
         &["check"],
         &["completion"],
@@ -59,6 +59,7 @@ fn help_is_as_it_was() {
         &["secret", "restart"],
         &["secret", "rollback"],
         &["secret", "finalize"],
+        &["secret", "status"],
         &["account"],
         &["account", "list"],
         &["account", "use"],

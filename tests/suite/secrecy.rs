@@ -341,7 +341,8 @@ fn commands_that_read_show_no_value() {
     let world = World::start(&[]);
     let mut evidence = Evidence::default();
     for n in 0..20 {
-        for command in [&["secret", "verify", "acme"] as &[&str], &["secret", "rotate", "globex", "--dry-run"]] {
+        let all = ["secret", "status", "-A"];
+        for command in [&["secret", "verify", "acme"] as &[&str], &["secret", "rotate", "globex", "--dry-run"], &all] {
             observe_in(&mut evidence, &world, &[command, manner(n).as_slice()].concat()).code(0);
         }
     }
@@ -407,6 +408,7 @@ fn failures_show_no_value() {
             &["secret", "sync", "initech"],
             &["secret", "restart", "initech"],
             &["secret", "verify", "acme", "globex", "initech"],
+            &["secret", "status", "-A"],
         ]
         .into_iter()
         .enumerate()

@@ -37,9 +37,22 @@ impl Cluster {
         path: &str,
         fields: &str,
     ) -> Result<Vec<T>, ApiError> {
+        let mut params = ListParams::default();
+        if !fields.is_empty() {
+            params = params.fields(fields);
+        }
+        self.list_where(operation, path, params).await
+    }
+
+    pub(super) async fn list_where<T: DeserializeOwned>(
+        &self,
+        operation: &str,
+        path: &str,
+        params: ListParams,
+    ) -> Result<Vec<T>, ApiError> {
         let mut expired = false;
         loop {
-            match self.list_pages(operation, path, fields).await {
+            match self.list_pages(operation, path, params.clone()).await {
                 // The pages took longer than the server keeps their version: once more from the start.
                 Err(error) if error.kind == ApiErrorKind::Expired && !expired => expired = true,
                 result => return result,
@@ -47,11 +60,11 @@ impl Cluster {
         }
     }
 
-    pub(super) async fn list_pages<T: DeserializeOwned>(
+    async fn list_pages<T: DeserializeOwned>(
         &self,
         operation: &str,
         path: &str,
-        fields: &str,
+        params: ListParams,
     ) -> Result<Vec<T>, ApiError> {
         #[derive(Deserialize)]
         struct Page<T> {
@@ -65,10 +78,7 @@ impl Cluster {
             #[serde(rename = "continue")]
             next: Option<String>,
         }
-        let mut params = ListParams::default().limit(PAGE).fields(fields);
-        if fields.is_empty() {
-            params.field_selector = None;
-        }
+        let mut params = params.limit(PAGE);
         let mut objects = Vec::new();
         loop {
             let request = kube::core::Request::new(path).list(&params);

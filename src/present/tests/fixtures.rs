@@ -226,6 +226,7 @@ pub fn rotated() -> AccountResult {
         }],
         checks: vec![check("DD-ES-READY", "external-secrets/ready", Verdict::Pass, "", "")],
         rotation: Some(RotationResult { previous: "7".to_owned(), version: "8".to_owned() }),
+        status: None,
         steps: vec![StepResult {
             name: StepName::Sync,
             state: StepState::Done,
@@ -242,6 +243,7 @@ pub fn verified() -> AccountResult {
     AccountResult {
         kind: Kind::SecretVerification,
         rotation: None,
+        status: None,
         steps: Vec::new(),
         interruption_seconds: None,
         ..rotated()

@@ -1,6 +1,6 @@
 //! What the presenter writes, stream by stream.
 
-mod fixtures;
+pub(super) mod fixtures;
 mod plans;
 mod progress;
 mod results;

@@ -1,0 +1,261 @@
+//! The states of accounts: a row each, what is due below, and how both change while they are watched.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use super::human::{Detail, pods};
+use super::table::Table;
+use super::text::{Paint, cut, printable};
+use crate::domain::account::age;
+use crate::domain::result::AccountResult;
+use crate::domain::status::{Due, StatusResult};
+
+/// The most accounts that one line of what is due names.
+const NAMED: usize = 20;
+
+/// The table, and below it why, and what is due with the commands for it.
+pub(super) fn render(results: &[AccountResult], now: Timestamp, paint: Paint, detail: Detail) -> String {
+    if results.is_empty() {
+        return String::new();
+    }
+    let mut out = table(results, now, detail).render_with(None, paint);
+    if let [one] = results {
+        out.push_str(&more(one, now));
+    }
+    let due = due(results, paint);
+    if !due.is_empty() {
+        out.push('\n');
+        out.push_str(&due);
+    }
+    out
+}
+
+fn table(results: &[AccountResult], now: Timestamp, detail: Detail) -> Table {
+    let mut titles = vec!["NAME", "STATE", "PRIMARY", "AGE", "BACK-COMPAT", "LIVE", "PODS", "LAST-ROTATION", "DUE"];
+    if detail == Detail::Wide {
+        titles.splice(8..8, ["BY", "FROM", "TO", "PROJECT"]);
+        titles.push("REASON");
+    }
+    let mut table = Table::new(&titles);
+    for result in results {
+        table.push(cells(result, now, detail));
+        if !is_fine(result) {
+            table.mark();
+        }
+    }
+    table
+}
+
+fn is_fine(result: &AccountResult) -> bool {
+    matches!(result.state.as_str(), "Stable" | "AwaitingReencryption" | "Rotating")
+}
+
+fn cells(result: &AccountResult, now: Timestamp, detail: Detail) -> Vec<String> {
+    let status = result.status.clone().unwrap_or_default();
+    let seen = result.primary.is_some();
+    let number = |latest: Option<&String>| {
+        latest.filter(|latest| !latest.is_empty()).map(|latest| format!("v{latest}")).unwrap_or_default()
+    };
+    let old = |since: Option<Timestamp>, unknown: bool| match since {
+        Some(since) => age(since, now),
+        None if unknown => "unknown".to_owned(),
+        None => String::new(),
+    };
+    let live = result.back_compat.as_ref().is_some_and(|kept| kept.live);
+    let (ready, all) = pods(result);
+    let last = status.last_rotation.as_ref();
+    let mut cells = vec![
+        result.account.clone(),
+        result.state.clone(),
+        number(result.primary.as_ref().map(|primary| &primary.latest)),
+        old(status.in_use_since, result.primary.as_ref().is_some_and(|primary| !primary.latest.is_empty())),
+        number(result.back_compat.as_ref().map(|kept| &kept.latest)),
+        old(status.live_since, live),
+        if seen { format!("{ready}/{all}") } else { String::new() },
+        last.and_then(|last| last.at.parse().ok()).map(|at| age(at, now)).unwrap_or_default(),
+        status.due.as_ref().map(|due| due.action.to_owned()).unwrap_or_default(),
+    ];
+    if detail == Detail::Wide {
+        let of = |field: fn(&crate::domain::observation::LastRotation) -> &String| {
+            last.map(|last| field(last).clone()).unwrap_or_default()
+        };
+        cells.splice(8..8, [of(|last| &last.by), of(|last| &last.from), of(|last| &last.to), result.project.clone()]);
+        cells.push(why(result, &status));
+    }
+    cells
+}
+
+fn why(result: &AccountResult, status: &StatusResult) -> String {
+    let due = status.due.as_ref().map(|due| due.what.clone());
+    // What is due stands below the table as well; why the old value is still there does not.
+    let parts = [Some(result.message.clone()), Some(status.needed_because.clone()), due];
+    parts.into_iter().flatten().find(|part| !part.is_empty()).unwrap_or_default()
+}
+
+/// What a row has no room for.
+fn more(result: &AccountResult, now: Timestamp) -> String {
+    let Some(status) = &result.status else { return String::new() };
+    let mut lines = Vec::new();
+    if !status.needed_because.is_empty() {
+        let since = match status.live_since {
+            Some(since) => format!("live since {since} ({} ago)", age(since, now)),
+            None => "live".to_owned(),
+        };
+        lines.push(("back-compat", format!("{since}: {}", status.needed_because)));
+    }
+    if let Some(last) = &status.last_rotation {
+        let ago = last.at.parse().ok().map(|at| format!(" ({} ago)", age(at, now))).unwrap_or_default();
+        lines.push(("last rotation", format!("{} → {}, by {}, {}{ago}", last.from, last.to, last.by, last.at)));
+    }
+    let lines: String = lines.iter().map(|(name, text)| format!("{name}: {}\n", printable(text))).collect();
+    if lines.is_empty() { lines } else { format!("\n{lines}") }
+}
+
+/// What is due: accounts for which it is the same thing share its command.
+fn due(results: &[AccountResult], paint: Paint) -> String {
+    // What they share, and what is due for the first of them alone.
+    let mut groups: Vec<(Option<Due>, &Due, Vec<&str>)> = Vec::new();
+    for result in results {
+        let Some(due) = result.status.as_ref().and_then(|status| status.due.as_ref()) else { continue };
+        let shared = shared(due, &result.account);
+        match groups.iter_mut().find(|(known, ..)| known.is_some() && *known == shared) {
+            Some((.., accounts)) => accounts.push(&result.account),
+            None => groups.push((shared, due, vec![&result.account])),
+        }
+    }
+    let mut out = String::new();
+    for (shared, own, accounts) in groups {
+        let due = shared.as_ref().filter(|_| accounts.len() > 1).unwrap_or(own);
+        let left = accounts.len().saturating_sub(NAMED);
+        let names = accounts[..accounts.len() - left].join(" ");
+        let more = if left > 0 { format!(" (and {left} more: -o json names them)") } else { String::new() };
+        out.push_str(&format!("{} {}{more}: {}\n", paint.strong("due:"), printable(&names), printable(&due.what)));
+        for command in &due.commands {
+            out.push_str(&format!("     {}\n", printable(&command.replace(ACCOUNTS, &names))));
+        }
+    }
+    out
+}
+
+/// Stands for the accounts in a command that they share. No account is called so.
+const ACCOUNTS: &str = "{accounts}";
+
+/// What is due without the account, where its commands take several; none where they do not.
+fn shared(due: &Due, account: &str) -> Option<Due> {
+    let without = |command: &String| {
+        let verb = command.strip_prefix("kubectl deepdesk secret ")?.strip_suffix(account)?.trim_end();
+        let several = matches!(verb, "rotate" | "sync" | "restart" | "verify" | "finalize");
+        several.then(|| format!("kubectl deepdesk secret {verb} {ACCOUNTS}"))
+    };
+    let what = match due.action {
+        "finalize" => {
+            "save every encrypted field again, under the newest version; then retire the old value".to_owned()
+        }
+        _ => due.what.clone(),
+    };
+    Some(Due { action: due.action, what, commands: due.commands.iter().map(without).collect::<Option<_>>()? })
+}
+
+/// The names of the accounts that could be looked at, as the other commands take them.
+pub(super) fn names(results: &[AccountResult]) -> String {
+    let seen = results.iter().filter(|result| result.primary.is_some());
+    seen.map(|result| format!("{}\n", printable(&result.account))).collect()
+}
+
+/// What a watch has shown so far.
+#[derive(Default)]
+pub(super) struct Watched {
+    lines: usize,
+    told: BTreeMap<String, String>,
+    titled: bool,
+}
+
+impl Watched {
+    /// The text in place of the one before: cut to the window, since a line that wraps would be counted as one.
+    pub(super) fn redrawn(&mut self, text: &str, (columns, rows): (usize, usize), afresh: bool) -> String {
+        let all = text.lines().count();
+        let most = rows.saturating_sub(2).max(1);
+        let mut lines: Vec<String> =
+            text.lines().take(if all > most { most - 1 } else { most }).map(|line| cut(line, columns).into()).collect();
+        if all > most {
+            lines.push(format!("… {} lines more", all - lines.len()));
+        }
+        let up = if self.lines > 0 && !afresh { format!("\u{1b}[{}A", self.lines) } else { String::new() };
+        self.lines = lines.len();
+        format!("{up}\r\u{1b}[J{}\n", lines.join("\n"))
+    }
+
+    /// The places of the results that say something new. An age that has grown is nothing new.
+    pub(super) fn news(&mut self, results: &[AccountResult]) -> Vec<usize> {
+        let mut new = Vec::new();
+        for (at, result) in results.iter().enumerate() {
+            let status = result.status.as_ref();
+            let latest = |latest: Option<&String>| latest.cloned().unwrap_or_default();
+            let said = format!(
+                "{}|{}|{}|{}|{:?}|{:?}|{:?}",
+                result.state,
+                result.message,
+                latest(result.primary.as_ref().map(|primary| &primary.latest)),
+                latest(result.back_compat.as_ref().map(|kept| &kept.latest)),
+                pods(result),
+                status.and_then(|status| status.last_rotation.as_ref()),
+                status.and_then(|status| status.due.as_ref()),
+            );
+            if self.told.insert(result.account.clone(), said.clone()).as_ref() != Some(&said) {
+                new.push(at);
+            }
+        }
+        new
+    }
+
+    /// The rows of these, after the titles where they were not written yet.
+    pub(super) fn rows(&mut self, all: &[AccountResult], new: &[usize], now: Timestamp, detail: Detail) -> String {
+        let text = table(all, now, detail).render();
+        let mut lines = text.lines();
+        let titles = lines.next().filter(|_| !all.is_empty() && !std::mem::replace(&mut self.titled, true));
+        let rows: Vec<&str> = lines.collect();
+        let shown = titles.into_iter().chain(new.iter().filter_map(|at| rows.get(*at).copied()));
+        shown.map(|line| format!("{line}\n")).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn accounts_share_a_command_that_takes_several() {
+        let of = |account: &str, action, commands: &[&str]| {
+            let line = |verb: &&str| format!("kubectl deepdesk secret {verb} {account}");
+            let due = Due { action, what: format!("{action} it"), commands: commands.iter().map(line).collect() };
+            let status = StatusResult { due: Some(due), ..StatusResult::default() };
+            AccountResult {
+                account: account.to_owned(),
+                status: Some(status),
+                ..crate::present::tests::fixtures::verified()
+            }
+        };
+        let results = [
+            of("acme", "finalize", &["finalize"]),
+            of("globex", "sync", &["sync", "restart"]),
+            of("initech", "finalize", &["finalize"]),
+            of("a", "rotate", &["rotate", "rollback"]),
+            of("b", "rotate", &["rotate", "rollback"]),
+        ];
+        let expected = "\
+due: acme initech: save every encrypted field again, under the newest version; then retire the old value
+     kubectl deepdesk secret finalize acme initech
+due: globex: sync it
+     kubectl deepdesk secret sync globex
+     kubectl deepdesk secret restart globex
+due: a: rotate it
+     kubectl deepdesk secret rotate a
+     kubectl deepdesk secret rollback a
+due: b: rotate it
+     kubectl deepdesk secret rotate b
+     kubectl deepdesk secret rollback b
+";
+        assert_eq!(due(&results, Paint(false)), expected);
+    }
+}
