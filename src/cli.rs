@@ -148,6 +148,9 @@ pub struct Rotate {
     /// In which order values and pods change
     #[arg(long, value_enum, default_value_t = Strategy::Rolling, help_heading = "Rotation")]
     pub strategy: Strategy,
+    /// The value in use has leaked: no pause before it is disabled, and a list of where it can still be read
+    #[arg(long, conflicts_with_all = ["soak", "strategy"], help_heading = "Rotation")]
+    pub compromised: bool,
     /// Rotate although no ExternalSecret maps the back-compat: the application reads Secret Manager itself
     #[arg(long, help_heading = "Rotation")]
     pub back_compat_unmapped: bool,

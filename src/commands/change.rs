@@ -11,6 +11,7 @@ use crate::check::{self, Purpose};
 use crate::cli::DryRun;
 use crate::domain::event::{StepName, StepState};
 use crate::domain::names::VersionId;
+use crate::domain::observation::Observation;
 use crate::domain::payload::Payload;
 use crate::domain::problem::{Exit, Problem};
 use crate::domain::result::{AccountResult, CheckResult, Kind, RotationResult, Verdict};
@@ -39,6 +40,8 @@ pub struct Change {
     pub evidence: Option<Evidence>,
     /// Characters of a value that is made here.
     pub length: usize,
+    /// The value in use has leaked: whoever reads what was done has to know where it is still readable.
+    pub compromised: bool,
     /// How long to wait at two points.
     pub pauses: Pauses,
 }
@@ -66,7 +69,7 @@ async fn steps(desk: &Desk, args: &Change, given: Option<Payload>, found: &mut F
         super::restart::judge(desk, &seen).await?;
     }
     if args.dry_run != DryRun::None {
-        show(desk, &plan, &seen, &found.checks);
+        show(desk, args, &plan, &seen, &found.checks);
         found.rotation = versions(&plan, Some(plan.to));
         return Ok(());
     }
@@ -162,7 +165,7 @@ fn want(args: &Change, given: Option<&Payload>, seen: &Seen) -> Want {
 
 /// Shows the plan, and asks unless the answer was given with the command.
 fn confirm(desk: &Desk, args: &Change, plan: &Plan, seen: &Seen, checks: &[CheckResult]) -> Result<(), Problem> {
-    show(desk, plan, seen, checks);
+    show(desk, args, plan, seen, checks);
     if args.yes && args.evidence != Some(Evidence::Typed) {
         let how = if args.evidence.is_some() { "--yes, --reencrypted" } else { "--yes" };
         desk.teller.tell(StepName::Confirm, StepState::Skipped, how);
@@ -197,7 +200,7 @@ fn deed(plan: &Plan) -> &'static str {
     }
 }
 
-fn show(desk: &Desk, plan: &Plan, seen: &Seen, checks: &[CheckResult]) {
+fn show(desk: &Desk, args: &Change, plan: &Plan, seen: &Seen, checks: &[CheckResult]) {
     let warnings: Vec<CheckResult> = checks.iter().filter(|check| check.result == Verdict::Warn).cloned().collect();
     speak(&desk.voice).plan(&PlanView {
         context: &desk.request.context,
@@ -206,14 +209,18 @@ fn show(desk: &Desk, plan: &Plan, seen: &Seen, checks: &[CheckResult]) {
         plan,
         observation: &seen.now,
         warnings: &warnings,
-        interruption: breaks(plan),
+        interruption: breaks(plan, args.compromised),
     });
 }
 
 /// What breaks, in one sentence.
-fn breaks(plan: &Plan) -> String {
+fn breaks(plan: &Plan, compromised: bool) -> String {
     let destroyed = plan.to_do().any(|step| matches!(step, Step::Destroy { .. }));
     match plan.way {
+        Way::Forward if compromised => {
+            "tokens signed with the leaked key (JWTs in use) stop being valid while the consumers restart, and are meant to"
+                .to_owned()
+        }
         Way::Forward | Way::Back => {
             "tokens signed with the old key (JWTs in use) stop being valid while the consumers restart".to_owned()
         }
@@ -275,8 +282,27 @@ async fn locked(
     let version = progress.seen.now.primary.newest().map(|newest| newest.id).filter(|id| *id == plan.to);
     found.rotation = versions(&plan, version);
     found.interruption = progress.interruption;
+    if args.compromised && ended.is_ok() {
+        found.exposed = exposed(&progress.seen.now, plan.from);
+    }
     found.now = Some(progress.seen.now);
     ended
+}
+
+/// Where a leaked value can still be read after a rotation, and what ends that.
+fn exposed(now: &Observation, leaked: VersionId) -> Vec<String> {
+    let (account, primary, back_compat) = (&now.account, &now.primary.secret, &now.back_compat.secret);
+    vec![
+        format!(
+            "{back_compat} holds it, and every pod reads it, until the data is saved again: kubectl deepdesk secret finalize {account}"
+        ),
+        format!(
+            "{primary} {leaked} is disabled and not destroyed: whoever may enable it can read it, until kubectl deepdesk secret finalize {account} --destroy"
+        ),
+        "backups of the data made until now are encrypted under it: whoever has one and the key can read it".to_owned(),
+        "backups of the cluster (etcd) made until now hold it, as does whoever read it: treat what it protected as known"
+            .to_owned(),
+    ]
 }
 
 /// The versions of a change of the value; none where the value stays.

@@ -23,6 +23,7 @@ pub async fn finalize(desk: &Desk, args: &cli::Finalize) -> (AccountResult, Opti
         dry_run: args.change.dry_run,
         yes: args.yes,
         quiet: args.common.google.quiet,
+        compromised: false,
         evidence: Some(if args.reencrypted { Evidence::Given } else { Evidence::Typed }),
         length: DEFAULT_LENGTH,
         pauses: Pauses::default(),

@@ -22,6 +22,8 @@ pub struct Found {
     pub interruption: Option<std::time::Duration>,
     /// The versions of a rotation.
     pub rotation: Option<crate::domain::result::RotationResult>,
+    /// Where a leaked value can still be read.
+    pub exposed: Vec<String>,
     /// Whether nothing was to be written.
     pub dry_run: bool,
 }
@@ -58,6 +60,7 @@ pub fn outcome(desk: &Desk, kind: Kind, found: Found, ended: Result<(), Problem>
         checks: found.checks,
         rotation: found.rotation,
         status: None,
+        exposed: found.exposed,
         steps: desk.teller.steps(),
         interruption_seconds: found.interruption.map(|time| (time.as_secs_f64() * 1000.0).round() / 1000.0),
     };

@@ -23,6 +23,7 @@ pub async fn rollback(desk: &Desk, args: &cli::Rollback) -> (AccountResult, Opti
         dry_run: args.change.dry_run,
         yes: args.yes,
         quiet: args.common.google.quiet,
+        compromised: false,
         evidence: None,
         length: DEFAULT_LENGTH,
         pauses: Pauses { settle: args.settle, soak: args.soak },

@@ -29,6 +29,7 @@ pub async fn rotate(desk: &Desk, args: &cli::Rotate, given: Option<Payload>) -> 
         dry_run: args.change.dry_run,
         yes: args.yes,
         quiet: args.common.google.quiet,
+        compromised: args.compromised,
         evidence: None,
         length: args.length,
         pauses: Pauses { settle: args.settle, soak: args.soak },

@@ -79,6 +79,9 @@ pub struct AccountResult {
     /// How long pods on the old and on the new value served side by side, in seconds; none when nothing was restarted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub interruption_seconds: Option<f64>,
+    /// After `--compromised`: where the leaked value can still be read, and what to do about each.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub exposed: Vec<String>,
 }
 
 /// The primary in a result.

@@ -295,6 +295,9 @@ fn close(result: &AccountResult) -> String {
             "interruption: {seconds:.1}s in which pods on the old and on the new value both served\n"
         ));
     }
+    for place in &result.exposed {
+        out.push_str(&format!("exposed: {}\n", printable(place)));
+    }
     if is_reencryption_due(result) {
         out.push_str(&due(&newest(result), &result.account));
     }
@@ -310,7 +313,9 @@ pub(super) fn is_reencryption_due(result: &AccountResult) -> bool {
 pub(super) fn due(under: &str, accounts: &str) -> String {
     format!(
         "due: save every encrypted field again, under {under}: {accounts}.\n     \
-         Until then the back-compat stays, and another rotation is refused\n"
+         Then retire the old value: kubectl deepdesk secret finalize {}.\n     \
+         Until then the back-compat stays, and another rotation is refused\n",
+        accounts.replace(", ", " ")
     )
 }
 

@@ -72,6 +72,20 @@ fn a_complete_rotation_is_rolled_back_once() {
 }
 
 #[test]
+fn after_a_leak_it_is_said_where_the_value_can_still_be_read() {
+    let world = World::start(&["--accounts=1"]);
+    let ran = world.run(&["secret", "rotate", "acme", "--yes", "--compromised"]).code(0);
+    assert!(ran.stdout.contains("exposed: acme_account_secret v7 is disabled and not destroyed"), "{}", ran.stdout);
+    ran.says("and are meant to");
+    world.rotated("acme", 7, 8);
+    let result = world.run(&["secret", "rollback", "acme", "--yes", "-o", "json"]).code(0).json();
+    assert_eq!(result.get("exposed"), None);
+    for pause in [&["--soak=1s"] as &[&str], &["--strategy=two-phase"]] {
+        world.run(&[&["secret", "rotate", "acme", "--yes", "--compromised"], pause].concat()).code(2);
+    }
+}
+
+#[test]
 fn a_rotation_whose_pods_do_not_come_up_is_rolled_back() {
     let world = World::start(&["--accounts=1"]);
     world.fault("rollout-stuck", Some("backend"));

@@ -227,6 +227,7 @@ pub fn rotated() -> AccountResult {
         checks: vec![check("DD-ES-READY", "external-secrets/ready", Verdict::Pass, "", "")],
         rotation: Some(RotationResult { previous: "7".to_owned(), version: "8".to_owned() }),
         status: None,
+        exposed: Vec::new(),
         steps: vec![StepResult {
             name: StepName::Sync,
             state: StepState::Done,
@@ -244,6 +245,7 @@ pub fn verified() -> AccountResult {
         kind: Kind::SecretVerification,
         rotation: None,
         status: None,
+        exposed: Vec::new(),
         steps: Vec::new(),
         interruption_seconds: None,
         ..rotated()

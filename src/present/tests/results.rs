@@ -36,6 +36,7 @@ fn a_rotation_says_what_changed_and_what_is_due() {
     not restarted: cronjob/report: it runs now, on the value that it started with
     interruption: 14.2s in which pods on the old and on the new value both served
     due: save every encrypted field again, under primary v8: acme.
+         Then retire the old value: kubectl deepdesk secret finalize acme.
          Until then the back-compat stays, and another rotation is refused
     ");
 }
@@ -106,6 +107,7 @@ fn wide_adds_the_reasons_and_the_checks_that_passed() {
     not restarted: cronjob/report: it runs now, on the value that it started with
     interruption: 14.2s in which pods on the old and on the new value both served
     due: save every encrypted field again, under primary v8: acme.
+         Then retire the old value: kubectl deepdesk secret finalize acme.
          Until then the back-compat stays, and another rotation is refused
     ");
 }
@@ -126,6 +128,7 @@ fn a_verification_has_a_row_a_place() {
 
     acme: all on primary v8
     due: save every encrypted field again, under primary v8: acme.
+         Then retire the old value: kubectl deepdesk secret finalize acme.
          Until then the back-compat stays, and another rotation is refused
     ");
     assert_snapshot!(shown(Output::Human, &[drifted()]), @"
@@ -200,6 +203,7 @@ fn several_accounts_share_a_table() {
 
     2 of 3 accounts rotated
     due: save every encrypted field again, under the newest version: acme globex.
+         Then retire the old value: kubectl deepdesk secret finalize acme globex.
          Until then the back-compat stays, and another rotation is refused
     ");
     let verifications = [verified(), other(drifted(), "globex")];
@@ -210,6 +214,7 @@ fn several_accounts_share_a_table() {
 
     1 of 2 accounts all on the newest version
     due: save every encrypted field again, under the newest version: acme.
+         Then retire the old value: kubectl deepdesk secret finalize acme.
          Until then the back-compat stays, and another rotation is refused
 
     globex:
