@@ -391,7 +391,12 @@ fn a_finalization_retires_the_older_value() {
         ("destroyed ones stay so", all, seen("X X E3", "X E3", (3, Some(3)), 3), String::new()),
     ];
     for (name, destroy, now, left) in cases {
-        assert_eq!(brief(plan(&finalize(destroy), &now)), left, "{name}");
+        let planned = plan(&finalize(destroy), &now);
+        assert!(
+            planned.as_ref().map_or(true, |plan| plan.narrows().is_none()),
+            "{name}: one value is in use throughout"
+        );
+        assert_eq!(brief(planned), left, "{name}");
     }
 }
 

@@ -281,7 +281,8 @@ async fn locked(
     let ended = execute::execute(&desk.run(), lock, &plan, args.pauses, &mut progress).await;
     let version = progress.seen.now.primary.newest().map(|newest| newest.id).filter(|id| *id == plan.to);
     found.rotation = versions(&plan, version);
-    found.interruption = progress.interruption;
+    // A finalization restarts pods that all write under one value.
+    found.interruption = progress.interruption.filter(|_| plan.way != Way::Retire);
     if args.compromised && ended.is_ok() {
         found.exposed = exposed(&progress.seen.now, plan.from);
     }

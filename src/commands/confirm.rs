@@ -52,10 +52,7 @@ pub fn reencrypted(voice: &Voice, account: &AccountName, version: VersionId, qui
     }
     let typed: String = asked(voice, || {
         Input::new()
-            .with_prompt(format!(
-                "Every encrypted field of {account} was saved again under {version}, and nothing needs an older value. \
-                 Type the account's name to say so ({account})"
-            ))
+            .with_prompt(format!("Every encrypted field was saved again under {version}. Type {account} to say so"))
             .allow_empty(true)
             .interact_text()
     })?;

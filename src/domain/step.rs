@@ -180,7 +180,8 @@ impl Plan {
     /// Whether the primary is exchanged first, and the back-compat after it.
     pub fn exchanges(&self) -> bool {
         let at = |name: StepName| self.steps.iter().position(|planned| planned.name() == name);
-        at(StepName::Introduce) < at(StepName::Preserve) && self.to_do().any(|step| step.name() == StepName::Preserve)
+        let stores = self.to_do().any(|step| step.name() == StepName::Preserve);
+        stores && at(StepName::Introduce).is_some() && at(StepName::Introduce) < at(StepName::Preserve)
     }
 
     /// The step from which on both slots of the cluster hold the same value, the older one, until the restart: pods that

@@ -99,7 +99,10 @@ fn more(result: &AccountResult, now: Timestamp) -> String {
     let mut lines = Vec::new();
     if !status.needed_because.is_empty() {
         let since = match status.live_since {
-            Some(since) => format!("live since {since} ({} ago)", age(since, now)),
+            Some(since) => {
+                let at = since.round(jiff::Unit::Second).unwrap_or(since);
+                format!("live since {at} ({} ago)", age(since, now))
+            }
             None => "live".to_owned(),
         };
         lines.push(("back-compat", format!("{since}: {}", status.needed_because)));
