@@ -20,6 +20,7 @@ use crate::domain::names::AccountName;
 use crate::domain::problem::Problem;
 use crate::domain::result::AccountResult;
 use crate::lock::{self, Operator};
+use crate::observe::served;
 use crate::request::{self, Request};
 use crate::run::{Interrupt, Run, Teller};
 use crate::settings::{self, Settings};
@@ -170,6 +171,7 @@ impl Session {
 
     /// The namespaces that have an ExternalSecret.
     async fn candidates(&self) -> Result<Vec<AccountName>, Problem> {
+        served::external_secrets(&self.cluster, self.target.context.as_deref().unwrap_or_default()).await?;
         let everywhere = self.cluster.external_secrets_everywhere().await?;
         let namespaces: BTreeMap<String, ()> = everywhere
             .into_iter()

@@ -11,6 +11,7 @@ mod account;
 mod discovery;
 mod drift;
 mod external_secrets;
+mod installed;
 mod interruptions;
 mod main_job;
 mod refusals;
