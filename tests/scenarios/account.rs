@@ -27,7 +27,8 @@ pub enum After {
 }
 
 impl After {
-    fn name(self) -> &'static str {
+    /// Its name there.
+    pub fn name(self) -> &'static str {
         match self {
             After::Acme => "acme",
             After::Globex => "globex",
