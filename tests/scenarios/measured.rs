@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::account::{Account, After, CONSUMERS, value};
+use crate::account::{Account, After, value};
 
 /// From our patch to the bytes in the Kubernetes Secret, fifty times.
 #[test]
@@ -51,7 +51,8 @@ fn how_long_a_rotation_takes_beyond_what_it_waits_for() {
             let ended = Timestamp::now();
             account.rotated(4);
             let whole = ended.duration_since(begun).unsigned_abs();
-            let waiting = covered(&[copying(&account), replacing(&account)].concat(), begun, ended);
+            let audit = Audit::of(&account);
+            let waiting = covered(&[copying(&audit), replacing(&account, &audit)].concat(), begun, ended);
             seen.push((whole.saturating_sub(waiting), whole));
         }
         seen.sort();
@@ -70,25 +71,40 @@ fn time(of: &Value) -> Option<Timestamp> {
     of.as_str()?.parse().ok()
 }
 
+/// What the API server noted of one account, and who is who there.
+struct Audit {
+    entries: Vec<Value>,
+    operator: String,
+}
+
+impl Audit {
+    fn of(account: &Account) -> Audit {
+        let log = std::fs::read_to_string(account.world.plane["audit"].as_str().expect("a path")).expect("readable");
+        // A line that is being written has no end yet.
+        let mut entries: Vec<Value> = log.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+        entries.retain(|one| one["objectRef"]["namespace"] == *account.name);
+        Audit { entries, operator: format!("system:serviceaccount:{}:deepdesk", account.name) }
+    }
+
+    /// The object's name and the time of each patch of this resource by the program.
+    fn patches(&self, resource: &str) -> Vec<(&Value, Timestamp)> {
+        let own = self.entries.iter().filter(|one| {
+            one["user"]["username"] == *self.operator
+                && one["verb"] == "patch"
+                && one["objectRef"]["resource"] == resource
+        });
+        own.filter_map(|one| Some((&one["objectRef"]["name"], time(&one["requestReceivedTimestamp"])?))).collect()
+    }
+}
+
 /// From each patch of an ExternalSecret by the program until the controller wrote its Secret, or its status.
-fn copying(account: &Account) -> Vec<Span> {
-    let log = std::fs::read_to_string(account.world.plane["audit"].as_str().expect("a path")).expect("readable");
-    let operator = format!("system:serviceaccount:{}:deepdesk", account.name);
-    // A line that is being written has no end yet.
-    let all: Vec<Value> = log.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
-    let own: Vec<&Value> = all.iter().filter(|one| one["objectRef"]["namespace"] == *account.name).collect();
-    let by = |one: &Value, user: &str| one["user"]["username"] == user;
-    let pushes = own.iter().filter(|one| {
-        by(one, &operator) && one["verb"] == "patch" && one["objectRef"]["resource"] == "externalsecrets"
-    });
-    let spans = pushes.filter_map(|push| {
-        let begun = time(&push["requestReceivedTimestamp"])?;
-        let writes = own.iter().filter(|one| {
-            let kind = one["objectRef"]["resource"].as_str().unwrap_or_default();
-            by(one, "external-secrets")
+fn copying(audit: &Audit) -> Vec<Span> {
+    let spans = audit.patches("externalsecrets").into_iter().filter_map(|(name, begun)| {
+        let writes = audit.entries.iter().filter(|one| {
+            one["user"]["username"] == "external-secrets"
                 && ["update", "patch", "create"].iter().any(|verb| one["verb"] == *verb)
-                && ["secrets", "externalsecrets"].contains(&kind)
-                && one["objectRef"]["name"] == push["objectRef"]["name"]
+                && ["secrets", "externalsecrets"].iter().any(|kind| one["objectRef"]["resource"] == *kind)
+                && one["objectRef"]["name"] == *name
         });
         let written = writes.filter_map(|write| time(&write["stageTimestamp"])).filter(|at| *at > begun);
         Some((begun, written.min()?))
@@ -96,19 +112,17 @@ fn copying(account: &Account) -> Vec<Span> {
     spans.collect()
 }
 
-/// For each workload, from the first new pod until the last old one has ended and the last new one is Ready.
-fn replacing(account: &Account) -> Vec<Span> {
+/// For each workload, from the program's patch until the last old pod has ended and the last new one is Ready.
+fn replacing(account: &Account, audit: &Audit) -> Vec<Span> {
     let pods = account.world.control("GET", "pods", &[]);
-    let span = |consumer: &&str| {
-        let owner = format!("Deployment/{consumer}");
+    let span = |(name, begun): (&Value, Timestamp)| {
+        let owner = format!("Deployment/{}", name.as_str()?);
         let own = pods.as_array().expect("a list").iter();
         let own = own.filter(|pod| pod["namespace"] == *account.name && pod["owner"] == *owner);
-        let (old, new): (Vec<&Value>, Vec<&Value>) = own.partition(|pod| !pod["deleted"].is_null());
-        let begun = new.iter().filter_map(|pod| time(&pod["created"])).min()?;
-        let ended = old.iter().filter_map(|pod| time(&pod["ended"])).max();
-        Some((begun, ended.max(new.iter().filter_map(|pod| time(&pod["ready"])).max())?))
+        let ends = own.flat_map(|pod| [time(&pod["ended"]), time(&pod["ready"])]).flatten();
+        Some((begun, ends.max()?))
     };
-    CONSUMERS.iter().filter_map(span).collect()
+    audit.patches("deployments").into_iter().filter_map(span).collect()
 }
 
 /// How much of the time between these two moments lies in one of the spans or more.
