@@ -101,6 +101,10 @@ impl Access {
 /// API group of External Secrets.
 const EXTERNAL_SECRETS: &str = "external-secrets.io";
 
+fn external_secrets_kind(kind: &str, plural: &str) -> ApiResource {
+    ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(EXTERNAL_SECRETS, "v1", kind), plural)
+}
+
 impl Cluster {
     /// A client for the account's namespace. Nothing is sent yet. Needs a runtime of tokio around it.
     pub fn connect(target: &KubeTarget, namespace: &AccountName) -> Result<Cluster, ApiError> {
@@ -218,49 +222,40 @@ impl Cluster {
 
     /// The ExternalSecrets of the namespace.
     pub async fn external_secrets(&self) -> Result<Vec<DynamicObject>, ApiError> {
-        let kind = self.external_secrets_kind("ExternalSecret", "externalsecrets").await?;
+        let kind = external_secrets_kind("ExternalSecret", "externalsecrets");
         self.list_dynamic(&kind).await
     }
 
     /// The ExternalSecrets of all namespaces.
     pub async fn external_secrets_everywhere(&self) -> Result<Vec<DynamicObject>, ApiError> {
-        let kind = self.external_secrets_kind("ExternalSecret", "externalsecrets").await?;
+        let kind = external_secrets_kind("ExternalSecret", "externalsecrets");
         let path = DynamicObject::url_path(&kind, None);
         self.list_at("list externalsecrets in all namespaces", &path, "").await
     }
 
     /// One ExternalSecret of the namespace.
     pub async fn external_secret(&self, name: &str) -> Result<Option<DynamicObject>, ApiError> {
-        let kind = self.external_secrets_kind("ExternalSecret", "externalsecrets").await?;
+        let kind = external_secrets_kind("ExternalSecret", "externalsecrets");
         let path = DynamicObject::url_path(&kind, Some(self.namespace.as_str()));
         self.get_at(&self.operation("get", &kind.kind, name), &path, name).await
     }
 
     /// The SecretStores of the namespace.
     pub async fn secret_stores(&self) -> Result<Vec<DynamicObject>, ApiError> {
-        let kind = self.external_secrets_kind("SecretStore", "secretstores").await?;
+        let kind = external_secrets_kind("SecretStore", "secretstores");
         self.list_dynamic(&kind).await
     }
 
     /// The SecretStores of all namespaces.
     pub async fn secret_stores_everywhere(&self) -> Result<Vec<DynamicObject>, ApiError> {
-        let kind = self.external_secrets_kind("SecretStore", "secretstores").await?;
+        let kind = external_secrets_kind("SecretStore", "secretstores");
         self.list_at("list secretstores in all namespaces", &DynamicObject::url_path(&kind, None), "").await
     }
 
     /// One ClusterSecretStore.
     pub async fn cluster_secret_store(&self, name: &str) -> Result<Option<DynamicObject>, ApiError> {
-        let kind = self.external_secrets_kind("ClusterSecretStore", "clustersecretstores").await?;
+        let kind = external_secrets_kind("ClusterSecretStore", "clustersecretstores");
         self.get_at(&format!("get clustersecretstore {name}"), &DynamicObject::url_path(&kind, None), name).await
-    }
-
-    async fn external_secrets_kind(&self, kind: &str, plural: &str) -> Result<ApiResource, ApiError> {
-        let version = match self.external_secrets_api().await? {
-            // Where it is missing, the request itself says so best.
-            ExternalSecretsApi::V1 | ExternalSecretsApi::Missing => "v1",
-            ExternalSecretsApi::OnlyV1beta1 => "v1beta1",
-        };
-        Ok(ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(EXTERNAL_SECRETS, version, kind), plural))
     }
 
     async fn list_dynamic(&self, kind: &ApiResource) -> Result<Vec<DynamicObject>, ApiError> {
@@ -283,7 +278,7 @@ impl Cluster {
         value: &str,
         field_manager: &str,
     ) -> Result<DynamicObject, ApiError> {
-        let kind = self.external_secrets_kind("ExternalSecret", "externalsecrets").await?;
+        let kind = external_secrets_kind("ExternalSecret", "externalsecrets");
         let path = DynamicObject::url_path(&kind, Some(self.namespace.as_str()));
         let patch = json!({"metadata": {"annotations": {key: value}}});
         self.patch(&self.operation("patch", &kind.kind, name), &path, name, patch, field_manager).await?.parse()

@@ -71,7 +71,7 @@ async fn list(args: &cli::ListAccounts, environment: &Environment, voice: &Voice
         }
         false => connected.await.map(|(target, cluster)| (target, cluster, None))?,
     };
-    let found = glance::everywhere(&cluster).await?;
+    let found = glance::everywhere(&cluster, target.context.as_deref().unwrap_or_default()).await?;
     if found.only_here {
         let line = format!(
             "not allowed to list ExternalSecrets of all namespaces: only {} was looked at",
@@ -274,7 +274,7 @@ async fn pick(args: &cli::UseAccount, environment: &Environment, voice: &Voice) 
         return Err(nobody_to_ask("account", "kubectl deepdesk account list"));
     }
     let (target, cluster) = connect(&args.cluster, args.show.verbose, environment, voice).await?;
-    let found = glance::everywhere(&cluster).await?;
+    let found = glance::everywhere(&cluster, target.context.as_deref().unwrap_or_default()).await?;
     let accounts = found.by_namespace.into_keys().filter(|account| !request::is_no_account(account));
     let accounts: Vec<String> = accounts.map(|account| account.to_string()).collect();
     if accounts.is_empty() {

@@ -11,7 +11,6 @@ use crate::access;
 use crate::check::catalogue::{self, Entry};
 use crate::check::{self, Purpose};
 use crate::cli;
-use crate::clients::cluster::ExternalSecretsApi;
 use crate::clients::credentials::Resolved;
 use crate::clients::endpoint::Endpoint;
 use crate::clients::gcloud::Gcloud;
@@ -23,8 +22,8 @@ use crate::domain::names::AccountName;
 use crate::domain::problem::{Exit, Problem};
 use crate::domain::result::API_VERSION;
 use crate::lock;
-use crate::observe::no_external_secrets;
 use crate::observe::partial::{self, Partial};
+use crate::observe::served;
 use crate::plan::{self, Goal, Want};
 use crate::request;
 use crate::run::{Interrupt, interrupted};
@@ -220,7 +219,9 @@ async fn of_account(
         Err(_) => Err(not_asked(catalogue::CREDENTIALS_ID)),
     };
     let mut seen = partial::observe(&desk.request, &desk.cluster, secret_manager).await;
-    if let Some(problem) = seen.unseen.get_mut(&Part::ExternalSecrets).filter(|one| one.reason == "NoExternalSecrets") {
+    if let Some(problem) =
+        seen.unseen.get_mut(&Part::ExternalSecrets).filter(|one| served::REASONS.contains(&one.reason))
+    {
         problem.message = format!("{} failed", catalogue::ES_API_ID);
     }
     let goal = match purpose {
@@ -241,13 +242,8 @@ async fn of_account(
 }
 
 async fn external_secrets_api(answers: &mut Answers, desk: &Desk) {
-    let served = match desk.cluster.external_secrets_api().await {
-        Ok(ExternalSecretsApi::V1) => Ok("v1".to_owned()),
-        Ok(ExternalSecretsApi::OnlyV1beta1) => Ok("v1beta1 alone, older than 0.16".to_owned()),
-        Ok(ExternalSecretsApi::Missing) => Err(no_external_secrets(&desk.request.context)),
-        Err(error) => Err(error.into()),
-    };
-    answers.told(catalogue::ES_API_ID, served);
+    let served = served::external_secrets(&desk.cluster, &desk.request.context).await;
+    answers.told(catalogue::ES_API_ID, served.map(|()| "v1".to_owned()));
 }
 
 /// What the checks find wrong is no reason to plan; without it, a state from which nothing can begin still is a failure.

@@ -1,6 +1,7 @@
 //! Makes the result object of an account from what was seen and done.
 
 use super::session::Desk;
+use crate::check::catalogue;
 use crate::domain::observation::{Consumer, ExternalSecretView, Observation, Ready};
 use crate::domain::problem::{Exit, Problem};
 use crate::domain::result::{
@@ -8,6 +9,7 @@ use crate::domain::result::{
     PrimaryResult, Verdict, VersionResult,
 };
 use crate::domain::state::{self, Standing};
+use crate::observe::served;
 
 /// What a command found out until it ended, well or not.
 #[derive(Default)]
@@ -30,7 +32,12 @@ pub struct Found {
 
 /// The result object, and the problem again for whoever shows it.
 pub fn outcome(desk: &Desk, kind: Kind, found: Found, ended: Result<(), Problem>) -> (AccountResult, Option<Problem>) {
-    let problem = ended.err();
+    let mut problem = ended.err();
+    let mut found = found;
+    if let Some(problem) = problem.as_mut().filter(|problem| served::REASONS.contains(&problem.reason)) {
+        found.checks.push(not_served(problem));
+        problem.message = format!("{} [{}]", problem.message, catalogue::ES_API_ID);
+    }
     let text = |name: &dyn Fn(&Observation) -> String| found.now.as_ref().map(name).unwrap_or_default();
     let result = AccountResult {
         api_version: API_VERSION,
@@ -65,6 +72,17 @@ pub fn outcome(desk: &Desk, kind: Kind, found: Found, ended: Result<(), Problem>
         interruption_seconds: found.interruption.map(|time| (time.as_secs_f64() * 1000.0).round() / 1000.0),
     };
     (result, problem)
+}
+
+/// What `check` would have said.
+fn not_served(problem: &Problem) -> CheckResult {
+    CheckResult {
+        id: catalogue::ES_API_ID,
+        name: "external-secrets/api",
+        result: Verdict::Fail,
+        message: problem.message.clone(),
+        hint: problem.hints.join("; "),
+    }
 }
 
 fn primary(now: &Observation) -> PrimaryResult {

@@ -21,6 +21,7 @@ use crate::domain::names::AccountName;
 use crate::domain::problem::Problem;
 use crate::domain::result::AccountResult;
 use crate::lock::{self, Operator};
+use crate::observe::served;
 use crate::request::{self, Request};
 use crate::run::{Interrupt, Run, Teller};
 use crate::settings::{self, Settings};
@@ -153,6 +154,11 @@ impl Session {
         &self.cluster
     }
 
+    /// The context's name; empty when flags alone lead to the cluster.
+    pub fn context(&self) -> &str {
+        self.target.context.as_deref().unwrap_or_default()
+    }
+
     /// The cluster, in the namespace at hand.
     pub fn here(&self) -> Result<Cluster, Problem> {
         let namespace: AccountName = self.target.namespace.as_deref().unwrap_or("default").parse()?;
@@ -184,6 +190,7 @@ impl Session {
 
     /// The namespaces that have an ExternalSecret.
     async fn candidates(&self) -> Result<Vec<AccountName>, Problem> {
+        served::external_secrets(&self.cluster, self.context()).await?;
         let everywhere = self.cluster.external_secrets_everywhere().await?;
         let namespaces: BTreeMap<String, ()> = everywhere
             .into_iter()

@@ -198,7 +198,7 @@ async fn everywhere(session: &Session, args: &cli::Status, remarks: &mut Vec<Rem
         Some(selector) => Some(labelled(session, selector).await?),
         None => None,
     };
-    let found = glance::everywhere(&here).await?;
+    let found = glance::everywhere(&here, session.context()).await?;
     if found.only_here {
         let line =
             format!("not allowed to list ExternalSecrets of all namespaces: only {} was looked at", here.namespace());

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use futures::StreamExt as _;
 use serde_json::Value;
 
-use super::{read_all, store};
+use super::{read_all, served, store};
 use crate::clients::cluster::Cluster;
 use crate::clients::error::ApiErrorKind;
 use crate::clients::secret_manager::{SecretManager, VersionInfo};
@@ -31,8 +31,11 @@ pub struct Everywhere {
 }
 
 /// Lists the ExternalSecrets of all namespaces; where that is forbidden, those of the one at hand.
-pub async fn everywhere(cluster: &Cluster) -> Result<Everywhere, Problem> {
-    let (objects, only_here) = match cluster.external_secrets_everywhere().await {
+pub async fn everywhere(cluster: &Cluster, context: &str) -> Result<Everywhere, Problem> {
+    let (served, listed) =
+        futures::join!(served::external_secrets(cluster, context), cluster.external_secrets_everywhere());
+    served?;
+    let (objects, only_here) = match listed {
         Ok(objects) => (objects, false),
         Err(error) if error.kind == ApiErrorKind::Forbidden => (cluster.external_secrets().await?, true),
         Err(error) => return Err(error.into()),

@@ -4,6 +4,7 @@ pub mod consumers;
 pub mod external_secrets;
 pub mod glance;
 pub mod partial;
+pub mod served;
 pub mod store;
 pub mod survey;
 pub mod vault;
@@ -13,14 +14,14 @@ use std::collections::BTreeMap;
 use futures::future::{try_join_all, try_join3};
 use serde_json::Value;
 
-use crate::clients::cluster::{Cluster, ExternalSecretsApi, KubernetesSecret};
+use crate::clients::cluster::{Cluster, KubernetesSecret};
 use crate::clients::error::ApiError;
 use crate::clients::secret_manager::{Access, SecretManager, SecretSettings, VersionInfo, Which};
 use crate::domain::names::{ObjectName, SecretHome, SecretId, VersionId};
 use crate::domain::observation::{
     Derivation, ExternalSecretView, Found, KeyView, Observation, Ready, SecretView, Source, Version, VersionState,
 };
-use crate::domain::problem::{Exit, Problem};
+use crate::domain::problem::Problem;
 use crate::domain::state;
 use crate::request::Request;
 use consumers::{Carriers, Workloads};
@@ -126,17 +127,8 @@ fn missing(request: &Request, readers: &[Reader]) -> Vec<ObjectName> {
     wanted.filter(|name| !readers.iter().any(|reader| reader.name == **name)).cloned().collect()
 }
 
-/// Why nothing can be done in a cluster without External Secrets.
-pub fn no_external_secrets(context: &str) -> Problem {
-    let line = "this cluster has no External Secrets (no API group external-secrets.io)";
-    let context = if context.is_empty() { "this" } else { context };
-    Problem::new(Exit::Failed, "NoExternalSecrets", line).hint(format!("is {context} the right context?"))
-}
-
 async fn external_secret_objects(request: &Request, cluster: &Cluster) -> Result<Vec<Value>, Problem> {
-    if cluster.external_secrets_api().await? == ExternalSecretsApi::Missing {
-        return Err(no_external_secrets(&request.context));
-    }
+    served::external_secrets(cluster, &request.context).await?;
     // Kubernetes' client has typed them loosely already; JSON is what the reading code speaks.
     let objects = cluster.external_secrets().await?;
     Ok(objects.into_iter().filter_map(|object| serde_json::to_value(object).ok()).collect())

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -46,6 +47,32 @@ func readDefinitions(bundle string) ([]*apiextensions.CustomResourceDefinition, 
 	}
 	all.Wait()
 	return definitions, errors.Join(failures...)
+}
+
+// servedAs are the definitions of a cluster that serves External Secrets' API in this version: those of the bundle for v1; without
+// v1, as before 0.16, where there was an older version of the same kind; or none of them.
+func servedAs(api string, definitions []*apiextensions.CustomResourceDefinition) []*apiextensions.CustomResourceDefinition {
+	switch api {
+	case "v1":
+		return definitions
+	case "none":
+		return nil
+	}
+	var older []*apiextensions.CustomResourceDefinition
+	for _, definition := range definitions {
+		versions := definition.Spec.Versions
+		isOld := slices.ContainsFunc(versions, func(v apiextensions.CustomResourceDefinitionVersion) bool { return v.Name == api })
+		if isOld {
+			versions = slices.DeleteFunc(versions, func(v apiextensions.CustomResourceDefinitionVersion) bool { return v.Name == "v1" })
+			for i := range versions {
+				versions[i].Served = versions[i].Name == api
+				versions[i].Storage = versions[i].Name == api
+			}
+			definition.Spec.Versions = versions
+		}
+		older = append(older, definition)
+	}
+	return older
 }
 
 // defineResources creates the definitions and waits until the API server serves them.
@@ -97,7 +124,7 @@ func (p *plane) startExternalSecrets(binary, proxy string) error {
 
 // awaitExternalSecrets waits until its controllers work; their own log is the only place that says so.
 func (p *plane) awaitExternalSecrets(ctx context.Context) error {
-	log := filepath.Join(p.directory, "external-secrets.log")
+	log := filepath.Join(p.children.logs, "external-secrets.log")
 	return p.children.await(ctx, "External Secrets does not work", func() bool {
 		text, _ := os.ReadFile(log)
 		for _, controller := range []string{"externalsecret", "secretstore", "clustersecretstore"} {

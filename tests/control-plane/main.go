@@ -2,17 +2,20 @@
 // developers and for the tests. It is built and run by the script `run` beside it:
 //
 //	run build       [--kubernetes 1.34|1.36]              build what is needed into the cache; a second time at once
-//	run up          [--kubernetes V] [--secret-manager URL]
+//	run up          [--kubernetes V] [--secret-manager URL] [--external-secrets-api v1|v1beta1|none]
 //	                start everything, print one line of JSON when ready, stay until standard input is closed,
 //	                SIGTERM, SIGINT, or the end of the parent process
-//	run shell       [--kubernetes V] [--secret-manager URL] [-- COMMAND ARGUMENTS...]
+//	run shell       [the same] [-- COMMAND ARGUMENTS...]
 //	                the same around a command (default: $SHELL), whose exit code is the answer
+//	run test        [--kubernetes V] [-- FILTER...]       the scenarios of tests/scenarios, all of them or those of a name
 //	run certificate --directory D --user U [--group G]... [--key rsa|ecdsa]
 //	                another client certificate for the control plane whose state is in D, which may be running;
 //	                prints {"certificate":PATH,"key":PATH,"kubeconfig":PATH}
 //
 // --secret-manager is the REST base of an emulator on loopback: what `kubectl-deepdesk sandbox start` exports as
-// CLOUDSDK_API_ENDPOINT_OVERRIDES_SECRETMANAGER. Where KUBEBUILDER_ASSETS names a directory, its etcd and kube-apiserver are used.
+// CLOUDSDK_API_ENDPOINT_OVERRIDES_SECRETMANAGER. With --external-secrets-api v1beta1 the cluster serves External Secrets' API as the
+// versions before 0.16 did, with none not at all; the controller, which needs v1, does not run then. Where KUBEBUILDER_ASSETS names a
+// directory, its etcd and kube-apiserver are used; where CONTROL_PLANE_LOGS names one, all logs are left below it.
 //
 // The line of `up`; paths are absolute:
 //
@@ -126,6 +129,7 @@ func usage(format string, arguments ...any) error {
 type options struct {
 	secretManager   string
 	externalSecrets string
+	api             string
 	command         []string
 }
 
@@ -134,6 +138,7 @@ func parse(name string, arguments []string) (options, error) {
 	flags := flag.NewFlagSet(name, flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
 	flags.StringVar(&o.secretManager, "secret-manager", "", "")
+	flags.StringVar(&o.api, "external-secrets-api", "v1", "")
 	// Set by `run`: the directory of the built controller and its definitions.
 	flags.StringVar(&o.externalSecrets, "external-secrets", "", "")
 	if err := flags.Parse(arguments); err != nil {
@@ -142,6 +147,9 @@ func parse(name string, arguments []string) (options, error) {
 	o.command = flags.Args()
 	if o.externalSecrets == "" {
 		return o, usage("start it by the script `run`")
+	}
+	if !slices.Contains([]string{"v1", "v1beta1", "none"}, o.api) {
+		return o, usage("--external-secrets-api is v1, v1beta1 or none, not %q", o.api)
 	}
 	if o.secretManager != "" {
 		if err := checkLoopback(o.secretManager); err != nil {
@@ -227,7 +235,11 @@ func around(told context.Context, o options, use func(line []byte, world *world)
 		return err
 	}
 	defer lock.Close()
-	children := newChildren(directory)
+	logs, err := logsOf(directory)
+	if err != nil {
+		return err
+	}
+	children := newChildren(directory, logs)
 	inside, end := context.WithCancel(told)
 	defer func() {
 		end()
@@ -237,11 +249,11 @@ func around(told context.Context, o options, use func(line []byte, world *world)
 			return
 		}
 		keepLogs(directory)
-		err = fmt.Errorf("%w\nlogs: %s", err, directory)
+		err = fmt.Errorf("%w\nlogs: %s", err, logs)
 	}()
 	starting, cancel := context.WithTimeout(told, startLimit)
 	defer cancel()
-	log, err := logTo(filepath.Join(directory, "control-plane.log"))
+	log, err := logTo(filepath.Join(logs, "control-plane.log"))
 	if err != nil {
 		return err
 	}

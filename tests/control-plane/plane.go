@@ -97,7 +97,7 @@ func startPlane(directory string, a *authority, c *children) (*plane, error) {
 		"--service-account-key-file=service-accounts.key", "--service-account-signing-key-file=service-accounts.key",
 		// It would taint our node until a controller that is not there takes the taint away.
 		"--disable-admission-plugins=TaintNodesByCondition",
-		"--audit-policy-file=audit-policy.json", "--audit-log-path=audit.log")...)
+		"--audit-policy-file=audit-policy.json", "--audit-log-path="+filepath.Join(c.logs, "audit.log"))...)
 }
 
 // startControllers starts kube-controller-manager; the API server has to be ready.

@@ -19,8 +19,10 @@ import (
 // this process dies, whatever kills it.
 type children struct {
 	directory string
-	start     chan startRequest
-	running   []*child
+	// logs is where they write what they say.
+	logs    string
+	start   chan startRequest
+	running []*child
 	// died gets the first child that ended although nobody stopped it.
 	died chan error
 }
@@ -36,8 +38,8 @@ type startRequest struct {
 	result  chan error
 }
 
-func newChildren(directory string) *children {
-	c := &children{directory: directory, start: make(chan startRequest), died: make(chan error, 1)}
+func newChildren(directory, logs string) *children {
+	c := &children{directory: directory, logs: logs, start: make(chan startRequest), died: make(chan error, 1)}
 	go func() {
 		// The parent of Pdeathsig is a thread, not a process: all children come from one thread that never ends.
 		runtime.LockOSThread()
@@ -48,9 +50,9 @@ func newChildren(directory string) *children {
 	return c
 }
 
-// run starts a program; what it says goes to NAME.log in the state directory.
+// run starts a program; what it says goes to NAME.log.
 func (c *children) run(name string, environment []string, program string, arguments ...string) error {
-	log, err := os.Create(filepath.Join(c.directory, name+".log"))
+	log, err := os.Create(filepath.Join(c.logs, name+".log"))
 	if err != nil {
 		return err
 	}
@@ -137,6 +139,20 @@ func newState() (string, *os.File, error) {
 		err = os.Rename(lock.Name(), filepath.Join(directory, "lock"))
 	}
 	return directory, lock, err
+}
+
+// logsOf makes the directory for the logs of a state directory: itself, or one of its name below CONTROL_PLANE_LOGS, where they
+// stay whatever happens.
+func logsOf(directory string) (string, error) {
+	kept := os.Getenv("CONTROL_PLANE_LOGS")
+	if kept == "" {
+		return directory, nil
+	}
+	logs, err := filepath.Abs(filepath.Join(kept, filepath.Base(directory)))
+	if err != nil {
+		return "", err
+	}
+	return logs, os.MkdirAll(logs, 0o700)
 }
 
 func lockNow(file *os.File) error {

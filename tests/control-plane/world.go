@@ -93,21 +93,23 @@ func startWorld(told, starting context.Context, o options, directory string, c *
 	if err := <-failed; err != nil {
 		return nil, err
 	}
-	if err := defineResources(starting, config, <-definitions); err != nil {
+	if err := defineResources(starting, config, servedAs(o.api, <-definitions)); err != nil {
 		return nil, err
 	}
-	if err := p.startExternalSecrets(filepath.Join(o.externalSecrets, "external-secrets"), ports.proxy); err != nil {
-		return nil, err
-	}
-	if err := p.awaitExternalSecrets(starting); err != nil {
-		return nil, err
+	if o.api == "v1" {
+		if err := p.startExternalSecrets(filepath.Join(o.externalSecrets, "external-secrets"), ports.proxy); err != nil {
+			return nil, err
+		}
+		if err := p.awaitExternalSecrets(starting); err != nil {
+			return nil, err
+		}
 	}
 	return &world{c, said{
 		Directory: directory, Kubernetes: kubernetesVersion(), ExternalSecrets: externalSecretsVersion,
 		Seconds: float64(time.Since(begun).Milliseconds()) / 1000,
 		Server:  p.server, CertificateAuthority: in("ca.crt"),
 		Kubeconfig: in("admin.kubeconfig"), ClientCertificate: in("admin.crt"), ClientKey: in("admin.key"),
-		TokenFile: in("token"), TokenUser: tokenUser, TokenGroup: tokenGroup, Audit: in("audit.log"),
+		TokenFile: in("token"), TokenUser: tokenUser, TokenGroup: tokenGroup, Audit: filepath.Join(c.logs, "audit.log"),
 		Proxy: ports.proxy, TLSProxy: ports.tlsProxy, ProxiedServer: "https://" + proxiedName + ":6443", Control: ports.control,
 		ServiceAccount: in("service-account.json"), ServiceAccountEmail: serviceAccountEmail, Node: nodeName,
 		Environment: map[string]string{"KUBECONFIG": in("admin.kubeconfig"), "KUBECACHEDIR": in("kube-cache")},

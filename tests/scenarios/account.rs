@@ -27,7 +27,8 @@ pub enum After {
 }
 
 impl After {
-    fn name(self) -> &'static str {
+    /// Its name there.
+    pub fn name(self) -> &'static str {
         match self {
             After::Acme => "acme",
             After::Globex => "globex",
@@ -67,24 +68,12 @@ impl Account {
 
     /// The same, for an account that is not meant to become healthy.
     pub fn bare(after: After, name: &str, change: impl Fn(&mut Value)) -> Account {
-        let world = world();
-        let account = Account { name: name.to_owned(), world, values: Mutex::default() };
-        for number in 1..=FIRST {
-            account.add(&account.primary(), &value(&format!("{name} {number}")));
-            if number < FIRST {
-                account.set(&account.primary(), number, "disable");
-            }
-        }
-        if after != After::Acme {
-            account.add(&account.back_compat(), &value(&format!("{name} {FIRST}")));
-        }
-        account.add(&format!("{name}_database_url"), &value(&format!("{name} database")));
-        world.create(&json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": {"app": "deepdesk"}}}));
-        if world.kind == Kind::ControlPlane {
-            crate::rights::grant(&account, &crate::rights::rules());
-        }
-        let mut objects: Vec<Value> =
-            templates(after).into_iter().map(|object| fit(object, after.name(), name, world)).collect();
+        let account = Account::prepared(world(), after, name);
+        let world = account.world;
+        let mut objects: Vec<Value> = templates(world, after.name(), "secretstores,externalsecrets,deployments")
+            .into_iter()
+            .map(|object| fit(object, after.name(), name, world))
+            .collect();
         objects.iter_mut().for_each(&change);
         let (later, first): (Vec<Value>, Vec<Value>) =
             objects.into_iter().filter(|object| !object.is_null()).partition(|object| object["kind"] == "Deployment");
@@ -100,6 +89,33 @@ impl Account {
         std::thread::sleep(std::time::Duration::from_millis(1100));
         later.iter().for_each(|object| world.create(object));
         account
+    }
+
+    /// Its secrets, its namespace and its operator's rights, and nothing in the namespace.
+    pub fn prepared(world: &'static World, after: After, name: &str) -> Account {
+        let account = Account { name: name.to_owned(), world, values: Mutex::default() };
+        for number in 1..=FIRST {
+            account.add(&account.primary(), &value(&format!("{name} {number}")));
+            if number < FIRST {
+                account.set(&account.primary(), number, "disable");
+            }
+        }
+        if after != After::Acme {
+            account.add(&account.back_compat(), &value(&format!("{name} {FIRST}")));
+        }
+        account.add(&format!("{name}_database_url"), &value(&format!("{name} database")));
+        world.create(&json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": {"app": "deepdesk"}}}));
+        if world.kind == Kind::ControlPlane {
+            crate::rights::grant(&account, &crate::rights::rules());
+        }
+        account
+    }
+
+    /// Makes the objects of these kinds after the example's, as they are.
+    pub fn make(&self, after: After, kinds: &str) {
+        for object in templates(self.world, after.name(), kinds) {
+            self.world.create(&fit(object, after.name(), &self.name, self.world));
+        }
     }
 
     /// Waits until everything that this account has is up.
@@ -375,13 +391,11 @@ fn is_up(object: &Value) -> bool {
     }
 }
 
-/// The objects of one of the sandbox's accounts, as kubectl prints them.
-fn templates(after: After) -> Vec<Value> {
+/// The objects of these kinds of one of the sandbox's accounts, as kubectl prints them.
+fn templates(world: &World, account: &str, kinds: &str) -> Vec<Value> {
     // Always of the sandbox, wherever the account is to be.
-    let world = world();
     let kubeconfig = world.sandbox_kubeconfig();
-    let kinds = "secretstores,externalsecrets,deployments";
-    let args = ["get", kinds, "-n", after.name(), "-o", "json", "--kubeconfig", &kubeconfig];
+    let args = ["get", kinds, "-n", account, "-o", "json", "--kubeconfig", &kubeconfig];
     let list: Value = serde_json::from_str(&world.kubectl(&args)).expect("JSON");
     list["items"].as_array().expect("a list").clone()
 }

@@ -1,8 +1,8 @@
 //! External Secrets at work and in trouble: what it says, what it copies, and when.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::account::{Account, After, value};
 use crate::refusals::refused;
@@ -125,33 +125,4 @@ fn a_changed_target_is_put_right() {
     account.run("verify", &[]).code(3);
     account.run("restart", &[]).code(0);
     account.run("verify", &[]).code(0);
-}
-
-/// Not a scenario but a figure: from our patch to the bytes in the Kubernetes Secret, fifty times. It prints.
-#[test]
-#[ignore = "a measurement: run it alone, with --ignored --nocapture"]
-fn how_long_a_forced_sync_takes() {
-    let account = Account::new(After::Globex, "measured");
-    // Through one process that stays: none is started between the patch and the bytes.
-    let proxy = account.world.proxy();
-    let (secret, external) = (
-        format!("{proxy}/api/v1/namespaces/measured/secrets/backend-secrets"),
-        format!("{proxy}/apis/external-secrets.io/v1/namespaces/measured/externalsecrets/backend-secrets"),
-    );
-    let held = || account.world.http("GET", &secret, &Value::Null).1["data"]["SECRET_KEY"].clone();
-    let mut took = Vec::new();
-    for round in 0..50 {
-        let new = value(&format!("round {round}"));
-        account.add(&account.primary(), &new);
-        let begun = Instant::now();
-        let patch = crate::world::annotation("force-sync", &format!("{round}"));
-        assert_eq!(account.world.http("PATCH", &external, &patch).0, 200);
-        while held() != new.as_str() {
-            assert!(begun.elapsed() < Duration::from_secs(20));
-            std::thread::sleep(Duration::from_millis(1));
-        }
-        took.push(begun.elapsed());
-    }
-    took.sort();
-    println!("{:?}: forced sync, median {:?}, p95 {:?}, max {:?}", account.world.kind, took[25], took[47], took[49]);
 }

@@ -62,6 +62,41 @@ fn an_immutable_target() {
 }
 
 #[test]
+fn an_external_secret_of_a_cluster_external_secret() {
+    let account = Account::new(After::Globex, "owned");
+    let spec = account.get("externalsecret", "backend-secrets")["spec"].clone();
+    account.world.kubectl(&["delete", "externalsecret", "backend-secrets", "-n", &account.name]);
+    account.world.create(&json!({
+        "apiVersion": "external-secrets.io/v1", "kind": "ClusterExternalSecret", "metadata": {"name": "owner"},
+        "spec": {
+            "namespaceSelectors": [{"matchLabels": {"kubernetes.io/metadata.name": account.name}}],
+            "externalSecretName": "backend-secrets", "externalSecretSpec": spec,
+        },
+    }));
+    until("its ExternalSecret", || {
+        let found = ["get", "externalsecret", "backend-secrets", "-n", &account.name, "-o", "json"];
+        account.world.try_kubectl(&found, None).is_ok_and(|text| text.contains("\"Ready\""))
+    });
+    account.until_healthy();
+    refused(&account, "DD-ES-OWNED", "belongs to ClusterExternalSecret owner");
+    // Why: what is annotated by others does not stay.
+    account.patch("externalsecret", "backend-secrets", &crate::world::annotation("force-sync", "1"));
+    until("the annotation is taken away", || {
+        account.get("externalsecret", "backend-secrets")["metadata"]["annotations"].get("force-sync").is_none()
+    });
+    // What the hint says works.
+    account.add(&account.primary(), &crate::account::value("through the owner"));
+    account.world.kubectl(&[
+        "annotate",
+        "clusterexternalsecret",
+        "owner",
+        "external-secrets.io/force-sync=1",
+        "--overwrite",
+    ]);
+    until("it is copied", || account.holdings()["backend-secrets/SECRET_KEY"] == "primary v4");
+}
+
+#[test]
 fn a_template_whose_bytes_cannot_be_compared() {
     let account = Account::with(After::Initech, "opaque", |object| {
         if external_secret(object, "backend-secrets") {

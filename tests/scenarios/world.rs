@@ -50,12 +50,20 @@ pub struct World {
 
 /// The world of this process.
 pub fn world() -> &'static World {
-    static WORLD: OnceLock<World> = OnceLock::new();
-    WORLD.get_or_init(World::start)
+    // One that does not come up is not tried again by each scenario: that would take hours.
+    static WORLD: OnceLock<Option<World>> = OnceLock::new();
+    let started = WORLD.get_or_init(|| std::panic::catch_unwind(|| World::start(None)).ok());
+    started.as_ref().expect("the world did not start, see above")
 }
 
 impl World {
-    fn start() -> World {
+    /// A world of one scenario alone, whose cluster serves the API of External Secrets as `v1beta1`, or with `none` not at all;
+    /// in the real one no controller runs then. It stays until the process ends.
+    pub fn serving(api: &str) -> &'static World {
+        Box::leak(Box::new(World::start(Some(api))))
+    }
+
+    fn start(api: Option<&str>) -> World {
         let kind = match std::env::var("DEEPDESK_WORLD").as_deref() {
             Err(_) | Ok("sandbox") => Kind::Sandbox,
             Ok("control-plane") => Kind::ControlPlane,
@@ -63,9 +71,10 @@ impl World {
         };
         let home = tempfile::tempdir().expect("a temporary directory");
         // The templates of all accounts are the sandbox's own three, so they are there in both worlds.
-        let script = r#""$0" sandbox start --sync-delay=20ms --pod-start=60ms & read -r _; kill -TERM $!; wait"#;
+        let script = r#""$0" sandbox start --sync-delay=20ms --pod-start=60ms "$@" & read -r _; kill -TERM $!; wait"#;
         let mut command = Command::new("sh");
         bare(command.args(["-c", script, PROGRAM]), home.path());
+        command.args(api.map(|api| format!("--fault=external-secrets-api={api}")));
         let (mut lines, lifeline) = started(&mut command);
         let mut environment = BTreeMap::new();
         while !environment.contains_key("DEEPDESK_SANDBOX_URL") {
@@ -80,26 +89,30 @@ impl World {
         let mut world =
             World { kind, home, environment, emulator, sandbox_kubeconfig, plane, _lifelines: vec![lifeline] };
         if kind == Kind::ControlPlane {
-            world.bring_up_the_control_plane();
+            world.bring_up_the_control_plane(api);
         }
         world
     }
 
-    fn bring_up_the_control_plane(&mut self) {
+    fn bring_up_the_control_plane(&mut self, api: Option<&str>) {
         let run = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/control-plane/run");
         let mut command = Command::new(run);
         command.args(["up", "--secret-manager", &format!("{}/", self.emulator)]);
         if let Ok(minor) = std::env::var("DEEPDESK_KUBERNETES") {
             command.args(["--kubernetes", &minor]);
         }
+        command.args(api.map(|api| format!("--external-secrets-api={api}")));
         let (mut lines, lifeline) = started(&mut command);
         let line = lines.next().expect("the control plane says that it is up").expect("readable");
         self.plane = serde_json::from_str(&line).expect("one line of JSON");
         self._lifelines.push(lifeline);
-        let templates = self.try_kubectl(&["get", "clustersecretstores", "-o", "json"], None).expect("the sandbox's");
+        let templates = self.try_kubectl(&["get", "clustersecretstores", "-o", "json"], None);
         let kubeconfig = self.plane["kubeconfig"].as_str().expect("a path").to_owned();
         self.environment.insert("KUBECONFIG".to_owned(), kubeconfig);
-        let mut stores: Value = serde_json::from_str(&templates).expect("JSON");
+        if api == Some("none") {
+            return;
+        }
+        let mut stores: Value = serde_json::from_str(&templates.expect("the sandbox's")).expect("JSON");
         for store in stores["items"].as_array_mut().expect("a list") {
             self.create(&crate::account::fit(store.take(), "", "", self));
         }

@@ -200,7 +200,7 @@ impl Watch {
         let namespace = Some(self.cluster.namespace().as_str());
         Ok(match self.kind {
             Watched::ExternalSecrets => {
-                let kind = self.cluster.external_secrets_kind("ExternalSecret", "externalsecrets").await?;
+                let kind = super::external_secrets_kind("ExternalSecret", "externalsecrets");
                 DynamicObject::url_path(&kind, namespace)
             }
             Watched::Secrets => Secret::url_path(&(), namespace),

@@ -12,7 +12,7 @@
 //! | `protobuf`, `messages` | the form in which newer versions of kubectl create things |
 //! | `request`, `answer`, `view`, `table`, `columns`, `podstatus` | reading requests, showing objects |
 //! | `read`, `watching`, `write`, `patch`, `applying`, `scale`, `eventview` | the verbs |
-//! | `discovery`, `openapi2`, `review`, `selector` | what is served, who may do what, which objects are meant |
+//! | `discovery`, `served`, `openapi2`, `review`, `selector` | what is served, who may do what, which objects are meant |
 
 mod answer;
 mod applying;
@@ -39,6 +39,7 @@ mod rules;
 mod scale;
 mod schema;
 mod selector;
+mod served;
 mod store;
 mod table;
 mod validation;
@@ -55,6 +56,7 @@ pub use deletion::Propagation;
 pub use error::{Cause, StoreError};
 use request::{Ask, Place, Target};
 pub use resource::{RESOURCES, Resource, find, resource};
+use served::Served;
 pub use store::{Change, ChangeKind, Expired, Store};
 
 use super::World;
@@ -62,8 +64,11 @@ use super::server::{Body, whole};
 
 /// Answers one Kubernetes request.
 pub async fn handle(world: Arc<World>, request: Request<bytes::Bytes>) -> Response<Body> {
+    let served = Served::now(&world.faults);
+    let Some((request, what)) = served.request(request) else { return nowhere() };
     let (place, ask) = Ask::new(request);
-    answer(&world, &ask, &place).unwrap_or_else(|refusal| refusal.response())
+    let answer = answer(&world, &ask, &place).unwrap_or_else(|refusal| refusal.response());
+    served.answer(answer, what).await
 }
 
 fn answer(world: &Arc<World>, ask: &Ask, place: &Place) -> Result<Response<Body>, Refusal> {

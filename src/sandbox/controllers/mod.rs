@@ -3,6 +3,7 @@
 //! Each wakes up at changes and at its own deadlines, never in a busy loop. They write through the store as the real
 //! ones write through the API server: with field managers of their own, and with preconditions where the real ones have them.
 
+mod cluster_external_secrets;
 pub mod external_secrets;
 mod meddlers;
 pub mod pods;
@@ -44,6 +45,7 @@ impl Shared {
 pub fn spawn(world: Arc<World>) -> JoinSet<()> {
     let mut all = JoinSet::new();
     all.spawn(external_secrets::start(Arc::clone(&world)));
+    all.spawn(cluster_external_secrets::run(Arc::clone(&world)));
     all.spawn(workloads::run(Arc::clone(&world)));
     all.spawn(pods::run(Arc::clone(&world)));
     all.spawn(meddlers::run(world));
