@@ -16,6 +16,7 @@ mod installed;
 mod interruptions;
 mod main_job;
 mod measured;
+mod old_key;
 mod refusals;
 mod rights;
 mod rollouts;
