@@ -85,7 +85,7 @@ fn while_a_job_of_before_runs_nothing_is_retired() {
     let container = serde_json::json!({"name": "export", "image": "export", "envFrom": [{"secretRef": {"name": "backend-secrets"}}]});
     account.create(serde_json::json!({
         "apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "export"},
-        "spec": {"template": {"spec": {"restartPolicy": "Never", "containers": [container]}}},
+        "spec": {"template": {"metadata": {"annotations": {kubelet::RUN: "10m"}}, "spec": {"restartPolicy": "Never", "containers": [container]}}},
     }));
     if account.world.kind == crate::world::Kind::Sandbox {
         // No controller of jobs is there.

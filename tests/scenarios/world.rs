@@ -22,6 +22,8 @@ pub mod kubelet {
     pub const READY: &str = "control-plane.deepdesk.com/ready";
     /// How long a pod still runs after it was asked to stop.
     pub const TERMINATE: &str = "control-plane.deepdesk.com/terminate";
+    /// How long a container of a job runs before it ends well. The sandbox's do not end.
+    pub const RUN: &str = "control-plane.deepdesk.com/run";
 }
 
 /// Which of the two it is.
