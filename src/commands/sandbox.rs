@@ -21,8 +21,8 @@ pub async fn run(command: cli::Sandbox, environment: &Environment, voice: &Voice
             rows.for_each(|row| speak(voice).line(&row));
             Ok(Exit::Done.code())
         }
-        cli::Sandbox::Run { world, args } => rehearse(&world, args, environment).await,
-        cli::Sandbox::Shell { world, command } => shell(&world, command, environment).await,
+        cli::Sandbox::Run { world, args } => rehearse(&world, args, environment, voice).await,
+        cli::Sandbox::Shell { world, command } => shell(&world, command, environment, voice).await,
         cli::Sandbox::Start { world } => start(&world, voice, interrupt).await,
     };
     ended.unwrap_or_else(|problem| {
@@ -44,7 +44,10 @@ async fn up(world: &cli::World, directory: &Path) -> Result<Sandbox, Problem> {
         seed: world.seed,
         directory: directory.to_owned(),
     };
-    Sandbox::start(options).await.map_err(|error| Problem::new(Exit::Failed, "Sandbox", error.to_string()))
+    let started = Sandbox::start(options).await;
+    let sandbox = started.map_err(|error| Problem::new(Exit::Failed, "Sandbox", error.to_string()))?;
+    sandbox.write_data(world.writes);
+    Ok(sandbox)
 }
 
 /// A directory of the sandbox's own, gone with it.
@@ -54,18 +57,28 @@ fn directory() -> Result<tempfile::TempDir, Problem> {
 }
 
 /// Runs this program itself with the arguments, as a process of its own: its environment is the sandbox's alone.
-async fn rehearse(world: &cli::World, args: Vec<String>, environment: &Environment) -> Result<u8, Problem> {
+async fn rehearse(
+    world: &cli::World,
+    args: Vec<String>,
+    environment: &Environment,
+    voice: &Voice,
+) -> Result<u8, Problem> {
     let this = std::env::current_exe()
         .map_err(|error| Problem::new(Exit::Failed, "Sandbox", format!("this program is not found: {error}")))?;
     // Under the name of this run, for the same words in its usage lines.
-    inside(world, this.into_os_string(), std::env::args_os().next(), args, environment).await
+    inside(world, this.into_os_string(), std::env::args_os().next(), args, environment, voice).await
 }
 
-async fn shell(world: &cli::World, command: Vec<String>, environment: &Environment) -> Result<u8, Problem> {
+async fn shell(
+    world: &cli::World,
+    command: Vec<String>,
+    environment: &Environment,
+    voice: &Voice,
+) -> Result<u8, Problem> {
     let mut command = command.into_iter();
     let program =
         command.next().or_else(|| environment.get("SHELL").map(str::to_owned)).unwrap_or_else(|| "sh".to_owned());
-    inside(world, program.into(), None, command.collect(), environment).await
+    inside(world, program.into(), None, command.collect(), environment, voice).await
 }
 
 /// Variables that would lead out of the sandbox, or bring somebody's credentials into it.
@@ -90,6 +103,7 @@ async fn inside(
     called: Option<OsString>,
     args: Vec<String>,
     environment: &Environment,
+    voice: &Voice,
 ) -> Result<u8, Problem> {
     let directory = directory()?;
     let sandbox = up(world, directory.path()).await?;
@@ -106,7 +120,9 @@ async fn inside(
     });
     let status =
         command.args(args).envs(sandbox.environment()).env("PATH", path).stdin(Stdio::inherit()).status().await;
+    let told = sandbox.data_told();
     sandbox.stop().await;
+    told.iter().for_each(|told| speak(voice).note(told));
     let status = status.map_err(|error| {
         Problem::new(Exit::Failed, "Sandbox", format!("{} cannot be run: {error}", program.to_string_lossy()))
     })?;

@@ -1,5 +1,7 @@
 //! What a rotation has to do, as data: each step fully decided, so that the executor chooses nothing.
 
+use std::ops::Range;
+
 use super::event::StepName;
 use super::names::{ObjectName, SecretId, VersionId, WorkloadRef};
 use super::state::State;
@@ -184,14 +186,21 @@ impl Plan {
         stores && at(StepName::Introduce).is_some() && at(StepName::Introduce) < at(StepName::Preserve)
     }
 
-    /// The step from which on both slots of the cluster hold the same value, the older one, until the restart: pods that
-    /// start by themselves meanwhile cannot read all that others write. None for a plan that keeps two values throughout.
-    pub fn narrows(&self) -> Option<StepName> {
-        match (self.announces, self.way) {
-            (Some(_), Way::Forward) => Some(StepName::Stage),
-            (Some(_), _) => None,
-            (None, _) => self.exchanges().then_some(StepName::Sync),
-        }
+    /// The steps, and after them the restart, in which both slots of the cluster may hold the same value, the older one:
+    /// pods that start by themselves meanwhile cannot read all that others write. They begin with the write that any sync
+    /// may spread, not with the sync that is asked for. None for a plan that keeps two values throughout.
+    pub fn narrow(&self) -> Option<Range<usize>> {
+        let at = |name: StepName| self.steps.iter().position(|planned| planned.name() == name);
+        let introduce = at(StepName::Introduce)?;
+        let begins = match (self.announces, self.way) {
+            (Some(_), Way::Forward) => {
+                self.steps[..introduce].iter().rposition(|planned| planned.name() == StepName::Preserve)?
+            }
+            (Some(_), _) => return None,
+            (None, _) if self.exchanges() => introduce,
+            (None, _) => return None,
+        };
+        Some(begins..at(StepName::Restart)?)
     }
 
     /// The steps that are still to do.

@@ -3,11 +3,12 @@
 //! Chooses nothing and looks nothing up that the plan has not decided. Every step is safe to repeat.
 
 pub mod arrive;
+mod narrow;
 pub mod restart;
 mod store;
 mod verify;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use crate::domain::event::StepState;
 use crate::domain::names::{ObjectName, VersionId};
@@ -52,8 +53,9 @@ pub async fn execute(
     progress: &mut Progress,
 ) -> Result<(), Problem> {
     progress.changed |= matches!(plan.state, State::Rotating { .. });
-    let mut before = BTreeSet::new();
-    for planned in &plan.steps {
+    let narrow = plan.narrow();
+    let mut narrowed = None;
+    for (at, planned) in plan.steps.iter().enumerate() {
         let step = match planned {
             Planned::Do(step) => step,
             Planned::Skip(name, reason) => {
@@ -64,13 +66,26 @@ pub async fn execute(
         run.interrupt.check().map_err(|problem| explained(run, plan, progress, problem))?;
         lock.still_ours().await.map_err(|problem| explained(run, plan, progress, problem))?;
         run.teller.tell(step.name(), StepState::Started, announce(step));
-        if plan.narrows() == Some(step.name()) {
-            before = pods_now(run, progress).await;
+        if narrowed.is_none() && narrow.as_ref().is_some_and(|narrow| narrow.contains(&at)) {
+            narrowed = Some(narrow::Narrow::begin(run, progress).await);
         }
-        if plan.narrows().is_some() && matches!(step, Step::Restart { .. }) {
-            tell_of_started(run, progress, &before, if plan.way == Way::Back { plan.from } else { plan.to }).await;
+        if narrow.as_ref().is_some_and(|narrow| at == narrow.end)
+            && let Some(narrowed) = narrowed.take()
+        {
+            let other = if plan.way == Way::Back { plan.from } else { plan.to };
+            if let Some(started) = narrowed.told(run, other).await {
+                run.teller.tell(step.name(), StepState::Warning, started);
+            }
         }
-        match perform(run, lock, step, pauses, progress).await {
+        let performed = perform(run, lock, step, pauses, progress);
+        let performed = match &mut narrowed {
+            None => performed.await,
+            Some(narrowed) => tokio::select! {
+                performed = performed => performed,
+                never = narrowed.watch(run) => match never {},
+            },
+        };
+        match performed {
             Ok(outcome) => run.teller.tell(step.name(), StepState::Done, outcome),
             Err(problem) => {
                 run.teller.tell(step.name(), StepState::Failed, &problem.message);
@@ -79,29 +94,6 @@ pub async fn execute(
         }
     }
     Ok(())
-}
-
-/// The consumers' pods. It only serves a warning: the restart looks for itself, and fails where this does.
-async fn pods_now(run: &Run<'_>, progress: &mut Progress) -> BTreeSet<String> {
-    if let Ok(now) = crate::observe::look_at_consumers(run.request, run.cluster, &progress.seen.now).await {
-        progress.seen.now = now;
-    }
-    let pods = progress.seen.now.consumers.iter().flat_map(|consumer| &consumer.pods);
-    pods.map(|pod| pod.name.clone()).collect()
-}
-
-/// Says which pods started by themselves while both slots held the older value: with two slots no order spares them
-/// (protocol.md, Going back). The restart that follows replaces them with all others.
-async fn tell_of_started(run: &Run<'_>, progress: &mut Progress, before: &BTreeSet<String>, other: VersionId) {
-    let started: Vec<String> = pods_now(run, progress).await.difference(before).cloned().collect();
-    if !started.is_empty() {
-        let line = format!(
-            "{} started during the exchange and may not read what is written under {other} until this restart replaces them: {}",
-            counted(started.len(), "pod"),
-            started.join(", ")
-        );
-        run.teller.tell(crate::domain::event::StepName::Restart, StepState::Warning, line);
-    }
 }
 
 fn listed(versions: &[VersionId]) -> String {

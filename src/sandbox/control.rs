@@ -4,10 +4,11 @@ use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
 use serde_json::{Value, json};
 
+use super::cluster::resource;
 use super::faults::{Fault, catalogue};
 use super::secret_manager::{json_answer, route::parameter};
 use super::server::Body;
-use super::{World, controllers};
+use super::{World, controllers, data};
 
 /// Answers one request under `/sandbox/`.
 pub fn handle(world: &World, request: &Request<Bytes>) -> Response<Body> {
@@ -25,6 +26,9 @@ pub fn handle(world: &World, request: &Request<Bytes>) -> Response<Body> {
             "secretManager": world.secret_manager.describe(),
             "kubernetes": controllers::secret_holdings(world),
         })),
+        (method, ["sandbox", "v1", "data", account, rest @ ..]) => {
+            of_data(world, method, account, rest, request.body())
+        }
         (&Method::GET, ["sandbox", "v1", "faults"]) => found(&faults(world)),
         (&Method::POST, ["sandbox", "v1", "faults"]) => add_fault(world, request.body()),
         (&Method::DELETE, ["sandbox", "v1", "faults", name]) => match world.faults.remove(name) {
@@ -39,6 +43,28 @@ pub fn handle(world: &World, request: &Request<Bytes>) -> Response<Body> {
         }
         _ => refused(StatusCode::NOT_FOUND, "the control endpoint has no such path"),
     }
+}
+
+/// What the account's pods write and read, and how often; and its application's re-encryption.
+fn of_data(world: &World, method: &Method, account: &str, rest: &[&str], body: &Bytes) -> Response<Body> {
+    if world.cluster.get(resource("namespaces"), None, account).is_none() {
+        return refused(StatusCode::NOT_FOUND, &format!("there is no account `{account}`"));
+    }
+    match (method, rest) {
+        (&Method::GET, []) => {}
+        (&Method::POST, []) => {
+            let body: Value = serde_json::from_slice(body).unwrap_or_default();
+            let asked = body["perSecond"].as_u64().and_then(|asked| u32::try_from(asked).ok());
+            let Some(per_second) = asked.filter(|asked| *asked <= data::MOST) else {
+                let line = format!("the body is {{\"perSecond\": N}}, with N from 0 to {}", data::MOST);
+                return refused(StatusCode::BAD_REQUEST, &line);
+            };
+            world.controllers.data.write(account, per_second);
+        }
+        (&Method::POST, ["reencrypt"]) => data::reencrypt(world, account),
+        _ => return refused(StatusCode::NOT_FOUND, "the control endpoint has no such path"),
+    }
+    found(&world.controllers.data.describe(account))
 }
 
 fn add_fault(world: &World, body: &Bytes) -> Response<Body> {

@@ -8,6 +8,7 @@ pub mod cluster;
 pub mod container;
 mod control;
 pub mod controllers;
+pub mod data;
 mod environment;
 pub mod faults;
 mod interference;
@@ -149,6 +150,17 @@ impl Sandbox {
     /// The faults, to be changed while it runs.
     pub fn faults(&self) -> &Faults {
         &self.world.faults
+    }
+
+    /// Has the pods of every account write that many items a second, all together, and read what others wrote.
+    pub fn write_data(&self, per_second: u32) {
+        let accounts = self.world.options.account_names();
+        accounts.iter().for_each(|account| self.world.controllers.data.write(account, per_second));
+    }
+
+    /// What pods wrote and could not read so far, in one line; none when they wrote nothing.
+    pub fn data_told(&self) -> Option<String> {
+        data::told(&self.world)
     }
 
     /// Ends it: no request, watch or controller is left when this returns, not even one that a fault holds.

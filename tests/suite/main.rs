@@ -12,6 +12,7 @@ mod commands;
 mod completion;
 mod config;
 mod crash;
+mod data;
 mod discovery;
 mod faults;
 mod finalize;

@@ -19,6 +19,7 @@ use tokio::task::JoinSet;
 
 use super::World;
 use super::cluster::{Store, resource};
+use super::data::{self, Data};
 
 /// What the controllers share beside the world's objects.
 #[derive(Debug, Default)]
@@ -27,6 +28,8 @@ pub struct Shared {
     settled: AtomicBool,
     /// The lives of all pods.
     pub lives: pods::Lives,
+    /// What the pods write and read.
+    pub data: Data,
     /// Tells the External Secrets controller to read one object now.
     pub sync_requests: std::sync::OnceLock<external_secrets::Requests>,
 }
@@ -48,6 +51,7 @@ pub fn spawn(world: Arc<World>) -> JoinSet<()> {
     all.spawn(cluster_external_secrets::run(Arc::clone(&world)));
     all.spawn(workloads::run(Arc::clone(&world)));
     all.spawn(pods::run(Arc::clone(&world)));
+    all.spawn(data::run(Arc::clone(&world)));
     all.spawn(meddlers::run(world));
     all
 }
@@ -100,7 +104,7 @@ pub fn scheduled_sync(world: &World, namespace: &str, name: &str) -> bool {
 }
 
 /// The version whose value these bytes are: the account's primary's, else its back-compat's, else another secret's.
-fn named(world: &World, namespace: &str, bytes: &[u8]) -> String {
+pub(super) fn named(world: &World, namespace: &str, bytes: &[u8]) -> String {
     let primary = format!("{namespace}_account_secret");
     let back_compat = format!("{primary}_back_compat");
     let mut holders = world.secret_manager.holders(bytes);

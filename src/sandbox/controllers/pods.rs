@@ -76,6 +76,7 @@ pub async fn run(world: Arc<World>) {
             }
             if change.kind == ChangeKind::Deleted {
                 world.controllers.lives.note(&uid, |life| life["ended"] = precisely_now());
+                world.controllers.data.ended(&place.0, &uid);
                 leaving.remove(&uid);
             } else if change.object.pointer("/metadata/deletionTimestamp").is_some() && leaving.insert(uid.clone()) {
                 tasks.spawn(stop(Arc::clone(&world), place, uid));
@@ -133,8 +134,15 @@ async fn start(world: Arc<World>, (namespace, name): (String, String), uid: Stri
     };
     world.controllers.lives.note(&uid, |life| {
         life["started"] = precisely_now();
-        life["holds"] = json!(held);
+        life["holds"] =
+            held.iter().map(|(key, value)| (key.clone(), json!(named(&world, &namespace, value)))).collect();
     });
+    // Also one that is about to crash: it may have written by then.
+    world.controllers.data.started(&namespace, &uid, &name, &owner, &held);
+    if found(&world, &namespace, &name, &uid).is_none() {
+        // It went before it was noted, and nobody will say so again.
+        return world.controllers.data.ended(&namespace, &uid);
+    }
     if is_stuck_by_name(&world, &owner) || asked.as_deref() == Some("crash") {
         let words = "back-off 5m0s restarting failed container";
         return status(&world, &namespace, &name, &uid, &waiting(&pod, "CrashLoopBackOff", words));
@@ -182,8 +190,8 @@ fn owner(world: &World, pod: &Value) -> (String, String) {
     (kind, name)
 }
 
-/// Which version each key holds that the pod reads from a Secret; the error names what is missing, as the kubelet does.
-fn environment(world: &World, namespace: &str, pod: &Value) -> Result<BTreeMap<String, String>, String> {
+/// What each key holds that the pod reads from a Secret; the error names what is missing, as the kubelet does.
+fn environment(world: &World, namespace: &str, pod: &Value) -> Result<BTreeMap<String, Vec<u8>>, String> {
     let mut held = BTreeMap::new();
     let list =
         |value: &Value, pointer: &str| value.pointer(pointer).and_then(Value::as_array).cloned().unwrap_or_default();
@@ -192,7 +200,7 @@ fn environment(world: &World, namespace: &str, pod: &Value) -> Result<BTreeMap<S
     let mut whole = |name: &str, may_lack: bool| match secret(name) {
         Some(found) => {
             for (key, value) in found["data"].as_object().into_iter().flatten() {
-                held.insert(key.clone(), named(world, namespace, &decoded(value)));
+                held.insert(key.clone(), decoded(value));
             }
             Ok(())
         }
@@ -220,7 +228,7 @@ fn environment(world: &World, namespace: &str, pod: &Value) -> Result<BTreeMap<S
         let value = secret(name).and_then(|found| found["data"].get(key).map(decoded));
         match value {
             Some(value) => {
-                held.insert(text(&variable, "/name").to_owned(), named(world, namespace, &value));
+                held.insert(text(&variable, "/name").to_owned(), value);
             }
             None if optional(reference) => {}
             None => return Err(format!("couldn't find key {key} in Secret {namespace}/{name}")),
