@@ -393,7 +393,7 @@ fn a_finalization_retires_the_older_value() {
     for (name, destroy, now, left) in cases {
         let planned = plan(&finalize(destroy), &now);
         assert!(
-            planned.as_ref().map_or(true, |plan| plan.narrows().is_none()),
+            planned.as_ref().map_or(true, |plan| plan.narrow().is_none()),
             "{name}: one value is in use throughout"
         );
         assert_eq!(brief(planned), left, "{name}");
