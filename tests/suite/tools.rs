@@ -1,8 +1,10 @@
 //! The real kubectl and gcloud, in the shell that the sandbox opens: they see what the runbook promises.
 
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
-use crate::world::{PROGRAM, Ran, finish};
+use crate::process::finish;
+use crate::world::{PROGRAM, Ran};
 
 /// Whether both tools are there. A continuous integration without them tests nothing here, and must not seem to.
 pub fn at_hand(tools: &[&str]) -> bool {
@@ -25,7 +27,9 @@ fn shell(flags: &[&str], script: &str) -> Ran {
     command.args(["--", "sh", "-eu", "-c", script]);
     let path = std::env::var_os("PATH").unwrap_or_default();
     command.env_clear().env("PATH", path).env("HOME", home.path()).env("TERM", "dumb");
-    finish(command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts"))
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    // A script calls gcloud a dozen times, and each call takes seconds beside the rest of the suite.
+    finish(command.spawn().expect("it starts"), Duration::from_secs(600))
 }
 
 /// The lines that the script marked as its findings.

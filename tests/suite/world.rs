@@ -431,5 +431,5 @@ fn bare(command: &mut Command, home: &Path) {
 
 /// Waits for a run's end, a minute at most.
 pub fn finish(child: Child) -> Ran {
-    crate::process::finish(child, Duration::from_secs(60))
+    crate::process::finish(child, Duration::from_secs(180))
 }
