@@ -138,8 +138,10 @@ fn kubectl_does_not_restart_what_is_paused() {
     assert!(said.contains("can't restart paused deployment"), "{said}");
     // The API itself takes the patch, and nothing rolls.
     let template = json!({"spec": {"template": {"metadata": {"annotations": {"any": "1"}}}}});
-    let before = account.get("deployment", "backend")["status"]["observedGeneration"].clone();
     account.patch("deployment", "backend", &template);
-    until("it is observed", || account.get("deployment", "backend")["status"]["observedGeneration"] != before);
+    until("it is observed", || {
+        let backend = account.get("deployment", "backend");
+        backend["status"]["observedGeneration"] == backend["metadata"]["generation"]
+    });
     assert_eq!(account.get("deployment", "backend")["status"]["updatedReplicas"].as_u64().unwrap_or(0), 0);
 }
