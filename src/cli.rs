@@ -531,7 +531,7 @@ pub struct World {
     /// A fault to cause, NAME[=VALUE]; may be repeated; see `sandbox faults`
     #[arg(long = "fault", value_name = "NAME[=VALUE]")]
     pub faults: Vec<String>,
-    /// Items that the pods of each account write a second; every pod tries to read each, and what failed is told at the end
+    /// Items that each account's pods write a second; at the end it says what other pods could not read
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=1000))]
     pub writes: u32,
     /// Seed of all randomness: the same world again

@@ -400,6 +400,28 @@ fn a_finalization_retires_the_older_value() {
     }
 }
 
+/// From the first write that any sync may spread, until both values are proven to be there again.
+#[test]
+fn the_narrow_interval_begins_with_a_write_and_ends_with_the_restart() {
+    use StepName::{Introduce, Preserve, Stage, Sync};
+    let back = Want { goal: Goal::RollBack { again: false }, ..Want::default() };
+    let two_phase = Want { strategy: Strategy::TwoPhase, ..Want::default() };
+    let announced = Observation { announced: VersionId::new(2), ..seen("E1", "E1 E2 E1", (1, Some(2)), 1) };
+    let cases = [
+        ("rolling", &Want::default(), seen("E1", "", (1, None), 1), &[][..]),
+        ("two-phase", &two_phase, seen("E1", "E1", (1, Some(1)), 1), &[Preserve, Stage, Introduce, Sync][..]),
+        ("two-phase, back-compat made", &two_phase, seen("E1", "", (1, None), 1), &[Preserve, Stage, Introduce, Sync]),
+        ("two-phase, withdrawn", &two_phase, announced, &[Stage, Introduce, Sync]),
+        ("rollback", &back, seen("D E2", "E1", (2, Some(1)), 2), &[Introduce, Sync, Preserve, Stage]),
+    ];
+    for (name, want, now, narrow) in cases {
+        let plan = plan(want, &now).expect("a plan");
+        let steps = plan.narrow().map(|narrow| &plan.steps[narrow]).unwrap_or_default();
+        let to_do = steps.iter().filter(|planned| matches!(planned, Planned::Do(_)));
+        assert_eq!(to_do.map(Planned::name).collect::<Vec<_>>(), narrow, "{name}");
+    }
+}
+
 /// I1 and I2 on the order alone: the value in use is stored and staged before a new version is added, and the previous
 /// version is disabled last, after the verification.
 #[test]

@@ -167,7 +167,9 @@ async fn start(world: &cli::World, voice: &Voice, mut interrupt: Interrupt) -> R
     }
     speak(voice).note("the sandbox is up; Ctrl-C ends it");
     interrupt.asked().await;
+    let told = sandbox.data_told();
     sandbox.stop().await;
+    told.iter().for_each(|told| speak(voice).note(told));
     Ok(Exit::Done.code())
 }
 

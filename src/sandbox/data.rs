@@ -299,15 +299,20 @@ pub fn told(world: &World) -> Option<String> {
         let places: BTreeSet<usize> = data.lacked.values().flat_map(|lack| lack.values.iter().copied()).collect();
         let names: Vec<&str> = places.into_iter().map(|at| data.values[at].name.as_str()).collect();
         format!(
-            "in {account} {} pods that lacked {} failed {reads} times to read one, within {:.1}s",
-            data.lacked.len(),
+            "in {account} {} that lacked {} failed {} to read one, within {:.1}s",
+            counted(data.lacked.len() as u64, "pod"),
             names.join(" and "),
+            counted(reads, "time"),
             data.lasted().as_secs_f64()
         )
     });
     let lacking: Vec<String> = lacking.collect();
     let outcome = if lacking.is_empty() { "every pod could read every one".to_owned() } else { lacking.join("; ") };
-    (items > 0).then(|| format!("pods wrote {items} items; {outcome}"))
+    (items > 0).then(|| format!("pods wrote {}; {outcome}", counted(items, "item")))
+}
+
+fn counted(number: u64, thing: &str) -> String {
+    format!("{number} {thing}{}", if number == 1 { "" } else { "s" })
 }
 
 #[cfg(test)]
