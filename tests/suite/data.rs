@@ -65,6 +65,8 @@ fn nothing_ever_failed(world: &World) {
 #[test]
 fn rolling_has_a_window_in_which_old_pods_cannot_read_what_new_ones_write() {
     let world = writing();
+    // As pods do that finish their requests: long enough for several items.
+    world.fault("pod-slow-to-stop", Some("1s"));
     world.run(&ROTATE).code(0);
     some_more(&world);
     let told = data(&world);
@@ -101,6 +103,8 @@ fn two_phase_has_none() {
 
 /// Runs an exchange while pods are evicted from the write on that any sync may spread until `arrived`.
 fn with_churn(world: &World, command: &[&str], begun: (&str, &str), arrived: impl Fn(&World) -> bool) -> String {
+    // So that what starts meanwhile still runs when others write with the other value.
+    world.fault("pod-slow-to-stop", Some("1s"));
     let child = world.spawn(command);
     world.until("the narrow interval", |world| world.versions(begun.0).contains(begun.1));
     // Somebody's sync may come before ours.
@@ -210,7 +214,8 @@ fn a_second_rotation_without_finalizing_is_refused_with_the_way_out() {
 #[test]
 fn a_rehearsal_tells_what_pods_wrote_and_could_not_read() {
     let world = World::start(&["--accounts=1"]);
-    let flags = ["sandbox", "run", "--accounts=1", "--writes=20", "--sync-delay=20ms", "--pod-start=60ms", "--"];
+    let slow = "--fault=pod-slow-to-stop=1s";
+    let flags = ["sandbox", "run", "--accounts=1", "--writes=20", "--sync-delay=20ms", "--pod-start=60ms", slow, "--"];
     let rolling = world.run(&[&flags[..], &ROTATE[..]].concat()).code(0).stderr.clone();
     assert!(rolling.contains("that lacked primary v8 failed"), "{rolling}");
     let two_phase = world.run(&[&flags[..], &TWO_PHASE[..]].concat()).code(0).stderr.clone();
