@@ -1,7 +1,7 @@
 //! Tables over the planner: what is seen, what is left to do.
 
 use super::*;
-use crate::domain::names::{AccountName, SecretHome};
+use crate::domain::names::{AccountName, SecretHome, listed};
 use crate::domain::observation::{
     Consumer, Derivation, ExternalSecretView, Found, KeyView, PodView, Ready, Refresh, Rollout, SecretView,
 };
@@ -101,10 +101,9 @@ pub(super) fn seen(primary: &str, back_compat: &str, holds: (u16, Option<u16>), 
 
 /// The steps to do, by name; a refusal by its reason.
 fn brief(planned: Result<Plan, Problem>) -> String {
+    let joined = |versions: &[VersionId]| listed(versions).replace(' ', "");
     let word = |step: &Step| match step {
-        Step::DisableOlder { versions, .. } => {
-            format!("abandon({})", versions.iter().map(ToString::to_string).collect::<Vec<_>>().join(","))
-        }
+        Step::DisableOlder { versions, .. } => format!("abandon({})", joined(versions)),
         Step::CreateBackCompat { .. } => "create".to_owned(),
         Step::StoreBackCompat { value_of, .. } => format!("store({value_of})"),
         Step::Stage { .. } => "stage".to_owned(),
@@ -115,12 +114,8 @@ fn brief(planned: Result<Plan, Problem>) -> String {
         Step::Sync { version, .. } => format!("sync({version})"),
         Step::Restart { version, .. } => format!("restart({version})"),
         Step::Verify { .. } => "verify".to_owned(),
-        Step::RetireOlder { versions, .. } => {
-            format!("retire({})", versions.iter().map(ToString::to_string).collect::<Vec<_>>().join(","))
-        }
-        Step::Destroy { versions, .. } => {
-            format!("destroy({})", versions.iter().map(ToString::to_string).collect::<Vec<_>>().join(","))
-        }
+        Step::RetireOlder { versions, .. } => format!("retire({})", joined(versions)),
+        Step::Destroy { versions, .. } => format!("destroy({})", joined(versions)),
         Step::DisablePrevious { version, .. } => format!("disable({version})"),
     };
     match planned {

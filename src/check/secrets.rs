@@ -1,7 +1,7 @@
 //! Looks at the two secrets: what Secret Manager holds, and what of it arrives in the cluster.
 
 use super::{Finding, Seen, under_way};
-use crate::domain::names::VersionId;
+use crate::domain::names::{VersionId, listed};
 use crate::domain::observation::{Found, Source, VersionState};
 use crate::domain::state::{self, State};
 
@@ -89,7 +89,7 @@ pub(super) fn older_enabled(seen: &Seen) -> Vec<Finding> {
     }
     let (secret, project) = (&seen.now.primary.secret, &seen.now.home.project);
     vec![Finding(
-        format!("{secret} has older versions enabled: {}", list(&older)),
+        format!("{secret} has older versions enabled: {}", listed(&older)),
         format!("if nothing needs them: gcloud secrets versions disable VERSION --secret={secret} --project={project}"),
     )]
 }
@@ -164,8 +164,4 @@ pub(super) fn secrets_current(seen: &Seen) -> Vec<Finding> {
             )
         })
         .collect()
-}
-
-pub(super) fn list(versions: &[VersionId]) -> String {
-    versions.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }

@@ -1,4 +1,4 @@
-//! What `secret rotate` and `secret rollback` share: look, ask, lock, look again, do the plan's steps, record. Only this
+//! What `secret rotate`, `rollback` and `finalize` share: look, ask, lock, look again, do the plan's steps, record. Only this
 //! file knows that order; the order of the steps is the planner's.
 
 use super::confirm;
@@ -193,9 +193,7 @@ fn deed(plan: &Plan) -> &'static str {
     match plan.way {
         Way::Forward => "rotate",
         Way::Back => "roll back",
-        Way::Retire if plan.to_do().any(|step| matches!(step, Step::Destroy { .. })) => {
-            "finalize and destroy versions of"
-        }
+        Way::Retire if plan.destroys() => "finalize and destroy versions of",
         Way::Retire => "finalize",
     }
 }
@@ -215,7 +213,6 @@ fn show(desk: &Desk, args: &Change, plan: &Plan, seen: &Seen, checks: &[CheckRes
 
 /// What breaks, in one sentence.
 fn breaks(plan: &Plan, compromised: bool) -> String {
-    let destroyed = plan.to_do().any(|step| matches!(step, Step::Destroy { .. }));
     match plan.way {
         Way::Forward if compromised => {
             "tokens signed with the leaked key (JWTs in use) stop being valid while the consumers restart, and are meant to"
@@ -224,7 +221,7 @@ fn breaks(plan: &Plan, compromised: bool) -> String {
         Way::Forward | Way::Back => {
             "tokens signed with the old key (JWTs in use) stop being valid while the consumers restart".to_owned()
         }
-        Way::Retire if destroyed => format!(
+        Way::Retire if plan.destroys() => format!(
             "whatever is still encrypted under an older value than {} cannot be read any more, and never again: the versions are destroyed, and backups of the data made under them become unreadable",
             plan.to
         ),

@@ -6,7 +6,7 @@ use super::sync::preflight;
 use crate::check::Purpose;
 use crate::cli::{self, DryRun};
 use crate::domain::event::{StepName, StepState};
-use crate::domain::names::{ObjectName, VersionId, WorkloadRef};
+use crate::domain::names::{ObjectName, VersionId, WorkloadRef, listed};
 use crate::domain::problem::{Exit, Problem};
 use crate::domain::result::{AccountResult, Kind};
 use crate::execute::arrive::{self, FIELD_MANAGER, Manner};
@@ -24,7 +24,7 @@ pub async fn restart(desk: &Desk, args: &cli::Restart) -> (AccountResult, Option
 async fn steps(desk: &Desk, dry_run: DryRun, found: &mut Found) -> Result<(), Problem> {
     let seen = preflight(desk, Purpose::Restart, found).await?;
     let workloads: Vec<WorkloadRef> = seen.now.consumers.iter().map(|consumer| consumer.workload.clone()).collect();
-    let listed = workloads.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let listed = listed(&workloads);
     match dry_run {
         DryRun::None => {}
         DryRun::Server => {
@@ -68,7 +68,7 @@ async fn locked(
     let mut progress =
         Progress { seen, new_value: None, proven: Default::default(), interruption: None, changed: false };
     let run = desk.run();
-    let listed = workloads.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let listed = listed(workloads);
     desk.teller.tell(StepName::Restart, StepState::Started, format!("restarting {listed}"));
     let ended = async {
         // Preflight saw the right bytes: this notes at which write of each Kubernetes Secret.

@@ -6,7 +6,7 @@ use crate::access;
 use crate::check::{self, Purpose};
 use crate::cli::{self, DryRun};
 use crate::domain::event::{StepName, StepState};
-use crate::domain::names::ObjectName;
+use crate::domain::names::{ObjectName, listed};
 use crate::domain::problem::{Exit, Problem};
 use crate::domain::result::{AccountResult, CheckResult, Kind, Verdict};
 use crate::execute::Progress;
@@ -24,7 +24,7 @@ pub async fn sync(desk: &Desk, args: &cli::Sync) -> (AccountResult, Option<Probl
 async fn steps(desk: &Desk, dry_run: DryRun, found: &mut Found) -> Result<(), Problem> {
     let seen = preflight(desk, Purpose::Sync, found).await?;
     let names: Vec<ObjectName> = seen.readers.iter().map(|reader| reader.name.clone()).collect();
-    let listed = names.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let listed = listed(&names);
     match dry_run {
         DryRun::None => {}
         DryRun::Server => {

@@ -133,6 +133,11 @@ fn dns_label_of(given: &str, most: usize) -> Result<(), &'static str> {
     Ok(())
 }
 
+/// Things one after the other, for people: `v7, v8`.
+pub fn listed<T: ToString>(things: &[T]) -> String {
+    things.iter().map(T::to_string).collect::<Vec<_>>().join(", ")
+}
+
 /// `given` with every control character replaced: an error message must not carry terminal escapes.
 pub fn printable(given: &str) -> String {
     given.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()

@@ -203,6 +203,11 @@ impl Plan {
         Some(begins..at(StepName::Restart)?)
     }
 
+    /// Whether versions are destroyed, for good.
+    pub fn destroys(&self) -> bool {
+        self.to_do().any(|step| matches!(step, Step::Destroy { .. }))
+    }
+
     /// The steps that are still to do.
     pub fn to_do(&self) -> impl Iterator<Item = &Step> {
         self.steps.iter().filter_map(|planned| match planned {

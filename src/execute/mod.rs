@@ -11,7 +11,7 @@ mod verify;
 use std::collections::BTreeMap;
 
 use crate::domain::event::StepState;
-use crate::domain::names::{ObjectName, VersionId};
+use crate::domain::names::{ObjectName, VersionId, listed};
 use crate::domain::observation::{Version, VersionState};
 use crate::domain::payload::Payload;
 use crate::domain::problem::{Exit, Problem};
@@ -94,10 +94,6 @@ pub async fn execute(
         }
     }
     Ok(())
-}
-
-fn listed(versions: &[VersionId]) -> String {
-    versions.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
 fn counted(number: usize, thing: &str) -> String {
@@ -198,15 +194,11 @@ fn announce(step: &Step) -> String {
         Step::Announce { secret, expect } => format!("adding the next value to {secret}, as {expect}"),
         Step::Spread { .. } => "having the next value copied into the cluster, for every pod to read".to_owned(),
         Step::Prepare { workloads, .. } => {
-            let workloads: Vec<String> = workloads.iter().map(ToString::to_string).collect();
-            format!("restarting {}, to read the next value and write the present one", workloads.join(", "))
+            format!("restarting {}, to read the next value and write the present one", listed(workloads))
         }
         Step::AddVersion { secret, expect, .. } => format!("adding {expect} to {secret}"),
         Step::Sync { version, .. } => format!("having {version} copied into the cluster"),
-        Step::Restart { workloads, .. } => {
-            let workloads: Vec<String> = workloads.iter().map(ToString::to_string).collect();
-            format!("restarting {}", workloads.join(", "))
-        }
+        Step::Restart { workloads, .. } => format!("restarting {}", listed(workloads)),
         Step::Verify { .. } => "looking at every Kubernetes Secret and every pod".to_owned(),
         Step::DisablePrevious { version, .. } => format!("disabling {version}"),
     }

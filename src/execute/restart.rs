@@ -12,7 +12,7 @@ use super::Progress;
 use super::arrive::{self, FIELD_MANAGER, Manner};
 use crate::clients::cluster::pulse::Watched;
 use crate::domain::event::{StepName, StepState};
-use crate::domain::names::{VersionId, WorkloadKind, WorkloadRef};
+use crate::domain::names::{VersionId, WorkloadKind, WorkloadRef, listed};
 use crate::domain::observation::{Consumer, GitOps, Observation, Rollout};
 use crate::domain::problem::{Exit, Problem};
 use crate::lock::Lock;
@@ -294,10 +294,6 @@ async fn written_meanwhile(
         Ok::<_, Problem>((!same).then(|| name.clone()))
     });
     Ok(try_join_all(looks).await?.into_iter().flatten().collect())
-}
-
-fn listed(workloads: &[WorkloadRef]) -> String {
-    workloads.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
 fn timed_out(run: &Run<'_>, workloads: &[WorkloadRef], waited_for: &str) -> Problem {

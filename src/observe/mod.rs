@@ -11,7 +11,7 @@ pub mod vault;
 
 use std::collections::BTreeMap;
 
-use futures::future::{try_join_all, try_join3};
+use futures::future::{try_join, try_join_all, try_join3};
 use serde_json::Value;
 
 use crate::clients::cluster::{Cluster, KubernetesSecret};
@@ -236,12 +236,18 @@ async fn secrets(
         back_compat.exists = secret_manager.settings(home, &names.back_compat).await?.is_some();
     }
     let Some(newest) = primary.newest().map(|version| version.id) else { return Ok((primary, back_compat)) };
-    add_version(&mut primary, newest.previous(), home, secret_manager, vault).await?;
+    // What the back-compat held before tells a rollback from the rotation that it undoes, and is what a two-phase one
+    // announced. Both at once: a look at an account waits for one answer.
+    let kept = back_compat.newest().and_then(|newest| newest.id.previous());
+    let (before, kept) = try_join(
+        read_version(&names.primary, newest.previous(), home, secret_manager),
+        read_version(&names.back_compat, kept, home, secret_manager),
+    )
+    .await?;
+    primary.versions.extend(before.and_then(|(id, access)| version(id, access, vault)));
+    back_compat.versions.extend(kept.and_then(|(id, access)| version(id, access, vault)));
     let state = unjudged(request, home, &primary, &back_compat);
     let explained = !matches!(state, state::State::Blocked(state::Blocked::UnexplainedPredecessor(_)));
-    // What it held before tells a rollback from the rotation that it undoes, and is what a two-phase one announced.
-    let before = back_compat.newest().and_then(|newest| newest.id.previous());
-    add_version(&mut back_compat, before, home, secret_manager, vault).await?;
     if !explained || matches!(state, state::State::Rotating { .. }) {
         let before = newest.previous().and_then(VersionId::previous);
         add_version(&mut primary, before, home, secret_manager, vault).await?;
@@ -350,10 +356,19 @@ async fn add_version(
     secret_manager: &SecretManager,
     vault: &mut Vault,
 ) -> Result<(), Problem> {
-    let Some(id) = id else { return Ok(()) };
-    let access = secret_manager.access(home, &view.secret, Which::Number(id)).await?;
-    view.versions.extend(version(id, access, vault));
+    let read = read_version(&view.secret, id, home, secret_manager).await?;
+    view.versions.extend(read.and_then(|(id, access)| version(id, access, vault)));
     Ok(())
+}
+
+async fn read_version(
+    secret: &SecretId,
+    id: Option<VersionId>,
+    home: &SecretHome,
+    secret_manager: &SecretManager,
+) -> Result<Option<(VersionId, Access)>, ApiError> {
+    let Some(id) = id else { return Ok(None) };
+    Ok(Some((id, secret_manager.access(home, secret, Which::Number(id)).await?)))
 }
 
 /// Reads the values of older enabled versions: only when some key holds a value that no version read so far explains.

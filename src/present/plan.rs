@@ -2,7 +2,7 @@
 
 use super::table::Table;
 use super::text::{Paint, printable, wrap};
-use crate::domain::names::{AccountName, ObjectName, ProjectId};
+use crate::domain::names::{AccountName, ProjectId, listed};
 use crate::domain::observation::{Observation, SecretView};
 use crate::domain::result::{CheckResult, Verdict};
 use crate::domain::step::{Plan, Planned, Step};
@@ -120,18 +120,18 @@ fn steps(plan: &Plan, paint: Paint, width: Option<usize>) -> String {
 /// A step in words.
 fn describe(step: &Step) -> String {
     match step {
-        Step::DisableOlder { secret, versions } => format!("disable {} of {secret}", list(versions)),
+        Step::DisableOlder { secret, versions } => format!("disable {} of {secret}", listed(versions)),
         Step::CreateBackCompat { secret, like } => format!("create {secret} with the settings and access of {like}"),
         Step::StoreBackCompat { secret, value_of } => format!("store the value of primary {value_of} in {secret}"),
         Step::Stage { external_secrets, value_of } => {
-            format!("copy primary {value_of} into the cluster as back-compat: {}", names(external_secrets))
+            format!("copy primary {value_of} into the cluster as back-compat: {}", listed(external_secrets))
         }
         Step::Announce { secret, expect } => format!("store the next value in {secret}, as {expect}"),
         Step::Spread { external_secrets, version } => {
-            format!("copy back-compat {version}, the next value, into the cluster: {}", names(external_secrets))
+            format!("copy back-compat {version}, the next value, into the cluster: {}", listed(external_secrets))
         }
         Step::Prepare { workloads, version } => {
-            format!("restart on {version}, able to read the next value, at the same moment: {}", list(workloads))
+            format!("restart on {version}, able to read the next value, at the same moment: {}", listed(workloads))
         }
         Step::AddVersion { secret, from_back_compat: None, expect } => {
             format!("add {expect}, a new value, to {secret}")
@@ -140,24 +140,16 @@ fn describe(step: &Step) -> String {
             format!("add {expect}, with the value of back-compat {held}, to {secret}")
         }
         Step::Sync { external_secrets, version } => {
-            format!("copy {version} into the cluster and compare: {}", names(external_secrets))
+            format!("copy {version} into the cluster and compare: {}", listed(external_secrets))
         }
         Step::Restart { workloads, version } => {
-            format!("restart with {version}, at the same moment: {}", list(workloads))
+            format!("restart with {version}, at the same moment: {}", listed(workloads))
         }
         Step::Verify { version } => format!("prove that every Secret and every pod has {version}"),
-        Step::RetireOlder { secret, versions } => format!("disable {} of {secret}", list(versions)),
-        Step::Destroy { secret, versions } => format!("destroy {} of {secret}, for good", list(versions)),
+        Step::RetireOlder { secret, versions } => format!("disable {} of {secret}", listed(versions)),
+        Step::Destroy { secret, versions } => format!("destroy {} of {secret}, for good", listed(versions)),
         Step::DisablePrevious { secret, version } => format!("disable {version} of {secret}"),
     }
-}
-
-fn names(objects: &[ObjectName]) -> String {
-    list(objects)
-}
-
-fn list<T: ToString>(things: &[T]) -> String {
-    things.iter().map(T::to_string).collect::<Vec<_>>().join(", ")
 }
 
 fn consequences(view: &PlanView<'_>, paint: Paint, width: Option<usize>) -> String {

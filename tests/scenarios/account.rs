@@ -66,6 +66,15 @@ impl Account {
         account
     }
 
+    /// With Deployments that give a rollout up after seconds.
+    pub fn impatient(after: After, name: &str) -> Account {
+        Account::with(after, name, |object| {
+            if object["kind"] == "Deployment" {
+                object["spec"]["progressDeadlineSeconds"] = 4.into();
+            }
+        })
+    }
+
     /// The same, for an account that is not meant to become healthy.
     pub fn bare(after: After, name: &str, change: impl Fn(&mut Value)) -> Account {
         let account = Account::prepared(world(), after, name);

@@ -50,11 +50,7 @@ fn a_complete_rotation_is_rolled_back_and_its_repetition_changes_nothing() {
 
 #[test]
 fn a_rotation_whose_pods_never_become_ready_is_rolled_back() {
-    let account = Account::with(After::Globex, "back-from-stuck", |object| {
-        if object["kind"] == "Deployment" {
-            object["spec"]["progressDeadlineSeconds"] = 4.into();
-        }
-    });
+    let account = Account::impatient(After::Globex, "back-from-stuck");
     account.pods_from_now(kubelet::READY, "never");
     account.run("rotate", &["--yes"]).code(5).says("or go back to the value of v3");
     let (abandoned, kept) = values(&account);

@@ -19,11 +19,7 @@ fn old_pods_that_end_slowly_are_waited_for() {
 
 #[test]
 fn a_rollout_that_is_stuck_ends_the_run_and_the_same_command_goes_on() {
-    let account = Account::with(After::Globex, "stuck", |object| {
-        if object["kind"] == "Deployment" {
-            object["spec"]["progressDeadlineSeconds"] = 4.into();
-        }
-    });
+    let account = Account::impatient(After::Globex, "stuck");
     account.pods_from_now(kubelet::READY, "never");
     account.run("rotate", &["--yes"]).code(5).says("hint:");
     // The old value is still enabled: the old pods serve with it.
@@ -39,11 +35,7 @@ fn a_rollout_that_is_stuck_ends_the_run_and_the_same_command_goes_on() {
 
 #[test]
 fn pods_that_crash_on_the_new_value() {
-    let account = Account::with(After::Globex, "crashing", |object| {
-        if object["kind"] == "Deployment" {
-            object["spec"]["progressDeadlineSeconds"] = 4.into();
-        }
-    });
+    let account = Account::impatient(After::Globex, "crashing");
     account.pods_from_now(kubelet::START, "crash");
     account.run("restart", &[]).code(5).says("hint:");
     account.pods_from_now(kubelet::START, "100ms");

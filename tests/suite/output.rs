@@ -160,24 +160,26 @@ fn usage_errors_are_as_they_were() {
     assert!(world.versions("acme_account_secret").ends_with("7:ENABLED"));
 }
 
+/// The fields that the result of every `secret` command has (cli.md).
+pub const FIELDS: [&str; 13] = [
+    "apiVersion",
+    "kind",
+    "account",
+    "namespace",
+    "context",
+    "project",
+    "state",
+    "reason",
+    "primary",
+    "backCompat",
+    "externalSecrets",
+    "consumers",
+    "checks",
+];
+
 #[test]
 fn json_is_one_document_with_the_fields_of_the_contract() {
     let world = World::start(&["--seed=7"]);
-    let common = [
-        "apiVersion",
-        "kind",
-        "account",
-        "namespace",
-        "context",
-        "project",
-        "state",
-        "reason",
-        "primary",
-        "backCompat",
-        "externalSecrets",
-        "consumers",
-        "checks",
-    ];
     for (command, kind, more) in [
         ("verify", "SecretVerification", &[] as &[&str]),
         ("sync", "SecretSync", &["steps"]),
@@ -188,7 +190,7 @@ fn json_is_one_document_with_the_fields_of_the_contract() {
         let ran =
             world.run(&[&["secret", command, "acme", "-o", "json", "-v", "--progress", "json"], yes].concat()).code(0);
         let result = ran.json();
-        let missing: Vec<&&str> = common.iter().chain(more).filter(|field| result.get(field).is_none()).collect();
+        let missing: Vec<&&str> = FIELDS.iter().chain(more).filter(|field| result.get(field).is_none()).collect();
         assert!(missing.is_empty(), "{command}: {missing:?}");
         assert_eq!((&result["apiVersion"], &result["kind"]), (&Value::from("deepdesk.com/v1"), &Value::from(kind)));
         let has = |at: &str, fields: &[&str]| {

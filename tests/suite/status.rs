@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::output::{Terminal, shown, snapshot};
+use crate::output::{FIELDS, Terminal, shown, snapshot};
 use crate::world::{World, back_compat, by_the_program, external_secret, primary};
 
 fn status(world: &World, account: &str) -> Value {
@@ -71,17 +71,7 @@ fn forms_are_as_they_were() {
     let one = world.run(&["secret", "status", "-l", "account=globex", "-o", "json"]).code(0).json();
     assert_eq!((&one["kind"], &one["items"][0]["account"]), (&"List".into(), &"globex".into()));
     // What every result has, a status has too.
-    for field in [
-        "apiVersion",
-        "context",
-        "project",
-        "reason",
-        "primary",
-        "backCompat",
-        "externalSecrets",
-        "consumers",
-        "checks",
-    ] {
+    for field in FIELDS {
         assert!(one["items"][0].get(field).is_some(), "{field}");
     }
     let mut terminal = Terminal::open(&world, &["secret", "status", "-A"]);
