@@ -1,0 +1,147 @@
+//! Asks the real planner, and the real checks of preflight, each question once.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use kubectl_deepdesk::check::{self, Purpose};
+use kubectl_deepdesk::domain::observation::Observation;
+use kubectl_deepdesk::domain::result::Verdict;
+use kubectl_deepdesk::domain::step::Plan;
+use kubectl_deepdesk::plan::{self, Goal, Strategy, Want};
+
+use super::observe::View;
+use super::program::{Program, compile, number};
+use super::rules::Rules;
+use super::world::Value;
+
+/// What an operator types.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[repr(u8)]
+pub enum Command {
+    Rotate,
+    TwoPhase,
+    RollBack,
+    Finalize,
+    Adopt,
+    AbandonOlder,
+}
+
+impl Command {
+    pub const ALL: [Command; 6] = [
+        Command::Rotate,
+        Command::TwoPhase,
+        Command::RollBack,
+        Command::Finalize,
+        Command::Adopt,
+        Command::AbandonOlder,
+    ];
+
+    fn want(self) -> (Purpose, Want) {
+        let rotate = Want::default();
+        match self {
+            Command::Rotate => (Purpose::Rotate, rotate),
+            Command::TwoPhase => (Purpose::Rotate, Want { strategy: Strategy::TwoPhase, ..rotate }),
+            Command::RollBack => (Purpose::Rollback, Want { goal: Goal::RollBack { again: false }, ..rotate }),
+            Command::Finalize => (Purpose::Finalize, Want { goal: Goal::Finalize { destroy: None }, ..rotate }),
+            Command::Adopt => (Purpose::Rotate, Want { adopt: true, ..rotate }),
+            Command::AbandonOlder => (Purpose::Rotate, Want { abandon_older: true, ..rotate }),
+        }
+    }
+}
+
+/// The answers so far. Programs have numbers, so that an operator's state is small.
+pub struct Planner {
+    rules: Rules,
+    plans: HashMap<(View, Command), Option<Rc<(Plan, Observation)>>>,
+    programs: Vec<Rc<Program>>,
+    compiled: HashMap<(View, Command, Value), u16>,
+    agreed: HashMap<(View, Command), u16>,
+}
+
+impl Planner {
+    pub fn new(rules: Rules) -> Planner {
+        Planner {
+            rules,
+            plans: HashMap::new(),
+            programs: Vec::new(),
+            compiled: HashMap::new(),
+            agreed: HashMap::new(),
+        }
+    }
+
+    pub fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
+    pub fn program(&self, number: u16) -> &Rc<Program> {
+        &self.programs[usize::from(number)]
+    }
+
+    /// What was agreed to before the lock: only where it leads. None when the command is refused or has nothing to do.
+    pub fn agree(&mut self, view: View, command: Command) -> Option<u16> {
+        if let Some(number) = self.agreed.get(&(view, command)) {
+            return Some(*number);
+        }
+        let planned = self.plan(view, command)?;
+        let plan = &planned.0;
+        let agreed = Program {
+            from: number(plan.from),
+            to: number(plan.to),
+            announces: plan.announces.map_or(0, number),
+            makes: 0,
+            narrow: 0..0,
+            changes: false,
+            requests: Vec::new(),
+        };
+        let number = self.intern(agreed);
+        self.agreed.insert((view, command), number);
+        Some(number)
+    }
+
+    /// The requests to send, with this value for a new one.
+    pub fn compiled(&mut self, view: View, command: Command, fresh: Value) -> Option<u16> {
+        if let Some(number) = self.compiled.get(&(view, command, fresh)) {
+            return Some(*number);
+        }
+        let planned = self.plan(view, command)?;
+        let number = self.intern(compile(&planned.0, &planned.1, &self.rules, fresh));
+        self.compiled.insert((view, command, fresh), number);
+        Some(number)
+    }
+
+    fn plan(&mut self, view: View, command: Command) -> Option<Rc<(Plan, Observation)>> {
+        let rules = self.rules;
+        self.plans.entry((view, command)).or_insert_with(|| ask(&rules, view, command).map(Rc::new)).clone()
+    }
+
+    fn intern(&mut self, program: Program) -> u16 {
+        let known = self.programs.iter().position(|known| **known == program);
+        let number = known.unwrap_or_else(|| {
+            self.programs.push(Rc::new(program));
+            self.programs.len() - 1
+        });
+        assert!(number < 1 << 14, "an operator's state has 14 bits for its program");
+        u16::try_from(number).expect("few programs")
+    }
+}
+
+fn ask(rules: &Rules, view: View, command: Command) -> Option<(Plan, Observation)> {
+    let (purpose, want) = command.want();
+    let now = view.observation(purpose == Purpose::Finalize);
+    let failed = check::run(&check::Seen { purpose, want: &want, now: &now });
+    if rules.checks && failed.iter().any(|check| check.result == Verdict::Fail) {
+        return None;
+    }
+    let plan = match plan::plan(&want, &now) {
+        Err(problem) if problem.reason == "AwaitingReencryption" && !rules.refuses_a_third => {
+            let mut blind = now.clone();
+            blind.back_compat.versions.clear();
+            let plan = plan::plan(&want, &blind).ok()?;
+            return Some(((rules.plan)(plan), now)).filter(|(plan, _)| plan.to_do().next().is_some());
+        }
+        planned => planned.ok()?,
+    };
+    let plan = (rules.plan)(plan);
+    plan.to_do().next()?;
+    Some((plan, now))
+}

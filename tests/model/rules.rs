@@ -1,0 +1,91 @@
+//! The rules that hold the invariants, so that each can be broken.
+
+use kubectl_deepdesk::domain::step::{Plan, Step};
+
+/// When a run asks whether the lock is still its own.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum LockAsked {
+    /// Right before each write to Secret Manager.
+    BeforeEachWrite,
+    /// When a step begins, and not again before its write.
+    AtEachStep,
+    /// Never.
+    Never,
+}
+
+/// What the program and the world keep to.
+#[derive(Clone, Copy)]
+pub struct Rules {
+    /// What is done to each plan before it is carried out: the planner's own order, or a broken one.
+    pub plan: fn(Plan) -> Plan,
+    pub lock: LockAsked,
+    /// The newest version is looked for above what `latest` names.
+    pub probes: bool,
+    /// The checks of preflight refuse.
+    pub checks: bool,
+    /// The look under the lock is planned for, and must lead where the look before it led.
+    pub looks_again: bool,
+    /// More than two keys are refused (I5).
+    pub refuses_a_third: bool,
+    /// A push is over when the bytes are right, not when a sync says that it succeeded.
+    pub compares: bool,
+    /// Steps that are planned so wait for a sync of their own, also where the bytes are right.
+    pub fresh: bool,
+    /// A restart is over when the old pods are gone.
+    pub awaits_pods: bool,
+    /// A restart is repeated when the Secret was written meanwhile.
+    pub looks_for_writes: bool,
+    /// The back-compat is seen, by number, to hold what is about to be disabled.
+    pub sees_it_held: bool,
+    /// The version that will be added is seen to be absent right before.
+    pub sees_it_absent: bool,
+    /// The record of the Lease says what a run set out for.
+    pub records: bool,
+    /// The operator gives the word that all was saved again only when it was.
+    pub true_word: bool,
+    /// The world: External Secrets never reads an older version than it has read (protocol.md's one assumption).
+    pub never_relapses: bool,
+    /// The world: an addition of a run that died arrives at once or never.
+    pub never_late: bool,
+}
+
+impl Rules {
+    /// As the program and protocol.md have them.
+    pub const KEPT: Rules = Rules {
+        plan: |plan| plan,
+        lock: LockAsked::BeforeEachWrite,
+        probes: true,
+        checks: true,
+        looks_again: true,
+        refuses_a_third: true,
+        compares: true,
+        fresh: true,
+        awaits_pods: true,
+        looks_for_writes: true,
+        sees_it_held: true,
+        sees_it_absent: true,
+        records: true,
+        true_word: true,
+        never_relapses: true,
+        never_late: true,
+    };
+
+    /// Whether the step waits for a sync that began after its push.
+    pub fn is_fresh(&self, step: &Step) -> bool {
+        let planned = match step {
+            Step::Stage { .. } | Step::Spread { .. } | Step::Sync { .. } => true,
+            Step::DisableOlder { .. }
+            | Step::CreateBackCompat { .. }
+            | Step::StoreBackCompat { .. }
+            | Step::AddVersion { .. }
+            | Step::Announce { .. }
+            | Step::Prepare { .. }
+            | Step::Restart { .. }
+            | Step::Verify { .. }
+            | Step::RetireOlder { .. }
+            | Step::Destroy { .. }
+            | Step::DisablePrevious { .. } => false,
+        };
+        planned && self.fresh
+    }
+}

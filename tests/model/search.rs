@@ -1,0 +1,291 @@
+//! Goes through every state that can be reached, breadth first: the first way that is found to a broken invariant is a
+//! shortest one.
+
+use std::collections::{HashMap, VecDeque};
+use std::hash::{BuildHasherDefault, Hasher};
+use std::time::{Duration, Instant};
+
+use kubectl_deepdesk::domain::observation::Source;
+
+use super::operator::{self, Deed, Phase, push};
+use super::planner::{Command, Planner};
+use super::properties::{Claims, Invariant, broken};
+use super::rules::Rules;
+use super::world::{Packed, Pair, Versions, World};
+
+/// What happens.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Event {
+    /// An operator looks, and says yes to the plan.
+    Begins { command: Command },
+    /// An operator goes on, or dies.
+    Operator { who: usize, deed: Deed, doing: String },
+    /// External Secrets reads the first of the two secrets.
+    SyncReads,
+    /// It reads the other one, and writes the Kubernetes Secret.
+    SyncWrites,
+    /// It fails, and writes nothing.
+    SyncFails,
+    /// A pod is replaced by one of the newest template.
+    PodStarts,
+    /// A pod's container starts again.
+    ContainerStarts,
+    /// The application has saved every encrypted field again.
+    AllSavedAgain,
+    /// An addition of a run that died arrives.
+    LateAddition,
+}
+
+/// What is explored.
+#[derive(Clone, Copy)]
+pub struct Exploration {
+    pub name: &'static str,
+    pub first: World,
+    /// What operators type.
+    pub commands: &'static [Command],
+    /// How many runs in all.
+    pub runs: u8,
+    /// How many of them at once.
+    pub operators: usize,
+    /// Whether the application saves everything again, as soon as it can.
+    pub saves_again: bool,
+    /// Whether External Secrets reads the back-compat before the primary.
+    pub back_compat_first: bool,
+    pub claims: Claims,
+}
+
+/// What was found.
+pub struct Found {
+    pub states: usize,
+    pub transitions: usize,
+    pub depth: usize,
+    pub complete: bool,
+    pub took: Duration,
+    /// The invariant that does not hold, and the way there.
+    pub broken: Option<(Invariant, Vec<String>)>,
+}
+
+/// Explores until everything was seen, `most` states were, or an invariant is broken.
+pub fn explore(exploration: &Exploration, rules: Rules, most: usize) -> Found {
+    let begun = Instant::now();
+    let mut planner = Planner::new(rules);
+    let first = exploration.first.canonical();
+    let mut seen: HashMap<Packed, Packed, BuildHasherDefault<Mix>> = HashMap::default();
+    seen.insert(first.pack(), first.pack());
+    let mut open = VecDeque::from([(first, 0usize)]);
+    let (mut transitions, mut depth) = (0, 0);
+    while let Some((world, at)) = open.pop_front() {
+        depth = at;
+        if seen.len() >= most {
+            open.push_front((world, at));
+            break;
+        }
+        let mut wrong = None;
+        successors(exploration, &mut planner, &world, false, &mut |planner, event, after| {
+            transitions += 1;
+            if wrong.is_none() {
+                wrong = broken(planner, exploration.claims, &first, &world, &event, &after).map(|broken| (broken, event, after));
+            }
+            let after = after.canonical();
+            if let std::collections::hash_map::Entry::Vacant(place) = seen.entry(after.pack()) {
+                place.insert(world.pack());
+                open.push_back((after, at + 1));
+            }
+        });
+        if let Some((invariant, event, after)) = wrong {
+            let mut way = trail(exploration, &mut planner, &seen, first, world);
+            way.push(line(&event, &after));
+            let broken = Some((invariant, way));
+            return Found { states: seen.len(), transitions, depth: at + 1, complete: false, took: begun.elapsed(), broken };
+        }
+    }
+    Found { states: seen.len(), transitions, depth, complete: open.is_empty(), took: begun.elapsed(), broken: None }
+}
+
+/// Every transition out of a world. `told` spells out what an operator does.
+fn successors(
+    exploration: &Exploration,
+    planner: &mut Planner,
+    world: &World,
+    told: bool,
+    each: &mut impl FnMut(&Planner, Event, World),
+) {
+    let mut all = Vec::with_capacity(16);
+    for who in 0..2 {
+        let doing = if told { doing(planner, world, who) } else { String::new() };
+        operator::steps(planner, world, who, &mut |after, deed| {
+            all.push((Event::Operator { who, deed, doing: doing.clone() }, after));
+        });
+    }
+    let idle = (0..exploration.operators).find(|who| world.operators[*who].is_idle());
+    if let Some(who) = idle.filter(|_| world.runs < exploration.runs) {
+        for command in exploration.commands {
+            operator::begin(planner, world, who, *command, &mut |after| {
+                all.push((Event::Begins { command: *command }, after));
+            });
+        }
+    }
+    syncs(exploration, planner.rules(), world, &mut all);
+    pods(exploration, world, &mut all);
+    if world.late != 0 {
+        let mut after = *world;
+        after.late = 0;
+        operator::add(&mut after, if world.late & 8 == 0 { Source::Primary } else { Source::BackCompat }, world.late & 7);
+        all.push((Event::LateAddition, after));
+    }
+    all.into_iter().for_each(|(event, after)| each(planner, event, after));
+}
+
+/// A sync may begin at any moment, and reads any version that is not older than what it has read before: `latest` lags.
+fn syncs(exploration: &Exploration, rules: &Rules, world: &World, all: &mut Vec<(Event, World)>) {
+    let order = if exploration.back_compat_first { [1, 0] } else { [0, 1] };
+    let secrets = [world.primary, world.back_compat];
+    let readable = |which: usize| {
+        let versions: Versions = secrets[which];
+        let from = if rules.never_relapses { world.read[which].max(1) } else { 1 };
+        (from..=versions.len()).map(move |n| (n, versions.enabled(n))).filter(|(_, value)| *value != 0)
+    };
+    let read = |world: &World, which: usize, number: u8| {
+        let mut after = *world;
+        after.read[which] = after.read[which].max(number);
+        after
+    };
+    if world.sync.read == 0 {
+        for (number, value) in readable(order[0]) {
+            let mut after = read(world, order[0], number);
+            after.sync.read = value;
+            moved(&mut after, push::SENT, push::SEEN);
+            all.push((Event::SyncReads, after));
+        }
+        return;
+    }
+    for (number, value) in readable(order[1]) {
+        let mut after = read(world, order[1], number);
+        let (first, second) = (world.sync.read, value);
+        let pair = match exploration.back_compat_first {
+            false => Pair { primary: first, back_compat: second },
+            true => Pair { primary: second, back_compat: first },
+        };
+        after.write_secret(pair);
+        after.sync.read = 0;
+        moved(&mut after, push::SEEN, push::ANSWERED);
+        all.push((Event::SyncWrites, after));
+    }
+    let mut after = *world;
+    after.sync.read = 0;
+    moved(&mut after, push::SEEN, push::SENT);
+    all.push((Event::SyncFails, after));
+}
+
+fn moved(world: &mut World, from: u8, to: u8) {
+    world.operators.iter_mut().filter(|operator| operator.push == from).for_each(|operator| operator.push = to);
+}
+
+fn pods(exploration: &Exploration, world: &World, all: &mut Vec<(Event, World)>) {
+    for pod in 0..2 {
+        for (event, anew) in [(Event::PodStarts, true), (Event::ContainerStarts, false)] {
+            let mut after = *world;
+            after.start(pod, anew);
+            if after != *world {
+                all.push((event, after));
+            }
+        }
+    }
+    // It can where all pods write under one value and can read everything.
+    let [one, other] = world.pods.map(|pod| pod.holds);
+    let reads_all = (1..8).all(|value| world.data & 1 << value == 0 || one.reads(value) && other.reads(value));
+    if exploration.saves_again && one.primary == other.primary && reads_all && world.bulk != one.primary {
+        let mut after = *world;
+        after.data = 1 << one.primary;
+        after.bulk = one.primary;
+        all.push((Event::AllSavedAgain, after));
+    }
+}
+
+/// The way from the first world to this one, a line for each transition.
+fn trail(
+    exploration: &Exploration,
+    planner: &mut Planner,
+    seen: &HashMap<Packed, Packed, BuildHasherDefault<Mix>>,
+    first: World,
+    last: World,
+) -> Vec<String> {
+    let mut packed = vec![last.pack()];
+    while let Some(parent) = seen.get(&packed[packed.len() - 1]).filter(|parent| **parent != packed[packed.len() - 1]) {
+        packed.push(*parent);
+    }
+    packed.reverse();
+    let mut world = first;
+    let mut lines = vec![line(&Event::SyncFails, &first)];
+    for next in &packed[1..] {
+        let mut found = None;
+        successors(exploration, planner, &world, true, &mut |_, event, after| {
+            let after = after.canonical();
+            if found.is_none() && after.pack() == *next {
+                found = Some((event, after));
+            }
+        });
+        let (event, after) = found.expect("each step of the way was taken before");
+        lines.push(line(&event, &after));
+        world = after;
+    }
+    lines
+}
+
+fn doing(planner: &Planner, world: &World, who: usize) -> String {
+    let operator = world.operators[who];
+    match operator.phase {
+        Phase::Running => {
+            let program = planner.program(operator.program);
+            format!("{:?}", program.requests[usize::from(operator.at)])
+        }
+        phase => format!("{phase:?}"),
+    }
+}
+
+fn line(event: &Event, world: &World) -> String {
+    let versions = |versions: Versions| {
+        let word = |n| format!("{}{}", if versions.at(n).1 { "E" } else { "D" }, versions.at(n).0);
+        (1..=versions.len()).map(word).collect::<Vec<_>>().join(" ")
+    };
+    let pods: Vec<String> = world
+        .pods
+        .iter()
+        .map(|pod| format!("{{{},{}}}v{}{}", pod.holds.primary, pod.holds.back_compat, pod.version, if pod.current { "" } else { " old" }))
+        .collect();
+    format!(
+        "{event:?}: primary [{}] back-compat [{}] Secret {{{},{}}} pods {} data {:b} lease {:?} read {:?}",
+        versions(world.primary),
+        versions(world.back_compat),
+        world.held.primary,
+        world.held.back_compat,
+        pods.join(" "),
+        world.data >> 1,
+        world.lease,
+        world.read,
+    )
+}
+
+/// A hash of a few words: the standard one takes most of the time without optimization.
+#[derive(Default)]
+struct Mix(u64);
+
+impl Hasher for Mix {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for chunk in bytes.chunks_exact(8) {
+            let word = u64::from_ne_bytes(chunk.try_into().expect("eight bytes"));
+            self.write_u64(word);
+        }
+    }
+
+    fn write_u64(&mut self, word: u64) {
+        let mixed = (self.0 ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        self.0 = mixed ^ mixed >> 29;
+    }
+
+    fn write_usize(&mut self, _: usize) {}
+}

@@ -1,0 +1,231 @@
+//! One account as the model sees it: what Secret Manager, External Secrets, the cluster and the lock hold, in a few bytes.
+
+use super::operator::Operator;
+
+/// A value: 1 and up; 0 is none. Equal numbers are equal bytes.
+pub type Value = u8;
+/// The number of a version: 1 and up; 0 is none.
+pub type Number = u8;
+
+/// The versions of one secret, oldest in the lowest four bits: three for the value, one for whether it is enabled.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+pub struct Versions(pub u32);
+
+impl Versions {
+    /// How many there are.
+    pub fn len(self) -> Number {
+        ((35 - self.0.leading_zeros()) / 4) as Number
+    }
+
+    /// The value of a version, and whether it is enabled.
+    pub fn at(self, number: Number) -> (Value, bool) {
+        let bits = (self.0 >> (4 * (number - 1))) as u8;
+        (bits & 7, bits & 8 != 0)
+    }
+
+    /// The newest version's value; none when that is disabled.
+    pub fn value(self) -> Value {
+        match self.len() {
+            0 => 0,
+            newest => self.enabled(newest),
+        }
+    }
+
+    /// The value of a version that is enabled; none of another.
+    pub fn enabled(self, number: Number) -> Value {
+        let (value, enabled) = self.at(number);
+        if enabled { value } else { 0 }
+    }
+
+    /// Adds a version and returns its number.
+    pub fn add(&mut self, value: Value) -> Number {
+        let number = self.len();
+        assert!(number < 8, "the model's secrets have eight versions at most");
+        self.0 |= u32::from(value | 8) << (4 * number);
+        number + 1
+    }
+
+    /// Disables a version.
+    pub fn disable(&mut self, number: Number) {
+        self.0 &= !(8 << (4 * (number - 1)));
+    }
+
+    /// Only the oldest so many: what `latest` shows while it lags.
+    pub fn oldest(self, count: Number) -> Versions {
+        Versions(self.0 & 1u32.checked_shl(4 * u32::from(count)).map_or(u32::MAX, |bit| bit - 1))
+    }
+
+    /// The values of the enabled ones, oldest first.
+    pub fn enabled_values(self) -> impl Iterator<Item = Value> {
+        (1..=self.len()).map(move |number| self.enabled(number)).filter(|value| *value != 0)
+    }
+}
+
+/// The primary's value and the back-compat's, where something holds both.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+pub struct Pair {
+    pub primary: Value,
+    pub back_compat: Value,
+}
+
+impl Pair {
+    /// Whether something encrypted under `value` can be read with the two.
+    pub fn reads(self, value: Value) -> bool {
+        value == self.primary || value == self.back_compat
+    }
+}
+
+/// A pod: it writes under its primary value from its first moment to its last.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+pub struct Pod {
+    /// What it started with.
+    pub holds: Pair,
+    /// The version that its annotation names.
+    pub version: Number,
+    /// Whether it is of the newest restart.
+    pub current: bool,
+    /// Whether it started in the narrow interval with the older value twice.
+    pub narrow: bool,
+}
+
+impl Pod {
+    fn bits(self) -> u64 {
+        bits(&[
+            (self.holds.primary, 3),
+            (self.holds.back_compat, 3),
+            (self.version, 4),
+            (self.current.into(), 1),
+            (self.narrow.into(), 1),
+        ])
+    }
+}
+
+/// A sync of External Secrets: it reads one secret, then the other, then writes.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+pub struct Sync {
+    /// The value that it has read of the secret it reads first; none when none is under way.
+    pub read: Value,
+}
+
+/// The Lease. Whether its holder still lives nobody sees: it may expire, and be taken, at any moment but between an
+/// operator's question whether it is still theirs and the effect of the write that follows (ARCHITECTURE.md: 11 of 20 s).
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+pub struct Lease {
+    /// Operator 1 or 2; 0 when it is free, or its holder is dead.
+    pub holder: u8,
+    /// The version that a run set out for and did not record the end of.
+    pub begun: Number,
+    /// The version of the back-compat that a two-phase rotation announced.
+    pub announced: Number,
+}
+
+/// Everything.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct World {
+    pub primary: Versions,
+    pub back_compat: Versions,
+    /// Whether the back-compat's newest version is younger than the primary's.
+    pub back_compat_later: bool,
+    /// What the Kubernetes Secret holds.
+    pub held: Pair,
+    /// The newest version of each that External Secrets has read: it does not read an older one again.
+    pub read: [Number; 2],
+    pub sync: Sync,
+    pub pods: [Pod; 2],
+    /// The version that the pod template's annotation names.
+    pub template: Number,
+    /// The values under which something is encrypted, a bit for each.
+    pub data: u8,
+    /// The value that most data is encrypted under: the first one, until all of it was saved again.
+    pub bulk: Value,
+    pub lease: Lease,
+    /// Whether a run has entered the narrow interval of an exchange, and none has left it.
+    pub narrow: bool,
+    /// An addition of a run that died, which may still arrive: to which secret (0 primary, 8 back-compat), and the value.
+    pub late: u8,
+    /// How many runs were started.
+    pub runs: u8,
+    pub operators: [Operator; 2],
+}
+
+/// The world's state as the visited set keeps it: all of it, so that two states are one only when they are.
+pub type Packed = [u64; 3];
+
+fn bits(fields: &[(u8, u32)]) -> u64 {
+    fields.iter().fold(0, |packed, (field, width)| {
+        debug_assert!(*width == 8 || *field < 1 << width, "a field of the world has outgrown its bits: {fields:?}");
+        packed << width | u64::from(*field)
+    })
+}
+
+impl World {
+    pub fn pack(&self) -> Packed {
+        let lease = self.lease;
+        let rest = bits(&[
+            (self.held.primary, 3),
+            (self.held.back_compat, 3),
+            (self.read[0], 4),
+            (self.read[1], 4),
+            (self.sync.read, 3),
+            (self.template, 4),
+            (self.data, 8),
+            (self.bulk, 3),
+            (lease.holder, 2),
+            (lease.begun, 4),
+            (lease.announced, 4),
+            (self.late, 4),
+            (self.runs, 3),
+            (self.narrow.into(), 1),
+            (self.back_compat_later.into(), 1),
+        ]);
+        let versions = u64::from(self.primary.0) << 32 | u64::from(self.back_compat.0);
+        let pods = self.pods[0].bits() << 12 | self.pods[1].bits();
+        let [first, second] = self.operators.map(|operator| operator.bits());
+        // 51 bits of the rest and 6 of each operator share a word; the pods have the other's remainder.
+        [versions, rest << 12 | (first >> 20) << 6 | second >> 20, pods << 40 | (first & 0xf_ffff) << 20 | second & 0xf_ffff]
+    }
+
+    /// One of the worlds that differ in names alone: pods have none, and neither has an operator that is not at work.
+    pub fn canonical(mut self) -> World {
+        if self.pods[0].bits() > self.pods[1].bits() {
+            self.pods.swap(0, 1);
+        }
+        if self.operators[0].is_idle() && !self.operators[1].is_idle() {
+            self.operators.swap(0, 1);
+            self.lease.holder = [0, 2, 1][usize::from(self.lease.holder)];
+        }
+        self
+    }
+
+    /// The values of the two secrets' newest versions.
+    pub fn newest(&self) -> Pair {
+        Pair { primary: self.primary.value(), back_compat: self.back_compat.value() }
+    }
+
+    /// A pod starts: as the template's newest, or only its container, which keeps the annotations.
+    pub fn start(&mut self, pod: usize, anew: bool) {
+        let pod = &mut self.pods[pod];
+        pod.holds = self.held;
+        pod.narrow = self.narrow && self.held.primary == self.held.back_compat;
+        if anew {
+            pod.version = self.template;
+            pod.current = true;
+        }
+        self.data |= 1 << pod.holds.primary;
+    }
+
+    /// Whether every pod is of the newest restart.
+    pub fn rolled_out(&self) -> bool {
+        self.pods.iter().all(|pod| pod.current)
+    }
+
+    /// External Secrets writes what it has read.
+    pub fn write_secret(&mut self, pair: Pair) {
+        if self.held != pair {
+            self.held = pair;
+            for operator in &mut self.operators {
+                operator.written |= operator.proven;
+            }
+        }
+    }
+}
