@@ -168,7 +168,9 @@ fn set_out(planner: &Planner, world: &World, who: usize, number: u16) -> World {
         if program.from != program.to {
             after.lease.begun = program.to;
         }
-        after.lease.announced = program.announces;
+        let (announced, called_off) = program.announces.unwrap_or_default();
+        after.lease.announced = announced;
+        after.lease.called_off = called_off;
     }
     after
 }
@@ -252,8 +254,16 @@ fn request(planner: &Planner, world: &World, who: usize, program: &Program, each
                 each(go(after, next), Deed::None);
             }
         }
+        Request::Named { secret, version } => {
+            let read = &mut after.read[usize::from(secret == Source::BackCompat)];
+            if rules.latest_is_one {
+                *read = (*read).max(version);
+            }
+            each(go(after, next), Deed::None);
+        }
         Request::Arrive { want, fresh, next } => arrive(planner, after, who, ours, (want, fresh, next), each),
-        Request::Patch { version } => {
+        Request::Patch { asked, .. } if asked && !ours => {}
+        Request::Patch { version, .. } => {
             after.template = version;
             after.pods.iter_mut().for_each(|pod| pod.current = false);
             // What starts from here on starts with both values.
@@ -288,6 +298,7 @@ fn request(planner: &Planner, world: &World, who: usize, program: &Program, each
             if ours {
                 after.lease.begun = 0;
                 after.lease.announced = 0;
+                after.lease.called_off = false;
             }
             each(after, if ours { Deed::Ended } else { Deed::None });
         }

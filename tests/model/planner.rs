@@ -10,7 +10,7 @@ use kubectl_deepdesk::domain::step::Plan;
 use kubectl_deepdesk::plan::{self, Goal, Strategy, Want};
 
 use super::observe::View;
-use super::program::{Program, compile, number};
+use super::program::{Program, announced, compile, number};
 use super::rules::Rules;
 use super::world::Value;
 
@@ -87,7 +87,7 @@ impl Planner {
         let agreed = Program {
             from: number(plan.from),
             to: number(plan.to),
-            announces: plan.announces.map_or(0, number),
+            announces: announced(plan),
             makes: 0,
             narrow: 0..0,
             changes: false,

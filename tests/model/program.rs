@@ -18,10 +18,12 @@ pub enum Request {
     Add { secret: Source, value: Value, expect: Number, asked: bool },
     /// See that this version of the primary does not exist.
     Absent { version: Number },
+    /// Wait until `latest` names this version.
+    Named { secret: Source, version: Number },
     /// Push until the Kubernetes Secret holds the pair; then go on at `next`.
     Arrive { want: Pair, fresh: bool, next: u8 },
     /// Write the restart on the pod template.
-    Patch { version: Number },
+    Patch { version: Number, asked: bool },
     /// Wait until all pods are of that restart; then go on at `next`, or at the next request when the Secret was written
     /// meanwhile.
     Replaced { version: Number, next: u8 },
@@ -40,7 +42,8 @@ pub enum Request {
 pub struct Program {
     pub from: Number,
     pub to: Number,
-    pub announces: Number,
+    /// The version of the back-compat that is announced, and whether to give it up.
+    pub announces: Option<(Number, bool)>,
     /// The value that it makes; none where it makes none.
     pub makes: Value,
     /// The first request of the narrow interval, and the patch that ends it.
@@ -53,6 +56,11 @@ pub struct Program {
 /// Numbers of the model are those of the program.
 pub fn number(id: VersionId) -> Number {
     Number::try_from(id.get()).expect("a small number")
+}
+
+/// What a plan announces, in the model's numbers.
+pub fn announced(plan: &Plan) -> Option<(Number, bool)> {
+    plan.announces.map(|announced| (number(announced.version), announced.called_off))
 }
 
 struct Compiler<'a> {
@@ -95,7 +103,7 @@ pub fn compile(plan: &Plan, now: &Observation, rules: &Rules, fresh_value: Value
     Program {
         from: number(plan.from),
         to: number(plan.to),
-        announces: plan.announces.map_or(0, number),
+        announces: announced(plan),
         makes: compiler.makes,
         narrow,
         changes: plan.from != plan.to || plan.way == Way::Retire,
@@ -144,8 +152,9 @@ impl Compiler<'_> {
                 self.newest.primary = value;
             }
             Step::Stage { .. } | Step::Spread { .. } | Step::Sync { .. } => {
+                let fresh = self.named(step);
                 let next = self.at() + 1;
-                self.requests.push(self.arrive(self.rules.is_fresh(step), next));
+                self.requests.push(self.arrive(fresh, next));
             }
             Step::Prepare { version, .. } | Step::Restart { version, .. } => self.restart(number(*version), None),
             Step::Verify { version } => self.verify(number(*version)),
@@ -178,17 +187,28 @@ impl Compiler<'_> {
         self.requests.push(Request::Disable { secret, version: number(version), asked });
     }
 
+    /// Where the step says that bytes alone do not tell, `latest` has to name the newest version first.
+    fn named(&mut self, step: &Step) -> bool {
+        let (secret, version) = match step {
+            Step::Stage { fresh: true, .. } => (Source::BackCompat, self.kept),
+            Step::Sync { fresh: true, version, .. } => (Source::Primary, number(*version)),
+            _ => return false,
+        };
+        if self.rules.fresh {
+            self.requests.push(Request::Named { secret, version });
+        }
+        self.rules.fresh
+    }
+
     fn arrive(&self, fresh: bool, next: u8) -> Request {
         Request::Arrive { want: self.newest, fresh, next }
     }
 
     /// Patch, wait, and where the Secret was written meanwhile compare and patch again; then on to `then`, or behind it all.
     fn restart(&mut self, version: Number, then: Option<u8>) {
-        if self.rules.lock == LockAsked::BeforeEachWrite && then.is_none() {
-            self.requests.push(Request::StillOurs);
-        }
         let patch = self.at();
-        self.requests.push(Request::Patch { version });
+        let asked = self.rules.lock == LockAsked::BeforeEachWrite;
+        self.requests.push(Request::Patch { version, asked });
         self.requests.push(Request::Replaced { version, next: then.unwrap_or(patch + 3) });
         self.requests.push(self.arrive(false, patch));
     }

@@ -1,6 +1,6 @@
 //! The rules that hold the invariants, so that each can be broken.
 
-use kubectl_deepdesk::domain::step::{Plan, Step};
+use kubectl_deepdesk::domain::step::Plan;
 
 /// When a run asks whether the lock is still its own.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -43,6 +43,8 @@ pub struct Rules {
     pub records: bool,
     /// The operator gives the word that all was saved again only when it was.
     pub true_word: bool,
+    /// The world: once `latest` names a version to us, it names it to External Secrets too.
+    pub latest_is_one: bool,
     /// The world: External Secrets never reads an older version than it has read (protocol.md's one assumption).
     pub never_relapses: bool,
     /// The world: an addition of a run that died arrives at once or never.
@@ -66,26 +68,8 @@ impl Rules {
         sees_it_absent: true,
         records: true,
         true_word: true,
+        latest_is_one: true,
         never_relapses: true,
         never_late: true,
     };
-
-    /// Whether the step waits for a sync that began after its push.
-    pub fn is_fresh(&self, step: &Step) -> bool {
-        let planned = match step {
-            Step::Stage { .. } | Step::Spread { .. } | Step::Sync { .. } => true,
-            Step::DisableOlder { .. }
-            | Step::CreateBackCompat { .. }
-            | Step::StoreBackCompat { .. }
-            | Step::AddVersion { .. }
-            | Step::Announce { .. }
-            | Step::Prepare { .. }
-            | Step::Restart { .. }
-            | Step::Verify { .. }
-            | Step::RetireOlder { .. }
-            | Step::Destroy { .. }
-            | Step::DisablePrevious { .. } => false,
-        };
-        planned && self.fresh
-    }
 }

@@ -117,6 +117,8 @@ pub struct Lease {
     pub begun: Number,
     /// The version of the back-compat that a two-phase rotation announced.
     pub announced: Number,
+    /// Whether that is being given up.
+    pub called_off: bool,
 }
 
 /// Everything.
@@ -173,6 +175,7 @@ impl World {
             (lease.holder, 2),
             (lease.begun, 4),
             (lease.announced, 4),
+            (lease.called_off.into(), 1),
             (self.late, 4),
             (self.runs, 3),
             (self.narrow.into(), 1),
@@ -181,7 +184,7 @@ impl World {
         let versions = u64::from(self.primary.0) << 32 | u64::from(self.back_compat.0);
         let pods = self.pods[0].bits() << 12 | self.pods[1].bits();
         let [first, second] = self.operators.map(|operator| operator.bits());
-        // 51 bits of the rest and 6 of each operator share a word; the pods have the other's remainder.
+        // 52 bits of the rest and 6 of each operator share a word; the pods have the other's remainder.
         [versions, rest << 12 | (first >> 20) << 6 | second >> 20, pods << 40 | (first & 0xf_ffff) << 20 | second & 0xf_ffff]
     }
 
