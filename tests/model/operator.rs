@@ -88,7 +88,7 @@ pub fn steps(planner: &mut Planner, world: &World, who: usize, each: &mut impl F
     let operator = world.operators[who];
     match operator.phase {
         Phase::Idle => {}
-        Phase::Agreed => each(take(world, who), Deed::None),
+        Phase::Agreed => each(take(planner, world, who), Deed::None),
         Phase::Locked => look_again(planner, world, who, each),
         Phase::Running => {
             let program = planner.program(operator.program).clone();
@@ -128,11 +128,25 @@ fn seen_as_newest(planner: &Planner, world: &World) -> std::ops::RangeInclusive<
 }
 
 /// A Lease that somebody else holds may have expired: at any moment but within a request of its holder's.
-fn take(world: &World, who: usize) -> World {
+fn take(planner: &Planner, world: &World, who: usize) -> World {
     let mut after = *world;
     after.lease.holder = who as u8 + 1;
     after.operators[who].phase = Phase::Locked;
+    if !planner.rules().records_after_look {
+        record(planner, &mut after, world.operators[who].program);
+    }
     after
+}
+
+/// Writes into the Lease what a run sets out for.
+fn record(planner: &Planner, world: &mut World, number: u16) {
+    let program = planner.program(number);
+    if program.from != program.to {
+        world.lease.begun = program.to;
+    }
+    let (announced, called_off) = program.announces.unwrap_or_default();
+    world.lease.announced = announced;
+    world.lease.called_off = called_off && planner.rules().marks_call_offs;
 }
 
 fn look_again(planner: &mut Planner, world: &World, who: usize, each: &mut impl FnMut(World, Deed)) {
@@ -159,18 +173,12 @@ fn look_again(planner: &mut Planner, world: &World, who: usize, each: &mut impl 
     }
 }
 
-/// Writes into the Lease what the run sets out for, and begins.
+/// Records what the run sets out for, and begins.
 fn set_out(planner: &Planner, world: &World, who: usize, number: u16) -> World {
-    let program = planner.program(number);
     let mut after = *world;
     after.operators[who] = Operator { phase: Phase::Running, program: number, ..Operator::default() };
-    if planner.rules().records {
-        if program.from != program.to {
-            after.lease.begun = program.to;
-        }
-        let (announced, called_off) = program.announces.unwrap_or_default();
-        after.lease.announced = announced;
-        after.lease.called_off = called_off;
+    if planner.rules().records_after_look {
+        record(planner, &mut after, number);
     }
     after
 }
@@ -356,7 +364,8 @@ fn verify(world: &World, who: usize, version: Number, next: u8, each: &mut impl 
         (false, _) => next,
         (true, false) => next + 1,
         (true, true) => {
-            after.narrow = false;
+            // One that has lost its lock puts an end to nobody's interval.
+            after.narrow &= world.lease.holder != who as u8 + 1;
             next + 4
         }
     };

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use kubectl_deepdesk::check::{self, Purpose};
 use kubectl_deepdesk::domain::observation::Observation;
 use kubectl_deepdesk::domain::result::Verdict;
+use kubectl_deepdesk::domain::state::{self, State};
 use kubectl_deepdesk::domain::step::Plan;
 use kubectl_deepdesk::plan::{self, Goal, Strategy, Want};
 
@@ -56,6 +57,7 @@ pub struct Planner {
     programs: Vec<Rc<Program>>,
     compiled: HashMap<(View, Command, Value), u16>,
     agreed: HashMap<(View, Command), u16>,
+    stuck: HashMap<View, bool>,
 }
 
 impl Planner {
@@ -66,6 +68,7 @@ impl Planner {
             programs: Vec::new(),
             compiled: HashMap::new(),
             agreed: HashMap::new(),
+            stuck: HashMap::new(),
         }
     }
 
@@ -107,6 +110,21 @@ impl Planner {
         let number = self.intern(compile(&planned.0, &planned.1, &self.rules, fresh));
         self.compiled.insert((view, command, fresh), number);
         Some(number)
+    }
+
+    /// Whether a change was begun that neither the same command nor a rollback can bring to an end.
+    pub fn is_stuck(&mut self, view: View) -> bool {
+        if let Some(stuck) = self.stuck.get(&view) {
+            return *stuck;
+        }
+        let under_way = match state::secrets_state(&view.observation(false)) {
+            State::Rotating { .. } | State::Blocked(_) => true,
+            State::Stable | State::AwaitingReencryption | State::Drifted => false,
+        };
+        let refused = |command: Command| self.agree(view, command).is_none();
+        let stuck = under_way && [Command::Rotate, Command::RollBack].map(refused) == [true, true];
+        self.stuck.insert(view, stuck);
+        stuck
     }
 
     fn plan(&mut self, view: View, command: Command) -> Option<Rc<(Plan, Observation)>> {

@@ -87,15 +87,15 @@ pub fn compile(plan: &Plan, now: &Observation, rules: &Rules, fresh_value: Value
         requests: Vec::new(),
     };
     let narrow_steps = plan.narrow();
-    let mut narrow = 0..0;
+    let (mut enters, mut leaves) = (None, 0);
     for (at, planned) in plan.steps.iter().enumerate() {
         let begins = compiler.at();
         if narrow_steps.as_ref().is_some_and(|steps| steps.end == at) {
-            narrow.end = begins;
+            leaves = begins;
         }
         let Planned::Do(step) = planned else { continue };
-        if narrow_steps.as_ref().is_some_and(|steps| steps.contains(&at)) && narrow == (0..0) {
-            narrow.start = begins;
+        if narrow_steps.as_ref().is_some_and(|steps| steps.contains(&at)) {
+            enters.get_or_insert(begins);
         }
         compiler.step(step);
     }
@@ -105,7 +105,7 @@ pub fn compile(plan: &Plan, now: &Observation, rules: &Rules, fresh_value: Value
         to: number(plan.to),
         announces: announced(plan),
         makes: compiler.makes,
-        narrow,
+        narrow: enters.map_or(0..0, |enters| enters..leaves),
         changes: plan.from != plan.to || plan.way == Way::Retire,
         requests: compiler.requests,
     }

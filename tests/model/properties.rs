@@ -22,6 +22,8 @@ pub enum Invariant {
     ProofNotStatus,
     /// Two phases: no pod lacks a key that another one writes with, but for those that started in the narrow interval.
     NoPodLacksAKey,
+    /// Whoever comes after a run that died can go on.
+    SomebodyCanGoOn,
 }
 use Invariant::*;
 
@@ -30,19 +32,14 @@ use Invariant::*;
 pub struct Claims {
     /// No more versions than this are added to the primary, and to the back-compat.
     pub adds_at_most: Option<[u8; 2]>,
-    /// Only two-phase rotations run.
+    /// Every pod reads what the others write, as two phases say.
     pub two_phase: bool,
+    /// The account begins blocked, for a person to resolve.
+    pub begins_blocked: bool,
 }
 
-/// The first invariant that does not hold after this transition.
-pub fn broken(
-    planner: &Planner,
-    claims: Claims,
-    first: &World,
-    before: &World,
-    event: &Event,
-    after: &World,
-) -> Option<Invariant> {
+/// The first invariant that a transition breaks by itself, whatever it leads to.
+pub fn broken_by(planner: &Planner, before: &World, event: &Event, after: &World) -> Option<Invariant> {
     let (who, deed) = match event {
         Event::Operator { who, deed, .. } => (*who, *deed),
         _ => (0, Deed::None),
@@ -61,7 +58,7 @@ pub fn broken(
         Deed::Proven => (ours && !proven()).then_some(ProofNotStatus),
         Deed::Ended => ended(planner, before, who, after, proven()),
     };
-    wrong.or_else(|| at_any_time(claims, first, after))
+    wrong
 }
 
 /// A run that ended well. One that called a two-phase rotation off restarts nothing.
@@ -75,7 +72,8 @@ fn ended(planner: &Planner, before: &World, who: usize, after: &World, proven: b
     values(after.data).any(|value| !after.held.reads(value)).then_some(NeverThreeKeys)
 }
 
-fn at_any_time(claims: Claims, first: &World, now: &World) -> Option<Invariant> {
+/// The first invariant that does not hold in a world.
+pub fn broken_in(claims: Claims, first: &World, now: &World) -> Option<Invariant> {
     let enabled = |value: Value| {
         let of = |versions: super::world::Versions| versions.enabled_values().any(|held| held == value);
         of(now.primary) || of(now.back_compat)

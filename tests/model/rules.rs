@@ -39,8 +39,10 @@ pub struct Rules {
     pub sees_it_held: bool,
     /// The version that will be added is seen to be absent right before.
     pub sees_it_absent: bool,
-    /// The record of the Lease says what a run set out for.
-    pub records: bool,
+    /// The record of the Lease is written after the look under the lock, and not when the lock is taken.
+    pub records_after_look: bool,
+    /// The record says that an announced value is being given up.
+    pub marks_call_offs: bool,
     /// The operator gives the word that all was saved again only when it was.
     pub true_word: bool,
     /// The world: once `latest` names a version to us, it names it to External Secrets too.
@@ -66,7 +68,8 @@ impl Rules {
         looks_for_writes: true,
         sees_it_held: true,
         sees_it_absent: true,
-        records: true,
+        records_after_look: true,
+        marks_call_offs: true,
         true_word: true,
         latest_is_one: true,
         never_relapses: true,

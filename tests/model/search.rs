@@ -1,17 +1,18 @@
 //! Goes through every state that can be reached, breadth first: the first way that is found to a broken invariant is a
 //! shortest one.
 
-use std::collections::{HashMap, VecDeque};
-use std::hash::{BuildHasherDefault, Hasher};
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use kubectl_deepdesk::domain::observation::Source;
 
+use super::observe::View;
 use super::operator::{self, Deed, Phase, push};
 use super::planner::{Command, Planner};
-use super::properties::{Claims, Invariant, broken};
+use super::properties::{Claims, Invariant, broken_by, broken_in};
 use super::rules::Rules;
-use super::world::{Packed, Pair, Versions, World};
+use super::visited::Visited;
+use super::world::{Pair, Versions, World};
 
 /// What happens.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -70,36 +71,47 @@ pub fn explore(exploration: &Exploration, rules: Rules, most: usize) -> Found {
     let begun = Instant::now();
     let mut planner = Planner::new(rules);
     let first = exploration.first.canonical();
-    let mut seen: HashMap<Packed, Packed, BuildHasherDefault<Mix>> = HashMap::default();
-    seen.insert(first.pack(), first.pack());
+    let mut seen = Visited::new(first.pack());
     let mut open = VecDeque::from([(first, 0usize)]);
-    let (mut transitions, mut depth) = (0, 0);
-    while let Some((world, at)) = open.pop_front() {
-        depth = at;
+    let (mut transitions, mut depth, mut at) = (0, 0, 0u32);
+    let mut wrong = None;
+    while let Some((world, deep)) = open.pop_front() {
+        depth = deep;
         if seen.len() >= most {
-            open.push_front((world, at));
+            open.push_front((world, deep));
             break;
         }
-        let mut wrong = None;
         successors(exploration, &mut planner, &world, false, &mut |planner, event, after| {
             transitions += 1;
-            if wrong.is_none() {
-                wrong = broken(planner, exploration.claims, &first, &world, &event, &after).map(|broken| (broken, event, after));
-            }
+            let mut broken = broken_by(planner, &world, &event, &after);
             let after = after.canonical();
-            if let std::collections::hash_map::Entry::Vacant(place) = seen.entry(after.pack()) {
-                place.insert(world.pack());
-                open.push_back((after, at + 1));
+            // What a world alone tells is looked at once.
+            if seen.add(after.pack(), at) {
+                broken = broken.or_else(|| broken_in(exploration.claims, &first, &after));
+                let all_idle = after.operators.iter().all(|operator| operator.is_idle());
+                if broken.is_none() && all_idle && !exploration.claims.begins_blocked {
+                    let stuck = planner.is_stuck(View::of(&after, after.primary.len()));
+                    broken = stuck.then_some(Invariant::SomebodyCanGoOn);
+                }
+                open.push_back((after, deep + 1));
+            }
+            if let Some(broken) = broken.filter(|_| wrong.is_none()) {
+                wrong = Some((broken, event, after));
             }
         });
-        if let Some((invariant, event, after)) = wrong {
-            let mut way = trail(exploration, &mut planner, &seen, first, world);
-            way.push(line(&event, &after));
-            let broken = Some((invariant, way));
-            return Found { states: seen.len(), transitions, depth: at + 1, complete: false, took: begun.elapsed(), broken };
+        if wrong.is_some() {
+            depth += 1;
+            break;
         }
+        at += 1;
     }
-    Found { states: seen.len(), transitions, depth, complete: open.is_empty(), took: begun.elapsed(), broken: None }
+    let complete = open.is_empty() && wrong.is_none();
+    let broken = wrong.map(|(invariant, event, after)| {
+        let mut way = trail(exploration, &mut planner, &seen, first, at);
+        way.push(line(&event, &after));
+        (invariant, way)
+    });
+    Found { states: seen.len(), transitions, depth, complete, took: begun.elapsed(), broken }
 }
 
 /// Every transition out of a world. `told` spells out what an operator does.
@@ -108,7 +120,7 @@ fn successors(
     planner: &mut Planner,
     world: &World,
     told: bool,
-    each: &mut impl FnMut(&Planner, Event, World),
+    each: &mut impl FnMut(&mut Planner, Event, World),
 ) {
     let mut all = Vec::with_capacity(16);
     for who in 0..2 {
@@ -150,10 +162,10 @@ fn syncs(exploration: &Exploration, rules: &Rules, world: &World, all: &mut Vec<
         after.read[which] = after.read[which].max(number);
         after
     };
-    if world.sync.read == 0 {
+    if world.sync == 0 {
         for (number, value) in readable(order[0]) {
             let mut after = read(world, order[0], number);
-            after.sync.read = value;
+            after.sync = value;
             moved(&mut after, push::SENT, push::SEEN);
             all.push((Event::SyncReads, after));
         }
@@ -161,18 +173,18 @@ fn syncs(exploration: &Exploration, rules: &Rules, world: &World, all: &mut Vec<
     }
     for (number, value) in readable(order[1]) {
         let mut after = read(world, order[1], number);
-        let (first, second) = (world.sync.read, value);
+        let (first, second) = (world.sync, value);
         let pair = match exploration.back_compat_first {
             false => Pair { primary: first, back_compat: second },
             true => Pair { primary: second, back_compat: first },
         };
         after.write_secret(pair);
-        after.sync.read = 0;
+        after.sync = 0;
         moved(&mut after, push::SEEN, push::ANSWERED);
         all.push((Event::SyncWrites, after));
     }
     let mut after = *world;
-    after.sync.read = 0;
+    after.sync = 0;
     moved(&mut after, push::SEEN, push::SENT);
     all.push((Event::SyncFails, after));
 }
@@ -184,9 +196,9 @@ fn moved(world: &mut World, from: u8, to: u8) {
 fn pods(exploration: &Exploration, world: &World, all: &mut Vec<(Event, World)>) {
     for pod in 0..2 {
         for (event, anew) in [(Event::PodStarts, true), (Event::ContainerStarts, false)] {
-            let mut after = *world;
-            after.start(pod, anew);
-            if after != *world {
+            if world.would_change(pod, anew) {
+                let mut after = *world;
+                after.start(pod, anew);
                 all.push((event, after));
             }
         }
@@ -202,26 +214,15 @@ fn pods(exploration: &Exploration, world: &World, all: &mut Vec<(Event, World)>)
     }
 }
 
-/// The way from the first world to this one, a line for each transition.
-fn trail(
-    exploration: &Exploration,
-    planner: &mut Planner,
-    seen: &HashMap<Packed, Packed, BuildHasherDefault<Mix>>,
-    first: World,
-    last: World,
-) -> Vec<String> {
-    let mut packed = vec![last.pack()];
-    while let Some(parent) = seen.get(&packed[packed.len() - 1]).filter(|parent| **parent != packed[packed.len() - 1]) {
-        packed.push(*parent);
-    }
-    packed.reverse();
+/// The way from the first world to the one with this number, a line for each transition.
+fn trail(exploration: &Exploration, planner: &mut Planner, seen: &Visited, first: World, last: u32) -> Vec<String> {
     let mut world = first;
     let mut lines = vec![line(&Event::SyncFails, &first)];
-    for next in &packed[1..] {
+    for next in seen.way_to(last).into_iter().skip(1) {
         let mut found = None;
         successors(exploration, planner, &world, true, &mut |_, event, after| {
             let after = after.canonical();
-            if found.is_none() && after.pack() == *next {
+            if found.is_none() && after.pack() == next {
                 found = Some((event, after));
             }
         });
@@ -264,28 +265,4 @@ fn line(event: &Event, world: &World) -> String {
         world.lease,
         world.read,
     )
-}
-
-/// A hash of a few words: the standard one takes most of the time without optimization.
-#[derive(Default)]
-struct Mix(u64);
-
-impl Hasher for Mix {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for chunk in bytes.chunks_exact(8) {
-            let word = u64::from_ne_bytes(chunk.try_into().expect("eight bytes"));
-            self.write_u64(word);
-        }
-    }
-
-    fn write_u64(&mut self, word: u64) {
-        let mixed = (self.0 ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        self.0 = mixed ^ mixed >> 29;
-    }
-
-    fn write_usize(&mut self, _: usize) {}
 }

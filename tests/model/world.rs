@@ -90,21 +90,9 @@ pub struct Pod {
 
 impl Pod {
     fn bits(self) -> u64 {
-        bits(&[
-            (self.holds.primary, 3),
-            (self.holds.back_compat, 3),
-            (self.version, 4),
-            (self.current.into(), 1),
-            (self.narrow.into(), 1),
-        ])
+        let holds = u64::from(self.holds.primary) << 3 | u64::from(self.holds.back_compat);
+        (holds << 4 | u64::from(self.version)) << 2 | u64::from(self.current) << 1 | u64::from(self.narrow)
     }
-}
-
-/// A sync of External Secrets: it reads one secret, then the other, then writes.
-#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
-pub struct Sync {
-    /// The value that it has read of the secret it reads first; none when none is under way.
-    pub read: Value,
 }
 
 /// The Lease. Whether its holder still lives nobody sees: it may expire, and be taken, at any moment but between an
@@ -132,7 +120,8 @@ pub struct World {
     pub held: Pair,
     /// The newest version of each that External Secrets has read: it does not read an older one again.
     pub read: [Number; 2],
-    pub sync: Sync,
+    /// What a sync has read of the secret that it reads first, between that and its write; none when none is under way.
+    pub sync: Value,
     pub pods: [Pod; 2],
     /// The version that the pod template's annotation names.
     pub template: Number,
@@ -152,40 +141,33 @@ pub struct World {
 
 /// The world's state as the visited set keeps it: all of it, so that two states are one only when they are.
 pub type Packed = [u64; 3];
-
-fn bits(fields: &[(u8, u32)]) -> u64 {
-    fields.iter().fold(0, |packed, (field, width)| {
-        debug_assert!(*width == 8 || *field < 1 << width, "a field of the world has outgrown its bits: {fields:?}");
-        packed << width | u64::from(*field)
-    })
-}
+/// The lower 20 bits.
+const LOW: u64 = (1 << 20) - 1;
 
 impl World {
+    /// Written out, since this is most of what a search does.
     pub fn pack(&self) -> Packed {
         let lease = self.lease;
-        let rest = bits(&[
-            (self.held.primary, 3),
-            (self.held.back_compat, 3),
-            (self.read[0], 4),
-            (self.read[1], 4),
-            (self.sync.read, 3),
-            (self.template, 4),
-            (self.data, 8),
-            (self.bulk, 3),
-            (lease.holder, 2),
-            (lease.begun, 4),
-            (lease.announced, 4),
-            (lease.called_off.into(), 1),
-            (self.late, 4),
-            (self.runs, 3),
-            (self.narrow.into(), 1),
-            (self.back_compat_later.into(), 1),
-        ]);
+        let mut rest = u64::from(self.held.primary) << 3 | u64::from(self.held.back_compat);
+        rest = rest << 4 | u64::from(self.read[0]);
+        rest = rest << 4 | u64::from(self.read[1]);
+        rest = rest << 3 | u64::from(self.sync);
+        rest = rest << 4 | u64::from(self.template);
+        rest = rest << 8 | u64::from(self.data);
+        rest = rest << 3 | u64::from(self.bulk);
+        rest = rest << 2 | u64::from(lease.holder);
+        rest = rest << 4 | u64::from(lease.begun);
+        rest = rest << 4 | u64::from(lease.announced);
+        rest = rest << 1 | u64::from(lease.called_off);
+        rest = rest << 4 | u64::from(self.late);
+        rest = rest << 3 | u64::from(self.runs);
+        rest = rest << 1 | u64::from(self.narrow);
+        rest = rest << 1 | u64::from(self.back_compat_later);
         let versions = u64::from(self.primary.0) << 32 | u64::from(self.back_compat.0);
         let pods = self.pods[0].bits() << 12 | self.pods[1].bits();
-        let [first, second] = self.operators.map(|operator| operator.bits());
-        // 52 bits of the rest and 6 of each operator share a word; the pods have the other's remainder.
-        [versions, rest << 12 | (first >> 20) << 6 | second >> 20, pods << 40 | (first & 0xf_ffff) << 20 | second & 0xf_ffff]
+        let [first, second] = [self.operators[0].bits(), self.operators[1].bits()];
+        // 52 bits of the rest and 6 of each operator share a word; the pods have the others' remainder.
+        [versions, rest << 12 | (first >> 20) << 6 | second >> 20, pods << 40 | (first & LOW) << 20 | second & LOW]
     }
 
     /// One of the worlds that differ in names alone: pods have none, and neither has an operator that is not at work.
@@ -206,8 +188,8 @@ impl World {
     }
 
     /// A pod starts: as the template's newest, or only its container, which keeps the annotations.
-    pub fn start(&mut self, pod: usize, anew: bool) {
-        let pod = &mut self.pods[pod];
+    pub fn start(&mut self, which: usize, anew: bool) {
+        let pod = &mut self.pods[which];
         pod.holds = self.held;
         pod.narrow = self.narrow && self.held.primary == self.held.back_compat;
         if anew {
@@ -215,6 +197,13 @@ impl World {
             pod.current = true;
         }
         self.data |= 1 << pod.holds.primary;
+    }
+
+    /// Whether it would be otherwise after that.
+    pub fn would_change(&self, which: usize, anew: bool) -> bool {
+        let pod = self.pods[which];
+        let narrow = self.narrow && self.held.primary == self.held.back_compat;
+        pod.holds != self.held || pod.narrow != narrow || anew && !(pod.current && pod.version == self.template)
     }
 
     /// Whether every pod is of the newest restart.
