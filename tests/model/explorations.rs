@@ -41,6 +41,7 @@ fn exploration(name: &'static str, first: World, commands: &'static [Command], r
         runs,
         operators: 2,
         saves_again: false,
+        by_pattern: false,
         back_compat_first: false,
         claims: Claims::default(),
     }
@@ -60,6 +61,11 @@ fn finalized() -> World {
 pub fn rotate(runs: u8) -> Exploration {
     let claims = Claims { adds_at_most: Some([1, 1]), ..Claims::default() };
     Exploration { claims, ..exploration("rotate", fresh(), &[Rotate], runs) }
+}
+
+/// The same with an ExternalSecret that finds the back-compat by a pattern: without it, the primary is copied alone.
+pub fn rotate_by_pattern(runs: u8) -> Exploration {
+    Exploration { name: "rotate; the back-compat is found by a pattern", by_pattern: true, ..rotate(runs) }
 }
 
 /// With rollbacks, out of the middle and from the end.
@@ -96,25 +102,40 @@ pub fn finalize(runs: u8) -> Exploration {
     Exploration { saves_again: true, ..exploration(name, finalized(), &[Rotate, TwoPhase, Finalize], runs) }
 }
 
-/// All of it by one operator after the other, and more of them.
+/// The same by one operator after the other, and more of them.
 pub fn in_turn(runs: u8) -> Exploration {
-    let commands = &[Rotate, TwoPhase, RollBack, Finalize];
-    Exploration { operators: 1, ..exploration("all commands, in turn", finalized(), commands, runs) }
+    let name = "rotate, two phases, finalize, in turn";
+    Exploration { name, operators: 1, ..finalize(runs) }
 }
 
-/// Years of rotations by hand, of which the last is adopted.
+/// Years of rotations by hand, of which the last is adopted. Nothing says what the pods started with.
 pub fn adopt(runs: u8) -> Exploration {
     let mut first = account("E1 E2", "", (2, 0));
     first.data |= 1 << 1;
     first.template = 0;
     first.pods.iter_mut().for_each(|pod| pod.version = 0);
-    let claims = Claims { begins_blocked: true, ..Claims::default() };
-    Exploration { claims, ..exploration("by hand: adopt, rotate", first, &[Adopt, Rotate], runs) }
+    by_hand("by hand: adopt, rotate", first, &[Adopt, Rotate], runs)
 }
 
-/// The same, where nothing needs what is older.
+/// The same, after `secret restart`: their annotation names the newest version, and nothing that they hold beside it.
+pub fn adopt_after_restart(runs: u8) -> Exploration {
+    let mut first = account("E1 E2", "", (2, 0));
+    first.data |= 1 << 1;
+    by_hand("by hand: restart, adopt, rotate", first, &[Adopt, Rotate], runs)
+}
+
+/// By hand, where nothing needs what is older.
 pub fn abandon(runs: u8) -> Exploration {
-    let claims = Claims { begins_blocked: true, ..Claims::default() };
     let commands = &[AbandonOlder, Rotate, RollBack];
-    Exploration { claims, ..exploration("by hand: abandon, rotate, rollback", account("E1 E2", "", (2, 0)), commands, runs) }
+    by_hand("by hand: abandon, rotate, rollback", account("E1 E2", "", (2, 0)), commands, runs)
+}
+
+fn by_hand(name: &'static str, first: World, commands: &'static [Command], runs: u8) -> Exploration {
+    let claims = Claims { may_be_blocked: true, ..Claims::default() };
+    Exploration { claims, ..exploration(name, first, commands, runs) }
+}
+
+/// What no observation tells: that all was saved again under the value which a rollback goes away from.
+pub fn rollback_after_saving(runs: u8) -> Exploration {
+    Exploration { name: "rotate, save again, rollback", saves_again: true, ..rollback(runs) }
 }

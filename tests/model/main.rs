@@ -1,9 +1,14 @@
-//! The planner, driven through every interleaving.
+//! The pure planner, driven through every interleaving of its steps with crashes, scheduled syncs, pods that start by
+//! themselves, a lagging `latest` and a second operator. The invariants of protocol.md are looked at after each transition.
+//!
+//! `DEEPDESK_MODEL=large cargo test --test model -- --nocapture` goes one run further, and takes minutes.
+
 mod breaks;
 mod explorations;
 mod observe;
 mod operator;
 mod planner;
+mod plans;
 mod program;
 mod properties;
 mod rules;
@@ -11,18 +16,75 @@ mod search;
 mod visited;
 mod world;
 
+use std::sync::Mutex;
+use std::time::Instant;
+
 use explorations as of;
+use rules::Rules;
+use search::{Exploration, Found, explore};
+
+/// The states that an exploration may have at most: what memory allows.
+const MOST: usize = 60_000_000;
 
 #[test]
-fn try_it() {
-    for exploration in [
-        of::rotate(3), of::rollback(3), of::rollback_other_order(2), of::two_phase(3), of::two_phase_rollback(3), of::mixed(2), of::finalize(3), of::in_turn(4), of::adopt(3), of::abandon(3),
-    ] {
-        let found = search::explore(&exploration, rules::Rules::KEPT, 3_000_000);
-        println!("{} {}: {} states {} transitions depth {} complete {} {:?}", exploration.name, exploration.runs, found.states, found.transitions, found.depth, found.complete, found.took);
+fn every_interleaving_keeps_the_invariants() {
+    let further = u8::from(std::env::var("DEEPDESK_MODEL").is_ok_and(|size| size == "large"));
+    let all = vec![
+        of::two_phase_rollback(3 + further),
+        of::rollback_other_order(3 + further),
+        of::finalize(3 + further),
+        of::rollback(3 + further),
+        of::two_phase(3 + further),
+        of::mixed(2 + further),
+        of::abandon(2 + further),
+        of::adopt(3 + further),
+        of::rotate(3 + further),
+        of::rotate_by_pattern(3 + further),
+        of::in_turn(4 + further),
+    ];
+    let begun = Instant::now();
+    let found = side_by_side(all);
+    let sum = |count: fn(&Found) -> usize| found.iter().map(|(_, found)| count(found)).sum::<usize>();
+    println!(
+        "model: {} states, {} transitions, depth {}, {:.1} s",
+        sum(|found| found.states),
+        sum(|found| found.transitions),
+        found.iter().map(|(_, found)| found.depth).max().unwrap_or_default(),
+        begun.elapsed().as_secs_f64(),
+    );
+    for (exploration, found) in found {
         if let Some((invariant, way)) = found.broken {
-            println!("{invariant:?}");
-            way.iter().for_each(|line| println!("  {line}"));
+            panic!("{}: {invariant:?} does not hold:\n{}", exploration.name, way.join("\n"));
         }
+        assert!(found.complete, "{}: more states than {MOST}", exploration.name);
     }
+}
+
+/// Explores as many at once as there are processors.
+fn side_by_side(all: Vec<Exploration>) -> Vec<(Exploration, Found)> {
+    let (open, done) = (Mutex::new(all), Mutex::new(Vec::new()));
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                loop {
+                    let next = open.lock().expect("nobody panics with it").pop();
+                    let Some(exploration) = next else { return };
+                    let found = explore(&exploration, Rules::KEPT, MOST);
+                    println!(
+                        "model: {}, {} runs of {} at once: {} states, {} transitions, depth {}, {:.1} s",
+                        exploration.name,
+                        exploration.runs,
+                        exploration.operators,
+                        found.states,
+                        found.transitions,
+                        found.depth,
+                        found.took.as_secs_f64(),
+                    );
+                    done.lock().expect("nobody panics with it").push((exploration, found));
+                }
+            });
+        }
+    });
+    done.into_inner().expect("nobody panics with it")
 }

@@ -36,8 +36,9 @@ impl View {
         }
     }
 
-    /// The observation; with the whole history of the back-compat for a finalization.
-    pub fn observation(&self, history: bool) -> Observation {
+    /// The observation; with the whole history of the back-compat for a finalization, and of an ExternalSecret that finds
+    /// the back-compat by name or by a pattern.
+    pub fn observation(&self, history: bool, by_pattern: bool) -> Observation {
         let secret = |id: &str, versions: Versions, known: Number| SecretView {
             secret: id.parse().expect("a fit id"),
             versions: (1..=versions.len()).rev().take(usize::from(known)).map(|n| version(versions, n)).collect(),
@@ -69,12 +70,12 @@ impl View {
         now.begun = id(self.lease.begun);
         let called_off = self.lease.called_off;
         now.announced = id(self.lease.announced).map(|version| Announcement { version, called_off });
-        now.external_secrets = vec![self.external_secret()];
+        now.external_secrets = vec![self.external_secret(by_pattern)];
         now.consumers = vec![self.consumer()];
         now
     }
 
-    fn external_secret(&self) -> ExternalSecretView {
+    fn external_secret(&self, by_pattern: bool) -> ExternalSecretView {
         let key = |key: &str, source, held: Value| KeyView {
             key: key.to_owned(),
             source,
@@ -89,9 +90,9 @@ impl View {
             target: name(),
             home: None,
             store_problem: None,
-            // It maps the back-compat by name: without it nothing is copied.
+            // Where it maps the back-compat by name, nothing is copied without it.
             ready: match self.back_compat.len() {
-                0 => Ready::False {
+                0 if !by_pattern => Ready::False {
                     reason: "SecretSyncedError".to_owned(),
                     message: "could not get secret data from provider".to_owned(),
                 },
@@ -103,7 +104,7 @@ impl View {
                 key("KEY", Source::Primary, self.held.primary),
                 key("OLD", Source::BackCompat, self.held.back_compat),
             ],
-            needs_back_compat: true,
+            needs_back_compat: !by_pattern,
             immutable: false,
             owner: None,
             unusual_target: None,

@@ -298,8 +298,11 @@ fn request(planner: &Planner, world: &World, who: usize, program: &Program, each
                 Source::Primary => after.primary.disable(version),
                 Source::BackCompat => after.back_compat.disable(version),
             }
-            let last = program.requests[usize::from(next)] == Request::Release;
-            each(go(after, next), if last { Deed::Committed } else { Deed::Wrote });
+            let mark = match secret {
+                Source::Primary => version == program.from && program.to != program.from,
+                Source::BackCompat => true,
+            };
+            each(go(after, next), if mark { Deed::Committed } else { Deed::Wrote });
         }
         Request::Release => {
             after = dead(&after, who);

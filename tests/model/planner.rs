@@ -53,6 +53,7 @@ impl Command {
 /// The answers so far. Programs have numbers, so that an operator's state is small.
 pub struct Planner {
     rules: Rules,
+    by_pattern: bool,
     plans: HashMap<(View, Command), Option<Rc<(Plan, Observation)>>>,
     programs: Vec<Rc<Program>>,
     compiled: HashMap<(View, Command, Value), u16>,
@@ -61,9 +62,10 @@ pub struct Planner {
 }
 
 impl Planner {
-    pub fn new(rules: Rules) -> Planner {
+    pub fn new(rules: Rules, by_pattern: bool) -> Planner {
         Planner {
             rules,
+            by_pattern,
             plans: HashMap::new(),
             programs: Vec::new(),
             compiled: HashMap::new(),
@@ -117,7 +119,7 @@ impl Planner {
         if let Some(stuck) = self.stuck.get(&view) {
             return *stuck;
         }
-        let under_way = match state::secrets_state(&view.observation(false)) {
+        let under_way = match state::secrets_state(&view.observation(false, self.by_pattern)) {
             State::Rotating { .. } | State::Blocked(_) => true,
             State::Stable | State::AwaitingReencryption | State::Drifted => false,
         };
@@ -128,8 +130,9 @@ impl Planner {
     }
 
     fn plan(&mut self, view: View, command: Command) -> Option<Rc<(Plan, Observation)>> {
-        let rules = self.rules;
-        self.plans.entry((view, command)).or_insert_with(|| ask(&rules, view, command).map(Rc::new)).clone()
+        let (rules, by_pattern) = (self.rules, self.by_pattern);
+        let ask = || ask(&rules, view, command, by_pattern).map(Rc::new);
+        self.plans.entry((view, command)).or_insert_with(ask).clone()
     }
 
     fn intern(&mut self, program: Program) -> u16 {
@@ -143,9 +146,9 @@ impl Planner {
     }
 }
 
-fn ask(rules: &Rules, view: View, command: Command) -> Option<(Plan, Observation)> {
+fn ask(rules: &Rules, view: View, command: Command, by_pattern: bool) -> Option<(Plan, Observation)> {
     let (purpose, want) = command.want();
-    let now = view.observation(purpose == Purpose::Finalize);
+    let now = view.observation(purpose == Purpose::Finalize, by_pattern);
     let failed = check::run(&check::Seen { purpose, want: &want, now: &now });
     if rules.checks && failed.iter().any(|check| check.result == Verdict::Fail) {
         return None;

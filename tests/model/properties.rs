@@ -34,8 +34,8 @@ pub struct Claims {
     pub adds_at_most: Option<[u8; 2]>,
     /// Every pod reads what the others write, as two phases say.
     pub two_phase: bool,
-    /// The account begins blocked, for a person to resolve.
-    pub begins_blocked: bool,
+    /// That an account is blocked, for a person to resolve, is no finding here.
+    pub may_be_blocked: bool,
 }
 
 /// The first invariant that a transition breaks by itself, whatever it leads to.

@@ -50,6 +50,8 @@ pub struct Exploration {
     pub operators: usize,
     /// Whether the application saves everything again, as soon as it can.
     pub saves_again: bool,
+    /// Whether the ExternalSecret finds the back-compat by a pattern: while it does not see it, it copies the primary alone.
+    pub by_pattern: bool,
     /// Whether External Secrets reads the back-compat before the primary.
     pub back_compat_first: bool,
     pub claims: Claims,
@@ -69,7 +71,7 @@ pub struct Found {
 /// Explores until everything was seen, `most` states were, or an invariant is broken.
 pub fn explore(exploration: &Exploration, rules: Rules, most: usize) -> Found {
     let begun = Instant::now();
-    let mut planner = Planner::new(rules);
+    let mut planner = Planner::new(rules, exploration.by_pattern);
     let first = exploration.first.canonical();
     let mut seen = Visited::new(first.pack());
     let mut open = VecDeque::from([(first, 0usize)]);
@@ -83,17 +85,16 @@ pub fn explore(exploration: &Exploration, rules: Rules, most: usize) -> Found {
         }
         successors(exploration, &mut planner, &world, false, &mut |planner, event, after| {
             transitions += 1;
-            let mut broken = broken_by(planner, &world, &event, &after);
+            let by = broken_by(planner, &world, &event, &after);
             let after = after.canonical();
+            let mut broken = by;
             // What a world alone tells is looked at once.
             if seen.add(after.pack(), at) {
-                broken = broken.or_else(|| broken_in(exploration.claims, &first, &after));
-                let all_idle = after.operators.iter().all(|operator| operator.is_idle());
-                if broken.is_none() && all_idle && !exploration.claims.begins_blocked {
-                    let stuck = planner.is_stuck(View::of(&after, after.primary.len()));
-                    broken = stuck.then_some(Invariant::SomebodyCanGoOn);
-                }
                 open.push_back((after, deep + 1));
+                broken = broken_in(exploration.claims, &first, &after).or(by);
+                if broken.is_none() && !exploration.claims.may_be_blocked && is_stuck(planner, &after) {
+                    broken = Some(Invariant::SomebodyCanGoOn);
+                }
             }
             if let Some(broken) = broken.filter(|_| wrong.is_none()) {
                 wrong = Some((broken, event, after));
@@ -112,6 +113,12 @@ pub fn explore(exploration: &Exploration, rules: Rules, most: usize) -> Found {
         (invariant, way)
     });
     Found { states: seen.len(), transitions, depth, complete, took: begun.elapsed(), broken }
+}
+
+/// Whether nobody is at work, and nobody can bring to an end what was begun.
+fn is_stuck(planner: &mut Planner, world: &World) -> bool {
+    world.operators.iter().all(|operator| operator.is_idle())
+        && planner.is_stuck(View::of(world, world.primary.len()))
 }
 
 /// Every transition out of a world. `told` spells out what an operator does.
@@ -154,8 +161,11 @@ fn syncs(exploration: &Exploration, rules: &Rules, world: &World, all: &mut Vec<
     let secrets = [world.primary, world.back_compat];
     let readable = |which: usize| {
         let versions: Versions = secrets[which];
-        let from = if rules.never_relapses { world.read[which].max(1) } else { 1 };
-        (from..=versions.len()).map(move |n| (n, versions.enabled(n))).filter(|(_, value)| *value != 0)
+        let from = if rules.never_relapses { world.read[which] } else { 0 };
+        // None at all is a failure where it is asked for by name.
+        let missing = (from == 0 && which == 1 && exploration.by_pattern).then_some((0, 0));
+        let some = (from.max(1)..=versions.len()).map(move |n| (n, versions.enabled(n)));
+        missing.into_iter().chain(some.filter(|(_, value)| *value != 0))
     };
     let read = |world: &World, which: usize, number: u8| {
         let mut after = *world;

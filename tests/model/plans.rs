@@ -1,0 +1,93 @@
+//! Plans as a planner with one rule less would make them.
+
+use kubectl_deepdesk::domain::event::StepName::{self, Commit, Introduce, Preserve, Stage};
+use kubectl_deepdesk::domain::step::{Plan, Planned, Step, Way};
+
+fn does(planned: &Planned, name: StepName) -> bool {
+    matches!(planned, Planned::Do(_)) && planned.name() == name
+}
+
+/// Without these steps.
+pub fn without(mut plan: Plan, names: &[StepName]) -> Plan {
+    plan.steps.retain(|planned| !names.iter().any(|name| does(planned, *name)));
+    plan
+}
+
+/// With all steps of one name right behind the first of another.
+pub fn moved(mut plan: Plan, what: StepName, behind: StepName) -> Plan {
+    if !plan.steps.iter().any(|planned| does(planned, behind)) {
+        return plan;
+    }
+    let taken: Vec<Planned> = plan.steps.iter().filter(|planned| does(planned, what)).cloned().collect();
+    plan.steps.retain(|planned| !does(planned, what));
+    let at = plan.steps.iter().position(|planned| does(planned, behind)).map_or(0, |at| at + 1);
+    plan.steps.splice(at..at, taken);
+    plan
+}
+
+/// What was in use is stored after the new version is there.
+pub fn preserve_late(plan: Plan) -> Plan {
+    moved(moved(plan, Stage, Introduce), Preserve, Introduce)
+}
+
+/// The runbook's own order: introduce, disable what was in use at once, then preserve it.
+pub fn runbook(plan: Plan) -> Plan {
+    moved(preserve_late(plan), Commit, Introduce)
+}
+
+/// Two phases with the second one the other way round: the primary first.
+pub fn primary_first(mut plan: Plan) -> Plan {
+    let introduce = plan.steps.iter().position(|planned| planned.name() == Introduce);
+    let withdraw = plan.steps.iter().rposition(|planned| matches!(planned, Planned::Do(Step::StoreBackCompat { .. })));
+    if let (Some(introduce), Some(withdraw), Way::Forward) = (introduce, withdraw, plan.way)
+        && withdraw < introduce
+    {
+        // Introduce and sync, then store and stage.
+        plan.steps[withdraw..introduce + 2].rotate_left(introduce - withdraw);
+    }
+    plan
+}
+
+/// A rollback that exchanges the back-compat first.
+pub fn back_compat_first(mut plan: Plan) -> Plan {
+    if plan.exchanges() {
+        let introduce = plan.steps.iter().position(|planned| planned.name() == Introduce).unwrap_or_default();
+        plan.steps[introduce..introduce + 4].rotate_left(2);
+    }
+    plan
+}
+
+/// A rollback that does not see the older value arrive before it stores the abandoned one.
+pub fn hasty_exchange(plan: Plan) -> Plan {
+    if plan.exchanges() { without(plan, &[StepName::Sync]) } else { plan }
+}
+
+/// A finalization that leaves the pods as they are.
+pub fn finalize_without_restart(plan: Plan) -> Plan {
+    if plan.way == Way::Retire { without(plan, &[StepName::Restart, StepName::Verify]) } else { plan }
+}
+
+/// Not one rule less, but one more: where a version gets the bytes of one before, what came between has to be seen in the
+/// cluster first. Then bytes prove the newer one by themselves.
+pub fn pass_through(mut plan: Plan) -> Plan {
+    let between = plan.to_do().find_map(|step| match (step, plan.announces) {
+        (Step::Sync { external_secrets, fresh: true, .. }, _) => {
+            Some(Step::Sync { external_secrets: external_secrets.clone(), version: plan.from, fresh: false })
+        }
+        (Step::Stage { external_secrets, fresh: true, .. }, Some(next)) => {
+            Some(Step::Spread { external_secrets: external_secrets.clone(), version: next.version })
+        }
+        _ => None,
+    });
+    let adds = |planned: &Planned| match planned {
+        Planned::Do(Step::AddVersion { .. } | Step::StoreBackCompat { .. }) => true,
+        Planned::Do(_) | Planned::Skip(..) => false,
+    };
+    // Where it was added already, what came between was seen before that.
+    if let (Some(at), Some(between)) = (plan.steps.iter().position(adds), between)
+        && (plan.exchanges() == does(&plan.steps[at], Introduce))
+    {
+        plan.steps.insert(at, Planned::Do(between));
+    }
+    plan
+}
