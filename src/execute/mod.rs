@@ -217,6 +217,10 @@ fn announce(step: &Step) -> String {
 fn explained(run: &Run, plan: &Plan, progress: &Progress, mut problem: Problem) -> Problem {
     let account = &run.request.account;
     if !progress.changed {
+        // A lock that was lost before the first write, say.
+        if problem.exit == Exit::Incomplete {
+            problem.exit = Exit::Failed;
+        }
         return problem.now(format!("nothing was changed: primary {} is in use", plan.from));
     }
     if problem.exit != Exit::Interrupted {

@@ -82,9 +82,7 @@ pub async fn preserve(
     let expect = progress.seen.now.back_compat.newest().map_or(VersionId::FIRST, |newest| newest.id.next());
     let (tag, value) =
         tag.and_then(|tag| Some((tag, progress.seen.vault.value(tag)?))).ok_or_else(|| unreadable(value_of))?;
-    let added = add(run, lock, &progress.seen.now.home, secret, value, expect).await;
-    progress.changed |= may_have_changed(&added);
-    let added = added?;
+    let added = add(run, lock, &mut progress.changed, &progress.seen.now.home, secret, value, expect).await?;
     note_added(&mut progress.seen.now.back_compat, added, tag);
     Ok(format!("{secret} {added} holds {value_of}"))
 }
@@ -100,9 +98,7 @@ pub async fn announce(
     let Some(value) = progress.new_value.take() else {
         return Err(Problem::new(Exit::Failed, "NoValue", "there is no new value to add"));
     };
-    let added = add(run, lock, &progress.seen.now.home, secret, &value, expect).await;
-    progress.changed |= may_have_changed(&added);
-    let added = added?;
+    let added = add(run, lock, &mut progress.changed, &progress.seen.now.home, secret, &value, expect).await?;
     let tag = progress.seen.vault.keep(value);
     note_added(&mut progress.seen.now.back_compat, added, tag);
     Ok(format!("{secret} {added} holds the next value"))
@@ -132,19 +128,19 @@ pub async fn introduce(
     if !matches!(run.secret_manager.access(&home, secret, Which::Number(expect)).await?, Access::Missing) {
         return Err(foreign(secret, expect));
     }
-    let added = add(run, lock, &home, secret, &value, expect).await;
-    progress.changed |= may_have_changed(&added);
-    let added = added?;
+    let added = add(run, lock, &mut progress.changed, &home, secret, &value, expect).await?;
     let tag = progress.seen.vault.keep(value);
     note_added(&mut progress.seen.now.primary, added, tag);
     Ok(format!("{secret} {added} is there, read back by number"))
 }
 
 /// Adds a version and reads it back by number. A lost answer is resolved by looking, never by adding blindly again:
-/// `addSecretVersion` knows neither an etag nor a request id.
+/// `addSecretVersion` knows neither an etag nor a request id. Notes when something may have changed: a plain refusal, or a
+/// lock that was lost before it was sent, changes nothing.
 async fn add(
     run: &Run<'_>,
     lock: &Lock,
+    changed: &mut bool,
     home: &SecretHome,
     secret: &SecretId,
     value: &Payload,
@@ -153,7 +149,9 @@ async fn add(
     for _ in 0..REPEATS {
         // Right before each: the reads before it may have taken as long as a lock lives.
         lock.still_ours().await?;
-        match run.secret_manager.add_version(home, secret, value).await {
+        let added = run.secret_manager.add_version(home, secret, value).await;
+        *changed |= added.as_ref().map_or_else(ApiError::is_outcome_unknown, |_| true);
+        match added {
             Ok(added) if added == expect => break,
             Ok(_) => return Err(foreign(secret, expect)),
             Err(error) if error.is_outcome_unknown() => match look(run, home, secret, value, expect).await? {
@@ -193,11 +191,6 @@ async fn look(
         }
     }
     Ok(false)
-}
-
-/// Whether an addition, done or failed, may have changed something: a plain refusal has not.
-fn may_have_changed(added: &Result<VersionId, Problem>) -> bool {
-    added.as_ref().map_or_else(|problem| problem.exit == Exit::Incomplete, |_| true)
 }
 
 fn unresolved(error: ApiError, secret: &SecretId) -> Problem {
