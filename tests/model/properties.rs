@@ -1,9 +1,9 @@
 //! The invariants of protocol.md, looked at after every single transition.
 
-use super::operator::{Deed, Phase};
+use super::operator::Deed;
 use super::planner::Planner;
 use super::search::Event;
-use super::world::{Value, World};
+use super::world::{Pod, Value, Versions, World};
 
 /// Which invariant does not hold.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -25,6 +25,42 @@ pub enum Invariant {
     /// Whoever comes after a run that died can go on.
     SomebodyCanGoOn,
 }
+/// Those that do not hold, a bit for each.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Broken(u8);
+
+impl Broken {
+    pub fn note(&mut self, invariant: Invariant, holds: bool) {
+        if !holds {
+            self.0 |= 1 << invariant as u8;
+        }
+    }
+
+    pub fn and(self, other: Broken) -> Broken {
+        Broken(self.0 | other.0)
+    }
+
+    /// The first one of those that are looked for.
+    pub fn first(self, only: Option<Invariant>) -> Option<Invariant> {
+        let wanted = |invariant: &Invariant| only.is_none_or(|only| only == *invariant);
+        let broken = |invariant: &Invariant| self.0 & 1 << *invariant as u8 != 0;
+        if self.0 == 0 {
+            return None;
+        }
+        ALL.into_iter().filter(wanted).find(broken)
+    }
+}
+
+const ALL: [Invariant; 8] = [
+    NothingIsLost,
+    ReadBeforeWrite,
+    OneOperator,
+    OneNewVersion,
+    NeverThreeKeys,
+    ProofNotStatus,
+    NoPodLacksAKey,
+    SomebodyCanGoOn,
+];
 use Invariant::*;
 
 /// What an exploration holds beside what always holds.
@@ -36,64 +72,51 @@ pub struct Claims {
     pub two_phase: bool,
     /// That an account is blocked, for a person to resolve, is no finding here.
     pub may_be_blocked: bool,
+    /// The one invariant that is looked for; all of them where none is named.
+    pub only: Option<Invariant>,
 }
 
-/// The first invariant that a transition breaks by itself, whatever it leads to.
-pub fn broken_by(planner: &Planner, before: &World, event: &Event, after: &World) -> Option<Invariant> {
-    let (who, deed) = match event {
-        Event::Operator { who, deed, .. } => (*who, *deed),
-        _ => (0, Deed::None),
-    };
-    let ours = before.lease.holder == who as u8 + 1;
-    let proven = || {
-        let newest = after.newest();
-        after.held == newest && after.pods.iter().all(|pod| pod.holds == newest)
-    };
-    let wrong = match deed {
-        Deed::None | Deed::Stopped => None,
-        Deed::Wrote if !ours => Some(OneOperator),
-        Deed::Wrote => None,
-        Deed::Committed if !ours => Some(OneOperator),
-        Deed::Committed => (!proven()).then_some(ProofNotStatus),
-        Deed::Proven => (ours && !proven()).then_some(ProofNotStatus),
-        Deed::Ended => ended(planner, before, who, after, proven()),
-    };
-    wrong
+/// The invariants that a transition breaks by itself, whatever it leads to.
+pub fn broken_by(planner: &Planner, before: &World, event: &Event, after: &World) -> Broken {
+    let mut broken = Broken::default();
+    let Event::Operator { who, deed, .. } = event else { return broken };
+    let ours = before.lease.holder == *who as u8 + 1;
+    let newest = after.newest();
+    let arrived = after.held == newest;
+    let proven = arrived && after.pods.iter().all(|pod| pod.holds == newest);
+    match deed {
+        Deed::None | Deed::Stopped => {}
+        Deed::Wrote => broken.note(OneOperator, ours),
+        Deed::Committed => {
+            broken.note(OneOperator, ours);
+            broken.note(ProofNotStatus, proven);
+        }
+        // What one who has lost the lock sees is for nobody: its next write stops it.
+        Deed::Proven => broken.note(ProofNotStatus, proven || !ours),
+        Deed::Ended => {
+            let program = planner.program(before.operators[*who].program);
+            // A run that called a two-phase rotation off restarts nothing.
+            broken.note(ProofNotStatus, arrived && (proven || !program.changes));
+            // Whatever is encrypted can be read now.
+            broken.note(NeverThreeKeys, values(after.data).all(|value| after.held.reads(value)));
+        }
+    }
+    broken
 }
 
-/// A run that ended well. One that called a two-phase rotation off restarts nothing.
-fn ended(planner: &Planner, before: &World, who: usize, after: &World, proven: bool) -> Option<Invariant> {
-    debug_assert_eq!(before.operators[who].phase, Phase::Running);
-    let program = planner.program(before.operators[who].program);
-    if after.held != after.newest() || (program.changes && !proven) {
-        return Some(ProofNotStatus);
-    }
-    // Whatever is encrypted can be read now.
-    values(after.data).any(|value| !after.held.reads(value)).then_some(NeverThreeKeys)
-}
-
-/// The first invariant that does not hold in a world.
-pub fn broken_in(claims: Claims, first: &World, now: &World) -> Option<Invariant> {
-    let enabled = |value: Value| {
-        let of = |versions: super::world::Versions| versions.enabled_values().any(|held| held == value);
-        of(now.primary) || of(now.back_compat)
-    };
-    if values(now.data).any(|value| !enabled(value)) {
-        return Some(NothingIsLost);
-    }
-    if !now.held.reads(now.bulk) || now.pods.iter().any(|pod| !pod.holds.reads(now.bulk)) {
-        return Some(ReadBeforeWrite);
-    }
-    if now.data.count_ones() > 2 {
-        return Some(NeverThreeKeys);
-    }
-    if adds_too_many(claims, first, now) {
-        return Some(OneNewVersion);
-    }
-    let lacks = |pod: &super::world::Pod| {
-        !pod.narrow && now.pods.iter().any(|other| !pod.holds.reads(other.holds.primary))
-    };
-    (claims.two_phase && now.pods.iter().any(lacks)).then_some(NoPodLacksAKey)
+/// The invariants that do not hold in a world.
+pub fn broken_in(claims: Claims, first: &World, now: &World) -> Broken {
+    let enabled = |versions: Versions, value: Value| versions.enabled_values().any(|held| held == value);
+    let mut broken = Broken::default();
+    let kept = |value: Value| enabled(now.primary, value) || enabled(now.back_compat, value);
+    broken.note(NothingIsLost, values(now.data).all(kept));
+    broken.note(ReadBeforeWrite, now.held.reads(now.bulk) && now.pods.iter().all(|pod| pod.holds.reads(now.bulk)));
+    broken.note(NeverThreeKeys, now.data.count_ones() <= 2);
+    broken.note(OneNewVersion, !adds_too_many(claims, first, now));
+    let [one, other] = now.pods;
+    let lacks = |pod: Pod, other: Pod| !pod.narrow && !pod.holds.reads(other.holds.primary);
+    broken.note(NoPodLacksAKey, !claims.two_phase || !lacks(one, other) && !lacks(other, one));
+    broken
 }
 
 /// Whether more versions are there than one rotation adds: more enabled ones on top of each other than a rotation and a

@@ -73,6 +73,7 @@ pub fn explore(exploration: &Exploration, rules: Rules, most: usize) -> Found {
     let begun = Instant::now();
     let mut planner = Planner::new(rules, exploration.by_pattern);
     let first = exploration.first.canonical();
+    let claims = exploration.claims;
     let mut seen = Visited::new(first.pack());
     let mut open = VecDeque::from([(first, 0usize)]);
     let (mut transitions, mut depth, mut at) = (0, 0, 0u32);
@@ -91,12 +92,10 @@ pub fn explore(exploration: &Exploration, rules: Rules, most: usize) -> Found {
             // What a world alone tells is looked at once.
             if seen.add(after.pack(), at) {
                 open.push_back((after, deep + 1));
-                broken = broken_in(exploration.claims, &first, &after).or(by);
-                if broken.is_none() && !exploration.claims.may_be_blocked && is_stuck(planner, &after) {
-                    broken = Some(Invariant::SomebodyCanGoOn);
-                }
+                broken = by.and(broken_in(claims, &first, &after));
+                broken.note(Invariant::SomebodyCanGoOn, claims.may_be_blocked || !is_stuck(planner, &after));
             }
-            if let Some(broken) = broken.filter(|_| wrong.is_none()) {
+            if let Some(broken) = broken.first(claims.only).filter(|_| wrong.is_none()) {
                 wrong = Some((broken, event, after));
             }
         });
