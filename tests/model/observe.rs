@@ -60,7 +60,7 @@ impl View {
             State::Rotating { .. } | State::Blocked(Blocked::UnexplainedPredecessor(_)) => 3,
             State::Stable | State::AwaitingReencryption | State::Drifted | State::Blocked(_) => 2,
         };
-        let mut now = of(8, if history { 8 } else { 2 });
+        let mut now = of(Number::MAX, if history { Number::MAX } else { 2 });
         now.primary.versions.iter_mut().skip(valued).for_each(|version| version.value = None);
         now.back_compat.versions.iter_mut().skip(2).for_each(|version| version.value = None);
         let second = |second| jiff::Timestamp::from_second(second).ok();

@@ -111,7 +111,7 @@ pub fn begin(planner: &mut Planner, world: &World, who: usize, command: Command,
         let view = View::of(world, latest);
         let agreed = match planner.rules().looks_again {
             true => planner.agree(view, command),
-            false => unused(planner, world).and_then(|fresh| planner.compiled(view, command, fresh)),
+            false => planner.compiled(view, command, unused(planner, world)),
         };
         let Some(program) = agreed else { continue };
         let mut after = *world;
@@ -156,7 +156,7 @@ fn look_again(planner: &mut Planner, world: &World, who: usize, each: &mut impl 
     if !planner.rules().looks_again {
         return each(set_out(planner, world, who, operator.program), Deed::None);
     }
-    let Some(fresh) = unused(planner, world) else { return };
+    let fresh = unused(planner, world);
     for latest in seen_as_newest(planner, world) {
         let Some(number) = planner.compiled(View::of(world, latest), command, fresh) else {
             each(dead(world, who), Deed::Stopped);
@@ -184,7 +184,7 @@ fn set_out(planner: &Planner, world: &World, who: usize, number: u16) -> World {
 }
 
 /// A value that nothing has had yet.
-fn unused(planner: &Planner, world: &World) -> Option<Value> {
+fn unused(planner: &Planner, world: &World) -> Value {
     let made = |who: usize| match world.operators[who].phase {
         Phase::Running => planner.program(world.operators[who].program).makes,
         Phase::Idle | Phase::Agreed | Phase::Locked => 0,
@@ -193,7 +193,7 @@ fn unused(planner: &Planner, world: &World) -> Option<Value> {
         let of = |versions: super::world::Versions| (1..=versions.len()).any(|number| versions.at(number).0 == value);
         of(world.primary) || of(world.back_compat) || made(0) == value || made(1) == value || world.late & 7 == value
     };
-    (1..8).find(|value| !known(*value))
+    (1..8).find(|value| !known(*value)).expect("the model has seven values")
 }
 
 fn dead(world: &World, who: usize) -> World {

@@ -54,7 +54,7 @@ impl Visited {
     /// Where the world is, or where it belongs.
     fn slot_of(&self, world: &Packed) -> usize {
         let mut mixed = world[0];
-        for word in [world[1], world[2]] {
+        for word in [world[1], world[2], world[3]] {
             mixed = (mixed ^ mixed >> 29).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ word;
         }
         mixed = (mixed ^ mixed >> 32).wrapping_mul(0xd6e8_feb8_6659_fd93);

@@ -9,12 +9,12 @@ pub type Number = u8;
 
 /// The versions of one secret, oldest in the lowest four bits: three for the value, one for whether it is enabled.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
-pub struct Versions(pub u32);
+pub struct Versions(pub u64);
 
 impl Versions {
     /// How many there are.
     pub fn len(self) -> Number {
-        ((35 - self.0.leading_zeros()) / 4) as Number
+        ((67 - self.0.leading_zeros()) / 4) as Number
     }
 
     /// The value of a version, and whether it is enabled.
@@ -40,8 +40,8 @@ impl Versions {
     /// Adds a version and returns its number.
     pub fn add(&mut self, value: Value) -> Number {
         let number = self.len();
-        assert!(number < 8, "the model's secrets have eight versions at most");
-        self.0 |= u32::from(value | 8) << (4 * number);
+        assert!(number < 15, "the model's secrets have fifteen versions at most");
+        self.0 |= u64::from(value | 8) << (4 * number);
         number + 1
     }
 
@@ -52,7 +52,7 @@ impl Versions {
 
     /// Only the oldest so many: what `latest` shows while it lags.
     pub fn oldest(self, count: Number) -> Versions {
-        Versions(self.0 & 1u32.checked_shl(4 * u32::from(count)).map_or(u32::MAX, |bit| bit - 1))
+        Versions(self.0 & ((1 << (4 * count)) - 1))
     }
 
     /// The values of the enabled ones, oldest first.
@@ -140,9 +140,7 @@ pub struct World {
 }
 
 /// The world's state as the visited set keeps it: all of it, so that two states are one only when they are.
-pub type Packed = [u64; 3];
-/// The lower 20 bits.
-const LOW: u64 = (1 << 20) - 1;
+pub type Packed = [u64; 4];
 
 impl World {
     /// Written out, since this is most of what a search does.
@@ -160,14 +158,16 @@ impl World {
         rest = rest << 4 | u64::from(lease.announced);
         rest = rest << 1 | u64::from(lease.called_off);
         rest = rest << 4 | u64::from(self.late);
-        rest = rest << 3 | u64::from(self.runs);
         rest = rest << 1 | u64::from(self.narrow);
         rest = rest << 1 | u64::from(self.back_compat_later);
-        let versions = u64::from(self.primary.0) << 32 | u64::from(self.back_compat.0);
-        let pods = self.pods[0].bits() << 12 | self.pods[1].bits();
-        let [first, second] = [self.operators[0].bits(), self.operators[1].bits()];
-        // 52 bits of the rest and 6 of each operator share a word; the pods have the others' remainder.
-        [versions, rest << 12 | (first >> 20) << 6 | second >> 20, pods << 40 | (first & LOW) << 20 | second & LOW]
+        // The oldest fifteen versions leave four bits; 49 of the rest and 12 of a pod share a word, as do 52 of two operators.
+        let first = self.operators[0].bits() << 26 | self.operators[1].bits();
+        [
+            self.primary.0 | u64::from(self.runs) << 60,
+            self.back_compat.0,
+            rest << 12 | self.pods[0].bits(),
+            first << 12 | self.pods[1].bits(),
+        ]
     }
 
     /// One of the worlds that differ in names alone: pods have none, and neither has an operator that is not at work.
