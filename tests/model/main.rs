@@ -11,6 +11,7 @@ mod planner;
 mod plans;
 mod program;
 mod properties;
+mod requests;
 mod rules;
 mod search;
 mod visited;

@@ -50,11 +50,14 @@ impl Command {
     }
 }
 
+/// A plan, with the observation that it was made for; none where the command is refused or has nothing to do.
+type Answer = Option<Rc<(Plan, Observation)>>;
+
 /// The answers so far. Programs have numbers, so that an operator's state is small.
 pub struct Planner {
     rules: Rules,
     by_pattern: bool,
-    plans: HashMap<(View, Command), Option<Rc<(Plan, Observation)>>>,
+    plans: HashMap<(View, Command), Answer>,
     programs: Vec<Rc<Program>>,
     compiled: HashMap<(View, Command, Value), u16>,
     agreed: HashMap<(View, Command), u16>,
@@ -129,7 +132,7 @@ impl Planner {
         stuck
     }
 
-    fn plan(&mut self, view: View, command: Command) -> Option<Rc<(Plan, Observation)>> {
+    fn plan(&mut self, view: View, command: Command) -> Answer {
         let (rules, by_pattern) = (self.rules, self.by_pattern);
         let ask = || ask(&rules, view, command, by_pattern).map(Rc::new);
         self.plans.entry((view, command)).or_insert_with(ask).clone()

@@ -96,7 +96,7 @@ pub fn explore(exploration: &Exploration, rules: Rules, most: usize) -> Found {
                 broken.note(Invariant::SomebodyCanGoOn, claims.may_be_blocked || !is_stuck(planner, &after));
             }
             if let Some(broken) = broken.first(claims.only).filter(|_| wrong.is_none()) {
-                wrong = Some((broken, event, after));
+                wrong = Some((broken, after));
             }
         });
         if wrong.is_some() {
@@ -106,18 +106,13 @@ pub fn explore(exploration: &Exploration, rules: Rules, most: usize) -> Found {
         at += 1;
     }
     let complete = open.is_empty() && wrong.is_none();
-    let broken = wrong.map(|(invariant, event, after)| {
-        let mut way = trail(exploration, &mut planner, &seen, first, at);
-        way.push(line(&event, &after));
-        (invariant, way)
-    });
+    let broken = wrong.map(|(invariant, after)| (invariant, trail(exploration, &mut planner, &seen, at, &after)));
     Found { states: seen.len(), transitions, depth, complete, took: begun.elapsed(), broken }
 }
 
 /// Whether nobody is at work, and nobody can bring to an end what was begun.
 fn is_stuck(planner: &mut Planner, world: &World) -> bool {
-    world.operators.iter().all(|operator| operator.is_idle())
-        && planner.is_stuck(View::of(world, world.primary.len()))
+    world.operators.iter().all(|operator| operator.is_idle()) && planner.is_stuck(View::of(world, world.primary.len()))
 }
 
 /// Every transition out of a world. `told` spells out what an operator does.
@@ -148,7 +143,11 @@ fn successors(
     if world.late != 0 {
         let mut after = *world;
         after.late = 0;
-        operator::add(&mut after, if world.late & 8 == 0 { Source::Primary } else { Source::BackCompat }, world.late & 7);
+        operator::add(
+            &mut after,
+            if world.late & 8 == 0 { Source::Primary } else { Source::BackCompat },
+            world.late & 7,
+        );
         all.push((Event::LateAddition, after));
     }
     all.into_iter().for_each(|(event, after)| each(planner, event, after));
@@ -223,20 +222,21 @@ fn pods(exploration: &Exploration, world: &World, all: &mut Vec<(Event, World)>)
     }
 }
 
-/// The way from the first world to the one with this number, a line for each transition.
-fn trail(exploration: &Exploration, planner: &mut Planner, seen: &Visited, first: World, last: u32) -> Vec<String> {
-    let mut world = first;
-    let mut lines = vec![line(&Event::SyncFails, &first)];
-    for next in seen.way_to(last).into_iter().skip(1) {
+/// The way to the world with this number and on to `last`, a line for each transition.
+fn trail(exploration: &Exploration, planner: &mut Planner, seen: &Visited, at: u32, last: &World) -> Vec<String> {
+    let mut world = exploration.first.canonical();
+    let mut lines = vec![line("At first", &world)];
+    let way = seen.way_to(at);
+    for next in way[1..].iter().chain([&last.pack()]) {
         let mut found = None;
         successors(exploration, planner, &world, true, &mut |_, event, after| {
             let after = after.canonical();
-            if found.is_none() && after.pack() == next {
+            if found.is_none() && after.pack() == *next {
                 found = Some((event, after));
             }
         });
         let (event, after) = found.expect("each step of the way was taken before");
-        lines.push(line(&event, &after));
+        lines.push(line(&format!("{event:?}"), &after));
         world = after;
     }
     lines
@@ -253,7 +253,7 @@ fn doing(planner: &Planner, world: &World, who: usize) -> String {
     }
 }
 
-fn line(event: &Event, world: &World) -> String {
+fn line(event: &str, world: &World) -> String {
     let versions = |versions: Versions| {
         let word = |n| format!("{}{}", if versions.at(n).1 { "E" } else { "D" }, versions.at(n).0);
         (1..=versions.len()).map(word).collect::<Vec<_>>().join(" ")
@@ -261,10 +261,18 @@ fn line(event: &Event, world: &World) -> String {
     let pods: Vec<String> = world
         .pods
         .iter()
-        .map(|pod| format!("{{{},{}}}v{}{}", pod.holds.primary, pod.holds.back_compat, pod.version, if pod.current { "" } else { " old" }))
+        .map(|pod| {
+            format!(
+                "{{{},{}}}v{}{}",
+                pod.holds.primary,
+                pod.holds.back_compat,
+                pod.version,
+                if pod.current { "" } else { " old" }
+            )
+        })
         .collect();
     format!(
-        "{event:?}: primary [{}] back-compat [{}] Secret {{{},{}}} pods {} data {:b} lease {:?} read {:?}",
+        "{event}: primary [{}] back-compat [{}] Secret {{{},{}}} pods {} data {:b} lease {:?} read {:?}",
         versions(world.primary),
         versions(world.back_compat),
         world.held.primary,
