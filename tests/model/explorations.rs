@@ -130,6 +130,14 @@ pub fn abandon(runs: u8) -> Exploration {
     by_hand("by hand: abandon, rotate, rollback", account("E1 E2", "", (2, 0)), commands, runs)
 }
 
+/// By hand, beside an older value that data still needs: nothing may be done to it.
+pub fn third_by_hand(runs: u8) -> Exploration {
+    let mut first = account("E1 E2", "E3", (2, 3));
+    first.data |= 1 << 3;
+    let commands = &[Adopt, AbandonOlder, Rotate, TwoPhase, RollBack, Finalize];
+    by_hand("by hand beside a live back-compat: all commands", first, commands, runs)
+}
+
 fn by_hand(name: &'static str, first: World, commands: &'static [Command], runs: u8) -> Exploration {
     let claims = Claims { may_be_blocked: true, ..Claims::default() };
     Exploration { claims, ..exploration(name, first, commands, runs) }

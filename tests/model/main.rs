@@ -33,6 +33,7 @@ fn every_interleaving_keeps_the_invariants() {
     let runs = |few, many| if large { many } else { few };
     // The longest last, since they are begun first.
     let all = vec![
+        of::third_by_hand(runs(3, 5)),
         of::adopt(runs(3, 5)),
         of::in_turn(runs(5, 7)),
         of::rotate_by_pattern(runs(3, 6)),
