@@ -221,3 +221,57 @@ impl World {
         }
     }
 }
+
+/// Two worlds that are packed alike would be taken for one.
+#[test]
+fn nothing_is_lost_when_a_world_is_packed() {
+    use super::operator::Phase;
+    let changes: [fn(&mut World); 26] = [
+        |_| {},
+        |world| world.primary.0 = 9,
+        |world| world.back_compat.0 = 9,
+        |world| world.back_compat_later = true,
+        |world| world.held.primary = 7,
+        |world| world.held.back_compat = 7,
+        |world| world.read[0] = 15,
+        |world| world.read[1] = 15,
+        |world| world.sync = 7,
+        |world| world.pods[1].holds.primary = 7,
+        |world| world.pods[1].holds.back_compat = 7,
+        |world| world.pods[1].version = 15,
+        |world| world.pods[1].current = true,
+        |world| world.pods[1].narrow = true,
+        |world| world.template = 15,
+        |world| world.data = 255,
+        |world| world.bulk = 7,
+        |world| world.lease.holder = 2,
+        |world| world.lease.begun = 15,
+        |world| world.lease.announced = 15,
+        |world| world.lease.called_off = true,
+        |world| world.narrow = true,
+        |world| world.late = 15,
+        |world| world.runs = 15,
+        |world| {
+            world.operators[0] = Operator { phase: Phase::Agreed, command: 5, program: 9999, ..Operator::default() }
+        },
+        |world| {
+            let run = Operator { phase: Phase::Running, program: 9999, at: 31, push: 3, ..Operator::default() };
+            world.operators[0] = Operator { proven: true, written: true, ..run };
+        },
+    ];
+    let mut packed: Vec<Packed> = Vec::new();
+    for (one, change) in changes.iter().enumerate() {
+        for other in &changes[one..] {
+            let mut world = World::default();
+            change(&mut world);
+            other(&mut world);
+            packed.push(world.pack());
+        }
+    }
+    // Each pair of changes is a world of its own, but one with itself is that change alone, and of the two that make the
+    // operator anew the second is.
+    let all = packed.len();
+    packed.sort_unstable();
+    packed.dedup();
+    assert_eq!(packed.len(), all - changes.len());
+}
