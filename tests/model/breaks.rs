@@ -41,6 +41,7 @@ fn of_the_planner() -> Vec<Break> {
         Break("two phases: the withdrawal is seen", plan(|plan| without(plan, &[Stage])), of::two_phase(2), ReadBeforeWrite),
         Break("two phases: the announced value is seen", plan(|plan| without(plan, &[Spread])), of::two_phase(2), NoPodLacksAKey),
         Break("two phases: every pod is prepared", plan(|plan| without(plan, &[Prepare])), of::two_phase(2), NoPodLacksAKey),
+        Break("finalize: the back-compat gets the value in use", plan(plans::finalize_without_preserve), of::finalize(2), SomebodyCanGoOn),
         Break("finalize: every pod is new", plan(plans::finalize_without_restart), of::finalize(2), ProofNotStatus),
         Break("finalize: all was saved again", Rules { true_word: false, ..KEPT }, of::finalize(2), NothingIsLost),
     ]

@@ -14,6 +14,7 @@ mod properties;
 mod requests;
 mod rules;
 mod search;
+mod undisturbed;
 mod visited;
 mod world;
 

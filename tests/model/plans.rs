@@ -67,6 +67,11 @@ pub fn finalize_without_restart(plan: Plan) -> Plan {
     if plan.way == Way::Retire { without(plan, &[StepName::Restart, StepName::Verify]) } else { plan }
 }
 
+/// A finalization that stores the value in use nowhere else.
+pub fn finalize_without_preserve(plan: Plan) -> Plan {
+    if plan.way == Way::Retire { without(plan, &[Preserve]) } else { plan }
+}
+
 /// Not one rule less, but one more: where a version gets the bytes of one before, what came between has to be seen in the
 /// cluster first. Then bytes prove the newer one by themselves.
 pub fn pass_through(mut plan: Plan) -> Plan {

@@ -22,7 +22,7 @@ pub enum Invariant {
     ProofNotStatus,
     /// Two phases: no pod lacks a key that another one writes with, but for those that started in the narrow interval.
     NoPodLacksAKey,
-    /// Whoever comes after a run that died can go on.
+    /// Whoever comes after a run that died can go on, and a run that nobody disturbs comes to its end.
     SomebodyCanGoOn,
 }
 /// Those that do not hold, a bit for each.

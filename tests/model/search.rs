@@ -1,7 +1,7 @@
 //! Goes through every state that can be reached, breadth first: the first way that is found to a broken invariant is a
 //! shortest one.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use kubectl_deepdesk::domain::observation::Source;
@@ -11,6 +11,7 @@ use super::operator::{self, Deed, Phase, push};
 use super::planner::{Command, Planner};
 use super::properties::{Claims, Invariant, broken_by, broken_in};
 use super::rules::Rules;
+use super::undisturbed::ends_well;
 use super::visited::Visited;
 use super::world::{Pair, Versions, World};
 
@@ -78,6 +79,7 @@ pub fn explore(exploration: &Exploration, rules: Rules, most: usize) -> Found {
     let mut open = VecDeque::from([(first, 0usize)]);
     let (mut transitions, mut depth, mut at) = (0, 0, 0u32);
     let mut wrong = None;
+    let mut asked = HashSet::new();
     while let Some((world, deep)) = open.pop_front() {
         depth = deep;
         if seen.len() >= most {
@@ -93,7 +95,7 @@ pub fn explore(exploration: &Exploration, rules: Rules, most: usize) -> Found {
             if seen.add(after.pack(), at) {
                 open.push_back((after, deep + 1));
                 broken = by.and(broken_in(claims, &first, &after));
-                broken.note(Invariant::SomebodyCanGoOn, claims.may_be_blocked || !is_stuck(planner, &after));
+                broken.note(Invariant::SomebodyCanGoOn, !is_stuck(exploration, planner, &mut asked, &after));
             }
             if let Some(broken) = broken.first(claims.only).filter(|_| wrong.is_none()) {
                 wrong = Some((broken, after));
@@ -110,9 +112,28 @@ pub fn explore(exploration: &Exploration, rules: Rules, most: usize) -> Found {
     Found { states: seen.len(), transitions, depth, complete, took: begun.elapsed(), broken }
 }
 
-/// Whether nobody is at work, and nobody can bring to an end what was begun.
-fn is_stuck(planner: &mut Planner, world: &World) -> bool {
-    world.operators.iter().all(|operator| operator.is_idle()) && planner.is_stuck(View::of(world, world.primary.len()))
+/// Whether nobody is at work, and what was begun can be brought to an end by nobody, or a command that goes on with it
+/// does not end. Each view is asked about once.
+fn is_stuck(
+    exploration: &Exploration,
+    planner: &mut Planner,
+    asked: &mut HashSet<(View, Command)>,
+    world: &World,
+) -> bool {
+    let looked_for = exploration.claims.only.is_none_or(|only| only == Invariant::SomebodyCanGoOn);
+    if !looked_for || !world.operators.iter().all(|operator| operator.is_idle()) {
+        return false;
+    }
+    let view = View::of(world, world.primary.len());
+    let all_end = exploration.commands.iter().all(|command| {
+        // A finalization that the operator does not give the word for may be given it another time.
+        let ends = (!asked.contains(&(view, *command))).then(|| ends_well(exploration, planner, world, *command));
+        ends.flatten().is_none_or(|ends| {
+            asked.insert((view, *command));
+            ends
+        })
+    });
+    !all_end || !exploration.claims.may_be_blocked && planner.is_stuck(view)
 }
 
 /// Every transition out of a world. `told` spells out what an operator does.
@@ -154,7 +175,7 @@ fn successors(
 }
 
 /// A sync may begin at any moment, and reads any version that is not older than what it has read before: `latest` lags.
-fn syncs(exploration: &Exploration, rules: &Rules, world: &World, all: &mut Vec<(Event, World)>) {
+pub fn syncs(exploration: &Exploration, rules: &Rules, world: &World, all: &mut Vec<(Event, World)>) {
     let order = if exploration.back_compat_first { [1, 0] } else { [0, 1] };
     let secrets = [world.primary, world.back_compat];
     let readable = |which: usize| {
