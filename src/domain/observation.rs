@@ -227,6 +227,9 @@ pub struct PodView {
     pub restart: Option<String>,
     /// When it was created, by the API server's clock.
     pub created: Option<Timestamp>,
+    /// When the last of its containers started, by its node's clock and in whole seconds; none while one has not. Until then
+    /// it may still read its Secrets.
+    pub started: Option<Timestamp>,
     /// Whether it is ready to serve.
     pub ready: bool,
     /// Why it is not, in the kubelet's words (`CrashLoopBackOff: …`), when it says so.
