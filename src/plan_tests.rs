@@ -98,6 +98,7 @@ pub(super) fn seen(primary: &str, back_compat: &str, holds: (u16, Option<u16>), 
         last_rotation: None,
         begun: None,
         announced: None,
+        unread: Vec::new(),
     }
 }
 
