@@ -118,6 +118,7 @@ impl View {
             version: id(*version),
             restart: Some(if *current { "now" } else { "before" }.to_owned()),
             created: None,
+            started: None,
             ready: true,
             trouble: None,
             terminating: false,

@@ -50,7 +50,7 @@ impl Command {
     }
 }
 
-/// A plan, with the observation that it was made for; none where the command is refused or has nothing to do.
+/// A plan, with the observation that it was made for; none where the command is refused.
 type Answer = Option<Rc<(Plan, Observation)>>;
 
 /// The answers so far. Programs have numbers, so that an operator's state is small.
@@ -92,6 +92,10 @@ impl Planner {
         }
         let planned = self.plan(view, command)?;
         let plan = &planned.0;
+        // What is announced is on record until the end is recorded, also where nothing else is left to do.
+        if plan.to_do().next().is_none() && plan.announces.is_none() {
+            return None;
+        }
         let agreed = Program {
             from: number(plan.from),
             to: number(plan.to),
@@ -160,12 +164,9 @@ fn ask(rules: &Rules, view: View, command: Command, by_pattern: bool) -> Option<
         Err(problem) if problem.reason == "AwaitingReencryption" && !rules.refuses_a_third => {
             let mut blind = now.clone();
             blind.back_compat.versions.clear();
-            let plan = plan::plan(&want, &blind).ok()?;
-            return Some(((rules.plan)(plan), now)).filter(|(plan, _)| plan.to_do().next().is_some());
+            plan::plan(&want, &blind).ok()?
         }
         planned => planned.ok()?,
     };
-    let plan = (rules.plan)(plan);
-    plan.to_do().next()?;
-    Some((plan, now))
+    Some(((rules.plan)(plan), now))
 }

@@ -72,27 +72,14 @@ pub fn finalize_without_preserve(plan: Plan) -> Plan {
     if plan.way == Way::Retire { without(plan, &[Preserve]) } else { plan }
 }
 
-/// Not one rule less, but one more: where a version gets the bytes of one before, what came between has to be seen in the
-/// cluster first. Then bytes prove the newer one by themselves.
-pub fn pass_through(mut plan: Plan) -> Plan {
-    let between = plan.to_do().find_map(|step| match (step, plan.announces) {
-        (Step::Sync { external_secrets, fresh: true, .. }, _) => {
-            Some(Step::Sync { external_secrets: external_secrets.clone(), version: plan.from, fresh: false })
-        }
-        (Step::Stage { external_secrets, fresh: true, .. }, Some(next)) => {
-            Some(Step::Spread { external_secrets: external_secrets.clone(), version: next.version })
-        }
-        _ => None,
+/// A value is given up without having been seen in the cluster: the bytes of before prove nothing then.
+pub fn unseen(mut plan: Plan) -> Plan {
+    let from = plan.from;
+    let way = plan.way;
+    plan.steps.retain(|planned| match planned {
+        Planned::Do(Step::Sync { version, .. }) => *version != from,
+        Planned::Do(Step::Spread { .. }) => way != Way::Back,
+        Planned::Do(_) | Planned::Skip(..) => true,
     });
-    let adds = |planned: &Planned| match planned {
-        Planned::Do(Step::AddVersion { .. } | Step::StoreBackCompat { .. }) => true,
-        Planned::Do(_) | Planned::Skip(..) => false,
-    };
-    // Where it was added already, what came between was seen before that.
-    if let (Some(at), Some(between)) = (plan.steps.iter().position(adds), between)
-        && (plan.exchanges() == does(&plan.steps[at], Introduce))
-    {
-        plan.steps.insert(at, Planned::Do(between));
-    }
     plan
 }

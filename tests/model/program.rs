@@ -18,10 +18,8 @@ pub enum Request {
     Add { secret: Source, value: Value, expect: Number, asked: bool },
     /// See that this version of the primary does not exist.
     Absent { version: Number },
-    /// Wait until `latest` names this version.
-    Named { secret: Source, version: Number },
     /// Push until the Kubernetes Secret holds the pair; then go on at `next`.
-    Arrive { want: Pair, fresh: bool, next: u8 },
+    Arrive { want: Pair, next: u8 },
     /// Write the restart on the pod template.
     Patch { version: Number, asked: bool },
     /// Wait until all pods are of that restart; then go on at `next`, or at the next request when the Secret was written
@@ -152,9 +150,7 @@ impl Compiler<'_> {
                 self.newest.primary = value;
             }
             Step::Stage { .. } | Step::Spread { .. } | Step::Sync { .. } => {
-                let fresh = self.named(step);
-                let next = self.at() + 1;
-                self.requests.push(self.arrive(fresh, next));
+                self.requests.push(self.arrive(self.at() + 1));
             }
             Step::Prepare { version, .. } | Step::Restart { version, .. } => self.restart(number(*version), None),
             Step::Verify { version } => self.verify(number(*version)),
@@ -187,21 +183,8 @@ impl Compiler<'_> {
         self.requests.push(Request::Disable { secret, version: number(version), asked });
     }
 
-    /// Where the step says that bytes alone do not tell, `latest` has to name the newest version first.
-    fn named(&mut self, step: &Step) -> bool {
-        let (secret, version) = match step {
-            Step::Stage { fresh: true, .. } => (Source::BackCompat, self.kept),
-            Step::Sync { fresh: true, version, .. } => (Source::Primary, number(*version)),
-            _ => return false,
-        };
-        if self.rules.fresh {
-            self.requests.push(Request::Named { secret, version });
-        }
-        self.rules.fresh
-    }
-
-    fn arrive(&self, fresh: bool, next: u8) -> Request {
-        Request::Arrive { want: self.newest, fresh, next }
+    fn arrive(&self, next: u8) -> Request {
+        Request::Arrive { want: self.newest, next }
     }
 
     /// Patch, wait, and where the Secret was written meanwhile compare and patch again; then on to `then`, or behind it all.
@@ -210,7 +193,7 @@ impl Compiler<'_> {
         let asked = self.rules.lock == LockAsked::BeforeEachWrite;
         self.requests.push(Request::Patch { version, asked });
         self.requests.push(Request::Replaced { version, next: then.unwrap_or(patch + 3) });
-        self.requests.push(self.arrive(false, patch));
+        self.requests.push(self.arrive(patch));
     }
 
     fn verify(&mut self, version: Number) {
@@ -219,7 +202,7 @@ impl Compiler<'_> {
         }
         let verify = self.at();
         self.requests.push(Request::Verify { version });
-        self.requests.push(self.arrive(false, verify + 2));
+        self.requests.push(self.arrive(verify + 2));
         self.restart(version, Some(verify));
     }
 }

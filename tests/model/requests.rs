@@ -41,14 +41,7 @@ pub fn send(planner: &Planner, world: &World, who: usize, program: &Program, eac
                 each(go(after, next), Deed::None);
             }
         }
-        Request::Named { secret, version } => {
-            let read = &mut after.read[usize::from(secret == Source::BackCompat)];
-            if rules.latest_is_one {
-                *read = (*read).max(version);
-            }
-            each(go(after, next), Deed::None);
-        }
-        Request::Arrive { want, fresh, next } => arrive(planner, after, who, ours, (want, fresh, next), each),
+        Request::Arrive { want, next } => arrive(planner, after, who, ours, (want, next), each),
         Request::Patch { asked, .. } if asked && !ours => {}
         Request::Patch { version, .. } => {
             after.template = version;
@@ -101,14 +94,14 @@ fn arrive(
     mut after: World,
     who: usize,
     ours: bool,
-    (want, fresh, next): (Pair, bool, u8),
+    (want, next): (Pair, u8),
     each: &mut impl FnMut(World, Deed),
 ) {
     let rules = planner.rules();
     let right = after.held == want || !rules.compares;
     let operator = &mut after.operators[who];
     match operator.push {
-        push::NONE if right && !fresh && rules.compares => {}
+        push::NONE if right && rules.compares => {}
         push::NONE => {
             // Its push asks for the lock too.
             if ours || rules.lock != LockAsked::BeforeEachWrite {

@@ -29,8 +29,6 @@ pub struct Rules {
     pub refuses_a_third: bool,
     /// A push is over when the bytes are right, not when a sync says that it succeeded.
     pub compares: bool,
-    /// Steps that are planned so wait for a sync of their own, also where the bytes are right.
-    pub fresh: bool,
     /// A restart is over when the old pods are gone.
     pub awaits_pods: bool,
     /// A restart is repeated when the Secret was written meanwhile.
@@ -45,8 +43,6 @@ pub struct Rules {
     pub marks_call_offs: bool,
     /// The operator gives the word that all was saved again only when it was.
     pub true_word: bool,
-    /// The world: once `latest` names a version to us, it names it to External Secrets too.
-    pub latest_is_one: bool,
     /// The world: External Secrets never reads an older version than it has read (protocol.md's one assumption).
     pub never_relapses: bool,
     /// The world: an addition of a run that died arrives at once or never.
@@ -63,7 +59,6 @@ impl Rules {
         looks_again: true,
         refuses_a_third: true,
         compares: true,
-        fresh: true,
         awaits_pods: true,
         looks_for_writes: true,
         sees_it_held: true,
@@ -71,7 +66,6 @@ impl Rules {
         records_after_look: true,
         marks_call_offs: true,
         true_word: true,
-        latest_is_one: true,
         never_relapses: true,
         never_late: true,
     };
