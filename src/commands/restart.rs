@@ -1,5 +1,7 @@
 //! `secret restart`: restart every consumer at the same moment, and wait until the old pods are gone.
 
+use std::time::Duration;
+
 use super::outcome::{Found, outcome};
 use super::session::Desk;
 use super::sync::preflight;
@@ -9,6 +11,7 @@ use crate::domain::event::{StepName, StepState};
 use crate::domain::names::{ObjectName, VersionId, WorkloadRef, listed};
 use crate::domain::problem::{Exit, Problem};
 use crate::domain::result::{AccountResult, Kind};
+use crate::domain::state;
 use crate::execute::arrive::{self, FIELD_MANAGER, Manner};
 use crate::execute::{self, Progress};
 use crate::lock::{Aim, Lock};
@@ -65,6 +68,8 @@ async fn locked(
         ));
     };
     let names: Vec<ObjectName> = seen.readers.iter().map(|reader| reader.name.clone()).collect();
+    // Pods that were on the newest version already are replaced by pods on the same.
+    let one_value = seen.now.consumers.iter().all(|consumer| state::is_on_newest(&seen.now, consumer));
     let mut progress =
         Progress { seen, new_value: None, proven: Default::default(), interruption: None, changed: false };
     let run = desk.run();
@@ -77,7 +82,7 @@ async fn locked(
         execute::restart::restart(&run, Some(lock), &mut progress, workloads, version, StepName::Restart).await
     }
     .await;
-    found.interruption = progress.interruption;
+    found.interruption = progress.interruption.map(|time| if one_value { Duration::ZERO } else { time });
     match &ended {
         Ok(done) => desk.teller.tell(StepName::Restart, StepState::Done, done),
         Err(problem) => desk.teller.tell(StepName::Restart, StepState::Failed, &problem.message),

@@ -6,6 +6,7 @@ pub mod arrive;
 mod narrow;
 pub mod restart;
 mod store;
+mod together;
 mod verify;
 
 use std::collections::BTreeMap;

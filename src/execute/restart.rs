@@ -10,6 +10,7 @@ use futures::future::{join_all, try_join_all};
 
 use super::Progress;
 use super::arrive::{self, FIELD_MANAGER, Manner};
+use super::together::{Mix, Together};
 use crate::clients::cluster::pulse::Watched;
 use crate::domain::event::{StepName, StepState};
 use crate::domain::names::{VersionId, WorkloadKind, WorkloadRef, listed};
@@ -113,7 +114,7 @@ pub fn annotations(version: VersionId, at: jiff::Timestamp) -> BTreeMap<String, 
     ])
 }
 
-/// Waits until the workloads' pods are new ones, and returns how long old and new pods ran side by side.
+/// Waits until the workloads' pods are new ones, and returns how long old and new pods served side by side.
 async fn replaced(
     run: &Run<'_>,
     progress: &mut Progress,
@@ -129,7 +130,7 @@ async fn replaced(
     let mut pulse = run.cluster.pulse(&watched);
     let mut told = String::new();
     let mut warned = false;
-    let mut first_new: Option<Instant> = None;
+    let mut together = Together::default();
     loop {
         run.interrupt.check()?;
         // Remembered at once: a run that ends here reports how far the pods are, not how they were before.
@@ -155,16 +156,10 @@ async fn replaced(
         if let Some(problem) = consumers.iter().find_map(|consumer| stuck(run, consumer)) {
             return Err(problem);
         }
-        if first_new.is_none()
-            && consumers
-                .iter()
-                .any(|consumer| consumer.pods.iter().any(|pod| pod.ready && is_new(now, consumer, pod, version)))
-        {
-            first_new = Some(Instant::now());
-        }
+        together.look(Instant::now(), mix(now, &consumers, version));
         let open: Vec<String> = consumers.iter().filter_map(|consumer| missing(now, consumer, version)).collect();
         if open.is_empty() {
-            return Ok(first_new.map_or(Duration::ZERO, |first| first.elapsed()));
+            return Ok(together.so_far);
         }
         let detail = open.join("; ");
         if detail != told {
@@ -179,6 +174,17 @@ async fn replaced(
             () = tokio::time::sleep_until(deadline.into()) => {}
             () = interrupt.asked() => return Err(interrupted()),
         }
+    }
+}
+
+fn mix(now: &Observation, consumers: &[&Consumer], version: VersionId) -> Mix {
+    let pods = || consumers.iter().flat_map(|consumer| consumer.pods.iter().map(move |pod| (*consumer, pod)));
+    if pods().all(|(consumer, pod)| is_new(now, consumer, pod, version)) {
+        return Mix::NewAlone;
+    }
+    match pods().any(|(consumer, pod)| pod.ready && is_new(now, consumer, pod, version)) {
+        true => Mix::Both,
+        false => Mix::OldAlone,
     }
 }
 
