@@ -8,6 +8,7 @@ use super::{Progress, counted};
 use crate::clients::cluster::pulse::{Pulse, Watched};
 use crate::domain::names::VersionId;
 use crate::domain::observation::{Observation, PodView};
+use crate::domain::trail::Look;
 use crate::observe::look_at_consumers;
 use crate::run::Run;
 
@@ -27,6 +28,7 @@ impl Narrow {
         // The watch first, so that no pod comes and goes between the look and the watch.
         let pulse = run.cluster.pulse(&[Watched::Pods]);
         if let Ok(now) = look_at_consumers(run.request, run.cluster, &progress.seen.now).await {
+            run.teller.saw(&now, Look::Consumers);
             progress.seen.now = now;
         }
         let known = progress.seen.now.clone();
@@ -58,6 +60,7 @@ impl Narrow {
 
     async fn look(&mut self, run: &Run<'_>) {
         if let Ok(now) = look_at_consumers(run.request, run.cluster, &self.known).await {
+            run.teller.saw(&now, Look::Consumers);
             let since = pods(&now).map(|pod| &pod.name).filter(|name| !self.before.contains(*name));
             self.started.extend(since.cloned());
         }

@@ -16,6 +16,7 @@ use crate::domain::event::{StepName, StepState};
 use crate::domain::names::{VersionId, WorkloadKind, WorkloadRef, listed};
 use crate::domain::observation::{Consumer, GitOps, Observation, Rollout};
 use crate::domain::problem::{Exit, Problem};
+use crate::domain::trail::Look;
 use crate::lock::Lock;
 use crate::observe::consumers::{RESTART_ANNOTATION, RESTARTED_AT_ANNOTATION, VERSION_ANNOTATION};
 use crate::observe::look_at_consumers;
@@ -42,7 +43,9 @@ pub async fn restart(
         }
         patch_all(run, progress, &workloads, version).await?;
         let together = replaced(run, progress, &workloads, version, step).await?;
-        progress.interruption = Some(progress.interruption.unwrap_or_default() + together);
+        if !progress.one_value {
+            progress.interruption = Some(progress.interruption.unwrap_or_default() + together);
+        }
         let written = written_meanwhile(run, progress).await?;
         if written.is_empty() {
             return Ok(format!("{} restarted, every pod is new and no old one is left", listed(&workloads)));
@@ -136,6 +139,7 @@ async fn replaced(
         // Remembered at once: a run that ends here reports how far the pods are, not how they were before.
         progress.seen.now = look_at_consumers(run.request, run.cluster, &progress.seen.now).await?;
         let now = &progress.seen.now;
+        run.teller.saw(now, Look::Consumers);
         let of_these = |consumer: &&Consumer| workloads.contains(&consumer.workload);
         let consumers: Vec<&Consumer> = now.consumers.iter().filter(of_these).collect();
         for workload in workloads {
@@ -156,7 +160,11 @@ async fn replaced(
         if let Some(problem) = consumers.iter().find_map(|consumer| stuck(run, consumer)) {
             return Err(problem);
         }
-        together.look(Instant::now(), mix(now, &consumers, version));
+        if !progress.one_value
+            && let Some(span) = together.look(jiff::Timestamp::now(), mix(now, &consumers, version))
+        {
+            run.teller.interrupted(span);
+        }
         let open: Vec<String> = consumers.iter().filter_map(|consumer| missing(now, consumer, version)).collect();
         if open.is_empty() {
             return Ok(together.so_far);
@@ -206,6 +214,7 @@ pub async fn settled(
     loop {
         run.interrupt.check()?;
         let now = look_at_consumers(run.request, run.cluster, before).await?;
+        run.teller.saw(&now, Look::Consumers);
         if let Some(problem) = now.consumers.iter().find_map(|consumer| stuck(run, consumer)) {
             return Err(problem);
         }
