@@ -74,7 +74,7 @@ pub struct PodLife {
     pub gone: Option<Timestamp>,
     /// The restart that made it: a StatefulSet's pods have one name after the other.
     #[serde(skip)]
-    restart: Option<String>,
+    pub restart: Option<String>,
 }
 
 /// As results have it.

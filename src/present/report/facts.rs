@@ -8,6 +8,9 @@ use crate::domain::result::{AccountResult, Verdict};
 use crate::domain::trail::Trail;
 use crate::present::human;
 
+/// Versions of the primary that are listed; the JSON has all that were looked at.
+const SHOWN: usize = 4;
+
 /// A list of names and of what they are; both are HTML already.
 pub(super) fn list(facts: &[(&str, String)]) -> String {
     let items: String = facts.iter().map(|(name, value)| format!("<dt>{name}</dt><dd>{value}</dd>\n")).collect();
@@ -62,8 +65,12 @@ pub(super) fn of(AccountReport { result, trail, .. }: &AccountReport) -> Vec<(&'
             VersionState::Disabled => "disabled",
             VersionState::Destroyed => "destroyed",
         };
-        let seen = primary.versions.iter().map(|version| format!("v{} {}", version.version, state(version.state)));
-        fact("Primary", &format!("{}: {}", primary.secret, seen.collect::<Vec<_>>().join(", ")));
+        let versions = primary.versions.iter();
+        let mut seen: Vec<String> =
+            versions.map(|version| format!("v{} {}", version.version, state(version.state))).take(SHOWN).collect();
+        let older = primary.versions.len() - seen.len();
+        seen.extend((older > 0).then(|| format!("and {older} older")));
+        fact("Primary", &format!("{}: {}", primary.secret, seen.join(", ")));
     }
     if let Some(view) = &result.back_compat {
         let holds = if view.latest.is_empty() {
@@ -177,26 +184,35 @@ fn warnings(trail: &Trail) -> String {
     table("Warnings", &["At (UTC)", "Step", "What"], &rows)
 }
 
+/// What did not pass, with what was found; then, close together, what did.
 fn checks(result: &AccountResult) -> String {
+    if result.checks.is_empty() {
+        return String::new();
+    }
+    let of = |verdict| result.checks.iter().filter(move |check| check.result == verdict);
     let mut rows = String::new();
-    for check in &result.checks {
-        let (word, class) = match check.result {
-            Verdict::Pass => ("pass", "good"),
-            Verdict::Warn => ("warn", "warn"),
-            Verdict::Fail => ("fail", "bad"),
-        };
+    for check in of(Verdict::Fail).chain(of(Verdict::Warn)) {
+        let (word, class) = if check.result == Verdict::Fail { ("fail", "bad") } else { ("warn", "warn") };
         let found = [check.message.as_str(), check.hint.as_str()].map(esc).into_iter().filter(|text| !text.is_empty());
         rows.push_str(&row(&[
+            (&format!("tight {class}"), word),
             ("mono", check.id),
             ("tight", check.name),
-            (&format!("tight {class}"), word),
             ("", &found.collect::<Vec<_>>().join("<br/>")),
         ]));
     }
-    let count = |verdict| result.checks.iter().filter(|check| check.result == verdict).count();
-    let (passed, warned, failed) = (count(Verdict::Pass), count(Verdict::Warn), count(Verdict::Fail));
-    let title = format!("Checks: {passed} passed, {warned} warned, {failed} failed");
-    table(&title, &["Id", "Name", "Result", "Found"], &rows)
+    let passed: String = of(Verdict::Pass)
+        .map(|check| format!("<li><span class=\"good\">pass</span> <code>{}</code> {}</li>\n", check.id, check.name))
+        .collect();
+    let table = match rows.as_str() {
+        "" => String::new(),
+        rows => format!(
+            "<table><thead><tr><th>Result</th><th>Id</th><th>Name</th><th>Found</th></tr></thead><tbody>\n{rows}</tbody></table>\n"
+        ),
+    };
+    let passed = if passed.is_empty() { passed } else { format!("<ul class=\"passed\">\n{passed}</ul>\n") };
+    let (fails, warns, passes) = (of(Verdict::Fail).count(), of(Verdict::Warn).count(), of(Verdict::Pass).count());
+    format!("<h3>Checks: {passes} passed, {warns} warned, {fails} failed</h3>\n{table}{passed}")
 }
 
 fn places(result: &AccountResult) -> String {

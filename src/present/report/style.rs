@@ -12,7 +12,7 @@ body { margin: 0 auto; padding: 28px 24px 48px; max-width: 960px; background: #f
 h1 { font-size: 24px; line-height: 1.25; margin: 0 0 4px; }
 h2 { font-size: 20px; margin: 40px 0 4px; padding-top: 14px; border-top: 2px solid var(--ink); }
 h3 { font-size: 15px; margin: 26px 0 8px; }
-h1, h2, h3, figcaption { break-after: avoid; }
+h1, h2, h3 { break-after: avoid; }
 p { margin: 6px 0; }
 code, .mono { font: 12.5px/1.5 ui-monospace, 'SFMono-Regular', 'DejaVu Sans Mono', 'Liberation Mono', Menlo, Consolas, monospace; }
 td, dd, li, p { overflow-wrap: anywhere; }
@@ -40,7 +40,7 @@ td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; wh
 thead { display: table-header-group; } tr { break-inside: avoid; }
 figure { margin: 8px 0; } figure svg { display: block; width: 100%; height: auto; break-inside: avoid; }
 .legend { display: flex; flex-wrap: wrap; gap: 2px 18px; font-size: 12px; color: var(--soft); margin: 6px 0 0; }
-.legend span { white-space: nowrap; } .legend svg { display: inline-block; width: 30px; height: 11px; margin-right: 5px; }
+.legend { break-inside: avoid; } .legend span { white-space: nowrap; } .legend svg { display: inline-block; width: 30px; height: 11px; margin-right: 5px; }
 svg text { font: 11px ui-monospace, 'SFMono-Regular', 'DejaVu Sans Mono', 'Liberation Mono', Menlo, Consolas, monospace;
   fill: var(--ink); }
 svg text.band { font-weight: 700; } svg text.tick, svg text.soft { fill: var(--soft); } svg text.end { text-anchor: end; }
@@ -52,17 +52,19 @@ svg .ask { stroke: var(--ink); stroke-width: 1.5; }
 svg .old { fill: var(--old); stroke: var(--old); } svg .new { fill: var(--new); stroke: var(--new); }
 svg .open { fill: var(--open); stroke: var(--open); }
 svg .starting { fill: #fff; } svg .leaving { fill-opacity: .35; stroke-dasharray: 2 2; }
+.passed { columns: 2; column-gap: 28px; list-style: none; padding: 0; margin: 10px 0; font-size: 13px; }
+.passed li { padding: 2px 0; break-inside: avoid; } .passed code { margin: 0 6px; }
 footer { margin-top: 40px; padding-top: 10px; border-top: 1px solid var(--line); font-size: 12px; color: var(--soft); }
 @page { size: A4; margin: 14mm 13mm; }
 @media print {
-  body { padding: 0; max-width: none; font-size: 11.5px; } table { font-size: 10.5px; }
+  body { padding: 0; max-width: none; font-size: 11.5px; } table, .passed { font-size: 10.5px; }
   h1 { font-size: 19px; } h2 { font-size: 16px; } h3 { font-size: 13px; margin-top: 18px; } .lead { font-size: 13px; }
-  code, .mono { font-size: 10px; } section.account + section.account { break-before: page; }
+  code, .mono { font-size: 10px; } .legend { font-size: 10px; } section.account + section.account { break-before: page; }
 }
 ";
 
 /// The hash that the page's policy allows.
-pub(super) const HASH: &str = "sha256-WhcGXwXdEVirnOEVvA8NsdBRHBLaMTgLaiKT6x79HRU=";
+pub(super) const HASH: &str = "sha256-KK9BgvEKeHsyQYzr8H1eNhz1fO6LQI9wktO9R1NOijM=";
 
 #[cfg(test)]
 mod tests {
