@@ -105,7 +105,8 @@ impl Files {
         // No question about rights answers this as surely as a file.
         match temporary(files.directory()) {
             Ok(_) => Ok(files),
-            Err(error) if error.kind() == ErrorKind::NotFound => {
+            // Some file systems say so as well where nothing can be made.
+            Err(error) if error.kind() == ErrorKind::NotFound && !files.directory().is_dir() => {
                 Err(wrong(page, &format!("the directory {} does not exist", files.directory().display())))
             }
             Err(error) => Err(failed(page, &error)),

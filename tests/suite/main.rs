@@ -2,6 +2,8 @@
 
 #[path = "../shared/process.rs"]
 mod process;
+#[path = "../../src/present/tests/well_formed.rs"]
+mod well_formed;
 
 mod accounts;
 mod architecture;
@@ -18,6 +20,7 @@ mod faults;
 mod finalize;
 mod output;
 mod refusals;
+mod report;
 mod rollback;
 mod secrecy;
 mod shells;

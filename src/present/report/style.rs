@@ -35,7 +35,7 @@ th { text-align: left; font-weight: 600; color: var(--soft); border-bottom: 1px 
   white-space: nowrap; }
 td { border-bottom: 1px solid var(--line); padding: 4px 12px 4px 0; vertical-align: top; }
 td.mono, td.tight { white-space: nowrap; overflow-wrap: normal; }
-td.long { white-space: normal; overflow-wrap: anywhere; }
+td.long { white-space: normal; overflow-wrap: anywhere; min-width: 26ch; }
 td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 thead { display: table-header-group; } tr { break-inside: avoid; }
 figure { margin: 8px 0; } figure svg { display: block; width: 100%; height: auto; break-inside: avoid; }
@@ -64,7 +64,7 @@ footer { margin-top: 40px; padding-top: 10px; border-top: 1px solid var(--line);
 ";
 
 /// The hash that the page's policy allows.
-pub(super) const HASH: &str = "sha256-KK9BgvEKeHsyQYzr8H1eNhz1fO6LQI9wktO9R1NOijM=";
+pub(super) const HASH: &str = "sha256-XsvNGlaNpHfhVCSOZHv0C/Jkx1bQoOEyeG8tU6PVB+c=";
 
 #[cfg(test)]
 mod tests {
