@@ -136,6 +136,9 @@ fn a_failure_is_reported_with_what_holds_now() {
     {
         assert!(page.contains(text), "{text} is not in {page}");
     }
+    let consumers = report["accounts"][0]["result"]["consumers"].as_array().expect("a list").clone();
+    let backend = consumers.iter().find(|consumer| consumer["name"] == "backend").expect("it is one");
+    assert_eq!(backend["older"], 2, "the pods of before are still there: {backend}");
     // The next one takes its place, and comes to another end.
     world.heal("rollout-stuck");
     run(&world, &["rollback", "acme", "--yes"]).code(0);
