@@ -54,10 +54,10 @@ pub(super) fn in_order(trail: &Trail) -> Vec<&PodLife> {
     pods
 }
 
-/// The pictures with their legend; empty where no step took time (a verification).
+/// The pictures with their legend; empty where nothing moved (a verification, a dry run).
 pub(super) fn timeline(account: &AccountReport) -> String {
     let AccountReport { result, trail, started, ended, .. } = account;
-    if result.steps.is_empty() {
+    if result.steps.is_empty() || result.dry_run {
         return String::new();
     }
     // What a person thought about for minutes would leave no room for what happened within seconds.
