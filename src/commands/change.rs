@@ -18,7 +18,7 @@ use crate::domain::result::{AccountResult, CheckResult, Kind, RotationResult, Ve
 use crate::domain::step::{Plan, Planned, Step, Way};
 use crate::domain::trail::Look;
 use crate::execute::{self, Pauses, Progress};
-use crate::lock::{Aim, Lock};
+use crate::lock::Lock;
 use crate::observe::{Seen, add_history, observe};
 use crate::plan::{self, Goal, NewValue, Want};
 use crate::present::PlanView;
@@ -84,7 +84,7 @@ async fn steps(desk: &Desk, args: &Change, given: Option<Payload>, found: &mut F
     }
     confirm(desk, args, &plan, &seen, &found.checks)?;
     drop(seen);
-    let lock = take_lock(desk, &plan).await?;
+    let lock = take_lock(desk).await?;
     let ended = locked(desk, args, given, &plan, &lock, found).await;
     unlock(desk, lock, ended, &plan).await
 }
@@ -150,6 +150,7 @@ async fn look(desk: &Desk, args: &Change, given: Option<&Payload>, found: &mut F
     }
     let want = want(args, given, &seen);
     found.checks.clone_from(&found.access);
+    found.checks.extend(access::unread(&seen.now));
     found.checks.extend(check::run(&check::Seen { purpose: args.purpose, want: &want, now: &seen.now }));
     if let Some(refusal) = refusal(&found.checks, Exit::Refused) {
         return Err(refusal);
@@ -234,10 +235,9 @@ fn breaks(plan: &Plan, compromised: bool) -> String {
     }
 }
 
-async fn take_lock(desk: &Desk, plan: &Plan) -> Result<Lock, Problem> {
+async fn take_lock(desk: &Desk) -> Result<Lock, Problem> {
     desk.teller.tell(StepName::Lock, StepState::Started, "taking the lock");
-    let aim = Aim::Change { begun: (plan.from != plan.to).then_some(plan.to), announced: plan.announces };
-    match Lock::take(&desk.cluster, &desk.operator, aim).await {
+    match Lock::take(&desk.cluster, &desk.operator).await {
         Ok(lock) => {
             desk.teller.tell(StepName::Lock, StepState::Done, format!("held by {}", desk.operator.name));
             Ok(lock)
@@ -259,11 +259,16 @@ async fn locked(
     found: &mut Found,
 ) -> Result<(), Problem> {
     let (seen, plan) = look(desk, args, given.as_ref(), found).await?;
-    if (plan.from, plan.to) != (agreed.from, agreed.to) {
-        let line = format!(
-            "{} changed while you were deciding: it would now go from {} to {}",
-            desk.request.account, plan.from, plan.to
-        );
+    if (plan.from, plan.to, plan.announces) != (agreed.from, agreed.to, agreed.announces) {
+        let account = &desk.request.account;
+        let line = match (plan.from, plan.to) == (agreed.from, agreed.to) {
+            true => format!(
+                "{account} changed while you were deciding: what is announced as its next value is not what it was"
+            ),
+            false => {
+                format!("{account} changed while you were deciding: it would now go from {} to {}", plan.from, plan.to)
+            }
+        };
         return Err(Problem::new(Exit::Refused, "ChangedMeanwhile", line)
             .hint("run the same command again to see the new plan"));
     }

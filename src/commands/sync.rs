@@ -11,7 +11,7 @@ use crate::domain::problem::{Exit, Problem};
 use crate::domain::result::{AccountResult, CheckResult, Kind, Verdict};
 use crate::domain::trail::Look;
 use crate::execute::Progress;
-use crate::execute::arrive::{self, Manner};
+use crate::execute::arrive::{self, Ask, Manner};
 use crate::observe::{Seen, observe};
 use crate::plan::Want;
 
@@ -49,7 +49,7 @@ async fn steps(desk: &Desk, dry_run: DryRun, found: &mut Found) -> Result<(), Pr
     };
     let run = desk.run();
     let arrived =
-        arrive::arrive(&run, None, &mut progress, &names, Manner { step: StepName::Sync, always_push: true }).await;
+        arrive::arrive(&run, None, &mut progress, &names, Manner { step: StepName::Sync, ask: Ask::Always }).await;
     match &arrived {
         Ok(()) => desk.teller.tell(
             StepName::Sync,
@@ -101,6 +101,7 @@ async fn look(desk: &Desk, purpose: Purpose, found: &mut Found) -> Result<Seen, 
     desk.teller.saw(&seen.now, Look::Whole);
     found.now = Some(seen.now.clone());
     found.checks = allowed;
+    found.checks.extend(access::unread(&seen.now));
     found.checks.extend(check::run(&check::Seen { purpose, want: &Want::default(), now: &seen.now }));
     match refusal(&found.checks, Exit::Refused) {
         Some(refusal) => Err(refusal),

@@ -196,7 +196,16 @@ mod tests {
 
     fn pod(name: &str, restart: &str, version: Option<VersionId>, ready: bool, terminating: bool) -> PodView {
         let restart = Some(restart.to_owned());
-        PodView { name: name.to_owned(), version, restart, created: Some(at(0)), ready, trouble: None, terminating }
+        PodView {
+            name: name.to_owned(),
+            version,
+            restart,
+            created: Some(at(0)),
+            ready,
+            started: None,
+            trouble: None,
+            terminating,
+        }
     }
 
     fn seen(pods: Vec<PodView>) -> Observation {

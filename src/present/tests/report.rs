@@ -20,6 +20,7 @@ fn pod(name: &str, version: u64, ready: bool, terminating: bool) -> PodView {
         version: VersionId::new(version),
         restart: Some(version.to_string()),
         created: None,
+        started: None,
         ready,
         trouble: None,
         terminating,
