@@ -53,7 +53,8 @@ mod tests {
     #[test]
     fn the_interruption_ends_when_no_old_pod_is_left() {
         use Mix::{Both, NewAlone, OldAlone};
-        let cases: [(&str, &[(i64, Mix)], u64); 5] = [
+        type Looks<'a> = &'a [(i64, Mix)];
+        let cases: [(&str, Looks<'_>, u64); 5] = [
             ("the rollout goes on", &[(0, OldAlone), (100, Both), (300, Both), (400, NewAlone), (2500, NewAlone)], 300),
             ("one after the other", &[(0, OldAlone), (50, NewAlone), (900, NewAlone)], 0),
             ("crashed meanwhile", &[(0, Both), (100, OldAlone), (700, Both), (1000, NewAlone)], 1000),
