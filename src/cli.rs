@@ -169,6 +169,9 @@ pub struct Rotate {
     /// Wait this long after the verification before the previous version is disabled
     #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = duration, help_heading = "Rotation")]
     pub soak: Duration,
+    /// What a command takes whose run may be put on record.
+    #[command(flatten)]
+    pub report: ReportFlag,
 }
 
 /// `secret sync`.
@@ -180,6 +183,9 @@ pub struct Sync {
     /// What a command that changes something takes.
     #[command(flatten)]
     pub change: DryRunFlag,
+    /// What a command takes whose run may be put on record.
+    #[command(flatten)]
+    pub report: ReportFlag,
 }
 
 /// `secret verify`.
@@ -188,6 +194,9 @@ pub struct Verify {
     /// What every command takes.
     #[command(flatten)]
     pub common: Common,
+    /// What a command takes whose run may be put on record.
+    #[command(flatten)]
+    pub report: ReportFlag,
 }
 
 /// `secret restart`.
@@ -199,6 +208,9 @@ pub struct Restart {
     /// What a command that changes something takes.
     #[command(flatten)]
     pub change: DryRunFlag,
+    /// What a command takes whose run may be put on record.
+    #[command(flatten)]
+    pub report: ReportFlag,
 }
 
 /// `secret rollback`.
@@ -226,6 +238,9 @@ pub struct Rollback {
     /// Wait this long after the verification before the abandoned version is disabled
     #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = duration, help_heading = "Rollback")]
     pub soak: Duration,
+    /// What a command takes whose run may be put on record.
+    #[command(flatten)]
+    pub report: ReportFlag,
 }
 
 /// `secret finalize`.
@@ -252,6 +267,9 @@ pub struct Finalize {
     /// Keep the newest N disabled versions of each secret
     #[arg(long, value_name = "N", default_value_t = 0, requires = "destroy", help_heading = "Finalization")]
     pub keep: usize,
+    /// What a command takes whose run may be put on record.
+    #[command(flatten)]
+    pub report: ReportFlag,
 }
 
 /// The flag of every command that changes something.
@@ -270,6 +288,18 @@ pub struct DryRunFlag {
         hide_possible_values = true
     )]
     pub dry_run: DryRun,
+}
+
+/// The flag of every command whose run may be put on record.
+#[derive(Debug, Args)]
+pub struct ReportFlag {
+    /// Write what was done to FILE as an HTML page, and as JSON beside it; also when it fails or is stopped
+    ///
+    /// For a change ticket or an auditor: who, when, versions, each check with its id and result, a timeline with each
+    /// sync and each pod, how it ended. The page needs nothing else, has no script and holds no value; the JSON has
+    /// the same name, with .json. FILE is looked at before anything is changed. Only an earlier report is replaced.
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub report: Option<PathBuf>,
 }
 
 /// Flags of every `secret` command.

@@ -1,6 +1,6 @@
 //! What every command holds while it runs: the clients, the voice, and the ear for Ctrl-C.
 
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -9,9 +9,11 @@ use tokio::sync::watch;
 use crate::clients::cluster::Cluster;
 use crate::clients::secret_manager::SecretManager;
 use crate::domain::event::{Event, StepName, StepState};
-use crate::domain::names::{AccountName, printable};
+use crate::domain::names::{AccountName, ObjectName, printable};
+use crate::domain::observation::Observation;
 use crate::domain::problem::{Exit, Problem};
 use crate::domain::result::StepResult;
+use crate::domain::trail::{Look, Span, Trail};
 use crate::lock::Lock;
 use crate::request::Request;
 
@@ -29,17 +31,18 @@ pub struct Run<'a> {
     pub interrupt: Interrupt,
 }
 
-/// Tells events to whoever presents them, and keeps the steps for the result.
+/// Tells events to whoever presents them, keeps the steps for the result, and what was seen meanwhile for a report.
 pub struct Teller {
     account: AccountName,
     hear: Box<dyn Fn(&Event) + Send + Sync>,
     steps: Mutex<Vec<StepResult>>,
+    trail: Mutex<Trail>,
 }
 
 impl Teller {
     /// A teller for one account, heard by whoever presents.
     pub fn new(account: AccountName, hear: impl Fn(&Event) + Send + Sync + 'static) -> Teller {
-        Teller { account, hear: Box::new(hear), steps: Mutex::default() }
+        Teller { account, hear: Box::new(hear), steps: Mutex::default(), trail: Mutex::default() }
     }
 
     /// Tells one event. Its detail may carry words of a server; control characters are replaced.
@@ -52,7 +55,37 @@ impl Teller {
             detail: printable(detail.as_ref()),
         };
         self.note(&event);
+        self.trail().events.push(event.clone());
         (self.hear)(&event);
+    }
+
+    /// Keeps what a look found of the pods.
+    pub fn saw(&self, now: &Observation, look: Look) {
+        self.trail().saw(Timestamp::now(), now, look);
+    }
+
+    /// Keeps that a sync was asked for.
+    pub fn asked(&self, step: StepName, external_secret: &ObjectName, target: &ObjectName) {
+        self.trail().asked(Timestamp::now(), step, external_secret, target);
+    }
+
+    /// Keeps that the bytes are there that a sync was asked for.
+    pub fn arrived(&self, step: StepName, external_secret: &ObjectName) {
+        self.trail().arrived(Timestamp::now(), step, external_secret);
+    }
+
+    /// Keeps when pods on the old and on the new value served side by side.
+    pub fn interrupted(&self, span: Span) {
+        self.trail().interrupted(span);
+    }
+
+    /// All that was kept.
+    pub fn into_trail(self) -> Trail {
+        self.trail.into_inner().expect("no thread panics while it notes what it saw")
+    }
+
+    fn trail(&self) -> MutexGuard<'_, Trail> {
+        self.trail.lock().expect("no thread panics while it notes what it saw")
     }
 
     fn note(&self, event: &Event) {

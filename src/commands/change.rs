@@ -16,6 +16,7 @@ use crate::domain::payload::Payload;
 use crate::domain::problem::{Exit, Problem};
 use crate::domain::result::{AccountResult, CheckResult, Kind, RotationResult, Verdict};
 use crate::domain::step::{Plan, Planned, Step, Way};
+use crate::domain::trail::Look;
 use crate::execute::{self, Pauses, Progress};
 use crate::lock::Lock;
 use crate::observe::{Seen, add_history, observe};
@@ -138,6 +139,7 @@ async fn ask_access(desk: &Desk, purpose: Purpose, found: &mut Found) -> Result<
 /// Looks at everything, and plans or refuses. Rights were asked for before, and are not asked for twice.
 async fn look(desk: &Desk, args: &Change, given: Option<&Payload>, found: &mut Found) -> Result<(Seen, Plan), Problem> {
     let mut seen = observe(&desk.request, &desk.cluster, &desk.secret_manager).await?;
+    desk.teller.saw(&seen.now, Look::Whole);
     if args.purpose == Purpose::Finalize {
         add_history(&mut seen.now, &desk.secret_manager).await?;
     }
@@ -280,12 +282,14 @@ async fn locked(
         (true, None) => Some(value::made(args.length)?),
     };
     found.rotation = versions(&plan, None);
-    let mut progress = Progress { seen, new_value, proven: Default::default(), interruption: None, changed: false };
+    // A finalization restarts pods that all write under one value.
+    let one_value = plan.way == Way::Retire;
+    let mut progress =
+        Progress { seen, new_value, proven: Default::default(), interruption: None, one_value, changed: false };
     let ended = execute::execute(&desk.run(), lock, &plan, args.pauses, &mut progress).await;
     let version = progress.seen.now.primary.newest().map(|newest| newest.id).filter(|id| *id == plan.to);
     found.rotation = versions(&plan, version);
-    // A finalization restarts pods that all write under one value.
-    found.interruption = progress.interruption.filter(|_| plan.way != Way::Retire);
+    found.interruption = progress.interruption;
     if args.compromised && ended.is_ok() {
         found.exposed = exposed(&progress.seen.now, plan.from);
     }

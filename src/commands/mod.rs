@@ -10,6 +10,7 @@ mod confirm;
 mod finalize;
 mod names;
 mod outcome;
+mod report;
 mod restart;
 mod rollback;
 mod rotate;
@@ -23,10 +24,13 @@ mod verify;
 use std::io::IsTerminal as _;
 use std::sync::{Arc, Mutex};
 
+use jiff::Timestamp;
+
+use self::report::{Files, Record};
 use crate::cli::{self, Cli, Command, Secret};
 use crate::domain::environment::Environment;
 use crate::domain::problem::{Exit, Problem};
-use crate::domain::result::AccountResult;
+use crate::present::report::AccountReport;
 use crate::present::{Presenter, Style, Terminal};
 use crate::run::Interrupt;
 
@@ -109,17 +113,36 @@ async fn secret(command: Secret, environment: Environment, interrupt: Interrupt)
     let common = common_of(&command);
     let voice = voice(Some(common), &environment);
     tokio::spawn(heed(interrupt.clone(), voice.clone()));
-    let mut results: Vec<AccountResult> = Vec::new();
-    let outcome = one_by_one(&command, common, &environment, interrupt, &voice, &mut results).await;
+    let mut record = Record::begin();
+    let (files, outcome) = match report::asked(&command).map(Files::checked).transpose() {
+        Ok(files) => (files, one_by_one(&command, common, &environment, interrupt, &voice, &mut record).await),
+        Err(problem) => (None, Err(problem)),
+    };
+    let results = record.results();
+    let mut code = results.iter().map(|result| result.exit_code).max().unwrap_or(0);
+    if let Err(problem) = &outcome {
+        code = problem.exit.code().max(code);
+    }
+    let problem = outcome.err();
+    // Before anything is told: whoever reads our output may stop, and then nobody writes any more.
+    let written = files
+        .map(|files| files.write(&record.end(&command, &environment, problem.clone(), code)).map(|()| files.told()));
     let mut speaker = speak(&voice);
     speaker.finish();
     speaker.results(&results);
-    let worst = results.iter().map(|result| result.exit_code).max().unwrap_or(0);
-    match outcome {
-        Ok(()) => worst,
-        Err(problem) => {
-            speaker.problem(&problem);
-            problem.exit.code().max(worst)
+    if let Some(problem) = problem {
+        speaker.problem(&problem);
+    }
+    match written {
+        None => code,
+        Some(Ok(told)) => {
+            speaker.note(&told);
+            code
+        }
+        Some(Err(problem)) => {
+            speaker.problem(&problem.now("what else was asked for was done, as told above"));
+            // All is done but this.
+            if code == 0 { Exit::Incomplete.code() } else { code }
         }
     }
 }
@@ -137,7 +160,7 @@ async fn one_by_one(
     environment: &Environment,
     interrupt: Interrupt,
     voice: &Voice,
-    results: &mut Vec<AccountResult>,
+    record: &mut Record,
 ) -> Result<(), Problem> {
     let value = match command {
         Secret::Rotate(args) => value::given(args)?,
@@ -150,6 +173,7 @@ async fn one_by_one(
     };
     let takes_stdin = matches!(command, Secret::Rotate(args) if value::is_stdin(args));
     let session = session::open(common, environment, takes_stdin, voice.clone(), interrupt).await?;
+    session.credentials().clone_into(&mut record.credentials);
     let accounts = session.accounts(common).await?;
     if value.is_some() && accounts.len() > 1 {
         return Err(Problem::new(
@@ -161,7 +185,9 @@ async fn one_by_one(
     }
     speak(voice).expect(&accounts);
     let mut value = value;
-    for account in accounts {
+    let mut accounts = accounts.into_iter();
+    while let Some(account) = accounts.next() {
+        let started = Timestamp::now();
         let desk = session.desk(account, common)?;
         let (result, problem) = match command {
             Secret::Rotate(args) => rotate::rotate(&desk, args, value.take()).await,
@@ -173,10 +199,12 @@ async fn one_by_one(
             Secret::Finalize(args) => finalize::finalize(&desk, args).await,
         };
         session.note(environment, &result);
-        results.push(result);
+        let (trail, ended) = (desk.teller.into_trail(), Timestamp::now());
+        record.accounts.push(AccountReport { result, problem: problem.clone(), trail, started, ended });
         let Some(problem) = problem else { continue };
         let reads_only = matches!(command, Secret::Verify(_)) && problem.exit != Exit::Interrupted;
         if !reads_only {
+            record.leave_out(accounts);
             return Err(problem);
         }
         speak(voice).problem(&problem);

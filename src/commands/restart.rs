@@ -1,5 +1,7 @@
 //! `secret restart`: restart every consumer at the same moment, and wait until the old pods are gone.
 
+use std::time::Duration;
+
 use super::outcome::{Found, outcome};
 use super::session::Desk;
 use super::sync::preflight;
@@ -9,6 +11,8 @@ use crate::domain::event::{StepName, StepState};
 use crate::domain::names::{ObjectName, VersionId, WorkloadRef, listed};
 use crate::domain::problem::{Exit, Problem};
 use crate::domain::result::{AccountResult, Kind};
+use crate::domain::state;
+use crate::domain::trail::Look;
 use crate::execute::arrive::{self, Ask, FIELD_MANAGER, Manner};
 use crate::execute::{self, Progress};
 use crate::lock::Lock;
@@ -65,8 +69,10 @@ async fn locked(
         ));
     };
     let names: Vec<ObjectName> = seen.readers.iter().map(|reader| reader.name.clone()).collect();
+    // Pods that were on the newest version already are replaced by pods on the same.
+    let one_value = seen.now.consumers.iter().all(|consumer| state::is_on_newest(&seen.now, consumer));
     let mut progress =
-        Progress { seen, new_value: None, proven: Default::default(), interruption: None, changed: false };
+        Progress { seen, new_value: None, proven: Default::default(), interruption: None, one_value, changed: false };
     let run = desk.run();
     let listed = listed(workloads);
     desk.teller.tell(StepName::Restart, StepState::Started, format!("restarting {listed}"));
@@ -77,13 +83,15 @@ async fn locked(
         execute::restart::restart(&run, Some(lock), &mut progress, workloads, version, StepName::Restart).await
     }
     .await;
-    found.interruption = progress.interruption;
+    found.interruption = if one_value && ended.is_ok() { Some(Duration::ZERO) } else { progress.interruption };
     match &ended {
         Ok(done) => desk.teller.tell(StepName::Restart, StepState::Done, done),
         Err(problem) => desk.teller.tell(StepName::Restart, StepState::Failed, &problem.message),
     }
     ended.map_err(|problem| incomplete(desk, &progress, problem))?;
-    found.now = Some(observe(&desk.request, &desk.cluster, &desk.secret_manager).await?.now);
+    let seen = observe(&desk.request, &desk.cluster, &desk.secret_manager).await?;
+    desk.teller.saw(&seen.now, Look::Whole);
+    found.now = Some(seen.now);
     Ok(())
 }
 

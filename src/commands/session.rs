@@ -34,6 +34,7 @@ pub struct Session {
     cluster: Cluster,
     secret_manager: SecretManager,
     operator: Operator,
+    credentials: String,
     voice: Voice,
     interrupt: Interrupt,
 }
@@ -144,9 +145,28 @@ impl Session {
         let anywhere: AccountName = "default".parse()?;
         let ear = ear(common.show.verbose, &voice);
         let cluster = Cluster::connect(&target, &anywhere)?.heard_by(ear.clone());
+        let credentials = match &google.resolved.principal {
+            Some(principal) => format!("{principal}: {}", google.resolved.description),
+            None => google.resolved.description.clone(),
+        };
         let secret_manager = SecretManager::new(google.endpoint, google.resolved).heard_by(ear);
         let operator = operator(environment)?;
-        Ok(Session { settings, gcloud: google.gcloud, target, cluster, secret_manager, operator, voice, interrupt })
+        Ok(Session {
+            settings,
+            gcloud: google.gcloud,
+            target,
+            cluster,
+            secret_manager,
+            operator,
+            credentials,
+            voice,
+            interrupt,
+        })
+    }
+
+    /// As whom at Google, and by which credentials.
+    pub fn credentials(&self) -> &str {
+        &self.credentials
     }
 
     /// The cluster, in no account's namespace.
@@ -253,9 +273,14 @@ pub fn kube_flags(flags: &cli::Cluster) -> KubeFlags {
     }
 }
 
-/// Who runs this: the user and the machine by name, and a random word that tells two runs of one person apart.
-fn operator(environment: &Environment) -> Result<Operator, Problem> {
+/// Who runs this: the user and the machine by name.
+pub fn operator_name(environment: &Environment) -> String {
     let user = ["USER", "LOGNAME", "USERNAME"].iter().find_map(|name| environment.get(name)).unwrap_or("somebody");
+    format!("{user}@{}", host(environment))
+}
+
+/// The same, with a random word that tells two runs of one person apart.
+fn operator(environment: &Environment) -> Result<Operator, Problem> {
     let mut random = [0u8; 4];
     getrandom::fill(&mut random).map_err(|error| {
         Problem::new(
@@ -265,7 +290,7 @@ fn operator(environment: &Environment) -> Result<Operator, Problem> {
         )
     })?;
     Ok(Operator {
-        name: format!("{user}@{}", host(environment)),
+        name: operator_name(environment),
         run: format!("{:08x}", u32::from_be_bytes(random)),
         process: lock::this_process(),
     })

@@ -9,6 +9,7 @@ use crate::domain::event::{StepName, StepState};
 use crate::domain::names::{ObjectName, listed};
 use crate::domain::problem::{Exit, Problem};
 use crate::domain::result::{AccountResult, CheckResult, Kind, Verdict};
+use crate::domain::trail::Look;
 use crate::execute::Progress;
 use crate::execute::arrive::{self, Ask, Manner};
 use crate::observe::{Seen, observe};
@@ -38,8 +39,14 @@ async fn steps(desk: &Desk, dry_run: DryRun, found: &mut Found) -> Result<(), Pr
         }
     }
     desk.teller.tell(StepName::Sync, StepState::Started, format!("asking External Secrets to copy: {listed}"));
-    let mut progress =
-        Progress { seen, new_value: None, proven: Default::default(), interruption: None, changed: false };
+    let mut progress = Progress {
+        seen,
+        new_value: None,
+        proven: Default::default(),
+        interruption: None,
+        one_value: true,
+        changed: false,
+    };
     let run = desk.run();
     let arrived =
         arrive::arrive(&run, None, &mut progress, &names, Manner { step: StepName::Sync, ask: Ask::Always }).await;
@@ -52,7 +59,9 @@ async fn steps(desk: &Desk, dry_run: DryRun, found: &mut Found) -> Result<(), Pr
         Err(problem) => desk.teller.tell(StepName::Sync, StepState::Failed, &problem.message),
     }
     arrived?;
-    found.now = Some(observe(&desk.request, &desk.cluster, &desk.secret_manager).await?.now);
+    let seen = observe(&desk.request, &desk.cluster, &desk.secret_manager).await?;
+    desk.teller.saw(&seen.now, Look::Whole);
+    found.now = Some(seen.now);
     Ok(())
 }
 
@@ -89,6 +98,7 @@ async fn look(desk: &Desk, purpose: Purpose, found: &mut Found) -> Result<Seen, 
         return Err(refusal);
     }
     let seen = observe(&desk.request, &desk.cluster, &desk.secret_manager).await?;
+    desk.teller.saw(&seen.now, Look::Whole);
     found.now = Some(seen.now.clone());
     found.checks = allowed;
     found.checks.extend(access::unread(&seen.now));

@@ -6,6 +6,7 @@ use crate::access;
 use crate::check::{self, Purpose};
 use crate::domain::problem::{Exit, Problem};
 use crate::domain::result::{AccountResult, Kind};
+use crate::domain::trail::Look;
 use crate::observe::observe;
 use crate::plan::Want;
 
@@ -18,6 +19,7 @@ pub async fn verify(desk: &Desk) -> (AccountResult, Option<Problem>) {
 
 async fn look(desk: &Desk, found: &mut Found) -> Result<(), Problem> {
     let seen = observe(&desk.request, &desk.cluster, &desk.secret_manager).await?;
+    desk.teller.saw(&seen.now, Look::Whole);
     found.checks = access::unread(&seen.now);
     found.checks.extend(check::run(&check::Seen { purpose: Purpose::Verify, want: &Want::default(), now: &seen.now }));
     found.now = Some(seen.now);

@@ -15,3 +15,4 @@ pub mod setting;
 pub mod state;
 pub mod status;
 pub mod step;
+pub mod trail;

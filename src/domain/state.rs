@@ -210,7 +210,10 @@ pub fn standing(now: &Observation, consumer: &Consumer, pod: &PodView) -> Standi
     let Some(created) = pod.created else { return Standing::Unproven };
     let started_after = |external: &&ExternalSecretView| external.written.is_some_and(|written| created > written);
     let settled = |external: &&ExternalSecretView| settled_at(newest, external).is_some_and(|at| created > at);
-    if read.iter().all(|external| started_after(external) || settled(external)) {
+    // Its workload was restarted onto the newest version and it is not of that restart: a pod of before, whatever the
+    // dates of an observation that was begun before the last write say.
+    let superseded = consumer.version == Some(newest.id);
+    if !superseded && read.iter().all(|external| started_after(external) || settled(external)) {
         return Standing::OnNewest;
     }
     // Before the version existed, by more than clocks differ: it cannot have read it.

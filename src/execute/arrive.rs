@@ -107,8 +107,10 @@ pub async fn arrive(
                 }
                 None => Some(format!("{} is not there", one.reader.target)),
             };
-            if let Some(pending) = pursue(run, lock, progress, one, wrong, manner, begun).await? {
-                open.push((pending, one.next_look()));
+            match pursue(run, lock, progress, one, wrong, manner, begun).await? {
+                Some(pending) => open.push((pending, one.next_look())),
+                None if one.push.is_some() => run.teller.arrived(manner.step, &one.reader.name),
+                None => {}
             }
         }
         if open.is_empty() {
@@ -192,6 +194,7 @@ async fn pursue(
     }
     if one.next_push.is_some_and(|next| next <= Instant::now()) {
         push(run, lock, one).await?;
+        run.teller.asked(manner.step, &one.reader.name, &one.reader.target);
     }
     Ok(Some(wrong.unwrap_or_else(|| format!("{} has not synced yet", one.reader.name))))
 }

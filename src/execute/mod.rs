@@ -6,6 +6,7 @@ pub mod arrive;
 mod narrow;
 pub mod restart;
 mod store;
+mod together;
 mod verify;
 
 use std::collections::BTreeMap;
@@ -31,8 +32,10 @@ pub struct Progress {
     pub new_value: Option<Payload>,
     /// The `resourceVersion` that each Kubernetes Secret had when its bytes were last compared and found right.
     pub proven: BTreeMap<ObjectName, String>,
-    /// How long old and new pods served side by side.
+    /// How long pods on the old and on the new value served side by side.
     pub interruption: Option<std::time::Duration>,
+    /// Whether the pods that a restart replaces have the value of those that it makes: then nothing is interrupted.
+    pub one_value: bool,
     /// Whether anything was written, in this run or in the one that it goes on from.
     pub changed: bool,
 }
@@ -138,10 +141,10 @@ async fn perform(
         }
         Step::Prepare { workloads, version } => {
             run.interrupt.clone().sleep(pauses.settle).await?;
-            // All pods write under the same value before it and after it: nothing is interrupted.
-            let interruption = progress.interruption;
+            // All pods write under the same value before it and after it.
+            let one_value = std::mem::replace(&mut progress.one_value, true);
             let done = restart::restart(run, Some(lock), progress, workloads, *version, step.name()).await;
-            progress.interruption = interruption;
+            progress.one_value = one_value;
             done
         }
         Step::AddVersion { secret, from_back_compat, expect } => {

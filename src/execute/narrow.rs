@@ -10,6 +10,7 @@ use super::{Progress, counted};
 use crate::clients::cluster::pulse::{Pulse, Watched};
 use crate::domain::names::VersionId;
 use crate::domain::observation::{Observation, PodView};
+use crate::domain::trail::Look;
 use crate::observe::look_at_consumers;
 use crate::run::Run;
 
@@ -30,6 +31,7 @@ impl Narrow {
         // The watch first, so that no pod comes and goes between the look and the watch.
         let pulse = run.cluster.pulse(&[Watched::Pods]);
         if let Ok(now) = look_at_consumers(run.request, run.cluster, &progress.seen.now).await {
+            run.teller.saw(&now, Look::Consumers);
             progress.seen.now = now;
         }
         let known = progress.seen.now.clone();
@@ -65,6 +67,7 @@ impl Narrow {
 
     async fn look(&mut self, run: &Run<'_>) {
         if let Ok(now) = look_at_consumers(run.request, run.cluster, &self.known).await {
+            run.teller.saw(&now, Look::Consumers);
             let as_before =
                 |pod: &&PodView| pod.started.is_some() && self.before.get(&pod.name) == pod.started.as_ref();
             self.started.extend(pods(&now).filter(|pod| !as_before(pod)).map(|pod| pod.name.clone()));

@@ -10,11 +10,13 @@ use futures::future::{join_all, try_join_all};
 
 use super::Progress;
 use super::arrive::{self, Ask, FIELD_MANAGER, Manner};
+use super::together::{Mix, Together};
 use crate::clients::cluster::pulse::Watched;
 use crate::domain::event::{StepName, StepState};
 use crate::domain::names::{VersionId, WorkloadKind, WorkloadRef, listed};
 use crate::domain::observation::{Consumer, GitOps, Observation, Rollout};
 use crate::domain::problem::{Exit, Problem};
+use crate::domain::trail::Look;
 use crate::lock::Lock;
 use crate::observe::consumers::{RESTART_ANNOTATION, RESTARTED_AT_ANNOTATION, VERSION_ANNOTATION};
 use crate::observe::look_at_consumers;
@@ -42,7 +44,9 @@ pub async fn restart(
         still_ours(lock).await?;
         patch_all(run, progress, &workloads, version).await?;
         let together = replaced(run, progress, &workloads, version, step).await?;
-        progress.interruption = Some(progress.interruption.unwrap_or_default() + together);
+        if !progress.one_value {
+            progress.interruption = Some(progress.interruption.unwrap_or_default() + together);
+        }
         let written = written_meanwhile(run, progress).await?;
         if written.is_empty() {
             return Ok(format!("{} restarted, every pod is new and no old one is left", listed(&workloads)));
@@ -114,7 +118,7 @@ pub fn annotations(version: VersionId, at: jiff::Timestamp) -> BTreeMap<String, 
     ])
 }
 
-/// Waits until the workloads' pods are new ones, and returns how long old and new pods ran side by side.
+/// Waits until the workloads' pods are new ones, and returns how long old and new pods served side by side.
 async fn replaced(
     run: &Run<'_>,
     progress: &mut Progress,
@@ -130,12 +134,13 @@ async fn replaced(
     let mut pulse = run.cluster.pulse(&watched);
     let mut told = String::new();
     let mut warned = false;
-    let mut first_new: Option<Instant> = None;
+    let mut together = Together::default();
     loop {
         run.interrupt.check()?;
         // Remembered at once: a run that ends here reports how far the pods are, not how they were before.
         progress.seen.now = look_at_consumers(run.request, run.cluster, &progress.seen.now).await?;
         let now = &progress.seen.now;
+        run.teller.saw(now, Look::Consumers);
         let of_these = |consumer: &&Consumer| workloads.contains(&consumer.workload);
         let consumers: Vec<&Consumer> = now.consumers.iter().filter(of_these).collect();
         for workload in workloads {
@@ -156,16 +161,14 @@ async fn replaced(
         if let Some(problem) = consumers.iter().find_map(|consumer| stuck(run, consumer)) {
             return Err(problem);
         }
-        if first_new.is_none()
-            && consumers
-                .iter()
-                .any(|consumer| consumer.pods.iter().any(|pod| pod.ready && is_new(now, consumer, pod, version)))
+        if !progress.one_value
+            && let Some(span) = together.look(jiff::Timestamp::now(), mix(now, &consumers, version))
         {
-            first_new = Some(Instant::now());
+            run.teller.interrupted(span);
         }
         let open: Vec<String> = consumers.iter().filter_map(|consumer| missing(now, consumer, version)).collect();
         if open.is_empty() {
-            return Ok(first_new.map_or(Duration::ZERO, |first| first.elapsed()));
+            return Ok(together.so_far);
         }
         let detail = open.join("; ");
         if detail != told {
@@ -180,6 +183,17 @@ async fn replaced(
             () = tokio::time::sleep_until(deadline.into()) => {}
             () = interrupt.asked() => return Err(interrupted()),
         }
+    }
+}
+
+fn mix(now: &Observation, consumers: &[&Consumer], version: VersionId) -> Mix {
+    let pods = || consumers.iter().flat_map(|consumer| consumer.pods.iter().map(move |pod| (*consumer, pod)));
+    if pods().all(|(consumer, pod)| is_new(now, consumer, pod, version)) {
+        return Mix::NewAlone;
+    }
+    match pods().any(|(consumer, pod)| pod.ready && is_new(now, consumer, pod, version)) {
+        true => Mix::Both,
+        false => Mix::OldAlone,
     }
 }
 
@@ -201,6 +215,7 @@ pub async fn settled(
     loop {
         run.interrupt.check()?;
         let now = look_at_consumers(run.request, run.cluster, before).await?;
+        run.teller.saw(&now, Look::Consumers);
         if let Some(problem) = now.consumers.iter().find_map(|consumer| stuck(run, consumer)) {
             return Err(problem);
         }

@@ -10,6 +10,7 @@ use crate::domain::names::{ObjectName, VersionId, WorkloadRef};
 use crate::domain::observation::{Consumer, Observation};
 use crate::domain::problem::{Exit, Problem};
 use crate::domain::state;
+use crate::domain::trail::Look;
 use crate::lock::Lock;
 use crate::observe::observe;
 use crate::run::Run;
@@ -41,6 +42,7 @@ pub async fn verify(run: &Run<'_>, lock: &Lock, progress: &mut Progress, version
 /// Everything that is not on the version, in words.
 async fn look(run: &Run<'_>, progress: &mut Progress, version: VersionId) -> Result<Vec<String>, Problem> {
     let seen = observe(run.request, run.cluster, run.secret_manager).await?;
+    run.teller.saw(&seen.now, Look::Whole);
     if let Some(newest) = seen.now.primary.newest().filter(|newest| newest.id != version) {
         let line =
             format!("{} has {} beyond {version}: somebody added it meanwhile", seen.now.primary.secret, newest.id);

@@ -124,7 +124,7 @@ fn verdict_against(result: &AccountResult, paint: Paint) -> String {
 }
 
 /// `primary v7 → v8, v7 disabled`.
-fn versions(result: &AccountResult) -> String {
+pub(super) fn versions(result: &AccountResult) -> String {
     let Some(rotation) = &result.rotation else { return newest(result) };
     let previous = &rotation.previous;
     let change = match rotation.version.as_str() {

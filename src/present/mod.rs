@@ -11,6 +11,7 @@ mod machine;
 mod overview;
 mod plan;
 mod progress;
+pub mod report;
 mod sink;
 mod status;
 mod table;

@@ -1,6 +1,6 @@
 //! Each command on its own, in worlds where all is well.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::world::{CONSUMERS, PROGRAM, World, back_compat, external_secret, lease, primary, workload};
 
@@ -42,6 +42,27 @@ fn rotate_leaves_every_place_on_the_new_version() {
     // What reads no secret is left alone.
     let untouched = world.pods("acme").into_iter().filter(|pod| pod["owner"] == "web").count();
     assert_eq!(untouched, 1);
+}
+
+#[test]
+fn the_interruption_ends_with_the_last_old_pod_and_not_with_the_rollouts() {
+    let world = World::start(&["--accounts=1"]);
+    let seconds = |command: &str| {
+        let yes: &[&str] = if command == "restart" { &[] } else { &["--yes"] };
+        let result = world.run(&[&["secret", command, "acme", "-o", "json"], yes].concat()).code(0).json();
+        result["interruptionSeconds"].as_f64().unwrap_or_else(|| panic!("{result}"))
+    };
+    assert_eq!(seconds("restart"), 0.0, "old and new pods had the same value");
+    seconds("rotate");
+    // Every old pod is gone before a new one is there, and one of the new ones is slow.
+    for (name, start) in [("admin", "60ms"), ("backend", "60ms"), ("worker", "2s")] {
+        let template = json!({"metadata": {"annotations": {"control-plane.deepdesk.com/start": start}}});
+        let strategy = json!({"type": "Recreate", "rollingUpdate": null});
+        let path = workload("acme", &format!("deployments/{name}"));
+        world.patch(&path, json!({"spec": {"strategy": strategy, "template": template}}));
+    }
+    let served = seconds("rollback");
+    assert!(served < 0.5, "no old pod was left when the first new one was ready: {served}s");
 }
 
 #[test]

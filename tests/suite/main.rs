@@ -2,6 +2,8 @@
 
 #[path = "../shared/process.rs"]
 mod process;
+#[path = "../../src/present/tests/well_formed.rs"]
+mod well_formed;
 
 mod accounts;
 mod architecture;
@@ -21,6 +23,7 @@ mod interrupts;
 mod meanwhile;
 mod output;
 mod refusals;
+mod report;
 mod rollback;
 mod secrecy;
 mod shells;

@@ -266,6 +266,9 @@ fn observe_in(evidence: &mut Evidence, world: &World, args: &[&str]) -> Ran {
     ran
 }
 
+/// Has the run leave its report in its home directory, where every file is looked through.
+const REPORT: [&str; 2] = ["--report", "report.html"];
+
 /// The flags of the N-th way to show things. Twenty in a row are each output with each progress.
 fn manner(n: usize) -> Vec<&'static str> {
     let (output, progress) = (OUTPUTS[n % OUTPUTS.len()], PROGRESS[n % PROGRESS.len()]);
@@ -364,21 +367,22 @@ fn commands_that_write_show_no_value() {
     for (n, account) in ["acme", "globex", "initech", "account-004", "account-005", "account-006"].iter().enumerate() {
         for command in ["sync", "restart"] {
             let args = ["secret", command, account];
-            observe_in(&mut evidence, &world, &[&args, manner(n).as_slice()].concat()).code(0);
+            observe_in(&mut evidence, &world, &[args.as_slice(), &REPORT, manner(n).as_slice()].concat()).code(0);
         }
         // Every other one with a value of the operator's own.
         let args: &[&str] = match n % 2 {
             0 => &["secret", "rotate", account, "--yes"],
             _ => &["secret", "rotate", account, "--yes", "--value-from", "-"],
         };
-        observe_in(&mut evidence, &world, &[args, manner(n).as_slice()].concat()).code(0);
+        observe_in(&mut evidence, &world, &[args, &REPORT, manner(n).as_slice()].concat()).code(0);
         // The back-compat is live now: refused, or nothing to do.
         observe_in(&mut evidence, &world, &[args, manner(n + 7).as_slice()].concat());
         let args: &[&str] = &["secret", "rollback", account, "--yes"];
-        observe_in(&mut evidence, &world, &[args, manner(n + 3).as_slice()].concat()).code(0);
+        observe_in(&mut evidence, &world, &[args, &REPORT, manner(n + 3).as_slice()].concat()).code(0);
     }
     evidence.cluster(&world);
     assert!(evidence.has("leases") && evidence.has("events"));
+    assert!(evidence.has("report.html") && evidence.has("report.json"));
     evidence.holds_none_of(&every_value(&world));
 }
 
@@ -414,7 +418,9 @@ fn failures_show_no_value() {
         .enumerate()
         {
             let manner = manner(n + 3 * m);
-            observe_in(&mut evidence, &world, &[command, &["--timeout", "2s"], manner.as_slice()].concat());
+            let report = REPORT.as_slice();
+            let report = if command.contains(&"status") { &[] } else { report };
+            observe_in(&mut evidence, &world, &[command, &["--timeout", "2s"], report, manner.as_slice()].concat());
         }
         evidence.cluster(&world);
         FAULTS[n].iter().for_each(|fault| world.heal(fault.split('=').next().expect("a name")));

@@ -3,5 +3,7 @@
 pub(super) mod fixtures;
 mod plans;
 mod progress;
+mod report;
 mod results;
 mod streams;
+mod well_formed;
