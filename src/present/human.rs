@@ -260,6 +260,7 @@ fn state_word(state: crate::domain::event::StepState) -> &'static str {
         StepState::Done => "done",
         StepState::Failed => "failed",
         StepState::Warning => "warning",
+        StepState::Output => "output",
     }
 }
 
