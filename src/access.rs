@@ -18,6 +18,8 @@ pub struct Right {
     pub resource: &'static str,
     /// Verbs without which the command cannot do its work.
     pub needed: &'static [&'static str],
+    /// Part of the resource that it is about, such as `log`; empty for the resource itself.
+    pub subresource: &'static str,
     /// Verbs without which it does its work less well: it looks again and again instead of watching, or says less.
     pub helpful: &'static [&'static str],
 }
@@ -43,6 +45,12 @@ const ROLL: &[Right] = &[
     right("apps", "daemonsets", &["patch"], &[]),
     right("coordination.k8s.io", "leases", &["create", "update"], &[]),
 ];
+/// What `--reencrypted-by` needs beside the rest: asked only for who uses it.
+pub const TO_RUN_A_JOB: &[Right] = &[
+    right("batch", "jobs", &["get", "create", "delete"], &[]),
+    Right { subresource: "log", ..right("", "pods", &[], &["get"]) },
+    right("", "services", &[], &["list"]),
+];
 const RECORD: &[Right] = &[right("", "events", &[], &["create"])];
 
 const fn right(
@@ -51,7 +59,7 @@ const fn right(
     needed: &'static [&'static str],
     helpful: &'static [&'static str],
 ) -> Right {
-    Right { group, resource, needed, helpful }
+    Right { group, resource, needed, subresource: "", helpful }
 }
 
 /// The rights that a command needs in the account's namespace.
@@ -116,18 +124,26 @@ fn permissions(purpose: Purpose, back_compat_exists: bool) -> (Vec<&'static str>
     (primary, if back_compat_exists { back_compat } else { Vec::new() })
 }
 
-/// Asks the cluster, and returns a result for each right that is missing, or one that all are there.
-pub async fn cluster(cluster: &Cluster, purpose: Purpose) -> Result<Vec<CheckResult>, Problem> {
-    let rights = rights(purpose);
+/// Asks the cluster, and returns a result for each right that is missing, or one that all are there; `also` is needed
+/// beside what the command always needs.
+pub async fn cluster(
+    cluster: &Cluster,
+    purpose: Purpose,
+    also: &'static [Right],
+) -> Result<Vec<CheckResult>, Problem> {
+    let rights = rights(purpose).into_iter().chain(also);
     let verbs = |right: &'static Right| {
         let needed = right.needed.iter().map(|verb| (Verdict::Fail, *verb));
         needed
             .chain(right.helpful.iter().map(|verb| (Verdict::Warn, *verb)))
             .map(move |(verdict, verb)| (right, verdict, verb))
     };
-    let asked: Vec<_> = rights.into_iter().flat_map(verbs).collect();
-    let questions: Vec<Access> =
-        asked.iter().map(|(right, _, verb)| Access::to(verb, right.group, right.resource)).collect();
+    let asked: Vec<_> = rights.flat_map(verbs).collect();
+    let question = |right: &Right, verb: &str| Access {
+        subresource: (!right.subresource.is_empty()).then(|| right.subresource.to_owned()),
+        ..Access::to(verb, right.group, right.resource)
+    };
+    let questions: Vec<Access> = asked.iter().map(|(right, _, verb)| question(right, verb)).collect();
     let answers = cluster.may(&questions).await?;
     let refused: Vec<_> = asked.iter().zip(answers).filter(|(_, allowed)| !allowed).map(|(asked, _)| asked).collect();
     if refused.is_empty() {
@@ -145,8 +161,11 @@ pub async fn cluster(cluster: &Cluster, purpose: Purpose) -> Result<Vec<CheckRes
     Ok(results.collect())
 }
 
+/// As `kubectl create role --resource` takes it.
 fn full_name(right: &Right) -> String {
-    if right.group.is_empty() { right.resource.to_owned() } else { format!("{}.{}", right.resource, right.group) }
+    let group = if right.group.is_empty() { String::new() } else { format!(".{}", right.group) };
+    let part = if right.subresource.is_empty() { String::new() } else { format!("/{}", right.subresource) };
+    format!("{}{group}{part}", right.resource)
 }
 
 /// What an administrator of the cluster types to give a right on one resource.
