@@ -41,7 +41,12 @@ pub async fn reencrypt(
     let mut evidence = None;
     let ended = steps(run, lock, seen, asked, operator, &mut evidence).await;
     let account = &run.request.account;
-    let ended = ended.map_err(|problem| match problem.exit {
+    let ended = ended.map_err(|mut problem| match problem.exit {
+        // What is incomplete elsewhere, as after a lock that was lost, has not begun here.
+        Exit::Incomplete => {
+            problem.exit = Exit::Refused;
+            problem.now("nothing was changed: every older value can still be read")
+        }
         Exit::Interrupted => problem
             .now("nothing was changed: every older value can still be read")
             .hint(format!("the same command asks again: kubectl deepdesk secret finalize {account}")),
