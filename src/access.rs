@@ -126,11 +126,7 @@ fn permissions(purpose: Purpose, back_compat_exists: bool) -> (Vec<&'static str>
 
 /// Asks the cluster, and returns a result for each right that is missing, or one that all are there; `also` is needed
 /// beside what the command always needs.
-pub async fn cluster(
-    cluster: &Cluster,
-    purpose: Purpose,
-    also: &'static [Right],
-) -> Result<Vec<CheckResult>, Problem> {
+pub async fn cluster(cluster: &Cluster, purpose: Purpose, also: &'static [Right]) -> Result<Vec<CheckResult>, Problem> {
     let rights = rights(purpose).into_iter().chain(also);
     let verbs = |right: &'static Right| {
         let needed = right.needed.iter().map(|verb| (Verdict::Fail, *verb));

@@ -208,7 +208,8 @@ fn deed(plan: &Plan) -> &'static str {
 }
 
 fn show(desk: &Desk, args: &Change, plan: &Plan, seen: &Seen, found: &Found, first: Option<String>) {
-    let warnings: Vec<CheckResult> = found.checks.iter().filter(|check| check.result == Verdict::Warn).cloned().collect();
+    let warnings: Vec<CheckResult> =
+        found.checks.iter().filter(|check| check.result == Verdict::Warn).cloned().collect();
     speak(&desk.voice).plan(&PlanView {
         context: &desk.request.context,
         project: &seen.now.home.project,

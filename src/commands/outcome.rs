@@ -5,8 +5,8 @@ use crate::check::catalogue;
 use crate::domain::observation::{Consumer, ExternalSecretView, Observation, Ready};
 use crate::domain::problem::{Exit, Problem};
 use crate::domain::result::{
-    API_VERSION, AccountResult, BackCompatResult, CheckResult, ConsumerResult, EvidenceResult, ExternalSecretResult, KeyResult, Kind,
-    PrimaryResult, Verdict, VersionResult,
+    API_VERSION, AccountResult, BackCompatResult, CheckResult, ConsumerResult, EvidenceResult, ExternalSecretResult,
+    KeyResult, Kind, PrimaryResult, Verdict, VersionResult,
 };
 use crate::domain::state::{self, Standing};
 use crate::observe::served;

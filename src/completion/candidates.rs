@@ -222,7 +222,17 @@ mod tests {
         }
         let mut found = Vec::new();
         longs(&crate::cli::Cli::command(), &mut found);
-        for long in ["context", "cluster", "user", "namespace", "project", "workload", "reencrypted-by-workload", "external-secret", "fault"] {
+        for long in [
+            "context",
+            "cluster",
+            "user",
+            "namespace",
+            "project",
+            "workload",
+            "reencrypted-by-workload",
+            "external-secret",
+            "fault",
+        ] {
             assert!(found.iter().any(|one| one == long), "no flag --{long}");
         }
     }

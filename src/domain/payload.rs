@@ -55,7 +55,9 @@ impl Payload {
             let hex = bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(*byte)]);
             forms.push(Zeroizing::new(hex.collect()));
         }
-        for alphabet in [base64::engine::general_purpose::STANDARD_NO_PAD, base64::engine::general_purpose::URL_SAFE_NO_PAD] {
+        for alphabet in
+            [base64::engine::general_purpose::STANDARD_NO_PAD, base64::engine::general_purpose::URL_SAFE_NO_PAD]
+        {
             // Three bytes are four characters: where in a longer text the value begins decides which ones. Those that
             // the bytes beside it have a part in are left out.
             for before in 0..3 {

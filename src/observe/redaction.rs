@@ -117,7 +117,8 @@ mod tests {
 
     #[test]
     fn a_line_shows_no_value_and_does_nothing_to_a_terminal() {
-        let redaction = redaction(&["s3cr3t-key-of-acme", "postgres://u:s3cr3t-key-of-acme@h/acme", "{\"k\":\"in-the-json-1\"}"]);
+        let redaction =
+            redaction(&["s3cr3t-key-of-acme", "postgres://u:s3cr3t-key-of-acme@h/acme", "{\"k\":\"in-the-json-1\"}"]);
         let cases: [(&[u8], &[&str]); 12] = [
             (b"12 rows left", &["12 rows left"]),
             (b"key s3cr3t-key-of-acme.", &["key [redacted]."]),

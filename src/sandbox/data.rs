@@ -147,7 +147,8 @@ impl Account {
     /// Saves all that can be read with these two again, under the first.
     fn save_again(&mut self, primary: &[u8], back_compat: Option<&[u8]>, name: impl Fn(&[u8]) -> String) {
         let mut moved = 0;
-        for value in self.values.iter_mut().filter(|value| back_compat == Some(&value.bytes) && value.bytes != primary) {
+        for value in self.values.iter_mut().filter(|value| back_compat == Some(&value.bytes) && value.bytes != primary)
+        {
             moved += std::mem::take(&mut value.items);
         }
         self.save(primary.to_vec(), moved, name);

@@ -17,6 +17,7 @@ mod discovery;
 mod faults;
 mod finalize;
 mod output;
+mod reencryption;
 mod refusals;
 mod rollback;
 mod secrecy;

@@ -77,12 +77,8 @@ impl Cluster {
     pub async fn follow_log(&self, pod: &str, container: &str, since: Option<Timestamp>) -> Result<PodLog, ApiError> {
         let path = Pod::url_path(&(), Some(self.namespace.as_str()));
         let operation = self.operation("get log of", "pod", pod);
-        let params = LogParams {
-            container: Some(container.to_owned()),
-            follow: true,
-            timestamps: true,
-            ..LogParams::default()
-        };
+        let params =
+            LogParams { container: Some(container.to_owned()), follow: true, timestamps: true, ..LogParams::default() };
         let request = kube::core::Request::new(path).logs(pod, &params);
         let unreadable = |_| kubernetes_error(&operation, ApiErrorKind::Invalid, "the request cannot be written");
         let mut request: Request<Vec<u8>> = request.map_err(unreadable)?;
@@ -95,7 +91,14 @@ impl Cluster {
                 .map_err(|_| kubernetes_error(&operation, ApiErrorKind::Invalid, "the request cannot be written"))?;
         }
         let body = self.connection.open(&operation, &request).await?;
-        Ok(PodLog { operation, body: body.into_data_stream(), pending: Zeroizing::default(), cut: false, lines: VecDeque::new(), since })
+        Ok(PodLog {
+            operation,
+            body: body.into_data_stream(),
+            pending: Zeroizing::default(),
+            cut: false,
+            lines: VecDeque::new(),
+            since,
+        })
     }
 }
 

@@ -24,8 +24,12 @@ pub const RUN: &str = "deepdesk.com/run";
 /// How long the Job stays once it has ended, should nobody delete it: long enough to look at, and then it goes by itself.
 const KEPT: i32 = 3600;
 /// What controllers add to the pods of a workload, beside its selector.
-const BY_CONTROLLERS: [&str; 4] =
-    ["pod-template-hash", "controller-revision-hash", "statefulset.kubernetes.io/pod-name", "apps.kubernetes.io/pod-index"];
+const BY_CONTROLLERS: [&str; 4] = [
+    "pod-template-hash",
+    "controller-revision-hash",
+    "statefulset.kubernetes.io/pod-name",
+    "apps.kubernetes.io/pod-index",
+];
 
 /// The Job's name, of which each run has another.
 pub fn name(operator: &Operator) -> String {
@@ -91,7 +95,11 @@ fn harmless_labels(from: &Template, services: &[Service]) -> BTreeMap<String, St
             taken.extend(selector.keys().map(String::as_str));
         }
     }
-    labels.iter().filter(|(key, _)| !taken.contains(key.as_str())).map(|(key, value)| (key.clone(), value.clone())).collect()
+    labels
+        .iter()
+        .filter(|(key, _)| !taken.contains(key.as_str()))
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect()
 }
 
 /// The template's annotations without those of our restarts: nothing restarted this pod.

@@ -80,7 +80,13 @@ async fn steps(
     let uid = made.as_ref().ok().and_then(|job| job.metadata.uid.clone());
     let ended = match made {
         Ok(_) => {
-            let watched = watch::Watched { name: &name, uid: uid.as_deref(), from: &from, redaction: &redaction, versions: &versions };
+            let watched = watch::Watched {
+                name: &name,
+                uid: uid.as_deref(),
+                from: &from,
+                redaction: &redaction,
+                versions: &versions,
+            };
             watch::to_its_end(run, lock, asked, watched).await
         }
         Err(error) => Err(not_created(error, &name)),

@@ -118,8 +118,10 @@ mod tests {
 
     fn judged(conditions: Value, pod: Option<Value>) -> Standing {
         let job = serde_json::from_value(json!({"metadata": {}, "status": {"conditions": conditions}})).expect("a Job");
-        let pods: Vec<Pod> =
-            pod.into_iter().map(|status| serde_json::from_value(json!({"metadata": {}, "status": status})).expect("a pod")).collect();
+        let pods: Vec<Pod> = pod
+            .into_iter()
+            .map(|status| serde_json::from_value(json!({"metadata": {}, "status": status})).expect("a pod"))
+            .collect();
         standing(&job, &pods, "main")
     }
 
@@ -133,8 +135,10 @@ mod tests {
 
     #[test]
     fn a_job_is_judged_by_its_conditions_and_its_pod() {
-        let failed = |reason: &str| json!([{"type": "FailureTarget", "status": "True"},
-            {"type": "Failed", "status": "True", "reason": reason, "message": "words"}]);
+        let failed = |reason: &str| {
+            json!([{"type": "FailureTarget", "status": "True"},
+            {"type": "Failed", "status": "True", "reason": reason, "message": "words"}])
+        };
         let waiting = |why: &str, trouble| Standing::Waiting { why: why.to_owned(), trouble };
         let over = |code, reason: &str, words: &str| Standing::Failed {
             code,
@@ -143,21 +147,42 @@ mod tests {
         };
         let pull = json!({"waiting": {"reason": "ImagePullBackOff", "message": "Back-off pulling image"}});
         let init = Some(json!({"initContainerStatuses": [container("wait", json!({"terminated": {"exitCode": 3}}))]}));
-        let nodeless = Some(json!({"conditions": [{"type": "PodScheduled", "status": "False", "message": "0/3 nodes"}]}));
+        let nodeless =
+            Some(json!({"conditions": [{"type": "PodScheduled", "status": "False", "message": "0/3 nodes"}]}));
         let cases = [
             (json!([]), None, waiting("it has no pod yet", false)),
             (json!([]), Some(json!({"phase": "Pending"})), waiting("its pod starts", false)),
             (json!([]), nodeless, waiting("its pod has no node: 0/3 nodes", false)),
-            (json!([]), main(json!({"waiting": {"reason": "ContainerCreating"}})), waiting("its pod starts (ContainerCreating)", false)),
+            (
+                json!([]),
+                main(json!({"waiting": {"reason": "ContainerCreating"}})),
+                waiting("its pod starts (ContainerCreating)", false),
+            ),
             (json!([]), main(pull), waiting("ImagePullBackOff: Back-off pulling image", true)),
             (json!([]), main(json!({"running": {}})), Standing::Running),
             (json!([]), main(json!({"terminated": {"exitCode": 0}})), Standing::Running),
             (json!([{"type": "Complete", "status": "False"}]), main(json!({"running": {}})), Standing::Running),
             (json!([{"type": "Complete", "status": "True"}]), None, Standing::Complete),
-            (failed("BackoffLimitExceeded"), main(json!({"terminated": {"exitCode": 1, "reason": "Error"}})), over(Some(1), "BackoffLimitExceeded", "words")),
-            (failed("BackoffLimitExceeded"), main(json!({"terminated": {"exitCode": 137, "reason": "OOMKilled"}})), over(Some(137), "BackoffLimitExceeded", "OOMKilled")),
-            (failed("BackoffLimitExceeded"), main(json!({"terminated": {"exitCode": 128, "reason": "StartError", "message": "not found"}})), over(Some(128), "BackoffLimitExceeded", "StartError: not found")),
-            (failed("BackoffLimitExceeded"), init, over(None, "BackoffLimitExceeded", "its init container wait exited with 3")),
+            (
+                failed("BackoffLimitExceeded"),
+                main(json!({"terminated": {"exitCode": 1, "reason": "Error"}})),
+                over(Some(1), "BackoffLimitExceeded", "words"),
+            ),
+            (
+                failed("BackoffLimitExceeded"),
+                main(json!({"terminated": {"exitCode": 137, "reason": "OOMKilled"}})),
+                over(Some(137), "BackoffLimitExceeded", "OOMKilled"),
+            ),
+            (
+                failed("BackoffLimitExceeded"),
+                main(json!({"terminated": {"exitCode": 128, "reason": "StartError", "message": "not found"}})),
+                over(Some(128), "BackoffLimitExceeded", "StartError: not found"),
+            ),
+            (
+                failed("BackoffLimitExceeded"),
+                init,
+                over(None, "BackoffLimitExceeded", "its init container wait exited with 3"),
+            ),
             (failed("DeadlineExceeded"), None, over(None, "DeadlineExceeded", "words")),
         ];
         for (conditions, pod, expected) in cases {

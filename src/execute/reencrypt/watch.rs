@@ -122,7 +122,8 @@ impl Watch<'_> {
 
     async fn look(&self) -> Result<(Standing, Vec<Pod>), Stopped> {
         let cluster = self.run.cluster;
-        let Some(job) = cluster.get::<Job>(self.job.name).await?.filter(|job| job.metadata.uid.as_deref() == self.job.uid)
+        let Some(job) =
+            cluster.get::<Job>(self.job.name).await?.filter(|job| job.metadata.uid.as_deref() == self.job.uid)
         else {
             let line = format!("job {} was deleted by somebody else before it ended", self.job.name);
             return Err(Problem::new(Exit::Refused, "ReencryptionGone", line).into());
@@ -184,7 +185,11 @@ impl Watch<'_> {
         if written.is_empty() {
             return Ok(());
         }
-        let line = format!("{} was written while the pod of job {} started: what it read is not known", listed(&written), self.job.name);
+        let line = format!(
+            "{} was written while the pod of job {} started: what it read is not known",
+            listed(&written),
+            self.job.name
+        );
         Err(Problem::new(Exit::Refused, "SecretsKeepChanging", line).hint("run the same command again").into())
     }
 
@@ -271,7 +276,11 @@ impl Watch<'_> {
         self.log = match opened {
             Ok(log) => Log::Open(Box::new(log)),
             Err(error) if error.kind == ApiErrorKind::Forbidden || tries + 1 >= LOG_TRIES => {
-                self.run.teller.tell(STEP, StepState::Warning, format!("what the command writes cannot be shown: {error}"));
+                self.run.teller.tell(
+                    STEP,
+                    StepState::Warning,
+                    format!("what the command writes cannot be shown: {error}"),
+                );
                 Log::Over
             }
             Err(_) => Log::Later { at: Instant::now() + TICK, tries: tries + 1 },

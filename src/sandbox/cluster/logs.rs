@@ -37,7 +37,9 @@ pub(super) fn get(world: &Arc<World>, ask: &Ask, target: &Target, name: &str) ->
             "" => "ContainerCreating",
             why => why,
         };
-        return Err(Refusal::bad_request(format!("container {container:?} in pod {name:?} is waiting to start: {why}")));
+        return Err(Refusal::bad_request(format!(
+            "container {container:?} in pod {name:?} is waiting to start: {why}"
+        )));
     }
     let query = &ask.query;
     let ago = query.number("sinceSeconds").and_then(|seconds| i64::try_from(seconds).ok());
@@ -61,7 +63,8 @@ pub(super) fn get(world: &Arc<World>, ask: &Ask, target: &Target, name: &str) ->
         pods: world.cluster.changes(),
     };
     log.catch_up();
-    let frames = stream::unfold(log, |mut log| async move { log.next().await.map(|line| (Ok(Frame::data(line)), log)) });
+    let frames =
+        stream::unfold(log, |mut log| async move { log.next().await.map(|line| (Ok(Frame::data(line)), log)) });
     Ok(answer::with_headers(StatusCode::OK, "text/plain", StreamBody::new(frames).boxed()))
 }
 

@@ -46,7 +46,11 @@ pub(super) async fn run(place: &Place<'_>, container: &Value, lasting: Option<Du
         return 1;
     }
     let words = |field: &str| container[field].as_array().cloned().unwrap_or_default();
-    let words: Vec<String> = words("command").into_iter().chain(words("args")).filter_map(|word| Some(expanded(word.as_str()?, place))).collect();
+    let words: Vec<String> = words("command")
+        .into_iter()
+        .chain(words("args"))
+        .filter_map(|word| Some(expanded(word.as_str()?, place)))
+        .collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     match words.as_slice() {
         [] => match lasting {

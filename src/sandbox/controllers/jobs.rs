@@ -46,12 +46,11 @@ fn reconcile(world: &World, job: &Value) {
     let (succeeded, failed) = (phase("Succeeded"), phase("Failed"));
     let active: Vec<&&Value> =
         pods.iter().filter(|pod| !matches!(text(pod, "/status/phase"), "Succeeded" | "Failed")).collect();
-    let reached = |count: usize, pointer: &str| i64::try_from(count).unwrap_or(i64::MAX) >= number(job, pointer);
     let limit = job.pointer("/spec/activeDeadlineSeconds").and_then(Value::as_i64);
     let late = limit.is_some_and(|limit| seconds_since(text(job, "/status/startTime")) >= limit);
-    let end = if reached(succeeded, "/spec/completions") {
+    let end = if succeeded >= usize_of(number(job, "/spec/completions")) {
         Some(("Complete", "CompletionsReached", "Reached expected number of succeeded pods"))
-    } else if failed > 0 && reached(failed, "/spec/backoffLimit") && failed > usize_of(number(job, "/spec/backoffLimit")) {
+    } else if failed > usize_of(number(job, "/spec/backoffLimit")) {
         Some(("Failed", "BackoffLimitExceeded", "Job has reached the specified backoff limit"))
     } else if late {
         Some(("Failed", "DeadlineExceeded", "Job was active longer than specified deadline"))
@@ -71,7 +70,13 @@ fn reconcile(world: &World, job: &Value) {
     }
     let ready = active.iter().filter(|pod| is_ready(pod)).count();
     let running = if end.is_some() { 0 } else { active.len() };
-    status(world, namespace, job, [("active", running), ("ready", ready), ("succeeded", succeeded), ("failed", failed)], end);
+    status(
+        world,
+        namespace,
+        job,
+        [("active", running), ("ready", ready), ("succeeded", succeeded), ("failed", failed)],
+        end,
+    );
 }
 
 fn usize_of(number: i64) -> usize {
@@ -91,8 +96,10 @@ fn status(world: &World, namespace: &str, job: &Value, counts: [(&str, usize); 4
             status[field] = json!(count);
         }
         if let Some((kind, reason, message)) = end {
-            let condition = |kind: &str| json!({"type": kind, "status": "True", "reason": reason, "message": message,
-                "lastProbeTime": now(), "lastTransitionTime": now()});
+            let condition = |kind: &str| {
+                json!({"type": kind, "status": "True", "reason": reason, "message": message,
+                "lastProbeTime": now(), "lastTransitionTime": now()})
+            };
             let target = if kind == "Complete" { "SuccessCriteriaMet" } else { "FailureTarget" };
             status["conditions"] = json!([condition(target), condition(kind)]);
             if kind == "Complete" {
