@@ -312,6 +312,23 @@ mod tests {
     }
 
     #[test]
+    fn the_readme_names_the_rights_of_a_command_that_speaks_for_the_data() {
+        let rules = README.split("```yaml\n").find(|block| block.starts_with("rules:\n")).expect("the README has them");
+        let role: Role = serde_saphyr::from_str(rules.split("```").next().expect("split gives one")).expect("rules");
+        let written: BTreeSet<String> = role
+            .rules
+            .into_iter()
+            .map(|rule| format!("{} {} {}", rule.api_groups.join(","), rule.resources.join(","), rule.verbs.join(",")))
+            .collect();
+        let asked = TO_RUN_A_JOB.iter().map(|right| {
+            let part = if right.subresource.is_empty() { String::new() } else { format!("/{}", right.subresource) };
+            let verbs: Vec<&str> = right.needed.iter().chain(right.helpful).copied().collect();
+            format!("{} {}{part} {}", right.group, right.resource, verbs.join(","))
+        });
+        assert_eq!(written, asked.collect());
+    }
+
+    #[test]
     fn the_readme_names_the_permissions_in_secret_manager() {
         let table = README.split("In Secret Manager:").nth(1).expect("the README has the table");
         let all = [
@@ -347,6 +364,7 @@ mod tests {
     #[test]
     fn hints_are_commands_to_paste() {
         let right = &READ[0];
+        assert_eq!(full_name(&TO_RUN_A_JOB[1]), "pods/log");
         assert!(ask_for_role(right, &["get", "list"], "acme", "ann o'neil").ends_with(
             "kubectl create role deepdesk-externalsecrets --verb=get,list --resource=externalsecrets.external-secrets.io \
              -n acme && kubectl create rolebinding deepdesk-externalsecrets --role=deepdesk-externalsecrets \

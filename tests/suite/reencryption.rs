@@ -96,7 +96,7 @@ fn nothing_is_finalized_before_the_application_says_that_nothing_is_left() {
     let result =
         world.run(&finalize("reencrypt", &["-o", "json"])).code(0).says("0 rows are left under an older key").json();
     let evidence = &result["evidence"];
-    assert_eq!((&evidence["exitCode"], &evidence["workload"]), (&json!(0), &json!("deployment/backend")));
+    assert_eq!((&evidence["exitCode"], &evidence["workload"]), (&json!(0), &json!("deployment/admin")));
     assert!(evidence["job"].as_str().is_some_and(|job| job.starts_with("deepdesk-reencryption-")), "{evidence}");
     assert!(evidence["seconds"].as_f64().is_some_and(|seconds| seconds > 0.0), "{evidence}");
     let steps: Vec<&Value> = result["steps"].as_array().expect("a list").iter().map(|step| &step["name"]).collect();
