@@ -252,7 +252,7 @@ pub struct Finalize {
     /// account, variables, volumes, init containers and native sidecars (init containers that restart always). Other containers
     /// of the pod are left out, since a Job with them would never end; so are probes, ports and labels by which a Service or the
     /// workload would take its pod for one of theirs. The command is split into words as a shell does it, and no shell runs it:
-    /// write sh -c '...' where you want one. What it writes is shown without secret values; when it exits with anything but 0,
+    /// write sh -c '...' where you want one. It can be read in the Job: no secret belongs into it. What it writes is shown without secret values; when it exits with anything but 0,
     /// nothing is changed. The Job is deleted afterwards.
     #[arg(long, value_name = "COMMAND", help_heading = "Finalization")]
     pub reencrypted_by: Option<Words>,

@@ -296,6 +296,25 @@ fn what_the_command_writes_shows_no_value_and_steers_no_terminal() {
 }
 
 #[test]
+fn a_secret_that_is_written_while_the_pod_starts_leaves_open_what_it_read() {
+    let world = rotated();
+    world.patch(
+        "/api/v1/namespaces/acme",
+        json!({"metadata": {"annotations": {"control-plane.deepdesk.com/start": "2s"}}}),
+    );
+    let child = world.spawn(&finalize("true", &[]));
+    world.until("the Job's pod", |world| {
+        let pods = world.sent("GET", &format!("{PODS}?labelSelector=deepdesk.com/reencryption"), None);
+        pods["items"].as_array().is_some_and(|pods| !pods.is_empty())
+    });
+    let path = "/api/v1/namespaces/acme/secrets/backend-secrets";
+    world.patch(path, json!({"metadata": {"labels": {"touched": "now"}}}));
+    finish(child).code(4).says("backend-secrets was written while the pod of job").says("nothing was changed");
+    nothing_is_left_of_it(&world);
+    assert_eq!(world.versions("acme_account_secret_back_compat"), "1:ENABLED");
+}
+
+#[test]
 fn a_log_that_breaks_off_is_read_on() {
     let world = rotated();
     world.fault("reset", Some("get/pods/log"));

@@ -78,6 +78,8 @@ async fn steps(
     let name = manifest::name(operator);
     let made = create(run.cluster, &job, operator).await;
     let uid = made.as_ref().ok().and_then(|job| job.metadata.uid.clone());
+    // One that certainly was not made is not deleted either: another of that name would be somebody else's.
+    let may_be_there = made.as_ref().map_or_else(ApiError::is_outcome_unknown, |_| true);
     let ended = match made {
         Ok(_) => {
             let watched = watch::Watched {
@@ -102,7 +104,10 @@ async fn steps(
         exit_code: code,
         seconds: (begun.elapsed().as_secs_f64() * 1000.0).round() / 1000.0,
     });
-    let left = take_away(run, &name, uid.as_deref()).await;
+    let left = match may_be_there {
+        true => take_away(run, &name, uid.as_deref()).await,
+        false => None,
+    };
     if let Some(why) = &left {
         run.teller.tell(STEP, StepState::Warning, why);
     }

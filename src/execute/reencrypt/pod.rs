@@ -37,9 +37,9 @@ pub fn standing(job: &Job, pods: &[Pod], container: &str) -> Standing {
         match condition.type_.as_str() {
             "Complete" => return Standing::Complete,
             "Failed" => {
-                let (code, words) = pods.iter().find_map(|pod| ended(pod, container)).unwrap_or_default();
+                let known = pods.iter().find_map(|pod| ended(pod, container));
+                let (code, words) = known.unwrap_or_else(|| (None, condition.message.clone().unwrap_or_default()));
                 let reason = condition.reason.clone().unwrap_or_default();
-                let words = if words.is_empty() { condition.message.clone().unwrap_or_default() } else { words };
                 return Standing::Failed { code, reason, words };
             }
             _ => {}
@@ -166,7 +166,7 @@ mod tests {
             (
                 failed("BackoffLimitExceeded"),
                 main(json!({"terminated": {"exitCode": 1, "reason": "Error"}})),
-                over(Some(1), "BackoffLimitExceeded", "words"),
+                over(Some(1), "BackoffLimitExceeded", ""),
             ),
             (
                 failed("BackoffLimitExceeded"),

@@ -235,11 +235,8 @@ impl Watch<'_> {
         }
         let words = self.shown(words);
         let line = match code {
-            Some(code) if words.is_empty() || reason.is_empty() => format!("exited with {code}"),
-            Some(code) => match words.starts_with("Job has") {
-                true => format!("exited with {code}"),
-                false => format!("exited with {code} ({words})"),
-            },
+            Some(code) if words.is_empty() => format!("exited with {code}"),
+            Some(code) => format!("exited with {code} ({words})"),
             None => format!("did not run to its end: {reason}: {words}"),
         };
         let line = format!("re-encryption is not shown to be done: `{}` {line}", self.asked.command);
