@@ -341,15 +341,15 @@ fn the_real_kubectl_runs_jobs_in_the_sandbox() {
     let world = World::start(&["--accounts=1"]);
     let kubectl = |args: &[&str]| world.tool("kubectl", &[&["-n", "acme"], args].concat());
     kubectl(&["create", "job", "hello", "--image=x", "--", "echo", "one", "two"]).code(0);
-    kubectl(&["wait", "--for=condition=complete", "job/hello", "--timeout=20s"]).code(0);
+    kubectl(&["wait", "--for=condition=complete", "job/hello", "--timeout=60s"]).code(0);
     assert_eq!(kubectl(&["logs", "job/hello"]).code(0).stdout, "one two\n");
     kubectl(&["create", "job", "talks", "--image=x", "--", "echo", "one\ntwo\nthree"]).code(0);
-    kubectl(&["wait", "--for=condition=complete", "job/talks", "--timeout=20s"]).code(0);
+    kubectl(&["wait", "--for=condition=complete", "job/talks", "--timeout=60s"]).code(0);
     assert_eq!(kubectl(&["logs", "-f", "--tail=2", "job/talks"]).code(0).stdout, "two\nthree\n");
     let dated = kubectl(&["logs", "--timestamps", "--tail=1", "job/talks"]).code(0).stdout;
     assert!(dated.trim_end().ends_with("Z three"), "{dated}");
     kubectl(&["create", "job", "fails", "--image=x", "--", "no-such-program"]).code(0);
-    kubectl(&["wait", "--for=jsonpath={.status.failed}=1", "job/fails", "--timeout=20s"]).code(0);
+    kubectl(&["wait", "--for=jsonpath={.status.failed}=1", "job/fails", "--timeout=60s"]).code(0);
     let shown = kubectl(&["get", "jobs"]).code(0).stdout;
     assert!(shown.contains("hello   Complete   1/1"), "{shown}");
     kubectl(&["delete", "job", "hello", "talks", "fails"]).code(0);

@@ -44,7 +44,7 @@ pub async fn reencrypt(
     let ended = ended.map_err(|mut problem| match problem.exit {
         // What is incomplete elsewhere, as after a lock that was lost, has not begun here.
         Exit::Incomplete => {
-            problem.exit = Exit::Refused;
+            problem.exit = Exit::Failed;
             problem.now("nothing was changed: every older value can still be read")
         }
         Exit::Interrupted => problem

@@ -61,7 +61,7 @@ fn reconcile(world: &World, job: &Value) {
         for pod in &active {
             let _ = world.cluster.delete(resource("pods"), Some(namespace), text(pod, "/metadata/name"));
         }
-    } else if active.is_empty() {
+    } else if active.is_empty() && backed_off(&pods, failed) {
         let mut pod = pod_of(job, namespace, "Job");
         pod["metadata"]["ownerReferences"][0]["apiVersion"] = json!("batch/v1");
         pod["metadata"]["generateName"] = json!(format!("{}-", text(job, "/metadata/name")));
@@ -77,6 +77,14 @@ fn reconcile(world: &World, job: &Value) {
         [("active", running), ("ready", ready), ("succeeded", succeeded), ("failed", failed)],
         end,
     );
+}
+
+/// Whether the pause after the last failure is over: 10 s after the first, twice as long after each.
+fn backed_off(pods: &[&Value], failed: usize) -> bool {
+    let ended = |pod: &&Value| text(pod, "/status/containerStatuses/0/state/terminated/finishedAt").to_owned();
+    let Some(last) = pods.iter().map(ended).max().filter(|_| failed > 0) else { return true };
+    let times = u32::try_from(failed - 1).unwrap_or(u32::MAX).min(6);
+    seconds_since(&last) >= 10 << times
 }
 
 fn usize_of(number: i64) -> usize {
