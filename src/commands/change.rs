@@ -142,6 +142,7 @@ async fn look(desk: &Desk, args: &Change, given: Option<&Payload>, found: &mut F
     if args.purpose == Purpose::Finalize {
         add_history(&mut seen.now, &desk.secret_manager).await?;
     }
+    evidence::leave_out_left_behind(&mut seen.now, args.evidence.as_ref(), found);
     found.now = Some(seen.now.clone());
     if !found.access.iter().any(|check| check.id == access::SECRET_MANAGER) {
         let destroys = matches!(args.want.goal, Goal::Finalize { destroy: Some(_) });

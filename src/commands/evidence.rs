@@ -3,6 +3,7 @@
 use super::outcome::Found;
 use super::session::Desk;
 use crate::access::{self, Right};
+use crate::domain::observation::Observation;
 use crate::domain::problem::Problem;
 use crate::domain::reencryption::Reencryption;
 use crate::domain::result::EvidenceResult;
@@ -37,6 +38,15 @@ impl Evidence {
             Evidence::Typed | Evidence::Given => &[],
             Evidence::Job(_) => access::TO_RUN_A_JOB,
         }
+    }
+}
+
+/// Leaves out the Jobs that a killed run left behind, as long as the command has not spoken: they are deleted before it is
+/// run. What is there afterwards counts, whatever its name.
+pub fn leave_out_left_behind(now: &mut Observation, evidence: Option<&Evidence>, found: &Found) {
+    if let (Some(Evidence::Job(_)), None) = (evidence, &found.evidence) {
+        now.other_readers
+            .retain(|reader| reader.kind != "Job" || !reader.name.starts_with(reencrypt::manifest::PREFIX));
     }
 }
 

@@ -44,6 +44,7 @@ fn the_older_value_goes_and_another_rotation_may_come() {
     let result = world.run(&[&FINALIZE[..], &["-o", "json"]].concat()).code(0).json();
     assert_eq!((&result["kind"], &result["state"]), (&json!("SecretFinalization"), &json!("Stable")));
     assert_eq!(result.get("interruptionSeconds"), None, "all pods write under one value");
+    assert_eq!(result["evidence"], json!({"kind": "word"}));
     finalized(&world, "acme", &in_use);
     assert_eq!(world.lock_holder("acme"), None);
     assert_eq!(world.versions(&primary("acme")).matches("DESTROYED").count(), 0);

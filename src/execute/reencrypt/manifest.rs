@@ -31,9 +31,12 @@ const BY_CONTROLLERS: [&str; 4] = [
     "apps.kubernetes.io/pod-index",
 ];
 
+/// What the names of these Jobs begin with.
+pub const PREFIX: &str = "deepdesk-reencryption-";
+
 /// The Job's name, of which each run has another.
 pub fn name(operator: &Operator) -> String {
-    format!("deepdesk-reencryption-{}", operator.run)
+    format!("{PREFIX}{}", operator.run)
 }
 
 /// The Job. Without a list of the Services no label of the template is kept: any of them may be what one goes by.
