@@ -150,6 +150,10 @@ impl Watch<'_> {
         }
         match standing {
             Standing::Complete => {
+                if began.is_none() && !self.begun {
+                    // Its pod came and went between two looks.
+                    self.prove_what_it_read().await?;
+                }
                 self.finish_log(began.as_ref(), &container).await?;
                 return Ok(true);
             }
