@@ -19,6 +19,8 @@ pub struct Right {
     pub resource: &'static str,
     /// Verbs without which the command cannot do its work.
     pub needed: &'static [&'static str],
+    /// Part of the resource that it is about, such as `log`; empty for the resource itself.
+    pub subresource: &'static str,
     /// Verbs without which it does its work less well: it looks again and again instead of watching, or says less.
     pub helpful: &'static [&'static str],
 }
@@ -45,6 +47,12 @@ const ROLL: &[Right] = &[
     right("apps", "daemonsets", &["patch"], &[]),
     right("coordination.k8s.io", "leases", &["get", "create", "update"], &[]),
 ];
+/// What `--reencrypted-by` needs beside the rest: asked only for who uses it.
+pub const TO_RUN_A_JOB: &[Right] = &[
+    right("batch", "jobs", &["get", "create", "delete"], &[]),
+    Right { subresource: "log", ..right("", "pods", &[], &["get"]) },
+    right("", "services", &[], &["list"]),
+];
 const RECORD: &[Right] = &[right("", "events", &[], &["create"])];
 
 const fn right(
@@ -53,7 +61,7 @@ const fn right(
     needed: &'static [&'static str],
     helpful: &'static [&'static str],
 ) -> Right {
-    Right { group, resource, needed, helpful }
+    Right { group, resource, needed, subresource: "", helpful }
 }
 
 /// The rights that a command needs in the account's namespace.
@@ -120,18 +128,22 @@ fn permissions(purpose: Purpose, back_compat_exists: bool) -> (Vec<&'static str>
     (primary, if back_compat_exists { back_compat } else { Vec::new() })
 }
 
-/// Asks the cluster, and returns a result for each right that is missing, or one that all are there.
-pub async fn cluster(cluster: &Cluster, purpose: Purpose) -> Result<Vec<CheckResult>, Problem> {
-    let rights = rights(purpose);
+/// Asks the cluster, and returns a result for each right that is missing, or one that all are there; `also` is needed
+/// beside what the command always needs.
+pub async fn cluster(cluster: &Cluster, purpose: Purpose, also: &'static [Right]) -> Result<Vec<CheckResult>, Problem> {
+    let rights = rights(purpose).into_iter().chain(also);
     let verbs = |right: &'static Right| {
         let needed = right.needed.iter().map(|verb| (Verdict::Fail, *verb));
         needed
             .chain(right.helpful.iter().map(|verb| (Verdict::Warn, *verb)))
             .map(move |(verdict, verb)| (right, verdict, verb))
     };
-    let asked: Vec<_> = rights.into_iter().flat_map(verbs).collect();
-    let questions: Vec<Access> =
-        asked.iter().map(|(right, _, verb)| Access::to(verb, right.group, right.resource)).collect();
+    let asked: Vec<_> = rights.flat_map(verbs).collect();
+    let question = |right: &Right, verb: &str| Access {
+        subresource: (!right.subresource.is_empty()).then(|| right.subresource.to_owned()),
+        ..Access::to(verb, right.group, right.resource)
+    };
+    let questions: Vec<Access> = asked.iter().map(|(right, _, verb)| question(right, verb)).collect();
     let answers = match cluster.may(&questions).await {
         Err(error) if error.kind == ApiErrorKind::Forbidden => {
             return Ok(vec![unasked(CLUSTER, "kubernetes/access", &error)]);
@@ -154,8 +166,11 @@ pub async fn cluster(cluster: &Cluster, purpose: Purpose) -> Result<Vec<CheckRes
     Ok(results.collect())
 }
 
+/// As `kubectl create role --resource` takes it.
 fn full_name(right: &Right) -> String {
-    if right.group.is_empty() { right.resource.to_owned() } else { format!("{}.{}", right.resource, right.group) }
+    let group = if right.group.is_empty() { String::new() } else { format!(".{}", right.group) };
+    let part = if right.subresource.is_empty() { String::new() } else { format!("/{}", right.subresource) };
+    format!("{}{group}{part}", right.resource)
 }
 
 /// What an administrator of the cluster types to give a right on one resource.
@@ -346,6 +361,23 @@ mod tests {
     }
 
     #[test]
+    fn the_readme_names_the_rights_of_a_command_that_speaks_for_the_data() {
+        let rules = README.split("```yaml\n").find(|block| block.starts_with("rules:\n")).expect("the README has them");
+        let role: Role = serde_saphyr::from_str(rules.split("```").next().expect("split gives one")).expect("rules");
+        let written: BTreeSet<String> = role
+            .rules
+            .into_iter()
+            .map(|rule| format!("{} {} {}", rule.api_groups.join(","), rule.resources.join(","), rule.verbs.join(",")))
+            .collect();
+        let asked = TO_RUN_A_JOB.iter().map(|right| {
+            let part = if right.subresource.is_empty() { String::new() } else { format!("/{}", right.subresource) };
+            let verbs: Vec<&str> = right.needed.iter().chain(right.helpful).copied().collect();
+            format!("{} {}{part} {}", right.group, right.resource, verbs.join(","))
+        });
+        assert_eq!(written, asked.collect());
+    }
+
+    #[test]
     fn the_readme_names_the_permissions_in_secret_manager() {
         let table = README.split("In Secret Manager:").nth(1).expect("the README has the table");
         let all = [
@@ -381,6 +413,7 @@ mod tests {
     #[test]
     fn hints_are_commands_to_paste() {
         let right = &READ[0];
+        assert_eq!(full_name(&TO_RUN_A_JOB[1]), "pods/log");
         assert!(ask_for_role(right, &["get", "list"], "acme", "ann o'neil").ends_with(
             "kubectl create role deepdesk-externalsecrets --verb=get,list --resource=externalsecrets.external-secrets.io \
              -n acme && kubectl create rolebinding deepdesk-externalsecrets --role=deepdesk-externalsecrets \

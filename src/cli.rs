@@ -11,6 +11,9 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::domain::names::WorkloadRef;
+use crate::domain::reencryption::Command as Words;
+
 pub use self::check::{Check, Purpose};
 pub use self::completion::{Completion, Install, Man, Shell};
 pub use self::config::{Config, List};
@@ -110,7 +113,7 @@ pub enum Secret {
     /// and not at a later restart, and disables its older versions. Refuses while anything may still write under an older
     /// value. Nothing is destroyed unless --destroy says so.
     #[command(
-        after_help = "Example:\n  kubectl deepdesk secret finalize acme\n\nExample, which changes nothing:\n  kubectl deepdesk secret finalize acme --dry-run"
+        after_help = "Example:\n  kubectl deepdesk secret finalize acme\n  kubectl deepdesk secret finalize acme --yes --reencrypted-by './manage.py rows_left'\n\nExample, which changes nothing:\n  kubectl deepdesk secret finalize acme --dry-run"
     )]
     Finalize(Finalize),
     /// Show a row an account: state, versions, age, the last rotation, and what is due with the command for it
@@ -256,8 +259,34 @@ pub struct Finalize {
     #[arg(short, long)]
     pub yes: bool,
     /// You say that every encrypted field was saved again, and nothing needs an older value
-    #[arg(long, help_heading = "Finalization")]
+    #[arg(long, conflicts_with = "reencrypted_by", help_heading = "Finalization")]
     pub reencrypted: bool,
+    /// A command of the application's own that says so: it exits with 0 when nothing is left to be saved again
+    ///
+    /// Run as a Job that is made from a consumer's pod template, so that it finds what the application finds: image, service
+    /// account, variables, volumes, init containers and native sidecars (init containers that restart always). Other containers
+    /// of the pod are left out, since a Job with them would never end; so are probes, ports and labels by which a Service or the
+    /// workload would take its pod for one of theirs. The command is split into words as a shell does it, and no shell runs it:
+    /// write sh -c '...' where you want one. It can be read in the Job: no secret belongs into it. What it writes is shown without secret values; when it exits with anything but 0,
+    /// nothing is changed. The Job is deleted afterwards.
+    #[arg(long, value_name = "COMMAND", help_heading = "Finalization")]
+    pub reencrypted_by: Option<Words>,
+    /// The consumer whose pod template it gets [default: the first deployment that reads both values]
+    #[arg(long, value_name = "KIND/NAME", requires = "reencrypted_by", help_heading = "Finalization")]
+    pub reencrypted_by_workload: Option<WorkloadRef>,
+    /// The container of it [default: the one that reads the Kubernetes Secret]
+    #[arg(long, value_name = "NAME", requires = "reencrypted_by", help_heading = "Finalization")]
+    pub reencrypted_container: Option<String>,
+    /// The most that the command may take
+    #[arg(
+        long,
+        value_name = "DURATION",
+        default_value = "1h",
+        requires = "reencrypted_by",
+        value_parser = duration,
+        help_heading = "Finalization"
+    )]
+    pub reencryption_timeout: Duration,
     /// Destroy disabled versions of both secrets, for good: backups made under them become unreadable
     #[arg(long, help_heading = "Finalization")]
     pub destroy: bool,

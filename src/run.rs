@@ -93,7 +93,7 @@ impl Teller {
         let seconds = |started: Timestamp| event.time.duration_since(started).as_secs_f64();
         let open = steps.iter_mut().rev().find(|step| step.name == event.step && step.state == StepState::Started);
         match (event.state, open) {
-            (StepState::Waiting | StepState::Warning, _) => {}
+            (StepState::Waiting | StepState::Warning | StepState::Output, _) => {}
             (StepState::Done | StepState::Failed | StepState::Skipped, Some(step)) => {
                 step.state = event.state;
                 step.seconds = (seconds(step.started) * 1000.0).round() / 1000.0;

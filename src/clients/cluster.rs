@@ -4,6 +4,7 @@
 //! headers that say when to come back.
 
 mod http;
+mod jobs;
 mod objects;
 pub mod pulse;
 mod requests;
@@ -32,6 +33,7 @@ use serde_json::json;
 use tokio::sync::OnceCell;
 
 use self::http::{Connection, kubernetes_error};
+pub use self::jobs::{LogLine, PodLog};
 pub use self::objects::{EventNote, KubernetesSecret};
 use self::pulse::{Pulse, Watched};
 use self::requests::{found, to_json};

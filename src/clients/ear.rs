@@ -76,11 +76,13 @@ impl Drop for Sending {
 }
 
 /// Query parameters whose values say what is asked. The value of any other may be anything, a token too.
-const TELLING: [&str; 13] = [
+const TELLING: [&str; 17] = [
     "allowWatchBookmarks",
+    "container",
     "dryRun",
     "fieldManager",
     "fieldSelector",
+    "follow",
     "force",
     "labelSelector",
     "limit",
@@ -88,7 +90,9 @@ const TELLING: [&str; 13] = [
     "resourceVersionMatch",
     "secretId",
     "sendInitialEvents",
+    "sinceTime",
     "timeoutSeconds",
+    "timestamps",
     "watch",
 ];
 

@@ -2,6 +2,7 @@
 //! file knows that order; the order of the steps is the planner's.
 
 use super::confirm;
+use super::evidence::{self, Evidence};
 use super::outcome::{Found, outcome, refusal};
 use super::session::Desk;
 use super::sync::tell_preflight;
@@ -47,15 +48,6 @@ pub struct Change {
     pub pauses: Pauses,
 }
 
-/// How an operator shows that re-encryption is done (protocol.md, Finalizing).
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Evidence {
-    /// The operator's word, typed at the terminal.
-    Typed,
-    /// The operator's word, given with the command (`--reencrypted`).
-    Given,
-}
-
 /// Changes one account's value, to the given one or to what the plan decides.
 pub async fn change(desk: &Desk, change: &Change, given: Option<Payload>) -> (AccountResult, Option<Problem>) {
     let mut found = Found { dry_run: change.dry_run != DryRun::None, ..Found::default() };
@@ -65,17 +57,26 @@ pub async fn change(desk: &Desk, change: &Change, given: Option<Payload>) -> (Ac
 
 async fn steps(desk: &Desk, args: &Change, given: Option<Payload>, found: &mut Found) -> Result<(), Problem> {
     let (seen, plan) = preflight(desk, args, given.as_ref(), found).await?;
+    let to_do = plan.to_do().next().is_some();
     if args.dry_run == DryRun::Server {
         super::sync::judge(desk, &seen).await?;
         super::restart::judge(desk, &seen).await?;
     }
+    // Where nothing is left to do nothing has to be shown.
+    let first = match to_do {
+        true => evidence::planned(desk, &seen, args.evidence.as_ref()).await?,
+        false => None,
+    };
     if args.dry_run != DryRun::None {
-        show(desk, args, &plan, &seen, &found.checks);
+        if args.dry_run == DryRun::Server && to_do {
+            evidence::judge(desk, &seen, args.evidence.as_ref()).await?;
+        }
+        show(desk, args, &plan, &seen, found, first);
         found.rotation = versions(&plan, Some(plan.to));
         return Ok(());
     }
     // An announced value is on record until the end is recorded, also where nothing else is left of it.
-    if plan.to_do().next().is_none() && plan.announces.is_none() {
+    if !to_do && plan.announces.is_none() {
         for planned in &plan.steps {
             if let Planned::Skip(step, why) = planned {
                 desk.teller.tell(*step, StepState::Skipped, why);
@@ -83,7 +84,7 @@ async fn steps(desk: &Desk, args: &Change, given: Option<Payload>, found: &mut F
         }
         return Ok(());
     }
-    confirm(desk, args, &plan, &seen, &found.checks)?;
+    confirm(desk, args, &plan, &seen, found, first)?;
     drop(seen);
     let lock = take_lock(desk).await?;
     let ended = locked(desk, args, given, &plan, &lock, found).await;
@@ -99,7 +100,7 @@ async fn preflight(
 ) -> Result<(Seen, Plan), Problem> {
     desk.teller.tell(StepName::Preflight, StepState::Started, "reading Secret Manager and the cluster");
     let ended = async {
-        ask_access(desk, args.purpose, found).await?;
+        ask_access(desk, args, found).await?;
         match look(desk, args, given, found).await {
             // A pod that is just being replaced is no reason to refuse; one that does not come up is.
             Err(refused) if only_unhealthy(&found.checks) => {
@@ -130,8 +131,9 @@ fn only_unhealthy(checks: &[CheckResult]) -> bool {
 }
 
 /// Whether everything that will be needed is allowed in the cluster. Secret Manager is asked once its secrets are known.
-async fn ask_access(desk: &Desk, purpose: Purpose, found: &mut Found) -> Result<(), Problem> {
-    found.access = access::cluster(&desk.cluster, purpose).await?;
+async fn ask_access(desk: &Desk, args: &Change, found: &mut Found) -> Result<(), Problem> {
+    let also = args.evidence.as_ref().map(Evidence::rights).unwrap_or_default();
+    found.access = access::cluster(&desk.cluster, args.purpose, also).await?;
     found.checks.clone_from(&found.access);
     refusal(&found.access, Exit::Failed).map_or(Ok(()), Err)
 }
@@ -143,6 +145,7 @@ async fn look(desk: &Desk, args: &Change, given: Option<&Payload>, found: &mut F
     if args.purpose == Purpose::Finalize {
         add_history(&mut seen.now, &desk.secret_manager).await?;
     }
+    evidence::leave_out_left_behind(&mut seen.now, args.evidence.as_ref(), found);
     found.now = Some(seen.now.clone());
     if !found.access.iter().any(|check| check.id == access::SECRET_MANAGER) {
         let destroys = matches!(args.want.goal, Goal::Finalize { destroy: Some(_) });
@@ -168,18 +171,25 @@ fn want(args: &Change, given: Option<&Payload>, seen: &Seen) -> Want {
 }
 
 /// Shows the plan, and asks unless the answer was given with the command.
-fn confirm(desk: &Desk, args: &Change, plan: &Plan, seen: &Seen, checks: &[CheckResult]) -> Result<(), Problem> {
-    show(desk, args, plan, seen, checks);
+fn confirm(
+    desk: &Desk,
+    args: &Change,
+    plan: &Plan,
+    seen: &Seen,
+    found: &Found,
+    first: Option<String>,
+) -> Result<(), Problem> {
+    show(desk, args, plan, seen, found, first);
     if args.yes && args.evidence != Some(Evidence::Typed) {
-        let how = if args.evidence.is_some() { "--yes, --reencrypted" } else { "--yes" };
+        let how = args.evidence.as_ref().map_or("--yes", Evidence::flags);
         desk.teller.tell(StepName::Confirm, StepState::Skipped, how);
         return Ok(());
     }
     desk.teller.tell(StepName::Confirm, StepState::Started, "asking");
     let (account, voice) = (&desk.request.account, &desk.voice);
-    let word = match args.evidence {
+    let word = match &args.evidence {
         Some(Evidence::Typed) => confirm::reencrypted(voice, account, plan.to, args.quiet),
-        Some(Evidence::Given) | None => Ok(()),
+        Some(Evidence::Given | Evidence::Job(_)) | None => Ok(()),
     };
     let answer = word.and_then(|()| match args.yes {
         true => Ok(()),
@@ -202,13 +212,15 @@ fn deed(plan: &Plan) -> &'static str {
     }
 }
 
-fn show(desk: &Desk, args: &Change, plan: &Plan, seen: &Seen, checks: &[CheckResult]) {
-    let warnings: Vec<CheckResult> = checks.iter().filter(|check| check.result == Verdict::Warn).cloned().collect();
+fn show(desk: &Desk, args: &Change, plan: &Plan, seen: &Seen, found: &Found, first: Option<String>) {
+    let warnings: Vec<CheckResult> =
+        found.checks.iter().filter(|check| check.result == Verdict::Warn).cloned().collect();
     speak(&desk.voice).plan(&PlanView {
         context: &desk.request.context,
         project: &seen.now.home.project,
         account: &desk.request.account,
         plan,
+        evidence: first,
         observation: &seen.now,
         warnings: &warnings,
         interruption: breaks(plan, args.compromised),
@@ -259,19 +271,12 @@ async fn locked(
     lock: &Lock,
     found: &mut Found,
 ) -> Result<(), Problem> {
-    let (seen, plan) = look(desk, args, given.as_ref(), found).await?;
-    if (plan.from, plan.to, plan.announces) != (agreed.from, agreed.to, agreed.announces) {
-        let account = &desk.request.account;
-        let line = match (plan.from, plan.to) == (agreed.from, agreed.to) {
-            true => format!(
-                "{account} changed while you were deciding: what is announced as its next value is not what it was"
-            ),
-            false => {
-                format!("{account} changed while you were deciding: it would now go from {} to {}", plan.from, plan.to)
-            }
-        };
-        return Err(Problem::new(Exit::Refused, "ChangedMeanwhile", line)
-            .hint("run the same command again to see the new plan"));
+    let (mut seen, mut plan) = look(desk, args, given.as_ref(), found).await?;
+    check_agreed(desk, &plan, agreed)?;
+    if evidence::gather(desk, lock, &seen, args.evidence.as_ref(), found).await? {
+        // An hour may have gone by, in which somebody else was at work with other tools.
+        (seen, plan) = look(desk, args, given.as_ref(), found).await?;
+        check_agreed(desk, &plan, agreed)?;
     }
     let adds = plan
         .to_do()
@@ -295,6 +300,23 @@ async fn locked(
     }
     found.now = Some(progress.seen.now);
     ended
+}
+
+/// Refuses what is another change than the one that was agreed to.
+fn check_agreed(desk: &Desk, plan: &Plan, agreed: &Plan) -> Result<(), Problem> {
+    if (plan.from, plan.to, plan.announces) == (agreed.from, agreed.to, agreed.announces) {
+        return Ok(());
+    }
+    let account = &desk.request.account;
+    let line = match (plan.from, plan.to) == (agreed.from, agreed.to) {
+        true => {
+            format!("{account} changed while you were deciding: what is announced as its next value is not what it was")
+        }
+        false => {
+            format!("{account} changed while you were deciding: it would now go from {} to {}", plan.from, plan.to)
+        }
+    };
+    Err(Problem::new(Exit::Refused, "ChangedMeanwhile", line).hint("run the same command again to see the new plan"))
 }
 
 /// Where a leaked value can still be read after a rotation, and what ends that.

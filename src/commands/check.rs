@@ -198,7 +198,7 @@ async fn of_account(
     args: &cli::Check,
 ) -> String {
     if answers.wants(access::CLUSTER) {
-        let asked = access::cluster(&desk.cluster, purpose).await;
+        let asked = access::cluster(&desk.cluster, purpose, &[]).await;
         answers.results(access::CLUSTER, asked);
     }
     if answers.wants(catalogue::ES_API_ID) {

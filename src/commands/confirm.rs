@@ -48,7 +48,7 @@ pub fn reencrypted(voice: &Voice, account: &AccountName, version: VersionId, qui
             "whether every encrypted field of {account} was saved again under {version} is for you to say, and there is nobody to ask"
         );
         return Err(Problem::new(Exit::Usage, "NotConfirmed", line)
-            .hint("add --reencrypted when it was; --dry-run shows what would be done"));
+            .hint("add --reencrypted when it was, or --reencrypted-by with a command that shows it; --dry-run shows what would be done"));
     }
     let typed: String = asked(voice, || {
         Input::new()

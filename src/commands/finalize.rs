@@ -1,11 +1,13 @@
 //! `secret finalize`: retire the back-compat value once nothing is encrypted under it any more.
 
-use super::change::{Change, Evidence, change};
+use super::change::{Change, change};
+use super::evidence::Evidence;
 use super::session::Desk;
 use crate::check::Purpose;
 use crate::cli;
 use crate::domain::payload::DEFAULT_LENGTH;
 use crate::domain::problem::Problem;
+use crate::domain::reencryption::Reencryption;
 use crate::domain::result::{AccountResult, Kind};
 use crate::execute::Pauses;
 use crate::plan::{Destroy, Goal, Want};
@@ -24,9 +26,22 @@ pub async fn finalize(desk: &Desk, args: &cli::Finalize) -> (AccountResult, Opti
         yes: args.yes,
         quiet: args.common.google.quiet,
         compromised: false,
-        evidence: Some(if args.reencrypted { Evidence::Given } else { Evidence::Typed }),
+        evidence: Some(evidence(args)),
         length: DEFAULT_LENGTH,
         pauses: Pauses::default(),
     };
     change(desk, &asked, None).await
+}
+
+fn evidence(args: &cli::Finalize) -> Evidence {
+    match &args.reencrypted_by {
+        Some(command) => Evidence::Job(Reencryption {
+            command: command.clone(),
+            workload: args.reencrypted_by_workload.clone(),
+            container: args.reencrypted_container.clone(),
+            limit: args.reencryption_timeout,
+        }),
+        None if args.reencrypted => Evidence::Given,
+        None => Evidence::Typed,
+    }
 }

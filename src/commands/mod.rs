@@ -7,6 +7,7 @@ mod cluster;
 mod completion;
 mod config;
 mod confirm;
+mod evidence;
 mod finalize;
 mod names;
 mod outcome;

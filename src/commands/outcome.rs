@@ -5,8 +5,8 @@ use crate::check::catalogue;
 use crate::domain::observation::{Consumer, ExternalSecretView, Observation, Ready};
 use crate::domain::problem::{Exit, Problem};
 use crate::domain::result::{
-    API_VERSION, AccountResult, BackCompatResult, CheckResult, ConsumerResult, ExternalSecretResult, KeyResult, Kind,
-    PrimaryResult, Verdict, VersionResult,
+    API_VERSION, AccountResult, BackCompatResult, CheckResult, ConsumerResult, EvidenceResult, ExternalSecretResult,
+    KeyResult, Kind, PrimaryResult, Verdict, VersionResult,
 };
 use crate::domain::state::{self, Standing};
 use crate::observe::served;
@@ -24,6 +24,8 @@ pub struct Found {
     pub interruption: Option<std::time::Duration>,
     /// The versions of a rotation.
     pub rotation: Option<crate::domain::result::RotationResult>,
+    /// What showed that re-encryption is done, or did not.
+    pub evidence: Option<EvidenceResult>,
     /// Where a leaked value can still be read.
     pub exposed: Vec<String>,
     /// Whether nothing was to be written.
@@ -67,6 +69,7 @@ pub fn outcome(desk: &Desk, kind: Kind, found: Found, ended: Result<(), Problem>
         checks: found.checks,
         rotation: found.rotation,
         status: None,
+        evidence: found.evidence,
         exposed: found.exposed,
         steps: desk.teller.steps(),
         interruption_seconds: found.interruption.map(|time| (time.as_secs_f64() * 1000.0).round() / 1000.0),

@@ -92,7 +92,7 @@ pub fn tell_preflight(desk: &Desk, checks: &[CheckResult], refused: Option<&Prob
 }
 
 async fn look(desk: &Desk, purpose: Purpose, found: &mut Found) -> Result<Seen, Problem> {
-    let allowed = access::cluster(&desk.cluster, purpose).await?;
+    let allowed = access::cluster(&desk.cluster, purpose, &[]).await?;
     if let Some(refusal) = refusal(&allowed, Exit::Failed) {
         found.checks = allowed;
         return Err(refusal);

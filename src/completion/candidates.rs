@@ -49,7 +49,7 @@ fn source(command: &[String], arg: &Arg) -> Option<Source> {
         Some("user") => Some(Source::Users),
         Some("namespace") => Some(Source::Namespaces),
         Some("project") => Some(Source::Projects),
-        Some("workload") => Some(Source::Workloads),
+        Some("workload" | "reencrypted-by-workload") => Some(Source::Workloads),
         Some("external-secret") => Some(Source::ExternalSecrets),
         Some("only" | "skip") => Some(Source::Checks),
         Some("fault") => Some(Source::Faults),
@@ -222,7 +222,17 @@ mod tests {
         }
         let mut found = Vec::new();
         longs(&crate::cli::Cli::command(), &mut found);
-        for long in ["context", "cluster", "user", "namespace", "project", "workload", "external-secret", "fault"] {
+        for long in [
+            "context",
+            "cluster",
+            "user",
+            "namespace",
+            "project",
+            "workload",
+            "reencrypted-by-workload",
+            "external-secret",
+            "fault",
+        ] {
             assert!(found.iter().any(|one| one == long), "no flag --{long}");
         }
     }

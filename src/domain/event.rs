@@ -15,6 +15,8 @@ pub enum StepName {
     Confirm,
     /// Takes the Lease.
     Lock,
+    /// Runs the application's own command that shows whether re-encryption is done, when asked to (`--reencrypted-by`).
+    Reencrypt,
     /// Disables versions older than the one in use, when asked to (`--abandon-older`).
     Abandon,
     /// Stores the next value as the back-compat, before it comes into use (`two-phase`).
@@ -50,6 +52,7 @@ impl StepName {
             StepName::Preflight => "preflight",
             StepName::Confirm => "confirm",
             StepName::Lock => "lock",
+            StepName::Reencrypt => "reencrypt",
             StepName::Abandon => "abandon",
             StepName::Announce => "announce",
             StepName::Spread => "spread",
@@ -83,6 +86,8 @@ pub enum StepState {
     Failed,
     /// Something that the operator should know and that stops nothing.
     Warning,
+    /// A line that a command of the application's own wrote.
+    Output,
 }
 
 /// One thing that happened. `--progress json` prints exactly this.

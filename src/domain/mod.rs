@@ -10,6 +10,7 @@ pub mod names;
 pub mod observation;
 pub mod payload;
 pub mod problem;
+pub mod reencryption;
 pub mod result;
 pub mod setting;
 pub mod state;

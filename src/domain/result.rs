@@ -79,6 +79,9 @@ pub struct AccountResult {
     /// How long pods on the old and on the new value served side by side, in seconds; none when nothing was restarted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub interruption_seconds: Option<f64>,
+    /// Of a finalization: what showed that re-encryption is done, or did not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<EvidenceResult>,
     /// After `--compromised`: where the leaked value can still be read, and what to do about each.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub exposed: Vec<String>,
@@ -203,6 +206,28 @@ pub struct RotationResult {
     pub previous: String,
     /// The version that is in use after; empty when it was not added.
     pub version: String,
+}
+
+/// What showed that re-encryption is done.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case", tag = "kind")]
+pub enum EvidenceResult {
+    /// The operator's word: nobody but the operator can say what it rests on.
+    Word,
+    /// A command of the application's own, run as a Job.
+    #[serde(rename_all = "camelCase")]
+    Job {
+        /// The command, as it can be typed again.
+        command: String,
+        /// The Job's name; it is deleted by now.
+        job: String,
+        /// The consumer whose pod template it was made from.
+        workload: String,
+        /// What the command ended with; null when it did not run to its end, or nothing says with what it did.
+        exit_code: Option<i32>,
+        /// How long the Job took, in seconds.
+        seconds: f64,
+    },
 }
 
 /// A step in a result.

@@ -4,6 +4,7 @@
 
 pub mod arrive;
 mod narrow;
+pub mod reencrypt;
 pub mod restart;
 mod store;
 mod together;

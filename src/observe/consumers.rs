@@ -44,13 +44,24 @@ pub struct Workloads {
 
 /// What a pod spec reads of the carriers.
 #[derive(Default)]
-struct Reads {
+pub(super) struct Reads {
     reasons: Vec<String>,
     secrets: BTreeSet<ObjectName>,
-    back_compat: bool,
+    pub(super) primary: bool,
+    pub(super) back_compat: bool,
 }
 
 impl Reads {
+    /// Whether it reads any of them.
+    pub(super) fn any(&self) -> bool {
+        self.primary || self.back_compat
+    }
+
+    /// Whether it reads both values.
+    pub(super) fn both(&self) -> bool {
+        self.primary && self.back_compat
+    }
+
     /// Notes that `place` reads these keys of `secret`: all of them when `keys` is none.
     fn note(
         &mut self,
@@ -68,6 +79,7 @@ impl Reads {
         }
         self.reasons.push(place(name.as_str()));
         self.secrets.insert(name.clone());
+        self.primary |= wanted.iter().any(|(_, source)| *source == Source::Primary);
         self.back_compat |= wanted.iter().any(|(_, source)| *source == Source::BackCompat);
     }
 
@@ -99,7 +111,17 @@ impl Reads {
         }
     }
 
-    fn pod_spec(carriers: &Carriers, spec: &PodSpec) -> Reads {
+    /// What one container of a pod reads: in its variables, and in the volumes that it mounts.
+    pub(super) fn one_container(carriers: &Carriers, spec: &PodSpec, container: &Container) -> Reads {
+        let mut reads = Reads::default();
+        let (env, env_from) = (container.env.as_deref(), container.env_from.as_deref());
+        reads.container(carriers, "", env.unwrap_or_default(), env_from.unwrap_or_default());
+        let mounts = |volume: &&Volume| container.volume_mounts.iter().flatten().any(|mount| mount.name == volume.name);
+        spec.volumes.iter().flatten().filter(mounts).for_each(|volume| reads.volume(carriers, volume));
+        reads
+    }
+
+    pub(super) fn pod_spec(carriers: &Carriers, spec: &PodSpec) -> Reads {
         let mut reads = Reads::default();
         let of = |container: &Container, kind: &str, reads: &mut Reads| {
             let label = format!("{kind} {}", container.name);

@@ -4,9 +4,11 @@ pub mod consumers;
 pub mod external_secrets;
 pub mod glance;
 pub mod partial;
+pub mod redaction;
 pub mod served;
 pub mod store;
 pub mod survey;
+pub mod template;
 pub mod vault;
 
 use std::collections::BTreeMap;

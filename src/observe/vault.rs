@@ -31,6 +31,11 @@ impl Vault {
         u16::try_from(at).ok().map(ValueTag)
     }
 
+    /// All values.
+    pub fn all(&self) -> &[Payload] {
+        &self.0
+    }
+
     /// The value with this tag.
     pub fn value(&self, tag: ValueTag) -> Option<&Payload> {
         self.0.get(usize::from(tag.0))
@@ -94,6 +99,12 @@ fn transformed(value: &Payload, transform: &Transform) -> Option<Payload> {
 pub fn properties(value: &Payload) -> Option<Vec<String>> {
     let object: BTreeMap<String, &RawValue> = serde_json::from_slice(value.expose()).ok()?;
     Some(object.into_keys().collect())
+}
+
+/// The values of the properties of a JSON object; none when the value is not one.
+pub fn property_values(value: &Payload) -> Vec<Payload> {
+    let names = properties(value).unwrap_or_default();
+    names.iter().filter_map(|name| property(value, name)).map(|bytes| Payload::new(bytes.to_vec())).collect()
 }
 
 /// A top-level property of a JSON object as External Secrets takes it: text without its quotes, anything else as it is.

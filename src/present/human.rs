@@ -4,7 +4,7 @@ use super::overview;
 use super::table::Table;
 use super::text::{Paint, printable};
 use crate::domain::observation::VersionState;
-use crate::domain::result::{AccountResult, CheckResult, Kind, Verdict};
+use crate::domain::result::{AccountResult, CheckResult, EvidenceResult, Kind, Verdict};
 
 /// How much to tell.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -260,6 +260,7 @@ fn state_word(state: crate::domain::event::StepState) -> &'static str {
         StepState::Done => "done",
         StepState::Failed => "failed",
         StepState::Warning => "warning",
+        StepState::Output => "output",
     }
 }
 
@@ -294,6 +295,10 @@ fn close(result: &AccountResult) -> String {
         out.push_str(&format!(
             "interruption: {seconds:.1}s in which pods on the old and on the new value both served\n"
         ));
+    }
+    if let Some(EvidenceResult::Job { command, job, exit_code: Some(code), seconds, .. }) = &result.evidence {
+        let line = format!("evidence: `{command}` exited with {code} after {seconds:.1}s (job {job}, deleted)");
+        out.push_str(&format!("{}\n", printable(&line)));
     }
     for place in &result.exposed {
         out.push_str(&format!("exposed: {}\n", printable(place)));

@@ -218,7 +218,7 @@ impl<O: Write, E: Write + Send + 'static> Presenter<O, E> {
                 return;
             }
             StepState::Done | StepState::Skipped | StepState::Failed => self.live.end(&event.account),
-            StepState::Warning => {}
+            StepState::Warning | StepState::Output => {}
         }
         let line = self.told.ended(event, news, self.err_paint, self.live.width());
         self.put_err(&line);

@@ -2,6 +2,7 @@
 
 use super::table::Table;
 use super::text::{Paint, printable, wrap};
+use crate::domain::event::StepName;
 use crate::domain::names::{AccountName, ProjectId, listed};
 use crate::domain::observation::{Observation, SecretView};
 use crate::domain::result::{CheckResult, Verdict};
@@ -17,6 +18,8 @@ pub struct PlanView<'a> {
     pub account: &'a AccountName,
     /// What is to be done.
     pub plan: &'a Plan,
+    /// What is run first, and has to end well, before anything is changed; one sentence.
+    pub evidence: Option<String>,
     /// What it was decided by: the consumers and why each is one, the back-compat.
     pub observation: &'a Observation,
     /// Checks that warn; those that passed or failed are not shown.
@@ -45,7 +48,7 @@ pub(super) fn render(view: &PlanView<'_>, paint: Paint, width: Option<usize>) ->
     out.push('\n');
     out.push_str(&consumers(now, width));
     out.push('\n');
-    out.push_str(&steps(plan, paint, width));
+    out.push_str(&steps(plan, view.evidence.as_deref(), paint, width));
     out.push_str(&consequences(view, paint, width));
     out
 }
@@ -94,9 +97,14 @@ fn consumers(now: &Observation, width: Option<usize>) -> String {
     table.render_with(width, Paint(false))
 }
 
-fn steps(plan: &Plan, paint: Paint, width: Option<usize>) -> String {
+fn steps(plan: &Plan, evidence: Option<&str>, paint: Paint, width: Option<usize>) -> String {
     let mut out = String::new();
     let mut number = 0;
+    if let Some(evidence) = evidence {
+        number += 1;
+        let text = wrap(&printable(evidence), 16, width);
+        out.push_str(&format!("{number:>3}  {:<9}  {text}\n", StepName::Reencrypt.as_str()));
+    }
     for planned in &plan.steps {
         match planned {
             Planned::Do(step) => {

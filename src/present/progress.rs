@@ -56,7 +56,7 @@ impl Told {
                 let before = self.steps.entry(key).or_default().waits.insert(subject, event.detail.clone());
                 News { new: before.as_ref() != Some(&event.detail), took: None }
             }
-            StepState::Warning => News { new: true, took: None },
+            StepState::Warning | StepState::Output => News { new: true, took: None },
             StepState::Done | StepState::Failed | StepState::Skipped => {
                 let since = self.steps.remove(&key).and_then(|running| running.since);
                 News { new: true, took: since.map(|since| event.time.duration_since(since)) }
@@ -73,6 +73,7 @@ impl Told {
             StepState::Done => paint.good(&pad("done", 7)),
             StepState::Failed => paint.bad(&pad("failed", 7)),
             StepState::Warning => paint.warn(&pad("warning", 7)),
+            StepState::Output => paint.dim(&pad("output", 7)),
         };
         let took = match news.took.filter(|_| event.state != StepState::Skipped) {
             Some(took) => paint.dim(&format!("({})", seconds(took))),
@@ -90,6 +91,7 @@ impl Told {
             StepState::Skipped => paint.dim("–"),
             StepState::Failed => paint.bad("✗"),
             StepState::Warning => paint.warn("!"),
+            StepState::Output => paint.dim("|"),
             StepState::Started | StepState::Waiting => paint.dim("·"),
         };
         let took = news.took.filter(|_| event.state != StepState::Skipped).map(seconds).unwrap_or_default();

@@ -140,13 +140,24 @@ impl Account {
     /// The pod that started last saves all that it can read again, under its primary value.
     fn reencrypt(&mut self, name: impl Fn(&[u8]) -> String) {
         let Some(pod) = self.pods.values().max_by_key(|pod| pod.order) else { return };
-        let bytes = pod.primary.clone();
+        let (primary, back_compat) = (pod.primary.clone(), pod.back_compat.clone());
+        self.save_again(&primary, back_compat.as_deref(), name);
+    }
+
+    /// Saves all that can be read with these two again, under the first.
+    fn save_again(&mut self, primary: &[u8], back_compat: Option<&[u8]>, name: impl Fn(&[u8]) -> String) {
         let mut moved = 0;
-        for value in self.values.iter_mut().filter(|value| value.bytes != bytes && pod.reads(value)) {
+        for value in self.values.iter_mut().filter(|value| back_compat == Some(&value.bytes) && value.bytes != primary)
+        {
             moved += std::mem::take(&mut value.items);
         }
-        self.save(bytes, moved, name);
+        self.save(primary.to_vec(), moved, name);
         self.read();
+    }
+
+    /// How many items are under another value than this one.
+    fn left(&self, primary: &[u8]) -> u64 {
+        self.values.iter().filter(|value| value.bytes != primary).map(|value| value.items).sum()
     }
 
     /// Every pod tries to read every item. An item and a pod that could not read it count once; for how long is seen from
@@ -272,6 +283,21 @@ impl Data {
 /// Has the application save all that it can read once more, under the value in use.
 pub fn reencrypt(world: &World, account: &str) {
     world.controllers.data.with(account, |data| data.reencrypt(|bytes| named(world, account, bytes)));
+}
+
+/// The same by a pod that holds these values; says how many items are still under another value than its primary one.
+pub fn reencrypt_with(world: &World, account: &str, held: &BTreeMap<String, Vec<u8>>) -> u64 {
+    let Some(primary) = held.get(PRIMARY) else { return 0 };
+    let back_compat = held.get(BACK_COMPAT).map(Vec::as_slice);
+    world.controllers.data.with(account, |data| {
+        data.save_again(primary, back_compat, |bytes| named(world, account, bytes));
+        data.left(primary)
+    })
+}
+
+/// How many items are under another value than the primary one of a pod that holds these.
+pub fn left(world: &World, account: &str, held: &BTreeMap<String, Vec<u8>>) -> u64 {
+    held.get(PRIMARY).map_or(0, |primary| world.controllers.data.with(account, |data| data.left(primary)))
 }
 
 /// Runs until it is dropped.

@@ -120,6 +120,9 @@ pub fn catalogue() -> &'static [FaultKind] {
         kind("sync-failing", Form::OptionalName, "this ExternalSecret, or every one, fails to sync"),
         kind("sync-slow", Form::Duration, "External Secrets takes that long for each sync, one after another"),
         kind("rollout-stuck", Form::OptionalName, "new pods of this workload, or of all, never become Ready"),
+        kind("job-not-starting", Form::Nothing, "the image of a Job's pod cannot be pulled"),
+        kind("job-failing", Form::Nothing, "the command of a Job exits with 1, whatever it is"),
+        kind("job-hanging", Form::Nothing, "the command of a Job never ends"),
         kind("pod-slow-to-stop", Form::Duration, "old pods stay Terminating for that long"),
         kind(
             "old-value-pod",

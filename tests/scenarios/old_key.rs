@@ -83,13 +83,6 @@ fn while_a_job_of_before_runs_nothing_is_retired() {
         "apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "export"},
         "spec": {"template": {"metadata": {"annotations": {kubelet::RUN: "10m"}}, "spec": {"restartPolicy": "Never", "containers": [container]}}},
     }));
-    if account.world.kind == crate::world::Kind::Sandbox {
-        // No controller of jobs is there.
-        let status = serde_json::json!({"status": {"active": 1}}).to_string();
-        let patch =
-            ["patch", "job", "export", "-n", &account.name, "--subresource=status", "--type=merge", "-p", &status];
-        account.world.kubectl(&patch);
-    }
     until("it runs", || account.get("job", "export")["status"]["active"] == 1);
     account.run("rotate", &["--yes"]).code(0);
     account.run("finalize", &["--yes", "--reencrypted"]).code(4).says("DD-OLD-READERS").says("job export");

@@ -44,6 +44,7 @@ fn the_older_value_goes_and_another_rotation_may_come() {
     let result = world.run(&[&FINALIZE[..], &["-o", "json"]].concat()).code(0).json();
     assert_eq!((&result["kind"], &result["state"]), (&json!("SecretFinalization"), &json!("Stable")));
     assert_eq!(result.get("interruptionSeconds"), None, "all pods write under one value");
+    assert_eq!(result["evidence"], json!({"kind": "word"}));
     finalized(&world, "acme", &in_use);
     assert_eq!(world.lock_holder("acme"), None);
     assert_eq!(world.versions(&primary("acme")).matches("DESTROYED").count(), 0);
@@ -77,10 +78,10 @@ fn while_anything_may_write_under_the_older_value_it_is_refused() {
     });
     world.sent("POST", "/apis/batch/v1/namespaces/acme/jobs", Some(job));
     let path = "/apis/batch/v1/namespaces/acme/jobs/export";
-    world.patch(&format!("{path}/status"), json!({"status": {"active": 1}}));
+    world.until("the job", |world| world.sent("GET", path, None)["status"]["active"] == 1);
     world.run(&ROTATE).code(0);
     refused(&world, "job export runs, and nothing shows that it started on the newest version");
-    world.patch(&format!("{path}/status"), json!({"status": {"active": 0}}));
+    world.sent("DELETE", &format!("{path}?propagationPolicy=Background"), None);
     world.run(&FINALIZE).code(0);
     // A pod on an older version: somebody set the template back, and so took its annotation away.
     let world = rotated();

@@ -22,6 +22,7 @@ mod finalize;
 mod interrupts;
 mod meanwhile;
 mod output;
+mod reencryption;
 mod refusals;
 mod report;
 mod rollback;

@@ -228,6 +228,7 @@ pub fn rotated() -> AccountResult {
         rotation: Some(RotationResult { previous: "7".to_owned(), version: "8".to_owned() }),
         status: None,
         exposed: Vec::new(),
+        evidence: None,
         steps: vec![StepResult {
             name: StepName::Sync,
             state: StepState::Done,
@@ -246,6 +247,7 @@ pub fn verified() -> AccountResult {
         rotation: None,
         status: None,
         exposed: Vec::new(),
+        evidence: None,
         steps: Vec::new(),
         interruption_seconds: None,
         ..rotated()

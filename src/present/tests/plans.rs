@@ -45,6 +45,7 @@ fn shown(progress: Progress, terminal: Terminal) -> String {
         project: &now.home.project,
         account: &now.account,
         plan: &plan,
+        evidence: None,
         observation: &now,
         warnings: &warnings,
         interruption: "JSON web tokens signed under v7 stop being valid: users sign in again, and calls between \

@@ -11,7 +11,7 @@
 //! | `fields`, `fieldset`, `schema` | who owns which field |
 //! | `protobuf`, `messages` | the form in which newer versions of kubectl create things |
 //! | `request`, `answer`, `view`, `table`, `columns`, `podstatus` | reading requests, showing objects |
-//! | `read`, `watching`, `write`, `patch`, `applying`, `scale`, `eventview` | the verbs |
+//! | `read`, `logs`, `watching`, `write`, `patch`, `applying`, `scale`, `eventview` | the verbs |
 //! | `discovery`, `served`, `openapi2`, `review`, `selector` | what is served, who may do what, which objects are meant |
 
 mod answer;
@@ -25,6 +25,7 @@ mod error;
 mod eventview;
 mod fields;
 mod fieldset;
+mod logs;
 mod messages;
 mod meta;
 mod openapi2;
@@ -132,6 +133,7 @@ fn objects(world: &Arc<World>, ask: &Ask, target: &Target) -> Result<Response<Bo
     let store = &*world.cluster;
     match (verb, target.name.as_deref()) {
         ("watch", _) => watching::watch(world, ask, target),
+        ("get", Some(name)) if target.subresource == "log" => logs::get(world, ask, target, name),
         ("get", Some(name)) => read::get(store, ask, target, name),
         ("list", _) => read::list(store, ask, target),
         ("create", _) => write::create(store, ask, target),

@@ -22,7 +22,6 @@ pub(super) fn get(store: &Store, ask: &Ask, target: &Target, name: &str) -> Resu
         "" => true,
         "status" => target.resource.has_status,
         "scale" => target.resource.has_scale,
-        "log" => target.resource.plural == "pods",
         _ => false,
     };
     if !is_served {
@@ -33,8 +32,6 @@ pub(super) fn get(store: &Store, ask: &Ask, target: &Target, name: &str) -> Resu
     let object = store.get(target.resource, namespace, name).ok_or_else(not_found)?;
     let shown = match part {
         "scale" => scale::of(target.resource, &object),
-        // The sandbox's programs write nothing.
-        "log" => return Ok(answer::text(StatusCode::OK, "")),
         _ => View::of(ask, target)?.one(&object),
     };
     Ok(answer::object(StatusCode::OK, &shown))

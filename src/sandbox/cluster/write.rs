@@ -82,7 +82,7 @@ fn evict(store: &Store, ask: &Ask, target: &Target, name: &str) -> Result<Respon
         return Err(Refusal::method_not_allowed());
     }
     let eviction = ask.object()?;
-    let deletion = deletion(ask, &eviction["deleteOptions"])?;
+    let deletion = deletion(ask, target, &eviction["deleteOptions"])?;
     store.delete_with(target.resource, target.namespace.as_deref(), name, &deletion)?;
     let done = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201});
     Ok(answer::object(StatusCode::CREATED, &done))
@@ -208,7 +208,7 @@ pub(super) fn delete(store: &Store, ask: &Ask, target: &Target, name: &str) -> R
     }
     let view = View::of(ask, target)?;
     let options = if ask.body.is_empty() { Value::Null } else { request::parse(&ask.body)? };
-    let deletion = deletion(ask, &options)?;
+    let deletion = deletion(ask, target, &options)?;
     let (object, stays) = store.delete_with(target.resource, target.namespace.as_deref(), name, &deletion)?;
     let shows_object = stays || returns_deleted(target.resource);
     let shown = if shows_object { view.one(&object) } else { answer::deleted(target.resource, &object) };
@@ -225,7 +225,7 @@ pub(super) fn delete_collection(store: &Store, ask: &Ask, target: &Target) -> Re
     let view = View::of(ask, target)?;
     let selector = Selector::of(target.resource, &ask.query)?;
     let options = if ask.body.is_empty() { Value::Null } else { request::parse(&ask.body)? };
-    let deletion = deletion(ask, &options)?;
+    let deletion = deletion(ask, target, &options)?;
     let (version, objects) = store.snapshot(target.resource, target.namespace.as_deref());
     let mut deleted = Vec::new();
     for object in objects.iter().filter(|object| selector.matches(object)) {
@@ -242,13 +242,15 @@ pub(super) fn delete_collection(store: &Store, ask: &Ask, target: &Target) -> Re
 }
 
 /// `DeleteOptions` of the body, or the parameters that do the same.
-fn deletion(ask: &Ask, options: &Value) -> Result<Deletion, Refusal> {
+fn deletion(ask: &Ask, target: &Target, options: &Value) -> Result<Deletion, Refusal> {
     let grace = options["gracePeriodSeconds"].as_i64();
     let policy = match text(&options["propagationPolicy"]) {
         "" => ask.query.text("propagationPolicy"),
         policy => policy,
     };
-    let orphans = policy == "Orphan" || options["orphanDependents"] == true;
+    // A Job's pods stay unless the caller says otherwise, as in the real server: an old habit of it.
+    let keeps_pods = policy.is_empty() && target.resource.plural == "jobs" && options["orphanDependents"].is_null();
+    let orphans = policy == "Orphan" || options["orphanDependents"] == true || keeps_pods;
     let precondition = |key: &str| options["preconditions"][key].as_str().map(str::to_owned);
     Ok(Deletion {
         grace_period_seconds: grace.or_else(|| ask.query.text("gracePeriodSeconds").parse().ok()),

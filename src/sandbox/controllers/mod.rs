@@ -4,7 +4,10 @@
 //! ones write through the API server: with field managers of their own, and with preconditions where the real ones have them.
 
 mod cluster_external_secrets;
+mod commands;
 pub mod external_secrets;
+mod jobs;
+pub mod logs;
 mod meddlers;
 pub mod pods;
 mod rolling;
@@ -28,6 +31,8 @@ pub struct Shared {
     settled: AtomicBool,
     /// The lives of all pods.
     pub lives: pods::Lives,
+    /// What the commands of Jobs wrote.
+    pub logs: logs::Logs,
     /// What the pods write and read.
     pub data: Data,
     /// Tells the External Secrets controller to read one object now.
@@ -50,6 +55,7 @@ pub fn spawn(world: Arc<World>) -> JoinSet<()> {
     all.spawn(external_secrets::start(Arc::clone(&world)));
     all.spawn(cluster_external_secrets::run(Arc::clone(&world)));
     all.spawn(workloads::run(Arc::clone(&world)));
+    all.spawn(jobs::run(Arc::clone(&world)));
     all.spawn(pods::run(Arc::clone(&world)));
     all.spawn(data::run(Arc::clone(&world)));
     all.spawn(meddlers::run(world));

@@ -9,16 +9,18 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use super::{decoded, named, now, text};
+use super::{commands, decoded, named, now, text};
 use crate::sandbox::World;
 use crate::sandbox::cluster::{ChangeKind, resource};
 use crate::sandbox::faults::duration;
 
 const MANAGER: &str = "kubelet";
-/// How long a pod takes to start, or `crash`.
+/// How long a pod takes to start, or `crash`, or `pull`: its image is not there.
 const START: &str = "control-plane.deepdesk.com/start";
 /// `never`: the pod runs and does not become Ready.
 const READY: &str = "control-plane.deepdesk.com/ready";
+/// How long the container of a Job's pod runs that has no command: `10m`. Without it, until it is asked to stop.
+const RUN: &str = "control-plane.deepdesk.com/run";
 /// How long a pod still runs after it was asked to stop.
 const TERMINATE: &str = "control-plane.deepdesk.com/terminate";
 /// How long a pod that is asked to stop still runs.
@@ -119,6 +121,10 @@ async fn start(world: Arc<World>, (namespace, name): (String, String), uid: Stri
     let whole = asked.as_deref().and_then(duration).unwrap_or(world.options.pod_start);
     let half = world.controllers.delay(whole) / 2;
     tokio::time::sleep(half).await;
+    let is_job = kind == "Job";
+    if asked.as_deref() == Some("pull") || (is_job && world.faults.active("job-not-starting")) {
+        return fail_pull(&world, &namespace, &name, &uid, &pod).await;
+    }
     // The environment is read once, here, and kept whatever happens to the Secrets afterwards.
     let held = loop {
         match environment(&world, &namespace, &pod) {
@@ -137,6 +143,11 @@ async fn start(world: Arc<World>, (namespace, name): (String, String), uid: Stri
         life["holds"] =
             held.iter().map(|(key, value)| (key.clone(), json!(named(&world, &namespace, value)))).collect();
     });
+    if is_job {
+        let run = told(&world, &namespace, &pod, RUN).as_deref().and_then(duration);
+        let crashes = asked.as_deref() == Some("crash");
+        return work(&world, &namespace, &name, &uid, &pod, (run, crashes), &held).await;
+    }
     // Also one that is about to crash: it may have written by then.
     world.controllers.data.started(&namespace, &uid, &name, &owner, &held);
     if found(&world, &namespace, &name, &uid).is_none() {
@@ -153,6 +164,37 @@ async fn start(world: Arc<World>, (namespace, name): (String, String), uid: Stri
     }
     world.controllers.lives.note(&uid, |life| life["ready"] = precisely_now());
     status(&world, &namespace, &name, &uid, &running(&pod, true));
+}
+
+/// No image is there to start from: first an error, then backing off.
+async fn fail_pull(world: &World, namespace: &str, name: &str, uid: &str, pod: &Value) {
+    let image = text(pod, "/spec/containers/0/image");
+    let words = format!("failed to pull and unpack image \"{image}\": not found");
+    status(world, namespace, name, uid, &waiting(pod, "ErrImagePull", &words));
+    tokio::time::sleep(RETRY).await;
+    let words = format!("Back-off pulling image \"{image}\"");
+    status(world, namespace, name, uid, &waiting(pod, "ImagePullBackOff", &words));
+}
+
+/// A Job's pod: runs its command to the end. It reads and writes no data but by its command.
+async fn work(
+    world: &World,
+    namespace: &str,
+    name: &str,
+    uid: &str,
+    pod: &Value,
+    (run, crashes): (Option<Duration>, bool),
+    held: &BTreeMap<String, Vec<u8>>,
+) {
+    let started = now();
+    status(world, namespace, name, uid, &running(pod, true));
+    let place = commands::Place { world, namespace, uid, held };
+    let code = match crashes {
+        true => 1,
+        false => commands::run(&place, &pod["spec"]["containers"][0], run).await,
+    };
+    status(world, namespace, name, uid, &over(pod, code, &started));
+    world.controllers.logs.tell();
 }
 
 /// What an annotation says: the pod's own, or else that of its namespace.
@@ -261,6 +303,13 @@ fn running(pod: &Value, ready: bool) -> Value {
     let state = json!({"running": {"startedAt": now()}});
     json!({"phase": "Running", "startTime": now(), "podIP": "10.0.0.1", "hostIP": "127.0.0.1", "qosClass": "BestEffort",
         "conditions": conditions(ready), "containerStatuses": containers(pod, &state, ready)})
+}
+
+fn over(pod: &Value, code: i32, started: &str) -> Value {
+    let (phase, reason) = if code == 0 { ("Succeeded", "Completed") } else { ("Failed", "Error") };
+    let ended = json!({"exitCode": code, "reason": reason, "startedAt": started, "finishedAt": now()});
+    json!({"phase": phase, "startTime": started, "podIP": "10.0.0.1", "hostIP": "127.0.0.1", "qosClass": "BestEffort",
+        "conditions": conditions(false), "containerStatuses": containers(pod, &json!({"terminated": ended}), false)})
 }
 
 fn waiting(pod: &Value, reason: &str, message: &str) -> Value {

@@ -76,28 +76,28 @@ fn reconcile(world: &World, namespace: &str, marks: &mut Marks) {
     }
 }
 
-fn number(object: &Value, pointer: &str) -> i64 {
+pub(super) fn number(object: &Value, pointer: &str) -> i64 {
     object.pointer(pointer).and_then(Value::as_i64).unwrap_or(0)
 }
 
-fn owned_by(object: &Value, owner: &Value) -> bool {
+pub(super) fn owned_by(object: &Value, owner: &Value) -> bool {
     let owners = object.pointer("/metadata/ownerReferences").and_then(Value::as_array);
     owners.is_some_and(|owners| owners.iter().any(|reference| reference["uid"] == owner["metadata"]["uid"]))
 }
 
-fn owner_reference(owner: &Value, api_version: &str, kind: &str) -> Value {
+pub(super) fn owner_reference(owner: &Value, api_version: &str, kind: &str) -> Value {
     json!([{"apiVersion": api_version, "kind": kind, "name": owner["metadata"]["name"], "uid": owner["metadata"]["uid"],
         "controller": true, "blockOwnerDeletion": true}])
 }
 
-fn is_ready(pod: &Value) -> bool {
+pub(super) fn is_ready(pod: &Value) -> bool {
     let conditions = pod.pointer("/status/conditions").and_then(Value::as_array);
     conditions.is_some_and(|all| {
         all.iter().any(|condition| text(condition, "/type") == "Ready" && text(condition, "/status") == "True")
     })
 }
 
-fn is_leaving(pod: &Value) -> bool {
+pub(super) fn is_leaving(pod: &Value) -> bool {
     pod.pointer("/metadata/deletionTimestamp").is_some()
 }
 
@@ -380,7 +380,7 @@ fn replica_set(world: &World, namespace: &str, set: &Value) {
     );
 }
 
-fn pod_of(owner: &Value, namespace: &str, kind: &str) -> Value {
+pub(super) fn pod_of(owner: &Value, namespace: &str, kind: &str) -> Value {
     let mut pod = json!({"apiVersion": "v1", "kind": "Pod"});
     let template = owner.pointer("/spec/template").cloned().unwrap_or_default();
     pod["metadata"] = template.get("metadata").cloned().unwrap_or_else(|| json!({}));
