@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use google_cloud_auth::credentials::{Credentials, anonymous};
+use google_cloud_gax::client_builder::{ClientBuilder, internal};
 use google_cloud_gax::error::rpc::{Code, StatusDetails};
 use google_cloud_gax::error::{CredentialsError, Error as GoogleError};
 use google_cloud_gax::options::RequestOptionsBuilder;
@@ -112,6 +113,12 @@ impl Caller {
             Err(_) => Err(ApiError::new(self.service, operation, ApiErrorKind::Timeout, "").into()),
         }
     }
+}
+
+/// A client's builder, but that the client goes where it was told to and nowhere else. Google's answers redirect
+/// nothing; by default whoever answers in Google's place could have a request and its payload sent on to anywhere.
+pub(super) fn unredirected<F, C>(builder: ClientBuilder<F, C>) -> ClientBuilder<F, C> {
+    internal::with_follow_redirects(builder, false)
 }
 
 /// Google's error as ours. Never its text as a whole: it prints bodies, which may hold a value.
