@@ -72,6 +72,9 @@ fn kubeconfigs_are_read_or_refused_in_one_line() {
 fn rest(path: &Path) -> Option<Value> {
     let text = std::fs::read_to_string(path).ok()?;
     let mut value: Value = serde_saphyr::from_str(&text).ok()?;
+    if value.is_null() {
+        value = json!({});
+    }
     value.as_object_mut()?.remove("current-context");
     Some(value)
 }

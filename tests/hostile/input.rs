@@ -175,8 +175,7 @@ pub fn anything() -> impl Strategy<Value = Value> {
         Just(json!(u64::MAX)),
         any::<f64>().prop_map(Value::from),
         piece().prop_map(Value::from),
-        select(&["True", "False", "Ready", "latest", "0s", "-5m", "9e400h", "1h", "-"][..])
-            .prop_map(Value::from),
+        select(&["True", "False", "Ready", "latest", "0s", "-5m", "9e400h", "1h", "-"][..]).prop_map(Value::from),
     ];
     leaf.prop_recursive(3, 12, 4, |inner| {
         prop_oneof![

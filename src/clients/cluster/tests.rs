@@ -226,6 +226,20 @@ async fn too_many_requests_are_waited_out_as_the_server_says() {
 }
 
 #[tokio::test]
+async fn a_wait_that_no_clock_can_count_is_not_begun() {
+    let header =
+        Server::start(|_, _| Reply::With(429, &[("retry-after", "18446744073709551615")], String::new())).await;
+    let details = Server::start(|_, _| {
+        Reply::json(429, json!({"kind": "Status", "code": 429, "details": {"retryAfterSeconds": u64::MAX}}))
+    })
+    .await;
+    for server in [header, details] {
+        let error = cluster(&server).await.lease("x").await.expect_err("refused");
+        assert_eq!((error.kind, server.asked().len()), (ApiErrorKind::TooManyRequests, 1));
+    }
+}
+
+#[tokio::test]
 async fn refusals_have_kinds() {
     for (code, reason, kind) in [
         (401, "Unauthorized", ApiErrorKind::Unauthenticated),
