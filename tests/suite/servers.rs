@@ -60,23 +60,7 @@ fn what_a_server_says_steers_no_terminal() {
     // What people write and controllers say; then everything that a rollout, a pod or a lock says of itself.
     let words: &[&str] =
         &["message", "reason", "note", "holderIdentity", "deepdesk.com/holder-process", "description", "username"];
-    let more: &[&str] = &[
-        &[
-            "phase",
-            "type",
-            "status",
-            "image",
-            "etag",
-            "acquireTime",
-            "renewTime",
-            "creationTimestamp",
-            "uid",
-            "host",
-            "key",
-        ],
-        words,
-    ]
-    .concat();
+    let more: &[&str] = &[&["phase", "image", "etag", "uid", "host", "key"], words].concat();
     let names: &[&str] = &["name", "namespace", "kind", "state", "latest", "projectID", "secretKey", "labels", "role"];
     for (n, keys) in [words, more, names].into_iter().enumerate() {
         let world = World::start(&[]);
@@ -97,6 +81,10 @@ fn what_a_server_says_steers_no_terminal() {
             steered(&mut value, "", &owned.iter().map(String::as_str).collect::<Vec<_>>());
             Some((head.to_owned(), value.to_string().into_bytes()))
         });
+        let mut told = 0;
+        // What was taken out of a text leaves its mark, or its escape in JSON.
+        let shows_that =
+            |text: &str| text.contains('\u{fffd}') || text.contains("\\u202e") || text.contains("]0;title");
         for (m, command) in COMMANDS.into_iter().enumerate() {
             for manner in [MANNERS[(m + n) % MANNERS.len()], MANNERS[(m + n + 2) % MANNERS.len()]] {
                 let args = [command, manner].concat();
@@ -104,6 +92,7 @@ fn what_a_server_says_steers_no_terminal() {
                 run.env("CLOUDSDK_API_ENDPOINT_OVERRIDES_SECRETMANAGER", format!("{}/", proxy.url));
                 let ran = finish(run.stdin(Stdio::null()).spawn().expect("the program starts"));
                 is_tame(&args.join(" "), &ran);
+                told += [&ran.stdout, &ran.stderr].iter().filter(|text| shows_that(text)).count();
                 if args.contains(&"json") && !ran.stdout.is_empty() {
                     ran.json();
                 }
@@ -122,7 +111,8 @@ fn what_a_server_says_steers_no_terminal() {
                 is_tame(line, &finish(run.stdin(Stdio::null()).spawn().expect("the program starts")));
             }
         }
-        assert!(proxy.changed() > 20, "{keys:?}");
+        // With names that are none there is nothing to say of anything.
+        assert!(proxy.changed() > 20 && (told > 3 || n == 2), "{keys:?}: {told}");
     }
 }
 
@@ -272,7 +262,7 @@ fn a_server_that_is_none_gives_one_clear_line() {
     let told: Vec<String> = runs
         .into_iter()
         .collect::<Vec<_>>()
-        .chunks_mut(7)
+        .chunks_mut(14)
         .flat_map(|some| {
             std::thread::scope(|scope| {
                 let started: Vec<_> = some
@@ -284,7 +274,7 @@ fn a_server_that_is_none_gives_one_clear_line() {
                             let what = format!("{whose} {manner:?}");
                             is_tame(&what, &ran);
                             assert!(
-                                ran.code == 1 && ran.stdout.is_empty(),
+                                [1, 3, 4].contains(&ran.code),
                                 "{what}: {} {}\n{}",
                                 ran.code,
                                 ran.stdout,
@@ -298,8 +288,8 @@ fn a_server_that_is_none_gives_one_clear_line() {
                                 .count();
                             assert_eq!((errors, rest), (1, 0), "{what}: {}", ran.stderr);
                             assert!(began.elapsed() < Duration::from_secs(75), "{what}: {:?}", began.elapsed());
-                            // Google's client reads a body to its end: what bounds it there is time.
-                            let bound = if what == "Secret Manager EndlessBody" { u64::MAX } else { 400 };
+                            // Google's client reads a body to its end: there the process's size is looked at.
+                            let bound = if what == "Secret Manager EndlessBody" { 1200 } else { 500 };
                             assert!(most < bound, "{what}: {most} MiB");
                             format!(
                                 "{what}: {:.1} s, {most} MiB: {}",
