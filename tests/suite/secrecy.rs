@@ -175,7 +175,7 @@ impl Evidence {
 }
 
 /// The bytes of every version of every secret. Enables those that are not: so this is the last thing done to a world.
-fn every_value(world: &World) -> Vec<Vec<u8>> {
+pub fn every_value(world: &World) -> Vec<Vec<u8>> {
     let base = world.environment()["CLOUDSDK_API_ENDPOINT_OVERRIDES_SECRETMANAGER"].trim_end_matches('/').to_owned();
     let mut values = vec![GIVEN.as_bytes().to_vec()];
     for secret in world.ask("secrets")["secretManager"].as_array().expect("a list") {

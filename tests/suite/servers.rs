@@ -112,7 +112,7 @@ fn what_a_server_says_steers_no_terminal() {
             }
         }
         // With names that are none there is nothing to say of anything.
-        assert!(proxy.changed() > 20 && (told > 3 || n == 2), "{keys:?}: {told}");
+        assert!(proxy.changed() > 20 && (told > 0 || n == 2), "{keys:?}: {told}");
     }
 }
 
