@@ -17,6 +17,7 @@ mod discovery;
 mod faults;
 mod finalize;
 mod memory;
+mod meanwhile;
 mod output;
 mod payloads;
 mod proxy;
