@@ -11,7 +11,7 @@ mod two_phase;
 pub use self::next::next;
 use crate::domain::event::StepName;
 use crate::domain::names::{ObjectName, VersionId, WorkloadRef};
-use crate::domain::observation::{Observation, Source, ValueTag, Version, VersionState};
+use crate::domain::observation::{Observation, Source, Unread, ValueTag, Version, VersionState};
 use crate::domain::problem::{Exit, Problem};
 use crate::domain::state::{self, Blocked, State};
 use crate::domain::step::{Plan, Planned, Step, Way};
@@ -212,6 +212,11 @@ fn unexplained(want: &Want, now: &Observation, predecessor: VersionId) -> Result
     }
     match (want.adopt, want.abandon_older) {
         (true, _) => finish(want, now, predecessor, predecessor.next()),
+        (false, true) if now.unread.iter().any(|unread| matches!(unread, Unread::Versions(_))) => {
+            let line = format!("which older versions of {} are enabled may not be looked at", now.primary.secret);
+            Err(Problem::new(Exit::Refused, "OlderVersionsUnread", line)
+                .hint("ask for secretmanager.versions.list (README, section Permissions)"))
+        }
         (false, true) => {
             let older = now.primary.versions.iter().skip(1).filter(|version| version.state == VersionState::Enabled);
             let disable = Step::DisableOlder {

@@ -50,6 +50,7 @@ pub(super) fn seen(primary: &str, back_compat: &str, holds: (u16, Option<u16>), 
         version,
         restart: None,
         created: None,
+        started: None,
         ready: true,
         trouble: None,
         terminating: false,
@@ -97,6 +98,7 @@ pub(super) fn seen(primary: &str, back_compat: &str, holds: (u16, Option<u16>), 
         last_rotation: None,
         begun: None,
         announced: None,
+        unread: Vec::new(),
     }
 }
 

@@ -148,6 +148,7 @@ async fn look(desk: &Desk, args: &Change, given: Option<&Payload>, found: &mut F
     }
     let want = want(args, given, &seen);
     found.checks.clone_from(&found.access);
+    found.checks.extend(access::unread(&seen.now));
     found.checks.extend(check::run(&check::Seen { purpose: args.purpose, want: &want, now: &seen.now }));
     if let Some(refusal) = refusal(&found.checks, Exit::Refused) {
         return Err(refusal);

@@ -11,6 +11,7 @@ mod verify;
 use std::collections::BTreeMap;
 
 use self::arrive::{Ask, Manner};
+use crate::clients::secret_manager::Which;
 use crate::domain::event::StepState;
 use crate::domain::names::{ObjectName, VersionId, listed};
 use crate::domain::observation::{Source, Version, VersionState};
@@ -70,7 +71,11 @@ pub async fn execute(
         lock.still_ours().await.map_err(|problem| explained(run, plan, progress, problem))?;
         run.teller.tell(step.name(), StepState::Started, announce(step));
         if narrowed.is_none() && narrow.as_ref().is_some_and(|narrow| narrow.contains(&at)) {
-            narrowed = Some(narrow::Narrow::begin(run, progress).await);
+            let opened = match narrow.as_ref().map(|narrow| &plan.steps[narrow.start]) {
+                Some(Planned::Skip(..)) => Some(opened(run, plan, progress).await),
+                Some(Planned::Do(_)) | None => None,
+            };
+            narrowed = Some(narrow::Narrow::begin(run, progress, opened).await);
         }
         if narrow.as_ref().is_some_and(|narrow| at == narrow.end)
             && let Some(narrowed) = narrowed.take()
@@ -173,6 +178,19 @@ async fn perform(
             Ok(format!("{version} is disabled"))
         }
     }
+}
+
+/// When the interval began in which both slots may hold the older value, where another run began it: when the version was
+/// created with which it did. Where that cannot be told, before everything: a pod that is named for nothing does no harm.
+async fn opened(run: &Run<'_>, plan: &Plan, progress: &Progress) -> jiff::Timestamp {
+    let now = &progress.seen.now;
+    let view = if plan.announces.is_some() { &now.back_compat } else { &now.primary };
+    let Some(newest) = view.newest() else { return jiff::Timestamp::MIN };
+    if let Some(created) = newest.created {
+        return created;
+    }
+    let asked = run.secret_manager.version(&now.home, &view.secret, Which::Number(newest.id)).await;
+    asked.ok().flatten().map_or(jiff::Timestamp::MIN, |version| version.created)
 }
 
 /// What proves the arrival of a secret's newest version. Where an older one has the same bytes, `latest` has to name the newer
