@@ -73,7 +73,8 @@ async fn steps(desk: &Desk, args: &Change, given: Option<Payload>, found: &mut F
         found.rotation = versions(&plan, Some(plan.to));
         return Ok(());
     }
-    if plan.to_do().next().is_none() {
+    // An announced value is on record until the end is recorded, also where nothing else is left of it.
+    if plan.to_do().next().is_none() && plan.announces.is_none() {
         for planned in &plan.steps {
             if let Planned::Skip(step, why) = planned {
                 desk.teller.tell(*step, StepState::Skipped, why);

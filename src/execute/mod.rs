@@ -14,7 +14,7 @@ use self::arrive::{Ask, Manner};
 use crate::clients::secret_manager::Which;
 use crate::domain::event::StepState;
 use crate::domain::names::{ObjectName, VersionId, listed};
-use crate::domain::observation::{Source, Version, VersionState};
+use crate::domain::observation::{Version, VersionState};
 use crate::domain::payload::Payload;
 use crate::domain::problem::{Exit, Problem};
 use crate::domain::state::State;
@@ -125,9 +125,8 @@ async fn perform(
         }
         Step::CreateBackCompat { secret, like } => store::create_like(run, lock, progress, secret, like).await,
         Step::StoreBackCompat { secret, value_of } => store::preserve(run, lock, progress, secret, *value_of).await,
-        Step::Stage { external_secrets, value_of, fresh } => {
-            let ask = ask(run, progress, Source::BackCompat, *fresh).await?;
-            let manner = Manner { step: step.name(), ask };
+        Step::Stage { external_secrets, value_of } => {
+            let manner = Manner { step: step.name(), ask: Ask::IfWrong };
             arrive::arrive(run, Some(lock), progress, external_secrets, manner).await?;
             Ok(format!("the Kubernetes Secrets hold {value_of} as back-compat"))
         }
@@ -148,9 +147,8 @@ async fn perform(
         Step::AddVersion { secret, from_back_compat, expect } => {
             store::introduce(run, lock, progress, secret, *from_back_compat, *expect).await
         }
-        Step::Sync { external_secrets, version, fresh } => {
-            let ask = ask(run, progress, Source::Primary, *fresh).await?;
-            let manner = Manner { step: step.name(), ask };
+        Step::Sync { external_secrets, version } => {
+            let manner = Manner { step: step.name(), ask: Ask::IfWrong };
             arrive::arrive(run, Some(lock), progress, external_secrets, manner).await?;
             Ok(format!("the Kubernetes Secrets hold {version}, compared byte by byte"))
         }
@@ -191,23 +189,6 @@ async fn opened(run: &Run<'_>, plan: &Plan, progress: &Progress) -> jiff::Timest
     }
     let asked = run.secret_manager.version(&now.home, &view.secret, Which::Number(newest.id)).await;
     asked.ok().flatten().map_or(jiff::Timestamp::MIN, |version| version.created)
-}
-
-/// What proves the arrival of a secret's newest version. Where an older one has the same bytes, `latest` has to name the newer
-/// one first: a sync that reads by a lagging alias brings the same bytes, and the version between the two after them.
-async fn ask(run: &Run<'_>, progress: &Progress, source: Source, fresh: bool) -> Result<Ask, Problem> {
-    if !fresh {
-        return Ok(Ask::IfWrong);
-    }
-    let now = &progress.seen.now;
-    let view = match source {
-        Source::Primary => &now.primary,
-        Source::BackCompat => &now.back_compat,
-    };
-    if let Some(newest) = view.newest() {
-        store::named_by_latest(run, &now.home, &view.secret, newest.id).await?;
-    }
-    Ok(Ask::Fresh)
 }
 
 fn announce(step: &Step) -> String {
