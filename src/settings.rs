@@ -39,7 +39,8 @@ pub fn read(asked: Option<&Path>, environment: &Environment) -> Result<Settings,
             .hint("its keys: protectedContexts, primarySecret, backCompatSecret, externalSecrets, workloads")
     };
     let text = std::fs::read_to_string(&path).map_err(|error| problem(error.to_string()))?;
-    let first_line = |error: String| error.lines().next().unwrap_or_default().to_owned();
+    // The parser quotes what it stumbled over, however long that is.
+    let first_line = |error: String| error.lines().next().unwrap_or_default().chars().take(200).collect::<String>();
     let read: Result<Settings, _> = serde_saphyr::from_str(&text);
     let settings = read.map_err(|error| problem(first_line(error.to_string())))?;
     Ok(Settings { path: Some(path), ..settings })
@@ -105,5 +106,8 @@ mod tests {
         let problem = read(Some(&path), &Environment::default()).expect_err("a typo");
         assert_eq!(problem.exit, Exit::Usage);
         assert!(problem.hints[0].contains("protectedContexts"), "{problem:?}");
+        std::fs::write(&path, format!("{}: 1\n", "x".repeat(5000))).expect("written");
+        let problem = read(Some(&path), &Environment::default()).expect_err("another typo");
+        assert!(problem.message.len() < 600, "{problem:?}");
     }
 }

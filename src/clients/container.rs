@@ -11,7 +11,7 @@ use super::credentials::Resolved;
 use super::ear::{self, Ear};
 use super::endpoint::Endpoint;
 use super::error::{ApiError, Service};
-use super::google::Caller;
+use super::google::{Caller, unredirected};
 use super::retry::{Repeat, Retry};
 
 /// Google's endpoint.
@@ -60,7 +60,7 @@ impl Container {
     pub async fn connect(endpoint: &Endpoint, resolved: Resolved, ear: Ear) -> Result<Container, ApiError> {
         let url = endpoint.overridden().unwrap_or(GOOGLE).to_owned();
         let (caller, retry) = (Caller::new(Service::Container, endpoint, resolved, ear), Retry::default());
-        let building = ClusterManager::builder()
+        let building = unredirected(ClusterManager::builder())
             .with_endpoint(&url)
             .with_credentials(caller.credentials())
             .with_retry_policy(NeverRetry)

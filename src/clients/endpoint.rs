@@ -4,6 +4,7 @@ use http::Uri;
 
 use super::error::ConfigError;
 use crate::domain::names::LocationId;
+use crate::domain::setting::without_password;
 
 /// Where Secret Manager answers: Google's own endpoints, or one that stands in for all of them.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -32,7 +33,7 @@ impl Endpoint {
 
     /// The same for another of Google's services, by the name that an error calls it.
     pub fn standing_in(service: &str, url: &str) -> Result<Endpoint, ConfigError> {
-        let wrong = |why: &str| ConfigError::new(format!("the {service} endpoint `{url}` {why}"));
+        let wrong = |why: &str| ConfigError::new(format!("the {service} endpoint `{}` {why}", without_password(url)));
         let uri: Uri = url.trim().parse().map_err(|_| wrong("is not a URL"))?;
         let plain = match uri.scheme_str() {
             Some("https") => false,
@@ -94,6 +95,8 @@ mod tests {
         ] {
             assert_eq!(Endpoint::instead(url).ok().map(|endpoint| endpoint.is_plain()), expected, "{url}");
         }
+        let wrong = Endpoint::instead("https://ann:MARKER@private.example.com/").expect_err("it has more than a host");
+        assert!(!wrong.message.contains("MARKER") && wrong.message.contains("ann:(not shown)@"), "{wrong}");
     }
 
     #[test]

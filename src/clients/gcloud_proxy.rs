@@ -46,20 +46,19 @@ pub fn gcloud_proxy(gcloud: &Gcloud) -> Result<Option<Sourced<GcloudProxy>>, Con
             let line = format!("gcloud's proxy/type {} is not supported", kind.value);
             return Err(ConfigError::new(line).hint("use an http proxy, or: gcloud config unset proxy/type"));
         }
-        other => {
-            let line = format!("gcloud's proxy/type `{other}` is none of http, http_no_tunnel, socks4, socks5");
+        // Not quoted: in a file that lost a line break it may be the password. The same below.
+        _ => {
+            let line = "gcloud's proxy/type is none of http, http_no_tunnel, socks4, socks5";
             return Err(ConfigError::new(line).hint("gcloud config set proxy/type http"));
         }
     }
-    let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b':' | b'[' | b']');
-    if !address.value.bytes().all(fits) {
+    // Google's client passes by a proxy that it cannot parse, and would go without.
+    let Some(host) = host(&address.value) else {
         return Err(ConfigError::new("gcloud's proxy/address is not a host name or an address"));
-    }
-    let Ok(port) = port.value.parse::<u16>() else {
-        return Err(ConfigError::new(format!("gcloud's proxy/port `{}` is not a port", port.value)));
     };
-    let bare = address.value.trim_start_matches('[').trim_end_matches(']');
-    let host = if bare.contains(':') { format!("[{bare}]") } else { bare.to_owned() };
+    let Ok(port) = port.value.parse::<u16>() else {
+        return Err(ConfigError::new("gcloud's proxy/port is not the number of a port"));
+    };
     let user = match (property("username"), property("password")) {
         (Some(user), Some(password)) => format!("{}:{}@", escaped(&user.value), escaped(&password.value)),
         (Some(user), None) => format!("{}@", escaped(&user.value)),
@@ -67,6 +66,16 @@ pub fn gcloud_proxy(gcloud: &Gcloud) -> Result<Option<Sourced<GcloudProxy>>, Con
     };
     let source: Source = address.source;
     Ok(Some(Sourced::new(GcloudProxy(format!("http://{user}{host}:{port}")), source)))
+}
+
+/// The host as it stands in a URL; none for what is no host name and no address.
+fn host(address: &str) -> Option<String> {
+    let bare = address.strip_prefix('[').and_then(|inner| inner.strip_suffix(']')).unwrap_or(address);
+    if bare.contains(':') {
+        return bare.parse::<std::net::Ipv6Addr>().ok().map(|_| format!("[{bare}]"));
+    }
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
+    (!bare.is_empty() && bare.len() == address.len() && bare.bytes().all(fits)).then(|| bare.to_owned())
 }
 
 /// As it stands in a URL.
@@ -103,6 +112,9 @@ mod tests {
             &[("TYPE", "socks5"), all[1], all[2]],
             &[("TYPE", "ftp"), all[1], all[2]],
             &[all[0], ("ADDRESS", "a b@c"), all[2]],
+            &[all[0], ("ADDRESS", "p[roxy"), all[2]],
+            &[all[0], ("ADDRESS", "a:b"), all[2]],
+            &[all[0], ("ADDRESS", "[proxy]"), all[2]],
             &[all[0], all[1], ("PORT", "70000")],
         ] {
             assert!(proxy(wrong).is_err(), "{wrong:?}");

@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use google_cloud_auth::credentials::{Credentials, anonymous};
+use google_cloud_gax::client_builder::{ClientBuilder, internal};
 use google_cloud_gax::error::rpc::{Code, StatusDetails};
 use google_cloud_gax::error::{CredentialsError, Error as GoogleError};
 use google_cloud_gax::options::RequestOptionsBuilder;
@@ -98,7 +99,17 @@ impl Caller {
         }
         let sending = self.ear.sending(method, url);
         // Google's client bounds the request alone; a second limit bounds whatever else it does.
-        match tokio::time::timeout(within + Duration::from_secs(1), sent).await {
+        let bounded = async {
+            tokio::select! {
+                answer = tokio::time::timeout(within + Duration::from_secs(1), sent) => Some(answer),
+                () = swollen() => None,
+            }
+        };
+        let Some(answer) = bounded.await else {
+            let error = ApiError::new(self.service, operation, ApiErrorKind::Malformed, "the answer does not end");
+            return Err(error.into());
+        };
+        match answer {
             Ok(Ok(answer)) => {
                 sending.answered(200);
                 Ok(answer)
@@ -112,6 +123,33 @@ impl Caller {
             Err(_) => Err(ApiError::new(self.service, operation, ApiErrorKind::Timeout, "").into()),
         }
     }
+}
+
+/// A client's builder, but that the client goes where it was told to and nowhere else. Google's answers redirect
+/// nothing; by default whoever answers in Google's place could have a request and its payload sent on to anywhere.
+pub(super) fn unredirected<F, C>(builder: ClientBuilder<F, C>) -> ClientBuilder<F, C> {
+    internal::with_follow_redirects(builder, false)
+}
+
+/// How much the process may grow during one request, in KiB. The largest answer, 25,000 versions, takes a tenth of it.
+const MOST_GROWTH: u64 = 512 * 1024;
+
+/// Resolves when the process has grown beyond all measure. Google's client reads an answer to its end, however far off
+/// that is, and can be told no limit. Where the system does not say how large the process is, time alone ends that.
+async fn swollen() {
+    let Some(began) = resident() else { return std::future::pending().await };
+    loop {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        if resident().is_some_and(|now| now > began + MOST_GROWTH) {
+            return;
+        }
+    }
+}
+
+/// The memory that the process has, in KiB.
+fn resident() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?.trim().strip_suffix(" kB")?.parse().ok()
 }
 
 /// Google's error as ours. Never its text as a whole: it prints bodies, which may hold a value.

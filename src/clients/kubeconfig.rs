@@ -296,7 +296,7 @@ fn server_url(cluster: &Cluster, context: Option<&str>) -> Result<Uri, ConfigErr
         let of = context.map(|name| format!(" of context \"{name}\"")).unwrap_or_default();
         return Err(ConfigError::new(format!("the cluster{of} has no server")));
     };
-    let wrong = |why: &str| ConfigError::new(format!("the server `{server}` {why}"));
+    let wrong = |why: &str| ConfigError::new(format!("the server `{}` {why}", without_password(&server)));
     let url = match server.contains("://") {
         true => server.clone(),
         // `kubectl proxy` is reached this way; anything else is https, as everywhere today.

@@ -109,10 +109,11 @@ impl Retry {
                 }
             };
             let wait = failure.retry_after.unwrap_or_default().max(jittered(pause));
-            // A pause that ends after the deadline is not begun: the error is as true now as it is then.
+            // A pause that ends after the deadline is not begun: the error is as true now as it is then. Compared without
+            // a sum: a server may ask for more seconds than can be added to anything.
             if !repeat.allows(failure.error.kind)
                 || (stranger && tries >= TRIES_OF_A_STRANGER)
-                || started.elapsed() + wait >= self.deadline
+                || wait >= self.deadline.saturating_sub(started.elapsed())
             {
                 return Err(failure.error);
             }

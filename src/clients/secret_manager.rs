@@ -19,7 +19,7 @@ use zeroize::Zeroizing;
 
 pub use self::settings::{Policy, SecretSettings};
 pub use self::versions::{Access, VersionInfo, Which};
-use self::versions::{found, read_access, secret_name, version_info, version_name, version_of};
+use self::versions::{found, malformed, read_access, secret_name, version_info, version_name, version_of};
 use self::wire::{Call, Wire};
 use super::credentials::Resolved;
 use super::ear::Ear;
@@ -46,6 +46,10 @@ impl std::fmt::Debug for SecretManager {
 
 /// The most versions that Secret Manager lists at once.
 const LARGEST_PAGE: usize = 25_000;
+
+/// The most pages of a list, and the most time for it: one that goes on is none.
+const MOST_PAGES: usize = 1000;
+const MOST_TIME: Duration = Duration::from_secs(120);
 
 impl SecretManager {
     /// A client for this endpoint with these credentials. Nothing is sent yet.
@@ -171,13 +175,26 @@ impl SecretManager {
         most: usize,
     ) -> Result<Option<Vec<VersionInfo>>, ApiError> {
         let operation = format!("listSecretVersions {secret}");
+        let pages = tokio::time::timeout(MOST_TIME, self.list_pages(&operation, home, secret, filter, most));
+        pages.await.unwrap_or_else(|_| Err(malformed(&operation, "the list does not end")))
+    }
+
+    async fn list_pages(
+        &self,
+        operation: &str,
+        home: &SecretHome,
+        secret: &SecretId,
+        filter: &str,
+        most: usize,
+    ) -> Result<Option<Vec<VersionInfo>>, ApiError> {
         let parent = secret_name(home, secret);
         let path = format!("{parent}/versions");
         let page_size = i32::try_from(most.min(LARGEST_PAGE)).unwrap_or(i32::MAX);
         let mut versions = Vec::new();
         let mut page_token = String::new();
+        let mut pages = 0;
         loop {
-            let call = read(&operation, &path, home, Cost::Read);
+            let call = read(operation, &path, home, Cost::Read);
             let answer = self
                 .wire
                 .call(
@@ -191,12 +208,17 @@ impl SecretManager {
                 .await;
             let Some(page) = found(answer)? else { return Ok(None) };
             for version in page.versions {
-                versions.push(version_info(&operation, version)?);
+                versions.push(version_info(operation, version)?);
             }
-            page_token = page.next_page_token;
-            if page_token.is_empty() || versions.len() >= most {
+            pages += 1;
+            if page.next_page_token.is_empty() || versions.len() >= most {
                 break;
             }
+            // The page that was just read once more, or another one for ever.
+            if page.next_page_token == page_token || pages >= MOST_PAGES {
+                return Err(malformed(operation, "the list does not end"));
+            }
+            page_token = page.next_page_token;
         }
         // Newest first is what the service does; it is what the callers rely on.
         versions.sort_by_key(|version| std::cmp::Reverse(version.version));

@@ -55,6 +55,8 @@ pub(crate) enum Reply {
     Open(Vec<String>),
     /// Send these lines and end.
     Lines(Vec<String>),
+    /// Send this for ever, as fast as it is taken.
+    Endless(&'static str),
 }
 
 impl Reply {
@@ -141,6 +143,10 @@ async fn serve(
         Reply::Open(first) => {
             let body = StreamBody::new(lines(first).chain(futures::stream::pending()));
             Ok(response(200, &[], body.boxed_unsync()))
+        }
+        Reply::Endless(piece) => {
+            let frames = futures::stream::repeat_with(move || Ok(Frame::data(Bytes::from_static(piece.as_bytes()))));
+            Ok(response(200, &[], StreamBody::new(frames).boxed_unsync()))
         }
         Reply::Lines(all) => Ok(response(200, &[], StreamBody::new(lines(all)).boxed_unsync())),
     }

@@ -21,6 +21,7 @@ use crate::domain::environment::Environment;
 use crate::domain::names::AccountName;
 use crate::domain::problem::{Exit, Problem};
 use crate::domain::result::API_VERSION;
+use crate::domain::setting::without_password;
 use crate::lock;
 use crate::observe::partial::{self, Partial};
 use crate::observe::served;
@@ -166,7 +167,11 @@ async fn hello(session: &Session) -> Result<String, Problem> {
 fn shared_answers(mut answers: Answers, shared: &Shared) -> Answers {
     let kubeconfig = shared.target.as_ref().map(|target| {
         let named = |what, name: &Option<String>| name.as_ref().map(|name| format!("{what} {name}"));
-        let parts = [named("context", &target.context), named("cluster", &target.cluster), Some(target.server.clone())];
+        let parts = [
+            named("context", &target.context),
+            named("cluster", &target.cluster),
+            Some(without_password(&target.server)),
+        ];
         parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
     });
     answers.told(catalogue::KUBECONFIG_ID, kubeconfig);

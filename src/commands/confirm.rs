@@ -5,7 +5,7 @@ use std::io::IsTerminal as _;
 use dialoguer::{Confirm, FuzzySelect, Input, Select};
 
 use super::{Voice, speak};
-use crate::domain::names::{AccountName, VersionId};
+use crate::domain::names::{AccountName, VersionId, printable};
 use crate::domain::problem::{Exit, Problem};
 use crate::run::interrupted;
 
@@ -81,8 +81,11 @@ pub fn pick(voice: &Voice, namespace: &str, candidates: Vec<AccountName>) -> Res
 /// Lets one of several names be picked by typing some of its letters; the one at hand is marked to begin with.
 pub fn pick_name(voice: &Voice, prompt: &str, names: &[String], current: Option<&str>) -> Result<String, Problem> {
     let at = names.iter().position(|name| Some(name.as_str()) == current).unwrap_or(0);
-    let picked =
-        asked(voice, || FuzzySelect::new().with_prompt(prompt).items(names).default(at).max_length(20).interact_opt())?;
+    // They may stand in a file that somebody else wrote.
+    let shown: Vec<String> = names.iter().map(|name| printable(name)).collect();
+    let picked = asked(voice, || {
+        FuzzySelect::new().with_prompt(prompt).items(&shown).default(at).max_length(20).interact_opt()
+    })?;
     // Escape ends the question as Ctrl-C does.
     picked.and_then(|picked| names.get(picked).cloned()).ok_or_else(interrupted)
 }

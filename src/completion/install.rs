@@ -221,6 +221,8 @@ fn write(at: &Path, text: &str) -> io::Result<()> {
     if let Ok(permissions) = permissions {
         file.as_file().set_permissions(permissions)?;
     }
+    // A start-up file of the user's may be among them: not even a power cut may leave half of it.
+    file.as_file().sync_all()?;
     file.persist(&at).map_err(|error| error.error)?;
     Ok(())
 }

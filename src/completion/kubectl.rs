@@ -31,7 +31,7 @@ pub(super) fn answer(words: &[String], environment: &Environment, deadline: Inst
         _ => String::new(),
     };
     let mut text = String::new();
-    for Word(word, note) in &found.words {
+    for Word(word, note) in found.words.iter().filter(|word| is_inert(&word.0)) {
         text.push_str(word.strip_prefix(&prefix).unwrap_or(word));
         if !note.is_empty() {
             text.push('\t');
@@ -42,6 +42,12 @@ pub(super) fn answer(words: &[String], environment: &Environment, deadline: Inst
     let open = matches!(found.words.as_slice(), [Word(word, _)] if word.ends_with(['/', '=']));
     text.push_str(&format!(":{}\n", if open { NO_FILES | NO_SPACE } else { NO_FILES }));
     text
+}
+
+/// Whether no shell does anything with the word. Which shell asks is not known here, and kubectl's own script for bash
+/// puts words into the line as they are: a context's name must not become a command.
+fn is_inert(word: &str) -> bool {
+    !word.contains(['$', '`', ';', '|', '&', '<', '>', '(', ')', '{', '}', '"', '\'', '\\', '!', '*', '?', '#'])
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use super::candidates::Source;
 use super::notes;
 use crate::clients::cluster::Cluster;
 use crate::clients::kubeconfig::{self, Chosen, StdinUse};
-use crate::domain::names::{AccountName, printable};
+use crate::domain::names::{AccountName, ObjectName, printable};
 use crate::request::is_no_account;
 
 /// The words of a live source.
@@ -84,8 +84,10 @@ fn ask(source: Source, namespace: &str, context: &Context) -> Option<Vec<Word>> 
     runtime.shutdown_background();
     let mut words = answer.ok().flatten()?;
     words.sort();
-    // Shown at a terminal: a server's words must not steer it.
-    words.iter_mut().for_each(|word| *word = Word(printable(&word.0), printable(&word.1)));
+    // Typed into a shell: what is no name of Kubernetes is something else that a server wants there.
+    let is_name = |word: &Word| word.0.rsplit('/').next().is_some_and(|name| name.parse::<ObjectName>().is_ok());
+    words.retain(is_name);
+    words.iter_mut().for_each(|word| word.1 = printable(&word.1));
     Some(words)
 }
 

@@ -25,6 +25,7 @@ use self::line::Line;
 use crate::cli::{Cli, Shell};
 use crate::clients::kubeconfig::{self, KubeFlags, Named};
 use crate::domain::environment::Environment;
+use crate::domain::names::{acts, printable};
 
 pub use self::notes::keep as keep_note;
 pub use self::shells::script;
@@ -71,16 +72,21 @@ fn is_helper(name: &str) -> bool {
 pub fn answer(asked: &Asked, environment: Environment, started: Instant) -> String {
     // Whatever breaks in here must not show on a line that is being typed.
     std::panic::set_hook(Box::new(|_| {}));
-    let deadline = started + BUDGET;
-    let answer = || match asked {
-        Asked::Kubectl(words) => kubectl::answer(words, &environment, deadline),
-        Asked::Words(shell, words) => shells::answer(*shell, words, &environment, deadline),
-        Asked::Script(shell) => script(*shell),
-    };
+    let answer = || unguarded(asked, &environment, started);
     std::panic::catch_unwind(std::panic::AssertUnwindSafe(answer)).unwrap_or_else(|_| match asked {
         Asked::Kubectl(_) => kubectl::NOTHING.to_owned(),
         Asked::Words(..) | Asked::Script(_) => String::new(),
     })
+}
+
+/// The answer, without the net under it: for whoever looks for what breaks.
+pub fn unguarded(asked: &Asked, environment: &Environment, started: Instant) -> String {
+    let deadline = started + BUDGET;
+    match asked {
+        Asked::Kubectl(words) => kubectl::answer(words, environment, deadline),
+        Asked::Words(shell, words) => shells::answer(*shell, words, environment, deadline),
+        Asked::Script(shell) => script(*shell),
+    }
 }
 
 /// What is asked of the words' sources.
@@ -182,8 +188,10 @@ fn complete_in(words: &[String], target: usize, environment: &Environment, deadl
         let value = candidate.get_value().to_str()?.to_owned();
         let help = candidate.get_help().map(ToString::to_string).unwrap_or_default();
         let note = help.lines().next().unwrap_or_default().replace('\t', " ");
-        // As kubectl: flags are many, and only shown to who asks for them.
-        (wants_flags || !value.starts_with('-')).then_some(Word(value, note))
+        // As kubectl: flags are many, and only shown to who asks for them. A name from a file or a server must steer
+        // neither the terminal nor the shell's reading of the answer, which is by lines.
+        let shown = (wants_flags || !value.starts_with('-')) && !value.chars().any(acts);
+        shown.then(|| Word(value, printable(&note)))
     });
     Answer { words: words.collect(), files: context.files.load(Ordering::Relaxed) }
 }
@@ -247,6 +255,28 @@ mod tests {
         assert!(completed(home.path(), "sandbox start --fault hold").contains(&"hold-answer".to_owned()));
         assert!(completed(home.path(), "secret rotate ").iter().all(|word| !word.starts_with('-')));
         assert!(completed(home.path(), "").contains(&"completion".to_owned()));
+    }
+
+    #[test]
+    fn a_name_from_a_file_steers_neither_terminal_nor_shell() {
+        let home = tempfile::tempdir().unwrap();
+        let names = ["fine", "a\\e[2Jb", "two\\nlines", "rtl\\u202e", "c1\\x9b2J", "tab\\there", "$(touch x)", "`x`;y"];
+        let contexts =
+            names.map(|name| format!("- {{name: \"{name}\", context: {{cluster: \"c\\u202ex\"}}}}\n")).concat();
+        std::fs::write(home.path().join("config"), format!("contexts:\n{contexts}")).unwrap();
+        let environment = Environment::from_iter([("KUBECONFIG", home.path().join("config").to_str().unwrap())]);
+        let answered = |asked: Asked| unguarded(&asked, &environment, Instant::now());
+        let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+        let by_kubectl = answered(Asked::Kubectl(words(&["cluster", "use", ""])));
+        assert_eq!(by_kubectl, "fine\tcluster c\u{fffd}x\n:4\n");
+        let line = words(&["kubectl-deepdesk", "cluster", "use", ""]);
+        let by_powershell = answered(Asked::Words(Shell::PowerShell, line.clone()));
+        assert_eq!(by_powershell.matches('\n').count(), 3, "{by_powershell:?}");
+        assert!(by_powershell.contains("'$(touch x)'\t") && by_powershell.contains("'`x`;y'\t"), "{by_powershell:?}");
+        for shell in [Shell::Bash, Shell::Zsh, Shell::Fish, Shell::PowerShell] {
+            let said = answered(Asked::Words(shell, line.clone()));
+            assert!(!said.chars().any(|c| acts(c) && !matches!(c, '\n' | '\t')), "{shell:?}: {said:?}");
+        }
     }
 
     #[test]

@@ -51,9 +51,9 @@ fn shown(note: &Note, now: i64) -> String {
         text.push_str(&format!(", v{}", note.version));
     }
     if let Some(created) = note.created {
-        text.push_str(&format!(" from {} ago", age(now - created)));
+        text.push_str(&format!(" from {} ago", age(now.saturating_sub(created))));
     }
-    text.push_str(&format!("; seen {} ago", age(now - note.seen)));
+    text.push_str(&format!("; seen {} ago", age(now.saturating_sub(note.seen))));
     text
 }
 

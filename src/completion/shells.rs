@@ -60,7 +60,8 @@ pub(super) fn answer(shell: Shell, words: &[String], environment: &Environment, 
             let (words, target) = rejoined(words, index, line, point);
             let Some(typed) = words.get(target).cloned() else { return String::new() };
             let earlier: Vec<String> = words.iter().take(target).skip(1).map(plain).chain([typed.clone()]).collect();
-            let found = complete(&earlier, target - 1, environment, deadline);
+            let Some(target) = target.checked_sub(1) else { return String::new() };
+            let found = complete(&earlier, target, environment, deadline);
             let word = environment.get("_DEEPDESK_WORD").unwrap_or_default();
             let columns = number("_DEEPDESK_COLUMNS").unwrap_or(80);
             // 37 and 42 put one word after the other into the line.
@@ -84,9 +85,14 @@ pub(super) fn answer(shell: Shell, words: &[String], environment: &Environment, 
             let Some(target) = words.len().checked_sub(2) else { return String::new() };
             let words: Vec<String> = words.iter().skip(1).map(plain).collect();
             let found = complete(&words, target, environment, deadline);
+            // fish quotes what it inserts by itself.
+            let quoted = |word: &str| match shell == Shell::PowerShell {
+                true => for_powershell(word),
+                false => word.to_owned(),
+            };
             let shown = found.words.iter().map(|Word(word, note)| match note.is_empty() {
-                true => format!("{word}\n"),
-                false => format!("{word}\t{note}\n"),
+                true => format!("{}\n", quoted(word)),
+                false => format!("{}\t{note}\n", quoted(word)),
             });
             shown.collect()
         }
@@ -99,7 +105,7 @@ fn rejoined(words: &[String], index: usize, line: &str, point: usize) -> (Vec<St
     let mut joined: Vec<String> = Vec::new();
     let mut target = 0;
     let mut at = 0;
-    for (number, word) in words.iter().enumerate().take(index + 1) {
+    for (number, word) in words.iter().enumerate().take(index.saturating_add(1)) {
         let rest = line.get(at..).unwrap_or_default();
         let spaces = rest.len() - rest.trim_start().len();
         let begin = at + spaces;
@@ -156,6 +162,17 @@ fn cut(note: &str, room: usize) -> String {
 fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_alphanumeric() || "/:.,-_@=+~%".contains(c);
     word.chars().flat_map(|c| (!plain(c)).then_some('\\').into_iter().chain([c])).collect()
+}
+
+/// As PowerShell reads it back. To it, four other characters are single quotes as well.
+fn for_powershell(word: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "/\\:.-_=+~%".contains(c);
+    if word.chars().all(plain) {
+        return word.to_owned();
+    }
+    let is_quote = |c: &char| matches!(c, '\'' | '\u{2018}'..='\u{201b}');
+    let doubled = word.chars().flat_map(|c| std::iter::once(c).chain(Some(c).filter(is_quote)));
+    format!("'{}'", doubled.collect::<String>())
 }
 
 /// A word as the shell would hand it to the program: without quotes, and `~/` as the home directory.
@@ -227,6 +244,19 @@ mod tests {
         assert_eq!(for_bash(&two, "", false, 80), "space\nacme\nglobex\n");
         assert_eq!(for_bash(&answer(&[("--context=a b", "x")]), "--context=", true, 80), "space\na\\ b\n");
         assert_eq!(for_bash(&answer(&[("dir/", "")]), "", true, 80), "nospace\ndir/\n");
+    }
+
+    #[test]
+    fn powershell_reads_a_word_back_as_it_is() {
+        let cases = [
+            ("gke_p-1_l_c", "gke_p-1_l_c"),
+            ("--context=a b", "'--context=a b'"),
+            ("$(calc)", "'$(calc)'"),
+            ("it's ‘x’", "'it''s ‘‘x’’'"),
+        ];
+        for (word, quoted) in cases {
+            assert_eq!(for_powershell(word), quoted, "{word}");
+        }
     }
 
     #[test]

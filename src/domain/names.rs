@@ -138,9 +138,21 @@ pub fn listed<T: ToString>(things: &[T]) -> String {
     things.iter().map(T::to_string).collect::<Vec<_>>().join(", ")
 }
 
-/// `given` with every control character replaced: an error message must not carry terminal escapes.
+/// `given` with every character replaced that acts: an error message must not carry terminal escapes.
 pub fn printable(given: &str) -> String {
-    given.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    given.chars().map(|c| if acts(c) { char::REPLACEMENT_CHARACTER } else { c }).collect()
+}
+
+/// Whether a character does something else than show itself: controls, direction overrides, what is invisible.
+pub fn acts(c: char) -> bool {
+    c.is_control()
+        || matches!(c,
+            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}' | '\u{feff}'
+            | '\u{200e}'..='\u{200f}' // direction marks
+            | '\u{2028}'..='\u{202e}' // line and paragraph separators, direction overrides
+            | '\u{2060}'..='\u{206f}' // direction isolates and their like
+            | '\u{fff9}'..='\u{fffb}'
+            | '\u{e0000}'..='\u{e007f}') // tags: text that no terminal shows
 }
 
 /// Number of a secret version. Never `latest`: an alias can move while we work.

@@ -203,11 +203,13 @@ fn from_item(item: &Value, secrets: &Secrets) -> Vec<Mapping> {
         return Vec::new();
     }
     let ids = [(Source::Primary, secrets.primary.as_str()), (Source::BackCompat, secrets.back_compat.as_str())];
-    let found = ids.into_iter().filter(|(_, id)| finds(item, id, secrets.labels));
+    let found = ids.into_iter().map(|(source, id)| (source, id, finds(item, id, secrets.labels)));
     found
-        .map(|(source, id)| {
+        .filter(|(_, _, finds)| *finds != Finds::No)
+        .map(|(source, id, finds)| {
             let (key, derivation) = match rewritten(item, id) {
-                Some(key) => (key, Derivation::Exact),
+                Some(key) if finds == Finds::Yes => (key, Derivation::Exact),
+                Some(key) => (key, Derivation::Opaque),
                 None => (id.to_owned(), Derivation::Opaque),
             };
             Mapping { key, source, transform: transform(item, "/find"), derivation, pinned: None }
@@ -215,20 +217,61 @@ fn from_item(item: &Value, secrets: &Secrets) -> Vec<Mapping> {
         .collect()
 }
 
-/// Whether `find` would find this secret: an unanchored Go regular expression, a prefix, and labels.
-fn finds(item: &Value, id: &str, labels: &[(String, String)]) -> bool {
-    let by_name = text(item, "/find/name/regexp");
-    let tags = item.pointer("/find/tags").and_then(Value::as_object);
-    if by_name.is_none() && tags.is_none_or(serde_json::Map::is_empty) {
-        return false;
+/// Whether a `find` finds a secret.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Finds {
+    Yes,
+    No,
+    /// Its pattern is one that Go may read and this program cannot, or reads otherwise. Left out it would be a consumer
+    /// that is never restarted; as it is, a rotation is refused because what arrives cannot be compared.
+    Perhaps,
+}
+
+/// Whether `find` would find this secret: by an unanchored Go regular expression, or else by labels; and by a prefix.
+/// With a name, External Secrets does not look at the labels, and an empty expression finds everything.
+fn finds(item: &Value, id: &str, labels: &[(String, String)]) -> Finds {
+    if text(item, "/find/path").is_some_and(|path| !id.starts_with(path)) {
+        return Finds::No;
     }
-    let name = by_name.is_none_or(|pattern| Regex::new(pattern).is_ok_and(|pattern| pattern.is_match(id)));
-    let path = text(item, "/find/path").is_none_or(|path| id.starts_with(path));
-    let tagged = tags
-        .into_iter()
-        .flatten()
-        .all(|(name, value)| labels.iter().any(|(label, held)| label == name && Some(held.as_str()) == value.as_str()));
-    name && path && tagged
+    let sure = |found: bool| if found { Finds::Yes } else { Finds::No };
+    if let Some(name) = item.pointer("/find/name").filter(|name| !name.is_null()) {
+        let pattern = text(name, "/regexp").unwrap_or_default();
+        return match Regex::new(pattern) {
+            Ok(parsed) if means_the_same(pattern) => sure(parsed.is_match(id)),
+            Ok(_) | Err(_) => Finds::Perhaps,
+        };
+    }
+    let tags = item.pointer("/find/tags").and_then(Value::as_object).filter(|tags| !tags.is_empty());
+    let has = |name: &String, value: &Value| {
+        labels.iter().any(|(label, held)| label == name && Some(held.as_str()) == value.as_str())
+    };
+    sure(tags.is_some_and(|tags| tags.iter().all(|(name, value)| has(name, value))))
+}
+
+/// Whether Go and this program read the pattern alike. To Go there are no sets within sets and no repetition without a
+/// lower bound: those characters stand for themselves.
+fn means_the_same(pattern: &str) -> bool {
+    let mut escaped = false;
+    let mut in_set = false;
+    for (at, c) in pattern.char_indices() {
+        let rest = &pattern[at..];
+        let differs = match in_set {
+            true => {
+                (rest.starts_with('[') && !rest.starts_with("[:"))
+                    || ["&&", "--", "~~"].iter().any(|set| rest.starts_with(set))
+            }
+            false => rest.starts_with("{,"),
+        };
+        match c {
+            _ if escaped => escaped = false,
+            _ if differs => return false,
+            '\\' => escaped = true,
+            '[' => in_set = true,
+            ']' => in_set = false,
+            _ => {}
+        }
+    }
+    true
 }
 
 /// The key that a found secret gets: by `rewrite`, else by the default conversion (illegal characters become `_`).
@@ -519,6 +562,30 @@ mod tests {
                 "acme_account_secret=primary Exact, acme_account_secret_back_compat=back-compat Exact",
             ),
             (json!({"dataFrom": [{"find": {"tags": {"app": "other"}}}]}), ""),
+            (json!({"dataFrom": [{"find": {"tags": {}}}]}), ""),
+            (json!({"dataFrom": [{"find": {"name": null, "tags": {"app": "other"}}}]}), ""),
+            (
+                json!({"dataFrom": [{"find": {"name": {"regexp": "secret$"}, "tags": {"app": "other"}}}]}),
+                "acme_account_secret=primary Exact",
+            ),
+            (
+                json!({"dataFrom": [{"find": {"name": {}, "path": "acme"}}]}),
+                "acme_account_secret=primary Exact, acme_account_secret_back_compat=back-compat Exact",
+            ),
+            // Go's alone, or another thing to Go.
+            (
+                json!({"dataFrom": find("\\Qacme\\E", json!([]))}),
+                "acme_account_secret=primary Opaque, acme_account_secret_back_compat=back-compat Opaque",
+            ),
+            (
+                json!({"dataFrom": find("[a-z&&b]_account_secret$", json!([]))}),
+                "acme_account_secret=primary Opaque, acme_account_secret_back_compat=back-compat Opaque",
+            ),
+            (json!({"dataFrom": [{"find": {"name": {"regexp": "("}, "path": "other"}}]}), ""),
+            (
+                json!({"dataFrom": find("^[[:alpha:]]+_account_secret$", json!([]))}),
+                "acme_account_secret=primary Exact",
+            ),
             (
                 json!({"data": by_name, "target": {"template": {"data": {"SECRET_KEY": "{{ .SECRET_KEY }}"}}}}),
                 "SECRET_KEY=primary Exact",

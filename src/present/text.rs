@@ -4,6 +4,8 @@ use std::borrow::Cow;
 
 use owo_colors::OwoColorize;
 
+pub(super) use crate::domain::names::acts;
+
 /// `given` on one line and with nothing in it that acts on a terminal or hides in it: escapes, bidi overrides,
 /// invisible characters. What comes from a server could otherwise rewrite what the operator reads.
 pub(super) fn printable(given: &str) -> Cow<'_, str> {
@@ -41,18 +43,6 @@ pub(super) fn escaped_json(json: &str, newlines: Newlines) -> Cow<'_, str> {
 pub(super) enum Newlines {
     Layout,
     None,
-}
-
-/// Whether a character does something else than show itself.
-pub(super) fn acts(c: char) -> bool {
-    c.is_control()
-        || matches!(c,
-            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}' | '\u{feff}'
-            | '\u{200e}'..='\u{200f}' // direction marks
-            | '\u{2028}'..='\u{202e}' // line and paragraph separators, direction overrides
-            | '\u{2060}'..='\u{206f}' // direction isolates and their like
-            | '\u{fff9}'..='\u{fffb}'
-            | '\u{e0000}'..='\u{e007f}') // tags: text that no terminal shows
 }
 
 /// Columns that `text` takes at most: what is beyond the scripts of one column counts as two. Too much costs a blank,

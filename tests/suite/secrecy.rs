@@ -2,8 +2,7 @@
 //! is looked through for every value there is, in every form that text is put into.
 
 use std::collections::{BTreeMap, HashSet};
-use std::io::{BufReader, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,6 +13,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 use serde_json::Value;
 
+use crate::proxy::Proxy;
 use crate::world::{PROGRAM, Ran, World, finish};
 
 /// What an operator's password manager might hold: each character that one of the forms writes otherwise.
@@ -175,7 +175,7 @@ impl Evidence {
 }
 
 /// The bytes of every version of every secret. Enables those that are not: so this is the last thing done to a world.
-fn every_value(world: &World) -> Vec<Vec<u8>> {
+pub fn every_value(world: &World) -> Vec<Vec<u8>> {
     let base = world.environment()["CLOUDSDK_API_ENDPOINT_OVERRIDES_SECRETMANAGER"].trim_end_matches('/').to_owned();
     let mut values = vec![GIVEN.as_bytes().to_vec()];
     for secret in world.ask("secrets")["secretManager"].as_array().expect("a list") {
@@ -464,7 +464,7 @@ fn answers_that_are_not_what_they_should_be_show_no_value() {
     .into_iter()
     .enumerate()
     {
-        let proxy = Proxy::start(&upstream, harm);
+        let proxy = harming(&upstream, harm);
         for (m, command) in
             [&["secret", "rotate", "acme", "--yes"] as &[&str], &["secret", "verify", "globex"]].into_iter().enumerate()
         {
@@ -477,7 +477,7 @@ fn answers_that_are_not_what_they_should_be_show_no_value() {
             let args = [args.as_slice(), &["--server", &proxy.url]].concat();
             observe_in(&mut evidence, &world, &args);
         }
-        assert!(proxy.harmed() > 1, "{harm:?} never happened");
+        assert!(proxy.changed() > 1, "{harm:?} never happened");
     }
     evidence.cluster(&world);
     evidence.holds_none_of(&every_value(&world));
@@ -584,92 +584,15 @@ enum Harm {
 }
 
 /// Stands between the program and the sandbox, and harms every answer that carries a value.
-struct Proxy {
-    url: String,
-    harmed: Arc<Mutex<usize>>,
-}
-
-impl Proxy {
-    fn start(upstream: &str, harm: Harm) -> Proxy {
-        let upstream = upstream.trim_start_matches("http://").trim_end_matches('/').to_owned();
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let url = format!("http://{}", listener.local_addr().expect("bound"));
-        let harmed = Arc::new(Mutex::new(0));
-        let counter = harmed.clone();
-        std::thread::spawn(move || {
-            for client in listener.incoming().flatten() {
-                let (upstream, counter) = (upstream.clone(), counter.clone());
-                std::thread::spawn(move || forward(client, &upstream, harm, &counter));
-            }
-        });
-        Proxy { url, harmed }
-    }
-
-    fn harmed(&self) -> usize {
-        *self.harmed.lock().expect("nobody panicked")
-    }
-}
-
-/// One request, one answer, then the connection ends. None: the other end left.
-fn forward(client: TcpStream, upstream: &str, harm: Harm, harmed: &Mutex<usize>) -> Option<()> {
-    let mut reader = BufReader::new(client.try_clone().ok()?);
-    let (head, body) = message(&mut reader)?;
-    let mut server = TcpStream::connect(upstream).ok()?;
-    server.write_all(format!("{}\r\nconnection: close\r\n\r\n", without(&head, "connection")).as_bytes()).ok()?;
-    server.write_all(&body).ok()?;
-    let mut client = client;
-    if head.contains("watch=") {
-        std::io::copy(&mut server, &mut client).ok()?;
-        return Some(());
-    }
-    let mut answer = BufReader::new(server);
-    let (mut head, mut body) = message(&mut answer)?;
-    if let Some(changed) = changed(&body, harm) {
-        *harmed.lock().expect("nobody panicked") += 1;
-        body = changed;
-        if let Harm::PageInstead(status) = harm {
-            head = format!("HTTP/1.1 {status} As It Is\r\ncontent-type: text/html");
-        }
-    }
-    let head = without(&without(&without(&head, "content-length"), "transfer-encoding"), "connection");
-    let head = format!("{head}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
-    client.write_all(head.as_bytes()).ok()?;
-    client.write_all(&body).ok()
-}
-
-/// The head without its end, and the body.
-fn message(from: &mut impl std::io::BufRead) -> Option<(String, Vec<u8>)> {
-    let mut head = String::new();
-    while !head.ends_with("\r\n\r\n") {
-        if from.read_line(&mut head).ok()? == 0 {
-            return None;
-        }
-    }
-    let head = head.trim_end().to_owned();
-    let lower = head.to_ascii_lowercase();
-    let mut body = Vec::new();
-    if let Some(length) = lower.lines().find_map(|line| line.strip_prefix("content-length:")) {
-        body.resize(length.trim().parse().ok()?, 0);
-        from.read_exact(&mut body).ok()?;
-    } else if lower.contains("transfer-encoding: chunked") {
-        loop {
-            let mut size = String::new();
-            from.read_line(&mut size).ok()?;
-            let mut chunk = vec![0; usize::from_str_radix(size.trim(), 16).ok()? + 2];
-            from.read_exact(&mut chunk).ok()?;
-            chunk.truncate(chunk.len() - 2);
-            if chunk.is_empty() {
-                break;
-            }
-            body.extend(chunk);
-        }
-    }
-    Some((head, body))
-}
-
-fn without(head: &str, name: &str) -> String {
-    let is = |line: &str| line.split(':').next().is_some_and(|found| found.eq_ignore_ascii_case(name));
-    head.split("\r\n").filter(|line| !is(line)).collect::<Vec<_>>().join("\r\n")
+fn harming(upstream: &str, harm: Harm) -> Proxy {
+    Proxy::start(upstream, move |_, head, body| {
+        let changed = changed(body, harm)?;
+        let head = match harm {
+            Harm::PageInstead(status) => format!("HTTP/1.1 {status} As It Is\r\ncontent-type: text/html"),
+            _ => head.to_owned(),
+        };
+        Some((head, changed))
+    })
 }
 
 /// The answer as the harm leaves it; none when it carries no value.

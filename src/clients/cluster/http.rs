@@ -17,6 +17,9 @@ use crate::clients::error::{ApiError, ApiErrorKind, Service, kind_of_foreign, ro
 use crate::clients::kubeconfig::KubeTarget;
 use crate::clients::retry::{Failure, Repeat, Retry, retry_after};
 
+/// The most bytes of an answer: a page of 500 objects of 128 KiB each. What never ends must not fill the memory.
+const MOST_BYTES: usize = 64 * 1024 * 1024;
+
 /// The way to the API server. Clones share connections and credentials.
 #[derive(Clone)]
 pub(super) struct Connection {
@@ -56,6 +59,11 @@ pub(super) struct Answer {
 }
 
 impl Answer {
+    /// How many bytes it has.
+    pub(super) fn size(&self) -> usize {
+        self.body.len()
+    }
+
     /// The answer as a type. The parser's own words are left out: they quote values.
     pub(super) fn parse<T: DeserializeOwned>(&self) -> Result<T, ApiError> {
         serde_json::from_slice(&self.body).map_err(|error| {
@@ -196,9 +204,14 @@ fn client(config: &kube::Config) -> Result<kube::Client, ApiError> {
 
 async fn read(operation: &str, mut body: Body) -> Result<Zeroizing<Vec<u8>>, Failure> {
     let mut frames = Vec::new();
+    let mut size = 0;
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| connection_failure(operation, &error))?;
-        frames.extend(frame.into_data());
+        frames.extend(frame.into_data().inspect(|data| size += data.len()));
+        if size > MOST_BYTES {
+            let message = format!("the answer is larger than {} MiB", MOST_BYTES / 1024 / 1024);
+            return Err(kubernetes_error(operation, ApiErrorKind::Malformed, &message).into());
+        }
     }
     // Copied once, at its full size: a vector that grows leaves copies behind that nobody wipes.
     let mut whole = Zeroizing::new(Vec::with_capacity(frames.iter().map(bytes::Bytes::len).sum()));

@@ -53,6 +53,9 @@ const AGAIN: Duration = Duration::from_millis(300);
 /// How long changes are gathered before they are told: one sync changes several objects in a few milliseconds.
 const GATHER: Duration = Duration::from_millis(20);
 
+/// The most bytes of an event and what came with it: no object is larger, and with "metadata only" it is a few thousand.
+const MOST_BYTES: usize = 4 * 1024 * 1024;
+
 /// Watches that say "something changed". Dropping it ends them.
 #[derive(Debug)]
 pub struct Pulse {
@@ -164,8 +167,14 @@ impl Watch {
         let mut pending = Zeroizing::new(Vec::new());
         while let Some(frame) = frames.next().await {
             let Ok(frame) = frame else { return End::Lost };
+            // What was looked through before has no end of line.
+            let mut looked = pending.len();
             pending.extend_from_slice(&frame);
-            while let Some(end) = pending.iter().position(|byte| *byte == b'\n') {
+            if pending.len() > MOST_BYTES {
+                return End::Lost;
+            }
+            while let Some(end) = pending[looked..].iter().position(|byte| *byte == b'\n').map(|end| looked + end) {
+                looked = 0;
                 let line: Zeroizing<Vec<u8>> = Zeroizing::new(pending.drain(..=end).collect());
                 let Ok(event) = serde_json::from_slice::<WatchEvent>(&line) else { return End::Lost };
                 match event.kind.as_str() {

@@ -1,5 +1,7 @@
 //! The requests that every kind of object needs: get, list, create, patch.
 
+use std::time::Duration;
+
 use http::Request;
 use kube::core::params::{ListParams, Patch, PatchParams, PostParams};
 use serde::Deserialize;
@@ -15,6 +17,15 @@ const PATCH_CONFLICTS: u32 = 5;
 
 /// Objects asked for at once, as kubectl does.
 const PAGE: u32 = 500;
+
+/// The most pages of a list: half a million objects. A list that goes on is none.
+const MOST_PAGES: usize = 1000;
+
+/// The most bytes of a list, all pages together.
+const MOST_BYTES: usize = 512 * 1024 * 1024;
+
+/// The most time for a list. Each page has a limit of its own; pages that come slowly and for ever would pass it.
+const MOST_TIME: Duration = Duration::from_secs(120);
 
 impl Cluster {
     pub(super) fn operation(&self, verb: &str, kind: &str, name: &str) -> String {
@@ -52,7 +63,8 @@ impl Cluster {
     ) -> Result<Vec<T>, ApiError> {
         let mut expired = false;
         loop {
-            match self.list_pages(operation, path, params.clone()).await {
+            let pages = tokio::time::timeout(MOST_TIME, self.list_pages(operation, path, params.clone()));
+            match pages.await.unwrap_or_else(|_| Err(endless(operation))) {
                 // The pages took longer than the server keeps their version: once more from the start.
                 Err(error) if error.kind == ApiErrorKind::Expired && !expired => expired = true,
                 result => return result,
@@ -80,15 +92,21 @@ impl Cluster {
         }
         let mut params = params.limit(PAGE);
         let mut objects = Vec::new();
-        loop {
+        let mut size = 0;
+        for _ in 0..MOST_PAGES {
             let request = kube::core::Request::new(path).list(&params);
-            let page: Page<T> = self.ask(operation, request, Repeat::WhenNotAnswered).await?.parse()?;
+            let answer = self.ask(operation, request, Repeat::WhenNotAnswered).await?;
+            size += answer.size();
+            let page: Page<T> = answer.parse()?;
             objects.extend(page.items);
             match page.metadata.next.filter(|next| !next.is_empty()) {
-                Some(next) => params.continue_token = Some(next),
                 None => return Ok(objects),
+                // The page that was just read, once more.
+                next if next == params.continue_token || size > MOST_BYTES => break,
+                next => params.continue_token = next,
             }
         }
+        Err(endless(operation))
     }
 
     pub(super) async fn create<T: serde::Serialize>(
@@ -146,6 +164,10 @@ impl Cluster {
             }
         }
     }
+}
+
+fn endless(operation: &str) -> ApiError {
+    kubernetes_error(operation, ApiErrorKind::Malformed, "the list does not end")
 }
 
 /// None for what does not exist.

@@ -74,6 +74,51 @@ async fn a_list_goes_over_all_pages_and_begins_again_when_they_expire() {
 }
 
 #[tokio::test]
+async fn a_list_that_never_ends_is_an_error() {
+    // The same page for ever, and another one for ever.
+    let same = Server::start(|_, _| list(json!([]), "more")).await;
+    let other = Server::start(|n, _| list(json!([]), &format!("more-{n}"))).await;
+    for (server, most) in [(same, 2), (other, 1000)] {
+        let error = cluster(&server).await.list::<Pod>().await.expect_err("no list");
+        assert_eq!(error.to_string(), "list pods acme: unreadable answer: the list does not end");
+        assert_eq!(server.asked().len(), most);
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_never_ends_is_not_read_to_its_end() {
+    let piece: &'static str = " ".repeat(256 * 1024).leak();
+    let server = Server::start(move |_, asked| match asked.target.contains("watch=true") {
+        false if asked.target.contains("/secrets/") => Reply::Endless(piece),
+        false => list(json!([]), ""),
+        true => Reply::Endless(piece),
+    })
+    .await;
+    let mut cluster = cluster(&server).await;
+    cluster.connection.set_limits(Duration::from_secs(60), Duration::from_secs(60));
+    let error = cluster.secret("admin").await.expect_err("no answer");
+    assert_eq!(error.to_string(), "get secret acme/admin: unreadable answer: the answer is larger than 64 MiB");
+    // A watch begins again, and each beginning is told.
+    let mut pulse = cluster.pulse(&[Watched::Secrets]);
+    for _ in 0..3 {
+        assert!(changed(&mut pulse, 30_000).await, "the watch reads for ever");
+    }
+}
+
+#[tokio::test]
+async fn nobody_is_followed_to_another_server() {
+    let elsewhere = Server::start(|_, _| list(json!([]), "")).await;
+    let to: &'static str = elsewhere.url().leak();
+    let headers: &'static [(&str, &str)] = vec![("location", to)].leak();
+    for code in [301, 302, 303, 307, 308] {
+        let server = Server::start(move |_, _| Reply::With(code, headers, String::new())).await;
+        let error = cluster(&server).await.list::<Pod>().await.expect_err("no list");
+        assert_eq!(error.kind, ApiErrorKind::Malformed, "{code}: {error}");
+        assert_eq!((server.asked().len(), elsewhere.asked().len()), (1, 0), "{code}");
+    }
+}
+
+#[tokio::test]
 async fn what_does_not_exist_is_none_and_what_is_somebody_elses_is_an_error() {
     let server = Server::start(|n, _| match n {
         0 => Reply::ok(named("admin")),
@@ -178,6 +223,20 @@ async fn too_many_requests_are_waited_out_as_the_server_says() {
     cluster.create_lease(&Lease::default()).await.expect("created at the second attempt");
     assert!(started.elapsed() >= Duration::from_secs(1));
     assert_eq!(server.lines(), ["POST /apis/coordination.k8s.io/v1/namespaces/acme/leases"; 2]);
+}
+
+#[tokio::test]
+async fn a_wait_that_no_clock_can_count_is_not_begun() {
+    let header =
+        Server::start(|_, _| Reply::With(429, &[("retry-after", "18446744073709551615")], String::new())).await;
+    let details = Server::start(|_, _| {
+        Reply::json(429, json!({"kind": "Status", "code": 429, "details": {"retryAfterSeconds": u64::MAX}}))
+    })
+    .await;
+    for server in [header, details] {
+        let error = cluster(&server).await.lease("x").await.expect_err("refused");
+        assert_eq!((error.kind, server.asked().len()), (ApiErrorKind::TooManyRequests, 1));
+    }
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use rustls::pki_types::pem::PemObject;
 use super::{KubeFlags, given};
 use crate::clients::error::ConfigError;
 use crate::domain::environment::Environment;
-use crate::domain::setting::{Source, Sourced};
+use crate::domain::setting::{Source, Sourced, without_password};
 
 /// A context of the kubeconfig.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -19,7 +19,7 @@ pub struct ContextEntry {
     pub name: String,
     /// The name of its cluster.
     pub cluster: String,
-    /// The address of its cluster, where the kubeconfig says one.
+    /// The address of its cluster, where the kubeconfig says one; to be shown, so without a password.
     pub server: Option<String>,
     /// The name of its user.
     pub user: Option<String>,
@@ -46,7 +46,7 @@ pub fn contexts(flags: &KubeFlags, env: &Environment) -> Result<Vec<ContextEntry
     let clusters = config.clusters;
     let server = |name: &str| {
         let named = clusters.iter().find(|named| named.name == name)?;
-        given(&named.cluster.as_ref()?.server)
+        given(&named.cluster.as_ref()?.server).map(|server| without_password(&server))
     };
     let entry = |name: String, context: Context| {
         let current = current.as_deref() == Some(name.as_str());

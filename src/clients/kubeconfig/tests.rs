@@ -238,6 +238,29 @@ async fn a_plugin_that_fails_says_why_but_not_its_output() {
 }
 
 #[tokio::test]
+async fn a_plugin_that_prints_anything_or_asks_is_ended_soon() {
+    let home = Home::new();
+    let started = std::time::Instant::now();
+    for (script, expected) in [
+        // For ever, on either stream.
+        ("exec yes MARKER", ""),
+        ("exec yes MARKER >&2", "MARKER MARKER"),
+        ("exec head -c 5000 /dev/urandom", "not an ExecCredential"),
+        ("head -c 5000 /dev/zero; exit 0", "not an ExecCredential"),
+        // There is nobody to answer.
+        ("read answer && echo $answer", "failed (exit status: 1)"),
+        ("printf '\\033[2J\\n\\033]0;title\\007' >&2; exit 3", "[2J"),
+        ("kill -9 $$", "signal: 9"),
+    ] {
+        let path = home.kubeconfig("config", &[("a", "https://127.0.0.1:1", plugin(script))]);
+        let error = loaded(&flags(&path)).await.expect_err("no credential");
+        assert!(error.message.contains(expected) && error.message.chars().count() < 400, "{script}: {error}");
+        assert!(!error.message.chars().any(crate::domain::names::acts), "{script}: {error:?}");
+    }
+    assert!(started.elapsed() < Duration::from_secs(8), "it waits for what never ends");
+}
+
+#[tokio::test]
 async fn a_plugin_that_is_missing_old_or_wants_a_terminal() {
     let home = Home::new();
     let with = |changes: Value| {

@@ -229,6 +229,32 @@ async fn versions_are_listed_newest_first_over_all_pages() {
 }
 
 #[tokio::test]
+async fn a_list_that_never_ends_is_an_error() {
+    let same = Server::start(|_, _| Reply::ok(json!({"versions": [], "nextPageToken": "next"}))).await;
+    let error = manager(&same).versions(&home(), &secret(), 10).await.expect_err("no list");
+    assert_eq!(error.to_string(), "listSecretVersions acme_account_secret: unreadable answer: the list does not end");
+    assert_eq!(same.asked().len(), 2);
+}
+
+#[tokio::test]
+async fn nobody_is_followed_to_another_server() {
+    let elsewhere =
+        Server::start(|_, _| Reply::ok(json!({"name": "projects/1/secrets/acme_account_secret/versions/8"}))).await;
+    let to: &'static str = elsewhere.url().leak();
+    let headers: &'static [(&str, &str)] = vec![("location", to)].leak();
+    for code in [301, 302, 303, 307, 308] {
+        let server = Server::start(move |_, _| Reply::With(code, headers, String::new())).await;
+        let manager = manager(&server);
+        let added = manager.add_version(&home(), &secret(), &marker()).await.expect_err("not added");
+        let read = manager.access(&home(), &secret(), Which::Latest).await.expect_err("not read");
+        for error in [added, read] {
+            assert_eq!(error.kind, ApiErrorKind::Malformed, "{code}: {error}");
+        }
+        assert_eq!((server.asked().len(), elsewhere.asked().len()), (2, 0), "{code}: {:?}", elsewhere.lines());
+    }
+}
+
+#[tokio::test]
 async fn a_secret_is_created_like_another() {
     let server = Server::start(|_, asked| match asked.method {
         http::Method::GET => Reply::ok(json!({

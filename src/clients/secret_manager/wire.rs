@@ -13,7 +13,7 @@ use crate::clients::credentials::Resolved;
 use crate::clients::ear::{self, Ear};
 use crate::clients::endpoint::Endpoint;
 use crate::clients::error::{ApiError, Service};
-use crate::clients::google::Caller;
+use crate::clients::google::{Caller, unredirected};
 use crate::clients::rate_limit::{Cost, RateLimit};
 use crate::clients::retry::{Repeat, Retry};
 use crate::domain::names::LocationId;
@@ -91,7 +91,7 @@ impl Wire {
             return Ok(client.clone());
         }
         let url = self.endpoint.url(location);
-        let building = SecretManagerService::builder()
+        let building = unredirected(SecretManagerService::builder())
             .with_endpoint(&url)
             .with_credentials(self.caller.credentials())
             .with_retry_policy(NeverRetry)
