@@ -75,8 +75,8 @@ async fn of_doors(world: &World, method: &Method, rest: &[&str], request: &Reque
                     Some(progress) => found(&progress),
                     None => unknown(),
                 },
-                (&Method::POST, ["go"]) if world.doors.go(door, false) => found(&json!({})),
-                (&Method::DELETE, []) if world.doors.go(door, true) => found(&json!({})),
+                (&Method::POST, ["go"]) if world.doors.go(door) => found(&json!({})),
+                (&Method::DELETE, []) if world.doors.close(door) => found(&json!({})),
                 _ => unknown(),
             }
         }

@@ -173,19 +173,23 @@ impl Doors {
         let Some(progress) = self.progress(door) else { return };
         progress.send_modify(|progress| progress.reached += 1);
         let mine = progress.borrow().reached;
-        let _ = progress.subscribe().wait_for(|progress| progress.released >= mine || progress.closed).await;
+        let _ = progress.subscribe().wait_for(|progress| progress.released >= mine).await;
     }
 
-    /// Lets what waits at a door go on; with `close` also all that will.
-    pub fn go(&self, door: usize, close: bool) -> bool {
+    /// Lets what waits at a door go on; false when there is no such door.
+    pub fn go(&self, door: usize) -> bool {
+        self.change(door, |progress| progress.released = progress.reached)
+    }
+
+    /// Nobody comes through this door any more: whoever asks for its stops is told so. What waits there has lost its
+    /// client, and never has its effect.
+    pub fn close(&self, door: usize) -> bool {
+        self.change(door, |progress| progress.closed = true)
+    }
+
+    fn change(&self, door: usize, change: impl FnOnce(&mut Progress)) -> bool {
         let progress = self.progress(door);
-        if let Some(progress) = &progress {
-            progress.send_modify(|progress| {
-                progress.released = progress.reached;
-                progress.closed |= close;
-            });
-        }
-        progress.is_some()
+        progress.inspect(|progress| progress.send_modify(change)).is_some()
     }
 
     /// Answers once more than `seen` stops were reached, once the door is closed, or after a few seconds.
@@ -253,9 +257,9 @@ mod tests {
         });
         assert_eq!(doors.reached(door, 0).await.unwrap()["reached"], 1);
         assert!(!stopped.is_finished());
-        assert!(doors.go(door, false));
+        assert!(doors.go(door));
         stopped.await.unwrap();
-        assert!(!doors.go(9, false));
+        assert!(!doors.go(9));
     }
 
     #[test]
