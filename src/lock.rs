@@ -15,7 +15,7 @@ use tokio::sync::Mutex;
 use crate::clients::cluster::Cluster;
 use crate::clients::error::{ApiError, ApiErrorKind};
 use crate::domain::names::VersionId;
-use crate::domain::observation::LastRotation;
+use crate::domain::observation::{Announcement, LastRotation};
 use crate::domain::problem::{Exit, Problem};
 
 /// The Lease's name, in the account's namespace.
@@ -42,6 +42,8 @@ const LAST: [(&str, Field); 4] = [
 const BEGUN: &str = "deepdesk.com/rotation-begun";
 /// The version of the back-compat that holds the next value of a two-phase rotation: it cannot be seen that it is not an old one.
 const ANNOUNCED: &str = "deepdesk.com/next-value-version";
+/// That this value is being given up: what is left of that looks like the second phase of the rotation.
+const CALLED_OFF: &str = "deepdesk.com/next-value-called-off";
 type Field = fn(&mut LastRotation) -> &mut String;
 
 /// Who takes the Lease.
@@ -82,22 +84,17 @@ pub struct Record {
     pub last: Option<LastRotation>,
     /// The version that one set out for which did not record its end.
     pub begun: Option<VersionId>,
-    /// The version of the back-compat that holds the next value.
-    pub announced: Option<VersionId>,
+    /// The next value, where one was announced.
+    pub announced: Option<Announcement>,
 }
 
-/// What whoever takes the lock sets out for.
+/// What a change of the values sets out for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Aim {
-    /// Nothing that the record knows of: it stays as it is.
-    None,
-    /// A change of the values.
-    Change {
-        /// The version that will be in use; none where the one in use stays.
-        begun: Option<VersionId>,
-        /// The version of the back-compat in which the next value is announced, if it is.
-        announced: Option<VersionId>,
-    },
+pub struct Aim {
+    /// The version that will be in use; none where the one in use stays.
+    pub begun: Option<VersionId>,
+    /// The next value, where one is announced.
+    pub announced: Option<Announcement>,
 }
 
 /// Reads what the Lease records; nothing where there is none.
@@ -109,7 +106,9 @@ pub async fn recorded(cluster: &Cluster) -> Result<Record, ApiError> {
 pub fn record_in(lease: Lease) -> Record {
     let annotations = lease.metadata.annotations.unwrap_or_default();
     let version = |name| annotations.get(name).and_then(|version| version.parse().ok());
-    Record { last: last_rotation(&annotations), begun: version(BEGUN), announced: version(ANNOUNCED) }
+    let called_off = annotations.contains_key(CALLED_OFF);
+    let announced = version(ANNOUNCED).map(|version| Announcement { version, called_off });
+    Record { last: last_rotation(&annotations), begun: version(BEGUN), announced }
 }
 
 /// The refusal that taking the lock would meet now; none when it is free to be taken. Writes nothing.
@@ -130,13 +129,11 @@ fn last_rotation(annotations: &BTreeMap<String, String>) -> Option<LastRotation>
 }
 
 impl Lock {
-    /// Takes the Lease: a new one, a released one, an expired one, or one whose process on this machine is dead.
-    ///
-    /// A rotation says which version it sets out for. That stays until its end is recorded, so that whoever goes on from
-    /// a run that died right after its commit can tell it from one that wants another rotation.
-    pub async fn take(cluster: &Cluster, operator: &Operator, aim: Aim) -> Result<Lock, Problem> {
+    /// Takes the Lease: a new one, a released one, an expired one, or one whose process on this machine is dead. What it
+    /// records stays.
+    pub async fn take(cluster: &Cluster, operator: &Operator) -> Result<Lock, Problem> {
         for _ in 0..TAKES {
-            if let Some(lease) = claim(cluster, operator, aim).await? {
+            if let Some(lease) = claim(cluster, operator).await? {
                 let held = Held {
                     cluster: cluster.clone(),
                     operator: operator.clone(),
@@ -151,6 +148,24 @@ impl Lock {
         }
         let line = "other operators keep changing this account's lock";
         Err(Problem::new(Exit::Refused, "Locked", line).hint("run the same command again in a moment"))
+    }
+
+    /// Records what a change sets out for, before its first write. Only who has looked while holding the lock knows that: an
+    /// earlier look may have missed what another operator announced, and the record is all that tells of it.
+    ///
+    /// It stays until the end is recorded, so that whoever goes on from a run that died right after its commit can tell it
+    /// from one that wants another rotation.
+    pub async fn set_out(&self, aim: Aim) -> Result<(), Problem> {
+        for _ in 0..TAKES {
+            record(&mut self.held.lock().await.lease, aim);
+            self.still_ours().await?;
+            // After a conflict it is the server's Lease that is renewed, without what we wrote into ours.
+            let held = record_in(self.held.lock().await.lease.clone());
+            if held.announced == aim.announced && (aim.begun.is_none() || held.begun == aim.begun) {
+                return Ok(());
+            }
+        }
+        Err(lost("others keep changing it"))
     }
 
     /// Makes sure, right before a write, that the Lease is ours and lives longer than the write may take.
@@ -202,6 +217,7 @@ impl Lock {
         if let Some(changed) = completed {
             annotations.remove(BEGUN);
             annotations.remove(ANNOUNCED);
+            annotations.remove(CALLED_OFF);
             if let Some((from, to)) = changed {
                 let values = [held.operator.name.clone(), now_in_seconds(), from.to_string(), to.to_string()];
                 annotations.extend(LAST.iter().map(|(name, _)| (*name).to_owned()).zip(values));
@@ -263,23 +279,28 @@ async fn renew_for_ever(held: Arc<Mutex<Held>>) {
     }
 }
 
-fn claimed(mut lease: Lease, operator: &Operator, aim: Aim) -> Lease {
+fn record(lease: &mut Lease, aim: Aim) {
+    let annotations = lease.metadata.annotations.get_or_insert_default();
+    if let Some(begun) = aim.begun {
+        annotations.insert(BEGUN.to_owned(), begun.get().to_string());
+    }
+    let announced = aim.announced.map(|announced| announced.version.get().to_string());
+    let called_off = aim.announced.is_some_and(|announced| announced.called_off).then(|| "true".to_owned());
+    for (name, value) in [(ANNOUNCED, announced), (CALLED_OFF, called_off)] {
+        match value {
+            Some(value) => annotations.insert(name.to_owned(), value),
+            None => annotations.remove(name),
+        };
+    }
+}
+
+fn claimed(mut lease: Lease, operator: &Operator) -> Lease {
     lease.metadata = ObjectMeta { name: Some(LEASE.to_owned()), ..lease.metadata };
     let annotations = lease.metadata.annotations.get_or_insert_default();
     match &operator.process {
         Some(process) => annotations.insert(PROCESS.to_owned(), format!("{} {process}", operator.run)),
         None => annotations.remove(PROCESS),
     };
-    if let Aim::Change { begun, announced } = aim {
-        if let Some(begun) = begun {
-            annotations.insert(BEGUN.to_owned(), begun.get().to_string());
-        }
-        // Whatever an earlier one announced: this one has looked, and means another or none.
-        match announced {
-            Some(announced) => annotations.insert(ANNOUNCED.to_owned(), announced.get().to_string()),
-            None => annotations.remove(ANNOUNCED),
-        };
-    }
     let now = MicroTime(Timestamp::now());
     let before = lease.spec.as_ref().and_then(|spec| spec.lease_transitions).unwrap_or(0);
     lease.spec = Some(LeaseSpec {
@@ -299,12 +320,12 @@ fn holder(lease: &Lease) -> Option<&str> {
 }
 
 /// One attempt to write our claim; none when the Lease changed meanwhile, so that it has to be looked at again.
-async fn claim(cluster: &Cluster, operator: &Operator, aim: Aim) -> Result<Option<Lease>, Problem> {
+async fn claim(cluster: &Cluster, operator: &Operator) -> Result<Option<Lease>, Problem> {
     let written = match cluster.lease(LEASE).await? {
-        None => cluster.create_lease(&claimed(Lease::default(), operator, aim)).await,
+        None => cluster.create_lease(&claimed(Lease::default(), operator)).await,
         Some(lease) => {
             refuse_if_held(cluster, &lease, operator).await?;
-            cluster.replace_lease(&claimed(lease, operator, aim)).await
+            cluster.replace_lease(&claimed(lease, operator)).await
         }
     };
     match written {

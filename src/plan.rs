@@ -131,7 +131,7 @@ fn begin(want: &Want, now: &Observation, first: Vec<Planned>) -> Result<Plan, Pr
         from_back_compat: None,
         expect: to,
     }));
-    steps.push(Planned::Do(Step::Sync { external_secrets: external_secrets(now), version: to }));
+    steps.push(Planned::Do(Step::Sync { external_secrets: external_secrets(now), version: to, fresh: false }));
     steps.push(Planned::Do(Step::Restart { workloads: workloads(now), version: to }));
     steps.extend(end(now, current.id, to, None));
     Ok(Plan { way: Way::Forward, state: state::state(now), from: current.id, to, announces: None, steps })
@@ -149,9 +149,10 @@ fn finish(want: &Want, now: &Observation, from: VersionId, to: VersionId) -> Res
     if rollback::is_exchanging(now) {
         let introduced = Planned::Skip(StepName::Introduce, format!("{to} is already there"));
         let both_hold = now.all_hold(Source::Primary, newest) && now.all_hold(Source::BackCompat, newest);
-        let sync = match both_hold {
+        let fresh = twin(now, from, newest).is_some();
+        let sync = match both_hold && !fresh {
             true => Planned::Skip(StepName::Sync, format!("every Kubernetes Secret holds {to}")),
-            false => Planned::Do(Step::Sync { external_secrets: external_secrets(now), version: to }),
+            false => Planned::Do(Step::Sync { external_secrets: external_secrets(now), version: to, fresh }),
         };
         return Ok(rollback::exchange(now, [introduced, sync], from, to, newest));
     }
@@ -163,7 +164,7 @@ fn finish(want: &Want, now: &Observation, from: VersionId, to: VersionId) -> Res
     let synced = preserved && back_compat_there && now.all_hold(Source::Primary, newest);
     steps.push(match synced {
         true => Planned::Skip(StepName::Sync, format!("every Kubernetes Secret holds {to}")),
-        false => Planned::Do(Step::Sync { external_secrets: external_secrets(now), version: to }),
+        false => Planned::Do(Step::Sync { external_secrets: external_secrets(now), version: to, fresh: false }),
     });
     let behind = now.consumers.iter().filter(|consumer| !synced || !state::is_on_newest(now, consumer));
     let behind: Vec<WorkloadRef> = behind.map(|consumer| consumer.workload.clone()).collect();
@@ -248,7 +249,7 @@ fn stage(now: &Observation, current: VersionId, value: ValueTag) -> Planned {
     if now.back_compat.value() == Some(value) && now.all_hold(Source::BackCompat, value) {
         return Planned::Skip(StepName::Stage, format!("the Kubernetes Secrets hold {current} as back-compat already"));
     }
-    Planned::Do(Step::Stage { external_secrets: readers, value_of: current })
+    Planned::Do(Step::Stage { external_secrets: readers, value_of: current, fresh: false })
 }
 
 /// The ExternalSecrets that read the back-compat.
@@ -263,15 +264,19 @@ fn unmapped() -> Planned {
     Planned::Skip(StepName::Stage, "no ExternalSecret maps the back-compat".to_owned())
 }
 
-/// The proof and the commit mark. A rollback out of the middle of a rotation leaves the version of before enabled, whose
-/// `value` the newest one has too: it goes first, so that the commit mark stays the last.
+/// The version before `from` where it is enabled and has the same value as the one after `from`: a rollback goes back to it
+/// out of the middle of a rotation. The Secrets may hold its bytes still, so that bytes alone do not tell the two apart.
+fn twin(now: &Observation, from: VersionId, value: ValueTag) -> Option<VersionId> {
+    let before = from.previous().and_then(|id| now.primary.version(id));
+    before.filter(|version| version.state == VersionState::Enabled && version.value == Some(value)).map(|twin| twin.id)
+}
+
+/// The proof and the commit mark. A twin of the newest version goes first, so that the commit mark stays the last.
 fn end(now: &Observation, from: VersionId, to: VersionId, value: Option<ValueTag>) -> Vec<Planned> {
     let secret = || now.primary.secret.clone();
-    let same = from.previous().and_then(|id| now.primary.version(id));
-    let same = same.filter(|version| version.state == VersionState::Enabled && version.value.is_some());
     let mut steps = vec![Planned::Do(Step::Verify { version: to })];
-    if let Some(version) = same.filter(|version| version.value == value) {
-        steps.push(Planned::Do(Step::DisableOlder { secret: secret(), versions: vec![version.id] }));
+    if let Some(twin) = value.and_then(|value| twin(now, from, value)) {
+        steps.push(Planned::Do(Step::DisableOlder { secret: secret(), versions: vec![twin] }));
     }
     steps.push(Planned::Do(Step::DisablePrevious { secret: secret(), version: from }));
     steps

@@ -3,7 +3,8 @@
 use super::*;
 use crate::domain::names::{AccountName, SecretHome, listed};
 use crate::domain::observation::{
-    Consumer, Derivation, ExternalSecretView, Found, KeyView, PodView, Ready, Refresh, Rollout, SecretView,
+    Announcement, Consumer, Derivation, ExternalSecretView, Found, KeyView, PodView, Ready, Refresh, Rollout,
+    SecretView,
 };
 
 /// A secret's versions, oldest first: `E` enabled, `D` disabled, `X` destroyed, each with the number of its value, and after `@`
@@ -99,19 +100,23 @@ pub(super) fn seen(primary: &str, back_compat: &str, holds: (u16, Option<u16>), 
     }
 }
 
-/// The steps to do, by name; a refusal by its reason.
+fn announcement(version: u64, called_off: bool) -> Option<Announcement> {
+    VersionId::new(version).map(|version| Announcement { version, called_off })
+}
+
+/// The steps to do, by name; a refusal by its reason. `!` where only a sync of its own proves the arrival.
 fn brief(planned: Result<Plan, Problem>) -> String {
     let joined = |versions: &[VersionId]| listed(versions).replace(' ', "");
     let word = |step: &Step| match step {
         Step::DisableOlder { versions, .. } => format!("abandon({})", joined(versions)),
         Step::CreateBackCompat { .. } => "create".to_owned(),
         Step::StoreBackCompat { value_of, .. } => format!("store({value_of})"),
-        Step::Stage { .. } => "stage".to_owned(),
+        Step::Stage { fresh, .. } => if *fresh { "stage!" } else { "stage" }.to_owned(),
         Step::Announce { expect, .. } => format!("announce({expect})"),
         Step::Spread { .. } => "spread".to_owned(),
         Step::Prepare { .. } => "prepare".to_owned(),
         Step::AddVersion { expect, .. } => format!("add({expect})"),
-        Step::Sync { version, .. } => format!("sync({version})"),
+        Step::Sync { version, fresh, .. } => format!("sync({version}){}", if *fresh { "!" } else { "" }),
         Step::Restart { version, .. } => format!("restart({version})"),
         Step::Verify { .. } => "verify".to_owned(),
         Step::RetireOlder { versions, .. } => format!("retire({})", joined(versions)),
@@ -234,18 +239,24 @@ fn a_given_value_must_be_a_new_one() {
 fn a_rollback_exchanges_the_two_values() {
     let back = |again| Want { goal: Goal::RollBack { again }, ..Want::default() };
     let exchanged = "sync(v3) store(v2) stage restart(v3) verify";
+    let proven_anew = "sync(v3)! store(v2) stage restart(v3) verify";
     let cases = [
         ("committed", seen("D E2", "E1", (2, Some(1)), 2), format!("add(v3) {exchanged} disable(v2)")),
         (
             "in the middle of a rotation",
             seen("E1 E2", "E1", (2, Some(1)), 1),
-            format!("add(v3) {exchanged} abandon(v1) disable(v2)"),
+            format!("add(v3) {proven_anew} abandon(v1) disable(v2)"),
         ),
         ("introduced, not copied", seen("D E2 E1", "E1", (2, Some(1)), 2), format!("{exchanged} disable(v2)")),
         (
             "the same, out of the middle of a rotation",
             seen("E1 E2 E1", "E1", (2, Some(1)), 2),
-            format!("{exchanged} abandon(v1) disable(v2)"),
+            format!("{proven_anew} abandon(v1) disable(v2)"),
+        ),
+        (
+            "out of a rotation that was not copied: the Secrets may still hold the first version",
+            seen("E1 E2 E1", "E1", (1, Some(1)), 2),
+            format!("{proven_anew} abandon(v1) disable(v2)"),
         ),
         (
             "copied: both slots hold the older value",
@@ -287,7 +298,7 @@ fn a_rollback_exchanges_the_two_values() {
 #[test]
 fn two_phases_let_every_pod_read_before_any_writes() {
     let two_phase = Want { strategy: Strategy::TwoPhase, ..Want::default() };
-    let announced = |next, now| Observation { announced: VersionId::new(next), ..now };
+    let announced = |next, now| Observation { announced: announcement(next, false), ..now };
     let used = "add(v2) sync(v2) restart(v2) verify disable(v1)";
     let cases = [
         (
@@ -335,17 +346,26 @@ fn two_phases_let_every_pod_read_before_any_writes() {
     let back = Want { goal: Goal::RollBack { again: false }, ..Want::default() };
     assert_eq!(brief(plan(&back, &unrecorded)), "verify");
     let calls_off = [
-        ("announced", announced(2, seen("E1", "E1 E2", (1, Some(2)), 1)), "store(v1) stage"),
-        ("withdrawn", announced(2, seen("E1", "E1 E2 E1", (1, Some(2)), 1)), "stage"),
+        ("announced", announced(2, seen("E1", "E1 E2", (1, Some(2)), 1)), "store(v1) stage!"),
+        ("announced, not copied", announced(2, seen("E1", "E1 E2", (1, Some(1)), 1)), "store(v1) stage!"),
+        ("withdrawn", announced(2, seen("E1", "E1 E2 E1", (1, Some(2)), 1)), "stage!"),
+        ("withdrawn, copied or never spread", announced(2, seen("E1", "E1 E2 E1", (1, Some(1)), 1)), "stage!"),
         (
             "introduced",
             announced(2, seen("E1 E2@5", "E1 E2 E1@4", (2, Some(1)), 1)),
-            "add(v3) sync(v3) store(v2) stage restart(v3) verify abandon(v1) disable(v2)",
+            "add(v3) sync(v3)! store(v2) stage restart(v3) verify abandon(v1) disable(v2)",
         ),
     ];
     for (name, now, left) in calls_off {
         assert_eq!(brief(plan(&back, &now)), left, "{name}");
     }
+    // Nothing says that a value being given up was ever in every pod: only the giving up goes on.
+    let stored = seen("E1", "E1 E2 E1", (1, Some(1)), 1);
+    let called_off = Observation { announced: announcement(2, true), ..stored };
+    for want in [&two_phase, &Want::default()] {
+        assert_eq!(brief(plan(want, &called_off)), "BeingCalledOff (4)");
+    }
+    assert_eq!(brief(plan(&back, &called_off)), "stage!");
     let given = Want { new_value: NewValue::Given(None), ..two_phase.clone() };
     assert_eq!(brief(plan(&given, &announced(2, seen("E1", "E1 E2", (1, Some(1)), 1)))), "RotationUnderWay (4)");
     let finalize = Want { goal: Goal::Finalize { destroy: None }, ..Want::default() };
@@ -401,7 +421,7 @@ fn the_narrow_interval_begins_with_a_write_and_ends_with_the_restart() {
     use StepName::{Introduce, Preserve, Stage, Sync};
     let back = Want { goal: Goal::RollBack { again: false }, ..Want::default() };
     let two_phase = Want { strategy: Strategy::TwoPhase, ..Want::default() };
-    let announced = Observation { announced: VersionId::new(2), ..seen("E1", "E1 E2 E1", (1, Some(2)), 1) };
+    let announced = Observation { announced: announcement(2, false), ..seen("E1", "E1 E2 E1", (1, Some(2)), 1) };
     let cases = [
         ("rolling", &Want::default(), seen("E1", "", (1, None), 1), &[][..]),
         ("two-phase", &two_phase, seen("E1", "E1", (1, Some(1)), 1), &[Preserve, Stage, Introduce, Sync][..]),

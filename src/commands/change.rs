@@ -17,7 +17,7 @@ use crate::domain::problem::{Exit, Problem};
 use crate::domain::result::{AccountResult, CheckResult, Kind, RotationResult, Verdict};
 use crate::domain::step::{Plan, Planned, Step, Way};
 use crate::execute::{self, Pauses, Progress};
-use crate::lock::{Aim, Lock};
+use crate::lock::Lock;
 use crate::observe::{Seen, add_history, observe};
 use crate::plan::{self, Goal, NewValue, Want};
 use crate::present::PlanView;
@@ -83,7 +83,7 @@ async fn steps(desk: &Desk, args: &Change, given: Option<Payload>, found: &mut F
     }
     confirm(desk, args, &plan, &seen, &found.checks)?;
     drop(seen);
-    let lock = take_lock(desk, &plan).await?;
+    let lock = take_lock(desk).await?;
     let ended = locked(desk, args, given, &plan, &lock, found).await;
     unlock(desk, lock, ended, &plan).await
 }
@@ -232,10 +232,9 @@ fn breaks(plan: &Plan, compromised: bool) -> String {
     }
 }
 
-async fn take_lock(desk: &Desk, plan: &Plan) -> Result<Lock, Problem> {
+async fn take_lock(desk: &Desk) -> Result<Lock, Problem> {
     desk.teller.tell(StepName::Lock, StepState::Started, "taking the lock");
-    let aim = Aim::Change { begun: (plan.from != plan.to).then_some(plan.to), announced: plan.announces };
-    match Lock::take(&desk.cluster, &desk.operator, aim).await {
+    match Lock::take(&desk.cluster, &desk.operator).await {
         Ok(lock) => {
             desk.teller.tell(StepName::Lock, StepState::Done, format!("held by {}", desk.operator.name));
             Ok(lock)
@@ -257,11 +256,16 @@ async fn locked(
     found: &mut Found,
 ) -> Result<(), Problem> {
     let (seen, plan) = look(desk, args, given.as_ref(), found).await?;
-    if (plan.from, plan.to) != (agreed.from, agreed.to) {
-        let line = format!(
-            "{} changed while you were deciding: it would now go from {} to {}",
-            desk.request.account, plan.from, plan.to
-        );
+    if (plan.from, plan.to, plan.announces) != (agreed.from, agreed.to, agreed.announces) {
+        let account = &desk.request.account;
+        let line = match (plan.from, plan.to) == (agreed.from, agreed.to) {
+            true => format!(
+                "{account} changed while you were deciding: what is announced as its next value is not what it was"
+            ),
+            false => {
+                format!("{account} changed while you were deciding: it would now go from {} to {}", plan.from, plan.to)
+            }
+        };
         return Err(Problem::new(Exit::Refused, "ChangedMeanwhile", line)
             .hint("run the same command again to see the new plan"));
     }

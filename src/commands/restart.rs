@@ -9,9 +9,9 @@ use crate::domain::event::{StepName, StepState};
 use crate::domain::names::{ObjectName, VersionId, WorkloadRef, listed};
 use crate::domain::problem::{Exit, Problem};
 use crate::domain::result::{AccountResult, Kind};
-use crate::execute::arrive::{self, FIELD_MANAGER, Manner};
+use crate::execute::arrive::{self, Ask, FIELD_MANAGER, Manner};
 use crate::execute::{self, Progress};
-use crate::lock::{Aim, Lock};
+use crate::lock::Lock;
 use crate::observe::{Seen, observe};
 
 /// Restarts one account's consumers.
@@ -38,7 +38,7 @@ async fn steps(desk: &Desk, dry_run: DryRun, found: &mut Found) -> Result<(), Pr
         }
     }
     // A restart in the middle of somebody's rotation would be one at the wrong moment.
-    let lock = Lock::take(&desk.cluster, &desk.operator, Aim::None).await?;
+    let lock = Lock::take(&desk.cluster, &desk.operator).await?;
     let ended = locked(desk, seen, &workloads, &lock, found).await;
     if let Err(problem) = lock.release(None).await {
         desk.teller.tell(
@@ -72,7 +72,7 @@ async fn locked(
     desk.teller.tell(StepName::Restart, StepState::Started, format!("restarting {listed}"));
     let ended = async {
         // Preflight saw the right bytes: this notes at which write of each Kubernetes Secret.
-        arrive::arrive(&run, Some(lock), &mut progress, &names, Manner { step: StepName::Restart, always_push: false })
+        arrive::arrive(&run, Some(lock), &mut progress, &names, Manner { step: StepName::Restart, ask: Ask::IfWrong })
             .await?;
         execute::restart::restart(&run, Some(lock), &mut progress, workloads, version, StepName::Restart).await
     }

@@ -10,7 +10,7 @@ use crate::domain::names::{ObjectName, listed};
 use crate::domain::problem::{Exit, Problem};
 use crate::domain::result::{AccountResult, CheckResult, Kind, Verdict};
 use crate::execute::Progress;
-use crate::execute::arrive::{self, Manner};
+use crate::execute::arrive::{self, Ask, Manner};
 use crate::observe::{Seen, observe};
 use crate::plan::Want;
 
@@ -42,7 +42,7 @@ async fn steps(desk: &Desk, dry_run: DryRun, found: &mut Found) -> Result<(), Pr
         Progress { seen, new_value: None, proven: Default::default(), interruption: None, changed: false };
     let run = desk.run();
     let arrived =
-        arrive::arrive(&run, None, &mut progress, &names, Manner { step: StepName::Sync, always_push: true }).await;
+        arrive::arrive(&run, None, &mut progress, &names, Manner { step: StepName::Sync, ask: Ask::Always }).await;
     match &arrived {
         Ok(()) => desk.teller.tell(
             StepName::Sync,

@@ -288,6 +288,15 @@ pub struct OtherReader {
     pub since: Option<Timestamp>,
 }
 
+/// A value that a two-phase rotation stored before it comes into use.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Announcement {
+    /// The version of the back-compat that holds it.
+    pub version: VersionId,
+    /// Whether it is being given up: its withdrawal looks like the second phase of the rotation.
+    pub called_off: bool,
+}
+
 /// The last rotation, as the Lease's annotations tell it.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 pub struct LastRotation {
@@ -328,8 +337,8 @@ pub struct Observation {
     pub last_rotation: Option<LastRotation>,
     /// The version that a rotation set out for which never got to record its end: its process died, or its lock was lost.
     pub begun: Option<VersionId>,
-    /// The version of the back-compat that a two-phase rotation announced the next value in, as the lock's record says.
-    pub announced: Option<VersionId>,
+    /// The next value that a two-phase rotation announced, as the lock's record says.
+    pub announced: Option<Announcement>,
 }
 
 impl Observation {

@@ -4,8 +4,8 @@ use std::fmt;
 
 use super::names::VersionId;
 use super::observation::{
-    Consumer, ExternalSecretView, Found, Observation, PodView, Refresh, Rollout, Source, ValueTag, Version,
-    VersionState,
+    Announcement, Consumer, ExternalSecretView, Found, Observation, PodView, Refresh, Rollout, Source, ValueTag,
+    Version, VersionState,
 };
 
 /// The states of protocol.md.
@@ -116,17 +116,24 @@ pub struct Announced {
     pub value: ValueTag,
     /// Whether every pod can read it, and the back-compat holds the value in use again: the second phase.
     pub withdrawn: bool,
+    /// Whether it is being given up, so that nothing says that any pod could read it.
+    pub called_off: bool,
 }
 
 /// What the lock's record says of a value announced, where Secret Manager bears it out. Without that record a value in the
 /// back-compat counts as an old one, that data may need: the safe reading.
 pub fn announced(now: &Observation) -> Option<Announced> {
     let (newest, in_use) = (now.primary.newest()?, now.primary.value()?);
-    let next = now.announced?;
+    let Announcement { version: next, called_off } = now.announced?;
     let value = now.back_compat.version(next)?.value.filter(|value| *value != in_use)?;
     let held = now.back_compat.newest()?;
     let withdrawn = held.id == next.next() && held.value == Some(in_use);
-    (withdrawn || held.id == next).then_some(Announced { current: newest.id, next, value, withdrawn })
+    (withdrawn || held.id == next).then_some(Announced { current: newest.id, next, value, withdrawn, called_off })
+}
+
+/// The announced value that is being given up, if one is.
+pub fn called_off(now: &Observation) -> Option<Announced> {
+    announced(now).filter(|announced| announced.called_off)
 }
 
 /// Whether the newest version of the primary has the value that the back-compat held before its present one, so that the

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use super::event::StepName;
 use super::names::{ObjectName, SecretId, VersionId, WorkloadRef};
+use super::observation::Announcement;
 use super::state::State;
 
 /// One effect.
@@ -37,6 +38,8 @@ pub enum Step {
         external_secrets: Vec<ObjectName>,
         /// The version of the primary whose value must arrive.
         value_of: VersionId,
+        /// Only a sync that was asked for now proves it: an older version has the same value.
+        fresh: bool,
     },
     /// Add a version to the primary, and read it back by number.
     AddVersion {
@@ -74,6 +77,8 @@ pub enum Step {
         external_secrets: Vec<ObjectName>,
         /// The version of the primary that must arrive.
         version: VersionId,
+        /// Only a sync that was asked for now proves it: an older version has the same value.
+        fresh: bool,
     },
     /// Restart these consumers at the same moment, and wait until their old pods are gone.
     Restart {
@@ -171,9 +176,9 @@ pub struct Plan {
     pub from: VersionId,
     /// The version in use after.
     pub to: VersionId,
-    /// The version of the back-compat that holds a value announced before it comes into use (`two-phase`), if one does.
-    /// Recorded before the first write, and until the end: it cannot be observed.
-    pub announces: Option<VersionId>,
+    /// The value that is announced before it comes into use (`two-phase`), if one is. Recorded before the first write, and
+    /// until the end: it cannot be observed.
+    pub announces: Option<Announcement>,
     /// All steps in order, the skipped ones too.
     pub steps: Vec<Planned>,
 }

@@ -38,8 +38,19 @@ const POLICY_LAG: Duration = Duration::from_secs(90);
 pub struct Manner {
     /// The step that waits.
     pub step: StepName,
-    /// Ask for a sync even where the bytes are right already, and wait for that sync.
-    pub always_push: bool,
+    /// Whether to ask for a sync where the bytes are right already.
+    pub ask: Ask,
+}
+
+/// What proves that the bytes of a Kubernetes Secret are the newest version's.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Ask {
+    /// That they are right: nothing older has the same.
+    IfWrong,
+    /// The same, and a sync is asked for in any case. Where none answers for a while, the bytes alone count.
+    Always,
+    /// Only a sync that was asked for here: an older version has the same bytes, so that these may be its.
+    Fresh,
 }
 
 /// What is known of one ExternalSecret during the wait.
@@ -158,7 +169,7 @@ async fn pursue(
     manner: Manner,
     begun: Instant,
 ) -> Result<Option<String>, Problem> {
-    if wrong.is_none() && one.push.is_none() && !manner.always_push {
+    if wrong.is_none() && one.push.is_none() && manner.ask == Ask::IfWrong {
         return Ok(None);
     }
     if let Some(push) = &one.push {
@@ -167,7 +178,8 @@ async fn pursue(
         };
         let object = serde_json::to_value(object).unwrap_or_default();
         let answered = push.is_answered_by(&object);
-        if wrong.is_none() && (answered || push.at.elapsed() > UNANSWERED) {
+        let bytes_alone_count = manner.ask != Ask::Fresh && push.at.elapsed() > UNANSWERED;
+        if wrong.is_none() && (answered || bytes_alone_count) {
             // Only now: a push still under way would write the Secret once more, after the proof.
             return Ok(None);
         }
@@ -182,8 +194,7 @@ async fn pursue(
         }
     }
     if one.next_push.is_some_and(|next| next <= Instant::now()) {
-        still_ours(lock).await?;
-        push(run, one).await?;
+        push(run, lock, one).await?;
     }
     Ok(Some(wrong.unwrap_or_else(|| format!("{} has not synced yet", one.reader.name))))
 }
@@ -215,8 +226,9 @@ fn wrong_key(seen: &Seen, reader: &Reader, target: &KubernetesSecret) -> Option<
 }
 
 /// Asks for a sync with a token never used before.
-async fn push(run: &Run<'_>, one: &mut Waiting<'_>) -> Result<(), Problem> {
+async fn push(run: &Run<'_>, lock: Option<&Lock>, one: &mut Waiting<'_>) -> Result<(), Problem> {
     let failures = failures(run, one.reader).await;
+    still_ours(lock).await?;
     let name = one.reader.name.as_str();
     let answer = match run.cluster.annotate_external_secret(name, FORCE_SYNC, &token(), FIELD_MANAGER).await {
         // Whether it arrived or not, another token asks for a sync that comes after this answer.

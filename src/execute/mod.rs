@@ -10,14 +10,15 @@ mod verify;
 
 use std::collections::BTreeMap;
 
+use self::arrive::{Ask, Manner};
 use crate::domain::event::StepState;
 use crate::domain::names::{ObjectName, VersionId, listed};
-use crate::domain::observation::{Version, VersionState};
+use crate::domain::observation::{Source, Version, VersionState};
 use crate::domain::payload::Payload;
 use crate::domain::problem::{Exit, Problem};
 use crate::domain::state::State;
 use crate::domain::step::{Plan, Planned, Step, Way};
-use crate::lock::Lock;
+use crate::lock::{Aim, Lock};
 use crate::observe::Seen;
 use crate::run::Run;
 
@@ -44,7 +45,7 @@ pub struct Pauses {
     pub soak: std::time::Duration,
 }
 
-/// Does what the plan says.
+/// Does what the plan says, once the lock's record says what it sets out for.
 pub async fn execute(
     run: &Run<'_>,
     lock: &Lock,
@@ -53,6 +54,8 @@ pub async fn execute(
     progress: &mut Progress,
 ) -> Result<(), Problem> {
     progress.changed |= matches!(plan.state, State::Rotating { .. });
+    let aim = Aim { begun: (plan.from != plan.to).then_some(plan.to), announced: plan.announces };
+    lock.set_out(aim).await.map_err(|problem| explained(run, plan, progress, problem))?;
     let narrow = plan.narrow();
     let mut narrowed = None;
     for (at, planned) in plan.steps.iter().enumerate() {
@@ -111,27 +114,21 @@ async fn perform(
     match step {
         Step::DisableOlder { secret, versions } => {
             for version in versions {
-                lock.still_ours().await?;
-                store::disable(run, progress, secret, *version).await?;
+                store::disable(run, lock, progress, secret, *version).await?;
             }
             Ok(format!("{} older versions are disabled", versions.len()))
         }
         Step::CreateBackCompat { secret, like } => store::create_like(run, lock, progress, secret, like).await,
-        Step::StoreBackCompat { secret, value_of } => store::preserve(run, progress, secret, *value_of).await,
-        Step::Stage { external_secrets, value_of } => {
-            arrive::arrive(
-                run,
-                Some(lock),
-                progress,
-                external_secrets,
-                arrive::Manner { step: step.name(), always_push: false },
-            )
-            .await?;
+        Step::StoreBackCompat { secret, value_of } => store::preserve(run, lock, progress, secret, *value_of).await,
+        Step::Stage { external_secrets, value_of, fresh } => {
+            let ask = ask(run, progress, Source::BackCompat, *fresh).await?;
+            let manner = Manner { step: step.name(), ask };
+            arrive::arrive(run, Some(lock), progress, external_secrets, manner).await?;
             Ok(format!("the Kubernetes Secrets hold {value_of} as back-compat"))
         }
-        Step::Announce { secret, expect } => store::announce(run, progress, secret, *expect).await,
+        Step::Announce { secret, expect } => store::announce(run, lock, progress, secret, *expect).await,
         Step::Spread { external_secrets, version } => {
-            let manner = arrive::Manner { step: step.name(), always_push: false };
+            let manner = Manner { step: step.name(), ask: Ask::IfWrong };
             arrive::arrive(run, Some(lock), progress, external_secrets, manner).await?;
             Ok(format!("the Kubernetes Secrets hold {version} of the back-compat, the next value"))
         }
@@ -144,17 +141,12 @@ async fn perform(
             done
         }
         Step::AddVersion { secret, from_back_compat, expect } => {
-            store::introduce(run, progress, secret, *from_back_compat, *expect).await
+            store::introduce(run, lock, progress, secret, *from_back_compat, *expect).await
         }
-        Step::Sync { external_secrets, version } => {
-            arrive::arrive(
-                run,
-                Some(lock),
-                progress,
-                external_secrets,
-                arrive::Manner { step: step.name(), always_push: false },
-            )
-            .await?;
+        Step::Sync { external_secrets, version, fresh } => {
+            let ask = ask(run, progress, Source::Primary, *fresh).await?;
+            let manner = Manner { step: step.name(), ask };
+            arrive::arrive(run, Some(lock), progress, external_secrets, manner).await?;
             Ok(format!("the Kubernetes Secrets hold {version}, compared byte by byte"))
         }
         Step::Restart { workloads, version } => {
@@ -183,6 +175,23 @@ async fn perform(
     }
 }
 
+/// What proves the arrival of a secret's newest version. Where an older one has the same bytes, `latest` has to name the newer
+/// one first: a sync that reads by a lagging alias brings the same bytes, and the version between the two after them.
+async fn ask(run: &Run<'_>, progress: &Progress, source: Source, fresh: bool) -> Result<Ask, Problem> {
+    if !fresh {
+        return Ok(Ask::IfWrong);
+    }
+    let now = &progress.seen.now;
+    let view = match source {
+        Source::Primary => &now.primary,
+        Source::BackCompat => &now.back_compat,
+    };
+    if let Some(newest) = view.newest() {
+        store::named_by_latest(run, &now.home, &view.secret, newest.id).await?;
+    }
+    Ok(Ask::Fresh)
+}
+
 fn announce(step: &Step) -> String {
     match step {
         Step::DisableOlder { versions, .. } => format!("disabling {}", listed(versions)),
@@ -208,6 +217,10 @@ fn announce(step: &Step) -> String {
 fn explained(run: &Run, plan: &Plan, progress: &Progress, mut problem: Problem) -> Problem {
     let account = &run.request.account;
     if !progress.changed {
+        // A lock that was lost before the first write, say.
+        if problem.exit == Exit::Incomplete {
+            problem.exit = Exit::Failed;
+        }
         return problem.now(format!("nothing was changed: primary {} is in use", plan.from));
     }
     if problem.exit != Exit::Interrupted {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use futures::future::{join_all, try_join_all};
 
 use super::Progress;
-use super::arrive::{self, FIELD_MANAGER, Manner};
+use super::arrive::{self, Ask, FIELD_MANAGER, Manner};
 use crate::clients::cluster::pulse::Watched;
 use crate::domain::event::{StepName, StepState};
 use crate::domain::names::{VersionId, WorkloadKind, WorkloadRef, listed};
@@ -18,7 +18,7 @@ use crate::domain::problem::{Exit, Problem};
 use crate::lock::Lock;
 use crate::observe::consumers::{RESTART_ANNOTATION, RESTARTED_AT_ANNOTATION, VERSION_ANNOTATION};
 use crate::observe::look_at_consumers;
-use crate::run::{Run, interrupted};
+use crate::run::{Run, interrupted, still_ours};
 
 /// How often pods are restarted again because a Kubernetes Secret was written while they started.
 const ROUNDS: usize = 3;
@@ -39,6 +39,7 @@ pub async fn restart(
         if workloads.is_empty() {
             return Ok("nothing to restart".to_owned());
         }
+        still_ours(lock).await?;
         patch_all(run, progress, &workloads, version).await?;
         let together = replaced(run, progress, &workloads, version, step).await?;
         progress.interruption = Some(progress.interruption.unwrap_or_default() + together);
@@ -56,7 +57,7 @@ pub async fn restart(
             ),
         );
         let external: Vec<_> = progress.seen.readers.iter().map(|reader| reader.name.clone()).collect();
-        arrive::arrive(run, lock, progress, &external, Manner { step, always_push: false }).await?;
+        arrive::arrive(run, lock, progress, &external, Manner { step, ask: Ask::IfWrong }).await?;
         let reads = |consumer: &&Consumer| consumer.secrets.iter().any(|secret| written.contains(secret));
         workloads =
             progress.seen.now.consumers.iter().filter(reads).map(|consumer| consumer.workload.clone()).collect();

@@ -1,11 +1,11 @@
 //! The steps that write to Secret Manager. Each looks, by number, that its effect is there.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::{Progress, note_added};
 use crate::clients::error::{ApiError, ApiErrorKind};
 use crate::clients::secret_manager::{Access, Which};
-use crate::domain::names::{SecretId, VersionId};
+use crate::domain::names::{SecretHome, SecretId, VersionId};
 use crate::domain::payload::Payload;
 use crate::domain::problem::{Exit, Problem};
 use crate::lock::Lock;
@@ -20,6 +20,9 @@ const LOOKS: [Duration; 6] = [
     Duration::from_secs(2),
     Duration::from_secs(4),
 ];
+/// Pause between two looks at what `latest` names, doubled each time up to the longest.
+const LATEST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_LATEST_PAUSE: Duration = Duration::from_secs(3);
 /// How often an addition is repeated after answers that say that the server failed and did not store it.
 const REPEATS: usize = 4;
 
@@ -39,10 +42,12 @@ pub async fn create_like(
         (run.secret_manager, || Problem::new(Exit::Failed, "NotFound", format!("secret {like} does not exist")));
     if !progress.seen.now.back_compat.exists {
         let settings = manager.settings(home, like).await?.ok_or_else(gone)?;
+        lock.still_ours().await?;
         let mut created = manager.create(home, secret, &settings).await;
         if created.as_ref().is_err_and(ApiError::is_outcome_unknown) && manager.settings(home, secret).await?.is_none()
         {
             // It did not arrive. Should it still do so, one of the two finds that the secret exists.
+            lock.still_ours().await?;
             created = manager.create(home, secret, &settings).await;
         }
         match created {
@@ -68,6 +73,7 @@ pub async fn create_like(
 /// Stores the value of a version of the primary in the back-compat.
 pub async fn preserve(
     run: &Run<'_>,
+    lock: &Lock,
     progress: &mut Progress,
     secret: &SecretId,
     value_of: VersionId,
@@ -76,9 +82,7 @@ pub async fn preserve(
     let expect = progress.seen.now.back_compat.newest().map_or(VersionId::FIRST, |newest| newest.id.next());
     let (tag, value) =
         tag.and_then(|tag| Some((tag, progress.seen.vault.value(tag)?))).ok_or_else(|| unreadable(value_of))?;
-    let added = add(run, &progress.seen.now.home, secret, value, expect).await;
-    progress.changed |= may_have_changed(&added);
-    let added = added?;
+    let added = add(run, lock, &mut progress.changed, &progress.seen.now.home, secret, value, expect).await?;
     note_added(&mut progress.seen.now.back_compat, added, tag);
     Ok(format!("{secret} {added} holds {value_of}"))
 }
@@ -86,6 +90,7 @@ pub async fn preserve(
 /// Adds the next value to the back-compat, for every pod to read before any writes with it.
 pub async fn announce(
     run: &Run<'_>,
+    lock: &Lock,
     progress: &mut Progress,
     secret: &SecretId,
     expect: VersionId,
@@ -93,9 +98,7 @@ pub async fn announce(
     let Some(value) = progress.new_value.take() else {
         return Err(Problem::new(Exit::Failed, "NoValue", "there is no new value to add"));
     };
-    let added = add(run, &progress.seen.now.home, secret, &value, expect).await;
-    progress.changed |= may_have_changed(&added);
-    let added = added?;
+    let added = add(run, lock, &mut progress.changed, &progress.seen.now.home, secret, &value, expect).await?;
     let tag = progress.seen.vault.keep(value);
     note_added(&mut progress.seen.now.back_compat, added, tag);
     Ok(format!("{secret} {added} holds the next value"))
@@ -104,6 +107,7 @@ pub async fn announce(
 /// Adds the new value to the primary, or one that was seen before.
 pub async fn introduce(
     run: &Run<'_>,
+    lock: &Lock,
     progress: &mut Progress,
     secret: &SecretId,
     from_back_compat: Option<VersionId>,
@@ -124,25 +128,30 @@ pub async fn introduce(
     if !matches!(run.secret_manager.access(&home, secret, Which::Number(expect)).await?, Access::Missing) {
         return Err(foreign(secret, expect));
     }
-    let added = add(run, &home, secret, &value, expect).await;
-    progress.changed |= may_have_changed(&added);
-    let added = added?;
+    let added = add(run, lock, &mut progress.changed, &home, secret, &value, expect).await?;
     let tag = progress.seen.vault.keep(value);
     note_added(&mut progress.seen.now.primary, added, tag);
     Ok(format!("{secret} {added} is there, read back by number"))
 }
 
 /// Adds a version and reads it back by number. A lost answer is resolved by looking, never by adding blindly again:
-/// `addSecretVersion` knows neither an etag nor a request id.
+/// `addSecretVersion` knows neither an etag nor a request id. Notes when something may have changed: a plain refusal, or a
+/// lock that was lost before it was sent, changes nothing.
 async fn add(
     run: &Run<'_>,
-    home: &crate::domain::names::SecretHome,
+    lock: &Lock,
+    changed: &mut bool,
+    home: &SecretHome,
     secret: &SecretId,
     value: &Payload,
     expect: VersionId,
 ) -> Result<VersionId, Problem> {
     for _ in 0..REPEATS {
-        match run.secret_manager.add_version(home, secret, value).await {
+        // Right before each: the reads before it may have taken as long as a lock lives.
+        lock.still_ours().await?;
+        let added = run.secret_manager.add_version(home, secret, value).await;
+        *changed |= added.as_ref().map_or_else(ApiError::is_outcome_unknown, |_| true);
+        match added {
             Ok(added) if added == expect => break,
             Ok(_) => return Err(foreign(secret, expect)),
             Err(error) if error.is_outcome_unknown() => match look(run, home, secret, value, expect).await? {
@@ -168,7 +177,7 @@ async fn add(
 /// Whether the version arrived although no answer did.
 async fn look(
     run: &Run<'_>,
-    home: &crate::domain::names::SecretHome,
+    home: &SecretHome,
     secret: &SecretId,
     value: &Payload,
     expect: VersionId,
@@ -182,11 +191,6 @@ async fn look(
         }
     }
     Ok(false)
-}
-
-/// Whether an addition, done or failed, may have changed something: a plain refusal has not.
-fn may_have_changed(added: &Result<VersionId, Problem>) -> bool {
-    added.as_ref().map_or_else(|problem| problem.exit == Exit::Incomplete, |_| true)
 }
 
 fn unresolved(error: ApiError, secret: &SecretId) -> Problem {
@@ -213,8 +217,7 @@ pub async fn commit(
     version: VersionId,
 ) -> Result<(), Problem> {
     held_by_back_compat(run, progress, version).await?;
-    lock.still_ours().await?;
-    disable(run, progress, secret, version).await
+    disable(run, lock, progress, secret, version).await
 }
 
 /// Makes sure, by number, that the back-compat holds the value of this version of the primary.
@@ -242,6 +245,7 @@ fn not_preserved(version: VersionId) -> Problem {
 /// Disables a version, with its etag: somebody who changed it meanwhile is noticed, and looked at again.
 pub async fn disable(
     run: &Run<'_>,
+    lock: &Lock,
     progress: &mut Progress,
     secret: &SecretId,
     version: VersionId,
@@ -261,6 +265,7 @@ pub async fn disable(
             }
             Enabled => {}
         }
+        lock.still_ours().await?;
         match run.secret_manager.disable(&home, secret, version, &info.etag).await {
             Ok(()) => {
                 progress.changed = true;
@@ -276,6 +281,29 @@ pub async fn disable(
         }
     }
     Err(last.map_or_else(|| unreadable(version), Problem::from))
+}
+
+/// Waits until `latest` names this version: the alias that External Secrets reads by, and that may lag.
+pub async fn named_by_latest(
+    run: &Run<'_>,
+    home: &SecretHome,
+    secret: &SecretId,
+    version: VersionId,
+) -> Result<(), Problem> {
+    let deadline = Instant::now() + run.request.timeout;
+    let mut pause = LATEST_PAUSE;
+    loop {
+        let latest = run.secret_manager.access(home, secret, Which::Latest).await?;
+        if matches!(latest, Access::Enabled { version: named, .. } if named == version) {
+            return Ok(());
+        }
+        if Instant::now() >= deadline {
+            let line = format!("latest of {secret} does not name {version} yet");
+            return Err(Problem::new(Exit::Incomplete, "LatestLags", line));
+        }
+        run.interrupt.clone().sleep(pause).await?;
+        pause = (pause * 2).min(LONGEST_LATEST_PAUSE);
+    }
 }
 
 fn note_disabled(progress: &mut Progress, secret: &SecretId, version: VersionId) {
@@ -308,8 +336,7 @@ pub async fn retire(
     let newest = now.primary.newest().map_or(VersionId::FIRST, |newest| newest.id);
     held_by_back_compat(run, progress, newest).await?;
     for version in versions {
-        lock.still_ours().await?;
-        disable(run, progress, secret, *version).await?;
+        disable(run, lock, progress, secret, *version).await?;
     }
     Ok(())
 }

@@ -61,6 +61,7 @@ fn destroyed(view: &SecretView, retired: &[VersionId], which: Destroy) -> Vec<Ve
 
 fn under_way(now: &Observation, from: VersionId, to: VersionId) -> Problem {
     let line = format!("a rotation of {} from {from} to {to} is under way: both values are needed", now.account);
+    let verb = if state::called_off(now).is_some() { "rollback" } else { "rotate" };
     Problem::new(Exit::Refused, "RotationUnderWay", line)
-        .hint(format!("finish it: kubectl deepdesk secret rotate {}", now.account))
+        .hint(format!("finish it: kubectl deepdesk secret {verb} {}", now.account))
 }

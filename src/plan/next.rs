@@ -14,6 +14,11 @@ pub fn next(now: &Observation, checks: &[CheckResult], old: Option<String>) -> O
     let account = &now.account;
     let due = |action, what: String, commands: Vec<String>| Some(Due { action, what, commands });
     match state::state(now) {
+        State::Rotating { .. } if state::called_off(now).is_some() => due(
+            "rollback",
+            "finish giving up the value that was announced".to_owned(),
+            vec![secret(&format!("rollback {account}"))],
+        ),
         State::Rotating { from, to } => due(
             "rotate",
             format!("finish the rotation from {from} to {to}, or go back"),

@@ -1,7 +1,9 @@
 //! Going back: the two values are exchanged.
 
 use super::{Want, two_phase};
-use super::{enabled_newest, end, external_secrets, finish, readers, record, refuse_blocked, unmapped, workloads};
+use super::{
+    enabled_newest, end, external_secrets, finish, readers, record, refuse_blocked, twin, unmapped, workloads,
+};
 use crate::domain::names::VersionId;
 use crate::domain::observation::{Observation, ValueTag};
 use crate::domain::problem::{Exit, Problem};
@@ -44,7 +46,8 @@ fn go_back(now: &Observation) -> Result<Plan, Problem> {
     let held = now.back_compat.newest().map(|newest| newest.id);
     let introduce =
         Planned::Do(Step::AddVersion { secret: now.primary.secret.clone(), from_back_compat: held, expect: to });
-    let sync = Planned::Do(Step::Sync { external_secrets: external_secrets(now), version: to });
+    let fresh = twin(now, abandoned.id, value).is_some();
+    let sync = Planned::Do(Step::Sync { external_secrets: external_secrets(now), version: to, fresh });
     Ok(exchange(now, [introduce, sync], abandoned.id, to, value))
 }
 
@@ -62,7 +65,7 @@ pub(super) fn exchange(
     steps.push(Planned::Do(store));
     steps.push(match readers(now) {
         readers if readers.is_empty() => unmapped(),
-        external_secrets => Planned::Do(Step::Stage { external_secrets, value_of: from }),
+        external_secrets => Planned::Do(Step::Stage { external_secrets, value_of: from, fresh: false }),
     });
     steps.push(Planned::Do(Step::Restart { workloads: workloads(now), version: to }));
     steps.extend(end(now, from, to, Some(value)));

@@ -3,8 +3,8 @@
 use super::{NewValue, Want, another_value, end, external_secrets, preserve, readers, stage, unmapped, workloads};
 use crate::domain::event::StepName;
 use crate::domain::names::VersionId;
-use crate::domain::observation::{Observation, Source, ValueTag, Version};
-use crate::domain::problem::Problem;
+use crate::domain::observation::{Announcement, Observation, Source, ValueTag, Version};
+use crate::domain::problem::{Exit, Problem};
 use crate::domain::state::{self, Announced};
 use crate::domain::step::{Plan, Planned, Step, Way};
 
@@ -23,13 +23,16 @@ pub(super) fn begin(now: &Observation, first: Vec<Planned>, current: &Version, v
     steps.push(spread(now, next));
     steps.push(Planned::Do(Step::Prepare { workloads: workloads(now), version: current.id }));
     steps.push(Planned::Do(Step::StoreBackCompat { secret: now.back_compat.secret.clone(), value_of: current.id }));
-    steps.push(withdraw(now, current.id));
+    steps.push(withdraw(now, current.id, false));
     use_it(now, steps, current.id, next)
 }
 
 /// From wherever it stopped before the next value came into use. After that it is a rotation like any other.
 pub(super) fn go_on(want: &Want, now: &Observation, announced: Announced) -> Result<Plan, Problem> {
-    let Announced { current, next, value, withdrawn } = announced;
+    let Announced { current, next, value, withdrawn, called_off } = announced;
+    if called_off {
+        return Err(being_called_off(now, next));
+    }
     if want.new_value != NewValue::Made && want.new_value != NewValue::Given(Some(value)) {
         return Err(another_value(now, current, current.next()));
     }
@@ -53,22 +56,32 @@ pub(super) fn go_on(want: &Want, now: &Observation, announced: Announced) -> Res
             steps.push(Planned::Do(Step::Prepare { workloads: workloads(now), version: current }));
             steps
                 .push(Planned::Do(Step::StoreBackCompat { secret: now.back_compat.secret.clone(), value_of: current }));
-            steps.push(withdraw(now, current));
+            steps.push(withdraw(now, current, false));
         }
     }
     Ok(use_it(now, steps, current, next))
 }
 
+/// Somebody decided against this value. What is left of that looks like the second phase, and proves nothing of pods.
+fn being_called_off(now: &Observation, next: VersionId) -> Problem {
+    let line = format!("the value announced in {} {next} is being given up", now.back_compat.secret);
+    Problem::new(Exit::Refused, "BeingCalledOff", line)
+        .hint(format!("finish that first: kubectl deepdesk secret rollback {}", now.account))
+}
+
 /// Gives the announced value up: the back-compat gets the value in use again. Nothing was ever written under the other.
+///
+/// The Secrets may hold the value in use from before the other was announced, and get the other from a late sync.
 pub(super) fn call_off(now: &Observation, announced: Announced) -> Plan {
     let Announced { current, next, .. } = announced;
     let held = now.primary.version(current).and_then(|version| Some((version, version.value?)));
     let mut steps = Vec::new();
-    if let Some((version, value)) = held {
+    if let Some((version, _)) = held {
         steps.extend(preserve(now, version));
-        steps.push(stage(now, current, value));
+        steps.push(withdraw(now, current, true));
     }
-    Plan { way: Way::Back, state: state::state(now), from: current, to: current, announces: Some(next), steps }
+    let announces = Some(Announcement { version: next, called_off: true });
+    Plan { way: Way::Back, state: state::state(now), from: current, to: current, announces, steps }
 }
 
 fn spread(now: &Observation, next: VersionId) -> Planned {
@@ -82,10 +95,10 @@ fn spread(now: &Observation, next: VersionId) -> Planned {
 
 /// Both slots hold the value in use from here until the next one has arrived as primary: {next, next} would leave pods that
 /// cannot read the bulk of the data.
-fn withdraw(now: &Observation, current: VersionId) -> Planned {
+fn withdraw(now: &Observation, current: VersionId, fresh: bool) -> Planned {
     match readers(now) {
         readers if readers.is_empty() => unmapped(),
-        external_secrets => Planned::Do(Step::Stage { external_secrets, value_of: current }),
+        external_secrets => Planned::Do(Step::Stage { external_secrets, value_of: current, fresh }),
     }
 }
 
@@ -93,8 +106,9 @@ fn use_it(now: &Observation, mut steps: Vec<Planned>, current: VersionId, next: 
     let to = current.next();
     let secret = now.primary.secret.clone();
     steps.push(Planned::Do(Step::AddVersion { secret, from_back_compat: Some(next), expect: to }));
-    steps.push(Planned::Do(Step::Sync { external_secrets: external_secrets(now), version: to }));
+    steps.push(Planned::Do(Step::Sync { external_secrets: external_secrets(now), version: to, fresh: false }));
     steps.push(Planned::Do(Step::Restart { workloads: workloads(now), version: to }));
     steps.extend(end(now, current, to, None));
-    Plan { way: Way::Forward, state: state::state(now), from: current, to, announces: Some(next), steps }
+    let announces = Some(Announcement { version: next, called_off: false });
+    Plan { way: Way::Forward, state: state::state(now), from: current, to, announces, steps }
 }

@@ -3,6 +3,7 @@
 use super::super::tests::seen;
 use super::*;
 use crate::domain::names::VersionId;
+use crate::domain::observation::Announcement;
 
 /// The state, what is due, and the commands without their common beginning.
 fn brief(now: &Observation, old: Option<&str>) -> String {
@@ -29,6 +30,10 @@ fn each_state_has_its_next_command() {
         now
     };
     let begun = |now: Observation| Observation { begun: VersionId::new(2), ..now };
+    let announced = |called_off| Observation {
+        announced: VersionId::new(2).map(|version| Announcement { version, called_off }),
+        ..seen("E1", "E1 E2", (1, Some(2)), 1)
+    };
     let stable = seen("D E2", "E2", (2, Some(2)), 2);
     let awaiting = seen("D E2", "E1", (2, Some(1)), 2);
     let cases = [
@@ -36,6 +41,8 @@ fn each_state_has_its_next_command() {
         ("stable and old", stable.clone(), Some("v2 is 120d old"), "Stable rotate: rotate"),
         ("begun", seen("E1 E2", "E1", (1, Some(1)), 1), None, "Rotating rotate: rotate, rollback"),
         ("a rollback begun", seen("E1 E2", "E2", (2, Some(2)), 1), None, "Rotating rotate: rotate, rollback"),
+        ("a value announced", announced(false), None, "Rotating rotate: rotate, rollback"),
+        ("a value being given up", announced(true), None, "Rotating rollback: rollback"),
         ("committed", awaiting.clone(), None, "AwaitingReencryption finalize: finalize"),
         ("committed, not recorded", begun(awaiting.clone()), None, "AwaitingReencryption rotate: rotate"),
         ("old values are no reason then", awaiting, Some("old"), "AwaitingReencryption finalize: finalize"),

@@ -192,8 +192,8 @@ fn every_arrow_of_the_picture_is_walked() {
                 (Killed(5), "Rotating"),
                 (Finalize, "Rotating: RotationUnderWay"),
                 (RollBackKilled(1), "Rotating"),
-                (RollBackKilled(1), "Rotating"),
-                (RollBackKilled(1), "Rotating"),
+                (RollBackKilled(1), "Rotating"), // a sync that only the run that asked for it knows of
+                (RollBackKilled(2), "Rotating"),
                 (RollBackKilled(1), "Rotating"),
                 (RollBackKilled(1), "Rotating"),
                 (RollBackKilled(1), "Rotating"),
@@ -226,7 +226,13 @@ fn every_arrow_of_the_picture_is_walked() {
         (
             "two phases, called off",
             fresh(),
-            &[(TwoPhaseKilled(4), "Rotating"), (RollBack, "Stable"), (Rotate, "AwaitingReencryption")],
+            &[
+                (TwoPhaseKilled(4), "Rotating"),
+                (RollBackKilled(1), "Rotating"),
+                (Rotate, "Rotating: BeingCalledOff"),
+                (RollBack, "Stable"),
+                (Rotate, "AwaitingReencryption"),
+            ],
         ),
         ("a Secret falls back", fresh(), &[(SecretFallsBack, "Drifted"), (SyncAndRestart, "Stable")]),
         ("a pod falls back", fresh(), &[(PodFallsBack, "Drifted"), (SyncAndRestart, "Stable")]),
