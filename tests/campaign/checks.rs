@@ -212,7 +212,7 @@ pub fn proof(success: &Success) -> Vec<Violation> {
     let both = goal.changes_value();
     for (name, primary, back_compat) in kubernetes {
         if *primary != in_use || (both && *back_compat != kept) {
-            found.push(violation("I7", format!("{goal:?} ended well, and {name} holds {primary:?} and {back_compat:?}")));
+            found.push(violation("I7", format!("{goal:?} ended well with {in_use:?} and {kept:?}, and {name} holds {primary:?} and {back_compat:?}")));
         }
     }
     if kubernetes.len() < 2 {
@@ -220,7 +220,7 @@ pub fn proof(success: &Success) -> Vec<Violation> {
     }
     for (name, primary, back_compat) in pods.iter().filter(|_| *goal != Goal::Sync) {
         if *primary != in_use || (both && *back_compat != kept) {
-            found.push(violation("I7", format!("{goal:?} ended well, and pod {name} has {primary:?} and {back_compat:?}")));
+            found.push(violation("I7", format!("{goal:?} ended well with {in_use:?} and {kept:?}, and pod {name} has {primary:?} and {back_compat:?}")));
         }
     }
     let enabled = now.primary.iter().filter(|version| version.state == State::Enabled).count();

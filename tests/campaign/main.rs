@@ -57,7 +57,7 @@ fn the_invariants_hold_whatever_strikes() {
                     let mut all = all.lock().expect("nobody panicked");
                     add(&mut all.0, &outcome.counts);
                     if !outcome.violations.is_empty() {
-                        println!("seed {seed}: {:?}", outcome.violations);
+                        println!("{}", failure(seed, &outcome));
                         all.1.push((seed, outcome));
                     }
                     drop(all);
@@ -74,6 +74,19 @@ fn the_invariants_hold_whatever_strikes() {
     println!("{} seeds with violations", failed.len());
     let seeds: Vec<u64> = failed.iter().map(|(seed, _)| *seed).collect();
     assert!(failed.is_empty(), "replay each with DEEPDESK_SEED: {seeds:?}");
+}
+
+/// What a seed violates, in short; its whole story is kept in a file.
+fn failure(seed: u64, outcome: &Outcome) -> String {
+    let file = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("campaign-{seed}.txt"));
+    let kept = match std::fs::write(&file, outcome.story.join("\n")) {
+        Ok(()) => file.display().to_string(),
+        Err(error) => format!("not kept: {error}"),
+    };
+    let runs: Vec<&String> = outcome.story.iter().filter(|line| !line.starts_with("    ")).collect();
+    let runs = runs.into_iter().map(|line| format!("  {line}")).collect::<Vec<_>>().join("\n");
+    let what = outcome.violations.iter().map(|one| format!("  {}: {}", one.invariant, one.what.trim_end()));
+    format!("VIOLATED in seed {seed} ({kept})\n{}\n{runs}", what.collect::<Vec<_>>().join("\n"))
 }
 
 /// The figures.

@@ -129,25 +129,24 @@ const OPERATIONS: &[(&str, usize)] = &[
     ("create/events", 1),
 ];
 /// About as many requests as a rotation sends.
-const REQUESTS: usize = 130;
+const REQUESTS: usize = 190;
 
 /// Faults that may be there from the start, as flags. Those that are healed last are at the end.
 fn world_fault(random: &mut Random) -> String {
     let milliseconds = |random: &mut Random, low, high| format!("{}ms", random.within(low, high));
-    match random.within(0, 13) {
+    match random.within(0, 12) {
         0 => format!("stale-latest={}", milliseconds(random, 50, 900)),
         1 => format!("external-secrets-denied={}", milliseconds(random, 100, 700)),
-        2 => "external-secrets-api=v1beta1".to_owned(),
-        3 => format!("watch-closed={}", milliseconds(random, 20, 200)),
-        4 => format!("watch-expired={}", random.within(1, 4)),
-        5 => format!("sync-slow={}", milliseconds(random, 20, 200)),
-        6 => format!("pod-slow-to-stop={}", milliseconds(random, 200, 900)),
-        7 => "old-value-pod".to_owned(),
-        8 => "reloader".to_owned(),
-        9 => "gitops".to_owned(),
-        10 => format!("scheduled-sync={}", milliseconds(random, 60, 400)),
-        11 => format!("pod-churn={}", milliseconds(random, 150, 900)),
-        12 => format!("clock-skew={}{}", random.of(&["", "-"]), random.within(30, 900)),
+        2 => format!("watch-closed={}", milliseconds(random, 20, 200)),
+        3 => format!("watch-expired={}", random.within(1, 4)),
+        4 => format!("sync-slow={}", milliseconds(random, 20, 200)),
+        5 => format!("pod-slow-to-stop={}", milliseconds(random, 200, 900)),
+        6 => "old-value-pod".to_owned(),
+        7 => "reloader".to_owned(),
+        8 => "gitops".to_owned(),
+        9 => format!("scheduled-sync={}", milliseconds(random, 60, 400)),
+        10 => format!("pod-churn={}", milliseconds(random, 150, 900)),
+        11 => format!("clock-skew={}{}", random.of(&["", "-"]), random.within(30, 900)),
         _ => "etag-mismatch".to_owned(),
     }
 }
@@ -198,7 +197,7 @@ fn strike(random: &mut Random) -> Strike {
         14 => ("sync-failing", external(random), lasts),
         15 => ("rollout-stuck", consumer(random), lasts),
         16 => ("old-value-pod", None, lasts),
-        17 => ("external-secrets-api", Some("none".to_owned()), Some(random.within(1, 6))),
+        17 => ("external-secrets-api", Some(random.of(&["none", "v1beta1"]).to_owned()), Some(random.within(1, 6))),
         18 => ("external-secrets-denied", None, lasts),
         _ => return Strike::Sync { at, external_secret: random.of(&["admin-secrets", "backend-secrets"]) },
     };

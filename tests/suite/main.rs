@@ -16,6 +16,7 @@ mod data;
 mod discovery;
 mod faults;
 mod finalize;
+mod locks;
 mod meanwhile;
 mod output;
 mod refusals;
