@@ -19,6 +19,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
+use crate::checks::Violation;
 use crate::play::{Outcome, add, play};
 use crate::record::Counts;
 use crate::script::Script;
@@ -53,7 +54,10 @@ fn the_invariants_hold_whatever_strikes() {
                     if seed >= first + seeds {
                         break;
                     }
-                    let outcome = play(&Script::of(seed));
+                    let outcome = std::panic::catch_unwind(|| play(&Script::of(seed))).unwrap_or_else(|_| {
+                        let what = "the driver itself failed: see above".to_owned();
+                        Outcome { violations: vec![Violation { invariant: "driver", what }], ..Outcome::default() }
+                    });
                     let mut all = all.lock().expect("nobody panicked");
                     add(&mut all.0, &outcome.counts);
                     if !outcome.violations.is_empty() {
