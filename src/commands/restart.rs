@@ -83,7 +83,9 @@ async fn locked(
         Err(problem) => desk.teller.tell(StepName::Restart, StepState::Failed, &problem.message),
     }
     ended.map_err(|problem| incomplete(desk, &progress, problem))?;
-    found.now = Some(observe(&desk.request, &desk.cluster, &desk.secret_manager).await?.now);
+    // What cannot be looked at any more was restarted all the same: code 1 would say that nothing was changed.
+    let after = observe(&desk.request, &desk.cluster, &desk.secret_manager).await;
+    found.now = Some(after.map_err(|problem| incomplete(desk, &progress, problem.into()))?.now);
     Ok(())
 }
 

@@ -244,7 +244,9 @@ pub fn ends_as_documented(door: usize, code: Option<i32>, killed: bool, stderr: 
     if matches!(code, Some(1 | 4)) {
         let changed = events.iter().find_map(|event| match event {
             Event::Stored { door: by, operation, .. } | Event::Wrote { door: by, operation } => {
-                (*by == door && operation != "create/events").then_some(operation)
+                // An ExternalSecret that was asked to copy is no change of what it copies.
+                let counts = !matches!(operation.as_str(), "create/events" | "patch/externalsecrets");
+                (*by == door && counts).then_some(operation)
             }
             Event::Lock { .. } | Event::Started { .. } | Event::Gone { .. } => None,
         });

@@ -161,7 +161,10 @@ impl Stage<'_> {
                     return false;
                 }
                 // There is nothing to go back to, or to finalize: what came before was never begun.
-                (Some(4), reason) if goal == Goal::RollBack && reason == "NothingToRollBack" => {
+                (Some(4), reason)
+                    if goal == Goal::RollBack
+                        && (reason == "NothingToRollBack" || run.stderr.contains("the next rotation creates it")) =>
+                {
                     self.outcome.count("nothing to roll back");
                     return true;
                 }
