@@ -4,9 +4,10 @@
 
 use crate::check::Purpose;
 use crate::clients::cluster::{Access, Cluster};
+use crate::clients::error::{ApiError, ApiErrorKind};
 use crate::clients::secret_manager::SecretManager;
 use crate::domain::names::{SecretHome, SecretId};
-use crate::domain::observation::Observation;
+use crate::domain::observation::{Observation, Unread};
 use crate::domain::problem::Problem;
 use crate::domain::result::{CheckResult, Verdict};
 
@@ -34,14 +35,15 @@ const READ: &[Right] = &[
     right("batch", "jobs", &["list"], &[]),
     right("", "pods", &["list"], &["watch"]),
     right("", "events", &[], &["list"]),
-    right("coordination.k8s.io", "leases", &["get"], &[]),
 ];
+/// The lock's record: what only reads says less without it.
+const READ_RECORD: &[Right] = &[right("coordination.k8s.io", "leases", &[], &["get"])];
 const PUSH: &[Right] = &[right("external-secrets.io", "externalsecrets", &["patch"], &[])];
 const ROLL: &[Right] = &[
     right("apps", "deployments", &["patch"], &[]),
     right("apps", "statefulsets", &["patch"], &[]),
     right("apps", "daemonsets", &["patch"], &[]),
-    right("coordination.k8s.io", "leases", &["create", "update"], &[]),
+    right("coordination.k8s.io", "leases", &["get", "create", "update"], &[]),
 ];
 const RECORD: &[Right] = &[right("", "events", &[], &["create"])];
 
@@ -58,8 +60,8 @@ const fn right(
 pub fn rights(purpose: Purpose) -> Vec<&'static Right> {
     let parts: &[&'static [Right]] = match purpose {
         Purpose::Rotate | Purpose::Rollback | Purpose::Finalize => &[READ, PUSH, ROLL, RECORD],
-        Purpose::Sync => &[READ, PUSH],
-        Purpose::Verify => &[READ],
+        Purpose::Sync => &[READ, READ_RECORD, PUSH],
+        Purpose::Verify => &[READ, READ_RECORD],
         Purpose::Restart => &[READ, ROLL],
     };
     parts.iter().flat_map(|part| part.iter()).collect()
@@ -77,6 +79,8 @@ pub const ON_PRIMARY: &[&str] = &[
 pub const ON_PRIMARY_TO_CREATE: &[&str] = &["secretmanager.secrets.get", "secretmanager.secrets.getIamPolicy"];
 /// Those it needs on a back-compat that exists.
 pub const ON_BACK_COMPAT: &[&str] = &["secretmanager.versions.access", "secretmanager.versions.add"];
+/// The one for dates and older versions.
+const LIST: &str = "secretmanager.versions.list";
 /// The one that `--destroy` needs on both secrets.
 pub const TO_DESTROY: &str = "secretmanager.versions.destroy";
 /// Those a finalization needs on the back-compat.
@@ -128,7 +132,12 @@ pub async fn cluster(cluster: &Cluster, purpose: Purpose) -> Result<Vec<CheckRes
     let asked: Vec<_> = rights.into_iter().flat_map(verbs).collect();
     let questions: Vec<Access> =
         asked.iter().map(|(right, _, verb)| Access::to(verb, right.group, right.resource)).collect();
-    let answers = cluster.may(&questions).await?;
+    let answers = match cluster.may(&questions).await {
+        Err(error) if error.kind == ApiErrorKind::Forbidden => {
+            return Ok(vec![unasked(CLUSTER, "kubernetes/access", &error)]);
+        }
+        answers => answers?,
+    };
     let refused: Vec<_> = asked.iter().zip(answers).filter(|(_, allowed)| !allowed).map(|(asked, _)| asked).collect();
     if refused.is_empty() {
         return Ok(passed_or(Vec::new(), CLUSTER, "kubernetes/access"));
@@ -187,27 +196,38 @@ pub async fn secret_manager(
     let (mut on_primary, mut on_back_compat) = permissions(purpose, now.back_compat.exists);
     on_primary.extend(also);
     on_back_compat.extend(also.filter(|_| now.back_compat.exists));
-    let mut missing = refused(manager, now, &now.primary.secret, &on_primary).await?;
+    let mut missing = refused(manager, purpose, now, &now.primary.secret, &on_primary).await?;
     if !on_back_compat.is_empty() {
-        missing.extend(refused(manager, now, &now.back_compat.secret, &on_back_compat).await?);
+        missing.extend(refused(manager, purpose, now, &now.back_compat.secret, &on_back_compat).await?);
     }
     Ok(passed_or(missing, SECRET_MANAGER, "secret-manager/access"))
 }
 
 async fn refused(
     manager: &SecretManager,
+    purpose: Purpose,
     now: &Observation,
     secret: &SecretId,
     wanted: &[&str],
 ) -> Result<Vec<CheckResult>, Problem> {
-    let granted = manager.test_permissions(&now.home, secret, wanted).await?;
+    let granted = match manager.test_permissions(&now.home, secret, wanted).await {
+        Err(error) if error.kind == ApiErrorKind::Forbidden => {
+            return Ok(vec![unasked(SECRET_MANAGER, "secret-manager/access", &error)]);
+        }
+        granted => granted?,
+    };
     let missing = wanted.iter().filter(|permission| !granted.iter().any(|granted| granted == *permission));
     Ok(missing
         .map(|permission| {
             let message =
                 format!("permission {permission} is missing on secret {secret} in project {}", now.home.project);
             let hint = ask_for_binding(permission, secret, &now.home, manager.principal());
-            result(SECRET_MANAGER, "secret-manager/access", Verdict::Fail, message, &hint)
+            // A finalization retires what the list tells; the others only say less without it.
+            let verdict = match *permission == LIST && purpose != Purpose::Finalize {
+                true => Verdict::Warn,
+                false => Verdict::Fail,
+            };
+            result(SECRET_MANAGER, "secret-manager/access", verdict, message, &hint)
         })
         .collect())
 }
@@ -241,6 +261,35 @@ fn role_with(permission: &str) -> &'static str {
         | "secretmanager.versions.list" => "roles/secretmanager.viewer",
         _ => "roles/secretmanager.admin",
     }
+}
+
+/// Where nobody may ask, every step finds out for itself: each is safe to stop at, and the same command goes on from there.
+fn unasked(id: &'static str, name: &'static str, refused: &ApiError) -> CheckResult {
+    let message = format!("what is allowed may not be asked, so a missing right shows only at its step: {refused}");
+    result(id, name, Verdict::Warn, message, "the same command goes on once the right is there")
+}
+
+/// What could not be read, and what is not said for that reason.
+pub fn unread(now: &Observation) -> Vec<CheckResult> {
+    let told = |unread: &Unread| match unread {
+        Unread::Versions(refused) => result(
+            SECRET_MANAGER,
+            "secret-manager/access",
+            Verdict::Warn,
+            format!("dates of versions, and versions older than the previous one, were not looked at: {refused}"),
+            "ask for the permissions in the README (section Permissions)",
+        ),
+        Unread::Record(refused) => result(
+            CLUSTER,
+            "kubernetes/access",
+            Verdict::Warn,
+            format!(
+                "the lock's record was not looked at, so a two-phase rotation under way looks like a complete one: {refused}"
+            ),
+            "ask for the Role in the README (section Permissions)",
+        ),
+    };
+    now.unread.iter().map(told).collect()
 }
 
 fn result(id: &'static str, name: &'static str, result: Verdict, message: String, hint: &str) -> CheckResult {

@@ -1,5 +1,6 @@
 //! The binary: hands the real arguments, environment and signals in, and the exit code out.
 
+use std::io::IsTerminal as _;
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -68,6 +69,8 @@ async fn hear_signals(ask: watch::Sender<bool>) {
     ask.send_replace(true);
     signals.next().await;
     // The cursor may be hidden while lines are redrawn.
-    guard::say("\x1b[?25h");
+    if std::io::stderr().is_terminal() {
+        guard::say("\x1b[?25h");
+    }
     std::process::exit(130);
 }

@@ -11,7 +11,7 @@ mod two_phase;
 pub use self::next::next;
 use crate::domain::event::StepName;
 use crate::domain::names::{ObjectName, VersionId, WorkloadRef};
-use crate::domain::observation::{Observation, Source, ValueTag, Version, VersionState};
+use crate::domain::observation::{Observation, Source, Unread, ValueTag, Version, VersionState};
 use crate::domain::problem::{Exit, Problem};
 use crate::domain::state::{self, Blocked, State};
 use crate::domain::step::{Plan, Planned, Step, Way};
@@ -131,7 +131,7 @@ fn begin(want: &Want, now: &Observation, first: Vec<Planned>) -> Result<Plan, Pr
         from_back_compat: None,
         expect: to,
     }));
-    steps.push(Planned::Do(Step::Sync { external_secrets: external_secrets(now), version: to, fresh: false }));
+    steps.push(Planned::Do(Step::Sync { external_secrets: external_secrets(now), version: to }));
     steps.push(Planned::Do(Step::Restart { workloads: workloads(now), version: to }));
     steps.extend(end(now, current.id, to, None));
     Ok(Plan { way: Way::Forward, state: state::state(now), from: current.id, to, announces: None, steps })
@@ -149,12 +149,11 @@ fn finish(want: &Want, now: &Observation, from: VersionId, to: VersionId) -> Res
     if rollback::is_exchanging(now) {
         let introduced = Planned::Skip(StepName::Introduce, format!("{to} is already there"));
         let both_hold = now.all_hold(Source::Primary, newest) && now.all_hold(Source::BackCompat, newest);
-        let fresh = twin(now, from, newest).is_some();
-        let sync = match both_hold && !fresh {
+        let sync = match both_hold {
             true => Planned::Skip(StepName::Sync, format!("every Kubernetes Secret holds {to}")),
-            false => Planned::Do(Step::Sync { external_secrets: external_secrets(now), version: to, fresh }),
+            false => Planned::Do(Step::Sync { external_secrets: external_secrets(now), version: to }),
         };
-        return Ok(rollback::exchange(now, [introduced, sync], from, to, newest));
+        return Ok(rollback::exchange(now, vec![introduced, sync], from, to, newest));
     }
     let mut steps = preserve(now, previous);
     let preserved = steps.iter().all(|step| matches!(step, Planned::Skip(..)));
@@ -164,7 +163,7 @@ fn finish(want: &Want, now: &Observation, from: VersionId, to: VersionId) -> Res
     let synced = preserved && back_compat_there && now.all_hold(Source::Primary, newest);
     steps.push(match synced {
         true => Planned::Skip(StepName::Sync, format!("every Kubernetes Secret holds {to}")),
-        false => Planned::Do(Step::Sync { external_secrets: external_secrets(now), version: to, fresh: false }),
+        false => Planned::Do(Step::Sync { external_secrets: external_secrets(now), version: to }),
     });
     let behind = now.consumers.iter().filter(|consumer| !synced || !state::is_on_newest(now, consumer));
     let behind: Vec<WorkloadRef> = behind.map(|consumer| consumer.workload.clone()).collect();
@@ -212,6 +211,11 @@ fn unexplained(want: &Want, now: &Observation, predecessor: VersionId) -> Result
     }
     match (want.adopt, want.abandon_older) {
         (true, _) => finish(want, now, predecessor, predecessor.next()),
+        (false, true) if now.unread.iter().any(|unread| matches!(unread, Unread::Versions(_))) => {
+            let line = format!("which older versions of {} are enabled may not be looked at", now.primary.secret);
+            Err(Problem::new(Exit::Refused, "OlderVersionsUnread", line)
+                .hint("ask for secretmanager.versions.list (README, section Permissions)"))
+        }
         (false, true) => {
             let older = now.primary.versions.iter().skip(1).filter(|version| version.state == VersionState::Enabled);
             let disable = Step::DisableOlder {
@@ -249,7 +253,7 @@ fn stage(now: &Observation, current: VersionId, value: ValueTag) -> Planned {
     if now.back_compat.value() == Some(value) && now.all_hold(Source::BackCompat, value) {
         return Planned::Skip(StepName::Stage, format!("the Kubernetes Secrets hold {current} as back-compat already"));
     }
-    Planned::Do(Step::Stage { external_secrets: readers, value_of: current, fresh: false })
+    Planned::Do(Step::Stage { external_secrets: readers, value_of: current })
 }
 
 /// The ExternalSecrets that read the back-compat.
@@ -265,7 +269,7 @@ fn unmapped() -> Planned {
 }
 
 /// The version before `from` where it is enabled and has the same value as the one after `from`: a rollback goes back to it
-/// out of the middle of a rotation. The Secrets may hold its bytes still, so that bytes alone do not tell the two apart.
+/// out of the middle of a rotation.
 fn twin(now: &Observation, from: VersionId, value: ValueTag) -> Option<VersionId> {
     let before = from.previous().and_then(|id| now.primary.version(id));
     before.filter(|version| version.state == VersionState::Enabled && version.value == Some(value)).map(|twin| twin.id)

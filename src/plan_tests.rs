@@ -50,6 +50,7 @@ pub(super) fn seen(primary: &str, back_compat: &str, holds: (u16, Option<u16>), 
         version,
         restart: None,
         created: None,
+        started: None,
         ready: true,
         trouble: None,
         terminating: false,
@@ -97,6 +98,7 @@ pub(super) fn seen(primary: &str, back_compat: &str, holds: (u16, Option<u16>), 
         last_rotation: None,
         begun: None,
         announced: None,
+        unread: Vec::new(),
     }
 }
 
@@ -104,19 +106,19 @@ fn announcement(version: u64, called_off: bool) -> Option<Announcement> {
     VersionId::new(version).map(|version| Announcement { version, called_off })
 }
 
-/// The steps to do, by name; a refusal by its reason. `!` where only a sync of its own proves the arrival.
+/// The steps to do, by name; a refusal by its reason.
 fn brief(planned: Result<Plan, Problem>) -> String {
     let joined = |versions: &[VersionId]| listed(versions).replace(' ', "");
     let word = |step: &Step| match step {
         Step::DisableOlder { versions, .. } => format!("abandon({})", joined(versions)),
         Step::CreateBackCompat { .. } => "create".to_owned(),
         Step::StoreBackCompat { value_of, .. } => format!("store({value_of})"),
-        Step::Stage { fresh, .. } => if *fresh { "stage!" } else { "stage" }.to_owned(),
+        Step::Stage { .. } => "stage".to_owned(),
         Step::Announce { expect, .. } => format!("announce({expect})"),
         Step::Spread { .. } => "spread".to_owned(),
         Step::Prepare { .. } => "prepare".to_owned(),
         Step::AddVersion { expect, .. } => format!("add({expect})"),
-        Step::Sync { version, fresh, .. } => format!("sync({version}){}", if *fresh { "!" } else { "" }),
+        Step::Sync { version, .. } => format!("sync({version})"),
         Step::Restart { version, .. } => format!("restart({version})"),
         Step::Verify { .. } => "verify".to_owned(),
         Step::RetireOlder { versions, .. } => format!("retire({})", joined(versions)),
@@ -239,24 +241,28 @@ fn a_given_value_must_be_a_new_one() {
 fn a_rollback_exchanges_the_two_values() {
     let back = |again| Want { goal: Goal::RollBack { again }, ..Want::default() };
     let exchanged = "sync(v3) store(v2) stage restart(v3) verify";
-    let proven_anew = "sync(v3)! store(v2) stage restart(v3) verify";
     let cases = [
         ("committed", seen("D E2", "E1", (2, Some(1)), 2), format!("add(v3) {exchanged} disable(v2)")),
         (
             "in the middle of a rotation",
             seen("E1 E2", "E1", (2, Some(1)), 1),
-            format!("add(v3) {proven_anew} abandon(v1) disable(v2)"),
+            format!("add(v3) {exchanged} abandon(v1) disable(v2)"),
+        ),
+        (
+            "the same, not copied: only what came between tells the older value from what was there before",
+            seen("E1 E2", "E1", (1, Some(1)), 1),
+            format!("sync(v2) add(v3) {exchanged} abandon(v1) disable(v2)"),
         ),
         ("introduced, not copied", seen("D E2 E1", "E1", (2, Some(1)), 2), format!("{exchanged} disable(v2)")),
         (
             "the same, out of the middle of a rotation",
             seen("E1 E2 E1", "E1", (2, Some(1)), 2),
-            format!("{proven_anew} abandon(v1) disable(v2)"),
+            format!("{exchanged} abandon(v1) disable(v2)"),
         ),
         (
-            "out of a rotation that was not copied: the Secrets may still hold the first version",
+            "the same, copied: what came between was seen before it was added",
             seen("E1 E2 E1", "E1", (1, Some(1)), 2),
-            format!("{proven_anew} abandon(v1) disable(v2)"),
+            "store(v2) stage restart(v3) verify abandon(v1) disable(v2)".to_owned(),
         ),
         (
             "copied: both slots hold the older value",
@@ -346,14 +352,14 @@ fn two_phases_let_every_pod_read_before_any_writes() {
     let back = Want { goal: Goal::RollBack { again: false }, ..Want::default() };
     assert_eq!(brief(plan(&back, &unrecorded)), "verify");
     let calls_off = [
-        ("announced", announced(2, seen("E1", "E1 E2", (1, Some(2)), 1)), "store(v1) stage!"),
-        ("announced, not copied", announced(2, seen("E1", "E1 E2", (1, Some(1)), 1)), "store(v1) stage!"),
-        ("withdrawn", announced(2, seen("E1", "E1 E2 E1", (1, Some(2)), 1)), "stage!"),
-        ("withdrawn, copied or never spread", announced(2, seen("E1", "E1 E2 E1", (1, Some(1)), 1)), "stage!"),
+        ("announced", announced(2, seen("E1", "E1 E2", (1, Some(2)), 1)), "store(v1) stage"),
+        ("announced, not copied", announced(2, seen("E1", "E1 E2", (1, Some(1)), 1)), "spread store(v1) stage"),
+        ("withdrawn", announced(2, seen("E1", "E1 E2 E1", (1, Some(2)), 1)), "stage"),
+        ("withdrawn, copied", announced(2, seen("E1", "E1 E2 E1", (1, Some(1)), 1)), ""),
         (
             "introduced",
             announced(2, seen("E1 E2@5", "E1 E2 E1@4", (2, Some(1)), 1)),
-            "add(v3) sync(v3)! store(v2) stage restart(v3) verify abandon(v1) disable(v2)",
+            "add(v3) sync(v3) store(v2) stage restart(v3) verify abandon(v1) disable(v2)",
         ),
     ];
     for (name, now, left) in calls_off {
@@ -365,7 +371,7 @@ fn two_phases_let_every_pod_read_before_any_writes() {
     for want in [&two_phase, &Want::default()] {
         assert_eq!(brief(plan(want, &called_off)), "BeingCalledOff (4)");
     }
-    assert_eq!(brief(plan(&back, &called_off)), "stage!");
+    assert_eq!(brief(plan(&back, &called_off)), "");
     let given = Want { new_value: NewValue::Given(None), ..two_phase.clone() };
     assert_eq!(brief(plan(&given, &announced(2, seen("E1", "E1 E2", (1, Some(1)), 1)))), "RotationUnderWay (4)");
     let finalize = Want { goal: Goal::Finalize { destroy: None }, ..Want::default() };

@@ -73,7 +73,8 @@ async fn steps(desk: &Desk, args: &Change, given: Option<Payload>, found: &mut F
         found.rotation = versions(&plan, Some(plan.to));
         return Ok(());
     }
-    if plan.to_do().next().is_none() {
+    // An announced value is on record until the end is recorded, also where nothing else is left of it.
+    if plan.to_do().next().is_none() && plan.announces.is_none() {
         for planned in &plan.steps {
             if let Planned::Skip(step, why) = planned {
                 desk.teller.tell(*step, StepState::Skipped, why);
@@ -148,6 +149,7 @@ async fn look(desk: &Desk, args: &Change, given: Option<&Payload>, found: &mut F
     }
     let want = want(args, given, &seen);
     found.checks.clone_from(&found.access);
+    found.checks.extend(access::unread(&seen.now));
     found.checks.extend(check::run(&check::Seen { purpose: args.purpose, want: &want, now: &seen.now }));
     if let Some(refusal) = refusal(&found.checks, Exit::Refused) {
         return Err(refusal);

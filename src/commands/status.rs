@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::outcome::{Found, outcome};
 use super::session::{self, Desk, Session};
 use super::{Voice, speak};
+use crate::access;
 use crate::check::{self, Purpose};
 use crate::cli;
 use crate::clients::error::ApiErrorKind;
@@ -266,7 +267,8 @@ fn result(desk: &Desk, look: Look, args: &cli::Status) -> AccountResult {
             return AccountResult { state: "Unknown".to_owned(), status, ..result };
         }
     };
-    let mut checks = check::run(&check::Seen { purpose: Purpose::Verify, want: &Want::default(), now: &now });
+    let mut checks = access::unread(&now);
+    checks.extend(check::run(&check::Seen { purpose: Purpose::Verify, want: &Want::default(), now: &now }));
     // What passed was partly judged on dates and versions that were not asked for: it is no proof, as `verify` gives it.
     checks.retain(|check| check.result != Verdict::Pass);
     let since = status::in_use_since(&now);

@@ -91,6 +91,7 @@ async fn look(desk: &Desk, purpose: Purpose, found: &mut Found) -> Result<Seen, 
     let seen = observe(&desk.request, &desk.cluster, &desk.secret_manager).await?;
     found.now = Some(seen.now.clone());
     found.checks = allowed;
+    found.checks.extend(access::unread(&seen.now));
     found.checks.extend(check::run(&check::Seen { purpose, want: &Want::default(), now: &seen.now }));
     match refusal(&found.checks, Exit::Refused) {
         Some(refusal) => Err(refusal),

@@ -2,6 +2,7 @@
 
 use super::outcome::{Found, outcome, refusal};
 use super::session::Desk;
+use crate::access;
 use crate::check::{self, Purpose};
 use crate::domain::problem::{Exit, Problem};
 use crate::domain::result::{AccountResult, Kind};
@@ -17,7 +18,8 @@ pub async fn verify(desk: &Desk) -> (AccountResult, Option<Problem>) {
 
 async fn look(desk: &Desk, found: &mut Found) -> Result<(), Problem> {
     let seen = observe(&desk.request, &desk.cluster, &desk.secret_manager).await?;
-    found.checks = check::run(&check::Seen { purpose: Purpose::Verify, want: &Want::default(), now: &seen.now });
+    found.checks = access::unread(&seen.now);
+    found.checks.extend(check::run(&check::Seen { purpose: Purpose::Verify, want: &Want::default(), now: &seen.now }));
     found.now = Some(seen.now);
     match refusal(&found.checks, Exit::NotAsItShouldBe) {
         Some(refusal) => Err(refusal),

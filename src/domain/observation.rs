@@ -227,6 +227,9 @@ pub struct PodView {
     pub restart: Option<String>,
     /// When it was created, by the API server's clock.
     pub created: Option<Timestamp>,
+    /// When the last of its containers started, by its node's clock and in whole seconds; none while one has not. Until then
+    /// it may still read its Secrets.
+    pub started: Option<Timestamp>,
     /// Whether it is ready to serve.
     pub ready: bool,
     /// Why it is not, in the kubelet's words (`CrashLoopBackOff: …`), when it says so.
@@ -339,6 +342,17 @@ pub struct Observation {
     pub begun: Option<VersionId>,
     /// The next value that a two-phase rotation announced, as the lock's record says.
     pub announced: Option<Announcement>,
+    /// What was refused to us, and is not needed to go on with less.
+    pub unread: Vec<Unread>,
+}
+
+/// What an observation goes without where it may not be read, with the refusal in words.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Unread {
+    /// Dates of versions, and versions older than the previous one (metadata of Secret Manager).
+    Versions(String),
+    /// The record of the lock: the last rotation, one that was begun, a value that was announced.
+    Record(String),
 }
 
 impl Observation {
@@ -363,6 +377,7 @@ impl Observation {
             last_rotation: None,
             begun: None,
             announced: None,
+            unread: Vec::new(),
         }
     }
 

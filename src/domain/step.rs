@@ -38,8 +38,6 @@ pub enum Step {
         external_secrets: Vec<ObjectName>,
         /// The version of the primary whose value must arrive.
         value_of: VersionId,
-        /// Only a sync that was asked for now proves it: an older version has the same value.
-        fresh: bool,
     },
     /// Add a version to the primary, and read it back by number.
     AddVersion {
@@ -77,8 +75,6 @@ pub enum Step {
         external_secrets: Vec<ObjectName>,
         /// The version of the primary that must arrive.
         version: VersionId,
-        /// Only a sync that was asked for now proves it: an older version has the same value.
-        fresh: bool,
     },
     /// Restart these consumers at the same moment, and wait until their old pods are gone.
     Restart {

@@ -49,8 +49,6 @@ pub enum Ask {
     IfWrong,
     /// The same, and a sync is asked for in any case. Where none answers for a while, the bytes alone count.
     Always,
-    /// Only a sync that was asked for here: an older version has the same bytes, so that these may be its.
-    Fresh,
 }
 
 /// What is known of one ExternalSecret during the wait.
@@ -178,8 +176,7 @@ async fn pursue(
         };
         let object = serde_json::to_value(object).unwrap_or_default();
         let answered = push.is_answered_by(&object);
-        let bytes_alone_count = manner.ask != Ask::Fresh && push.at.elapsed() > UNANSWERED;
-        if wrong.is_none() && (answered || bytes_alone_count) {
+        if wrong.is_none() && (answered || push.at.elapsed() > UNANSWERED) {
             // Only now: a push still under way would write the Secret once more, after the proof.
             return Ok(None);
         }

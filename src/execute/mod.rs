@@ -11,9 +11,10 @@ mod verify;
 use std::collections::BTreeMap;
 
 use self::arrive::{Ask, Manner};
+use crate::clients::secret_manager::Which;
 use crate::domain::event::StepState;
 use crate::domain::names::{ObjectName, VersionId, listed};
-use crate::domain::observation::{Source, Version, VersionState};
+use crate::domain::observation::{Version, VersionState};
 use crate::domain::payload::Payload;
 use crate::domain::problem::{Exit, Problem};
 use crate::domain::state::State;
@@ -70,7 +71,11 @@ pub async fn execute(
         lock.still_ours().await.map_err(|problem| explained(run, plan, progress, problem))?;
         run.teller.tell(step.name(), StepState::Started, announce(step));
         if narrowed.is_none() && narrow.as_ref().is_some_and(|narrow| narrow.contains(&at)) {
-            narrowed = Some(narrow::Narrow::begin(run, progress).await);
+            let opened = match narrow.as_ref().map(|narrow| &plan.steps[narrow.start]) {
+                Some(Planned::Skip(..)) => Some(opened(run, plan, progress).await),
+                Some(Planned::Do(_)) | None => None,
+            };
+            narrowed = Some(narrow::Narrow::begin(run, progress, opened).await);
         }
         if narrow.as_ref().is_some_and(|narrow| at == narrow.end)
             && let Some(narrowed) = narrowed.take()
@@ -120,9 +125,8 @@ async fn perform(
         }
         Step::CreateBackCompat { secret, like } => store::create_like(run, lock, progress, secret, like).await,
         Step::StoreBackCompat { secret, value_of } => store::preserve(run, lock, progress, secret, *value_of).await,
-        Step::Stage { external_secrets, value_of, fresh } => {
-            let ask = ask(run, progress, Source::BackCompat, *fresh).await?;
-            let manner = Manner { step: step.name(), ask };
+        Step::Stage { external_secrets, value_of } => {
+            let manner = Manner { step: step.name(), ask: Ask::IfWrong };
             arrive::arrive(run, Some(lock), progress, external_secrets, manner).await?;
             Ok(format!("the Kubernetes Secrets hold {value_of} as back-compat"))
         }
@@ -143,9 +147,8 @@ async fn perform(
         Step::AddVersion { secret, from_back_compat, expect } => {
             store::introduce(run, lock, progress, secret, *from_back_compat, *expect).await
         }
-        Step::Sync { external_secrets, version, fresh } => {
-            let ask = ask(run, progress, Source::Primary, *fresh).await?;
-            let manner = Manner { step: step.name(), ask };
+        Step::Sync { external_secrets, version } => {
+            let manner = Manner { step: step.name(), ask: Ask::IfWrong };
             arrive::arrive(run, Some(lock), progress, external_secrets, manner).await?;
             Ok(format!("the Kubernetes Secrets hold {version}, compared byte by byte"))
         }
@@ -175,21 +178,17 @@ async fn perform(
     }
 }
 
-/// What proves the arrival of a secret's newest version. Where an older one has the same bytes, `latest` has to name the newer
-/// one first: a sync that reads by a lagging alias brings the same bytes, and the version between the two after them.
-async fn ask(run: &Run<'_>, progress: &Progress, source: Source, fresh: bool) -> Result<Ask, Problem> {
-    if !fresh {
-        return Ok(Ask::IfWrong);
-    }
+/// When the interval began in which both slots may hold the older value, where another run began it: when the version was
+/// created with which it did. Where that cannot be told, before everything: a pod that is named for nothing does no harm.
+async fn opened(run: &Run<'_>, plan: &Plan, progress: &Progress) -> jiff::Timestamp {
     let now = &progress.seen.now;
-    let view = match source {
-        Source::Primary => &now.primary,
-        Source::BackCompat => &now.back_compat,
-    };
-    if let Some(newest) = view.newest() {
-        store::named_by_latest(run, &now.home, &view.secret, newest.id).await?;
+    let view = if plan.announces.is_some() { &now.back_compat } else { &now.primary };
+    let Some(newest) = view.newest() else { return jiff::Timestamp::MIN };
+    if let Some(created) = newest.created {
+        return created;
     }
-    Ok(Ask::Fresh)
+    let asked = run.secret_manager.version(&now.home, &view.secret, Which::Number(newest.id)).await;
+    asked.ok().flatten().map_or(jiff::Timestamp::MIN, |version| version.created)
 }
 
 fn announce(step: &Step) -> String {

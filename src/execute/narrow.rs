@@ -2,7 +2,9 @@
 //!
 //! With two slots no order spares them. It only serves a warning: the restart looks for itself, and fails where this does.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::{SignedDuration, Timestamp};
 
 use super::{Progress, counted};
 use crate::clients::cluster::pulse::{Pulse, Watched};
@@ -14,24 +16,29 @@ use crate::run::Run;
 /// What was seen of pods since the first write that any sync may spread.
 pub(super) struct Narrow {
     known: Observation,
-    /// Pods that had started, and so had read their Secrets, before that.
-    before: BTreeSet<String>,
-    /// The others, also those that are gone again.
+    /// Pods that had started, and so had read their Secrets, before that, and when.
+    before: BTreeMap<String, Timestamp>,
+    /// The others, also those that are gone again, and those whose containers were started again.
     started: BTreeSet<String>,
     pulse: Pulse,
 }
 
 impl Narrow {
-    /// Right before that write.
-    pub(super) async fn begin(run: &Run<'_>, progress: &mut Progress) -> Narrow {
+    /// Right before that write; or where another run did it, when it goes on: `opened` is when the version was created, by
+    /// Google's clock.
+    pub(super) async fn begin(run: &Run<'_>, progress: &mut Progress, opened: Option<Timestamp>) -> Narrow {
         // The watch first, so that no pod comes and goes between the look and the watch.
         let pulse = run.cluster.pulse(&[Watched::Pods]);
         if let Ok(now) = look_at_consumers(run.request, run.cluster, &progress.seen.now).await {
             progress.seen.now = now;
         }
         let known = progress.seen.now.clone();
-        // One that is not ready may still be to read its Secrets; one that crashes reads them again each time.
-        let before = pods(&known).filter(|pod| pod.ready).map(|pod| pod.name.clone()).collect();
+        // One that is not ready may still be to read a file; one that crashes reads its Secrets again each time. The time of
+        // a start is cut to a second.
+        let in_time =
+            |started: &Timestamp| opened.is_none_or(|opened| *started + SignedDuration::from_secs(1) <= opened);
+        let started = |pod: &PodView| Some((pod.name.clone(), pod.started.filter(in_time)?));
+        let before = pods(&known).filter(|pod| pod.ready).filter_map(started).collect();
         Narrow { known, before, started: BTreeSet::new(), pulse }
     }
 
@@ -58,8 +65,9 @@ impl Narrow {
 
     async fn look(&mut self, run: &Run<'_>) {
         if let Ok(now) = look_at_consumers(run.request, run.cluster, &self.known).await {
-            let since = pods(&now).map(|pod| &pod.name).filter(|name| !self.before.contains(*name));
-            self.started.extend(since.cloned());
+            let as_before =
+                |pod: &&PodView| pod.started.is_some() && self.before.get(&pod.name) == pod.started.as_ref();
+            self.started.extend(pods(&now).filter(|pod| !as_before(pod)).map(|pod| pod.name.clone()));
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The steps that write to Secret Manager. Each looks, by number, that its effect is there.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::{Progress, note_added};
 use crate::clients::error::{ApiError, ApiErrorKind};
@@ -20,9 +20,6 @@ const LOOKS: [Duration; 6] = [
     Duration::from_secs(2),
     Duration::from_secs(4),
 ];
-/// Pause between two looks at what `latest` names, doubled each time up to the longest.
-const LATEST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_LATEST_PAUSE: Duration = Duration::from_secs(3);
 /// How often an addition is repeated after answers that say that the server failed and did not store it.
 const REPEATS: usize = 4;
 
@@ -281,29 +278,6 @@ pub async fn disable(
         }
     }
     Err(last.map_or_else(|| unreadable(version), Problem::from))
-}
-
-/// Waits until `latest` names this version: the alias that External Secrets reads by, and that may lag.
-pub async fn named_by_latest(
-    run: &Run<'_>,
-    home: &SecretHome,
-    secret: &SecretId,
-    version: VersionId,
-) -> Result<(), Problem> {
-    let deadline = Instant::now() + run.request.timeout;
-    let mut pause = LATEST_PAUSE;
-    loop {
-        let latest = run.secret_manager.access(home, secret, Which::Latest).await?;
-        if matches!(latest, Access::Enabled { version: named, .. } if named == version) {
-            return Ok(());
-        }
-        if Instant::now() >= deadline {
-            let line = format!("latest of {secret} does not name {version} yet");
-            return Err(Problem::new(Exit::Incomplete, "LatestLags", line));
-        }
-        run.interrupt.clone().sleep(pause).await?;
-        pause = (pause * 2).min(LONGEST_LATEST_PAUSE);
-    }
 }
 
 fn note_disabled(progress: &mut Progress, secret: &SecretId, version: VersionId) {

@@ -209,10 +209,18 @@ fn pod_view(pod: &Pod) -> PodView {
         version: noted(VERSION_ANNOTATION).and_then(|version| version.parse::<VersionId>().ok()),
         restart: noted(RESTART_ANNOTATION),
         created: pod.metadata.creation_timestamp.as_ref().map(|time| time.0),
+        started: started(pod),
         ready: conditions.into_iter().any(|condition| condition.type_ == "Ready" && condition.status == "True"),
         trouble: troubles.into_iter().next(),
         terminating: pod.metadata.deletion_timestamp.is_some(),
     }
+}
+
+/// When the last container started; a sidecar among the init containers is one that runs, the others have ended.
+fn started(pod: &Pod) -> Option<jiff::Timestamp> {
+    let statuses = pod.status.as_ref()?.container_statuses.as_ref()?;
+    let started = statuses.iter().map(|status| Some(status.state.as_ref()?.running.as_ref()?.started_at.as_ref()?.0));
+    started.collect::<Option<Vec<_>>>()?.into_iter().max()
 }
 
 fn deployment(object: &Deployment) -> Option<Common<'_>> {

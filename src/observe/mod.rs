@@ -15,11 +15,12 @@ use futures::future::{try_join, try_join_all, try_join3};
 use serde_json::Value;
 
 use crate::clients::cluster::{Cluster, KubernetesSecret};
-use crate::clients::error::ApiError;
+use crate::clients::error::{ApiError, ApiErrorKind};
 use crate::clients::secret_manager::{Access, SecretManager, SecretSettings, VersionInfo, Which};
 use crate::domain::names::{ObjectName, SecretHome, SecretId, VersionId};
 use crate::domain::observation::{
-    Derivation, ExternalSecretView, Found, KeyView, Observation, Ready, SecretView, Source, Version, VersionState,
+    Derivation, ExternalSecretView, Found, KeyView, Observation, Ready, SecretView, Source, Unread, Version,
+    VersionState,
 };
 use crate::domain::problem::Problem;
 use crate::domain::state;
@@ -52,8 +53,8 @@ struct Listed {
     objects: Vec<Value>,
     /// Its workloads and pods.
     workloads: Workloads,
-    /// What its Lease says.
-    recorded: crate::lock::Record,
+    /// What its Lease says; the refusal where it may not be read.
+    recorded: Result<crate::lock::Record, ApiError>,
     /// The stores that its ExternalSecrets read from.
     stores: BTreeMap<StoreRef, Store>,
 }
@@ -98,7 +99,12 @@ async fn see(
         readers = read_all(request, &objects, &labels);
     }
     let mut vault = Vault::default();
-    let (primary, back_compat) = secrets(request, &home, secret_manager, &mut vault, labels, metadata).await?;
+    let (primary, back_compat, refused) = secrets(request, &home, secret_manager, &mut vault, labels, metadata).await?;
+    let mut unread: Vec<Unread> = refused.map(|error| Unread::Versions(error.to_string())).into_iter().collect();
+    let recorded = recorded.unwrap_or_else(|refused| {
+        unread.push(Unread::Record(refused.to_string()));
+        crate::lock::Record::default()
+    });
     expand(&mut readers, &primary, &back_compat, &vault);
     let targets = try_join_all(readers.iter().map(|reader| cluster.secret(reader.target.as_str()))).await?;
     let mut now = Observation {
@@ -106,6 +112,7 @@ async fn see(
         last_rotation: recorded.last,
         begun: recorded.begun,
         announced: recorded.announced,
+        unread,
         ..Observation::of_secrets(request.account.clone(), home, primary, back_compat)
     };
     if has_unknown(&now, &readers, &targets, &vault) {
@@ -179,8 +186,9 @@ fn carriers(now: &Observation) -> Carriers {
     carriers
 }
 
-async fn recorded(cluster: &Cluster) -> Result<crate::lock::Record, Problem> {
-    Ok(crate::lock::recorded(cluster).await?)
+/// What the Lease says, or the refusal: who only reads goes on without it, and who takes the lock was refused before.
+async fn recorded(cluster: &Cluster) -> Result<Result<crate::lock::Record, ApiError>, Problem> {
+    Ok(allowed(crate::lock::recorded(cluster).await)?)
 }
 
 fn read_all(request: &Request, objects: &[Value], labels: &[(String, String)]) -> Vec<Reader> {
@@ -195,7 +203,8 @@ fn labels_of(settings: SecretSettings) -> Vec<(String, String)> {
     settings.labels().into_iter().collect()
 }
 
-/// Reads both secrets: the newest version of each by number, and of the primary the version before it.
+/// Reads both secrets: the newest version of each by number, and of the primary the version before it. Metadata that may not
+/// be read is left out, and the refusal returned: only the newest versions' bytes are needed.
 async fn secrets(
     request: &Request,
     home: &SecretHome,
@@ -203,7 +212,8 @@ async fn secrets(
     vault: &mut Vault,
     labels: Vec<(String, String)>,
     metadata: Metadata,
-) -> Result<(SecretView, SecretView), Problem> {
+) -> Result<(SecretView, SecretView, Option<ApiError>), Problem> {
+    let mut refused = None;
     let names = &request.names;
     let wanted = metadata == Metadata::Read;
     // They only serve a warning here: without the right to read them there is none.
@@ -217,8 +227,8 @@ async fn secrets(
     };
     let versions = async {
         match wanted {
-            true => secret_manager.versions(home, &names.primary, VERSIONS_LISTED).await,
-            false => Ok(None),
+            true => allowed(secret_manager.versions(home, &names.primary, VERSIONS_LISTED).await),
+            false => Ok(Ok(None)),
         }
     };
     let secrets = try_join3(
@@ -235,7 +245,11 @@ async fn secrets(
         // A secret without versions answers an access like one that does not exist.
         back_compat.exists = secret_manager.settings(home, &names.back_compat).await?.is_some();
     }
-    let Some(newest) = primary.newest().map(|version| version.id) else { return Ok((primary, back_compat)) };
+    let listed = metadata_of.unwrap_or_else(|error| {
+        refused = Some(error);
+        None
+    });
+    let Some(newest) = primary.newest().map(|version| version.id) else { return Ok((primary, back_compat, refused)) };
     // What the back-compat held before tells a rollback from the rotation that it undoes, and is what a two-phase one
     // announced. Both at once: a look at an account waits for one answer.
     let kept = back_compat.newest().and_then(|newest| newest.id.previous());
@@ -252,7 +266,7 @@ async fn secrets(
         let before = newest.previous().and_then(VersionId::previous);
         add_version(&mut primary, before, home, secret_manager, vault).await?;
     }
-    add_metadata(&mut primary, metadata_of.into_iter().flatten());
+    add_metadata(&mut primary, listed.into_iter().flatten());
     let now = Observation::of_secrets(request.account.clone(), home.clone(), primary, back_compat);
     let exchanged = state::is_exchanged(&now);
     let (mut primary, mut back_compat) = (now.primary, now.back_compat);
@@ -260,11 +274,21 @@ async fn secrets(
         // Which of the two was written last tells by what; a list may lag, so they are asked for by number.
         for view in [&mut primary, &mut back_compat] {
             let Some(newest) = view.versions.first_mut().filter(|newest| newest.created.is_none()) else { continue };
-            let info = secret_manager.version(home, &view.secret, Which::Number(newest.id)).await?;
-            newest.created = info.map(|info| info.created);
+            match allowed(secret_manager.version(home, &view.secret, Which::Number(newest.id)).await)? {
+                Ok(info) => newest.created = info.map(|info| info.created),
+                Err(error) => refused = Some(error),
+            }
         }
     }
-    Ok((primary, back_compat))
+    Ok((primary, back_compat, refused))
+}
+
+/// Tells what may not be read from what could not be.
+fn allowed<T>(answer: Result<T, ApiError>) -> Result<Result<T, ApiError>, ApiError> {
+    match answer {
+        Err(error) if error.kind == ApiErrorKind::Forbidden => Ok(Err(error)),
+        answered => answered.map(Ok),
+    }
 }
 
 /// Adds every older version of the two secrets to what is known of them, by number, state and date: finalizing retires

@@ -51,7 +51,7 @@ pub async fn observe(request: &Request, cluster: &Cluster, secret_manager: Resul
         futures::join!(external_secret_objects(request, cluster), workloads(cluster), recorded(cluster));
     let objects: Vec<Value> = unseen.or_empty(Part::ExternalSecrets, objects);
     let workloads: Option<Workloads> = unseen.or_empty(Part::Workloads, workloads.map(Some));
-    let record = unseen.or_empty(Part::Lock, recorded);
+    let record = unseen.or_empty(Part::Lock, recorded.and_then(|record| Ok(record?)));
 
     let mut readers = read_all(request, &objects, &[]);
     let stores = store::stores(&readers, cluster, request.account.as_str()).await;
@@ -133,7 +133,10 @@ async fn both_secrets(
 ) -> (SecretView, SecretView) {
     let names = &request.names;
     let whole = match secrets(request, home, manager, vault, labels, Metadata::Read).await {
-        Ok(views) => return views,
+        Ok((primary, back_compat, refused)) => {
+            unseen.or_empty(Part::Versions, refused.map_or(Ok(()), |error| Err(error.into())));
+            return (primary, back_compat);
+        }
         Err(problem) => problem,
     };
     if matches!(whole.reason, "ConnectionFailed" | "Timeout" | "Unavailable" | "Unauthenticated") {

@@ -255,7 +255,7 @@ async fn look(subject: Subject, secret_manager: &SecretManager, dates: &Dates) -
         Ok(listed) => listed,
         Err(problem) => return Look { seen: Err(problem), last_rotation: None },
     };
-    let last_rotation = listed.recorded.last.clone();
+    let last_rotation = listed.recorded.as_ref().ok().and_then(|record| record.last.clone());
     let seen = see(&request, &cluster, secret_manager, listed, Metadata::Leave).await;
     let seen = seen.map(|seen| {
         let mut now = seen.now;
@@ -270,5 +270,10 @@ fn listed(request: &Request, found: FoundParts) -> Listed {
     let FoundParts { objects, rest, shared } = found;
     let readers = read_all(request, &objects, &[]);
     let stores = store::among(&readers, &rest.stores, &shared, request.account.as_str());
-    Listed { objects, workloads: rest.workloads, recorded: rest.lease.map(lock::record_in).unwrap_or_default(), stores }
+    Listed {
+        objects,
+        workloads: rest.workloads,
+        recorded: Ok(rest.lease.map(lock::record_in).unwrap_or_default()),
+        stores,
+    }
 }

@@ -5,7 +5,7 @@ use super::{
     enabled_newest, end, external_secrets, finish, readers, record, refuse_blocked, twin, unmapped, workloads,
 };
 use crate::domain::names::VersionId;
-use crate::domain::observation::{Observation, ValueTag};
+use crate::domain::observation::{Observation, Source, ValueTag};
 use crate::domain::problem::{Exit, Problem};
 use crate::domain::state::{self, State};
 use crate::domain::step::{Plan, Planned, Step, Way};
@@ -39,33 +39,39 @@ pub(super) fn is_exchanging(now: &Observation) -> bool {
 
 /// From the newest version to one with the value that the back-compat holds.
 fn go_back(now: &Observation) -> Result<Plan, Problem> {
-    let (Some((abandoned, _)), Some(value)) = (enabled_newest(now), now.back_compat.value()) else {
+    let (Some((abandoned, given_up)), Some(value)) = (enabled_newest(now), now.back_compat.value()) else {
         return Err(nothing_to_go_back_to(now));
     };
     let to = abandoned.id.next();
     let held = now.back_compat.newest().map(|newest| newest.id);
     let introduce =
         Planned::Do(Step::AddVersion { secret: now.primary.secret.clone(), from_back_compat: held, expect: to });
-    let fresh = twin(now, abandoned.id, value).is_some();
-    let sync = Planned::Do(Step::Sync { external_secrets: external_secrets(now), version: to, fresh });
-    Ok(exchange(now, [introduce, sync], abandoned.id, to, value))
+    let sync = |version| Planned::Do(Step::Sync { external_secrets: external_secrets(now), version });
+    let mut first = Vec::new();
+    // The Secrets may hold the same bytes from the version before: only once they held what came between do they say that
+    // they are the newer one's. Else the abandoned value might come by a late sync, when the back-compat has it too.
+    if twin(now, abandoned.id, value).is_some() && !now.all_hold(Source::Primary, given_up) {
+        first.push(sync(abandoned.id));
+    }
+    first.extend([introduce, sync(to)]);
+    Ok(exchange(now, first, abandoned.id, to, value))
 }
 
 /// Primary first: on the way both slots hold the same value, and that must be the older one, under which most of the data
 /// is encrypted. Only when the cluster is seen to hold it twice may the abandoned value take the second slot.
 pub(super) fn exchange(
     now: &Observation,
-    first: [Planned; 2],
+    first: Vec<Planned>,
     from: VersionId,
     to: VersionId,
     value: ValueTag,
 ) -> Plan {
-    let mut steps = Vec::from(first);
+    let mut steps = first;
     let store = Step::StoreBackCompat { secret: now.back_compat.secret.clone(), value_of: from };
     steps.push(Planned::Do(store));
     steps.push(match readers(now) {
         readers if readers.is_empty() => unmapped(),
-        external_secrets => Planned::Do(Step::Stage { external_secrets, value_of: from, fresh: false }),
+        external_secrets => Planned::Do(Step::Stage { external_secrets, value_of: from }),
     });
     steps.push(Planned::Do(Step::Restart { workloads: workloads(now), version: to }));
     steps.extend(end(now, from, to, Some(value)));

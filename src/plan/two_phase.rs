@@ -23,7 +23,7 @@ pub(super) fn begin(now: &Observation, first: Vec<Planned>, current: &Version, v
     steps.push(spread(now, next));
     steps.push(Planned::Do(Step::Prepare { workloads: workloads(now), version: current.id }));
     steps.push(Planned::Do(Step::StoreBackCompat { secret: now.back_compat.secret.clone(), value_of: current.id }));
-    steps.push(withdraw(now, current.id, false));
+    steps.push(withdraw(now, current.id));
     use_it(now, steps, current.id, next)
 }
 
@@ -56,7 +56,7 @@ pub(super) fn go_on(want: &Want, now: &Observation, announced: Announced) -> Res
             steps.push(Planned::Do(Step::Prepare { workloads: workloads(now), version: current }));
             steps
                 .push(Planned::Do(Step::StoreBackCompat { secret: now.back_compat.secret.clone(), value_of: current }));
-            steps.push(withdraw(now, current, false));
+            steps.push(withdraw(now, current));
         }
     }
     Ok(use_it(now, steps, current, next))
@@ -71,14 +71,18 @@ fn being_called_off(now: &Observation, next: VersionId) -> Problem {
 
 /// Gives the announced value up: the back-compat gets the value in use again. Nothing was ever written under the other.
 ///
-/// The Secrets may hold the value in use from before the other was announced, and get the other from a late sync.
+/// The other is seen in the cluster first: only after that do the bytes of the value in use say that they are the newer ones.
+/// Else the Secrets might hold them from before the announcement, and get the other from a late sync.
 pub(super) fn call_off(now: &Observation, announced: Announced) -> Plan {
-    let Announced { current, next, .. } = announced;
+    let Announced { current, next, value: given_up, withdrawn, .. } = announced;
     let held = now.primary.version(current).and_then(|version| Some((version, version.value?)));
     let mut steps = Vec::new();
-    if let Some((version, _)) = held {
+    if !withdrawn && !now.all_hold(Source::BackCompat, given_up) {
+        steps.push(spread(now, next));
+    }
+    if let Some((version, value)) = held {
         steps.extend(preserve(now, version));
-        steps.push(withdraw(now, current, true));
+        steps.push(stage(now, current, value));
     }
     let announces = Some(Announcement { version: next, called_off: true });
     Plan { way: Way::Back, state: state::state(now), from: current, to: current, announces, steps }
@@ -95,10 +99,10 @@ fn spread(now: &Observation, next: VersionId) -> Planned {
 
 /// Both slots hold the value in use from here until the next one has arrived as primary: {next, next} would leave pods that
 /// cannot read the bulk of the data.
-fn withdraw(now: &Observation, current: VersionId, fresh: bool) -> Planned {
+fn withdraw(now: &Observation, current: VersionId) -> Planned {
     match readers(now) {
         readers if readers.is_empty() => unmapped(),
-        external_secrets => Planned::Do(Step::Stage { external_secrets, value_of: current, fresh }),
+        external_secrets => Planned::Do(Step::Stage { external_secrets, value_of: current }),
     }
 }
 
@@ -106,7 +110,7 @@ fn use_it(now: &Observation, mut steps: Vec<Planned>, current: VersionId, next: 
     let to = current.next();
     let secret = now.primary.secret.clone();
     steps.push(Planned::Do(Step::AddVersion { secret, from_back_compat: Some(next), expect: to }));
-    steps.push(Planned::Do(Step::Sync { external_secrets: external_secrets(now), version: to, fresh: false }));
+    steps.push(Planned::Do(Step::Sync { external_secrets: external_secrets(now), version: to }));
     steps.push(Planned::Do(Step::Restart { workloads: workloads(now), version: to }));
     steps.extend(end(now, current, to, None));
     let announces = Some(Announcement { version: next, called_off: false });

@@ -123,7 +123,7 @@ fn describe(step: &Step) -> String {
         Step::DisableOlder { secret, versions } => format!("disable {} of {secret}", listed(versions)),
         Step::CreateBackCompat { secret, like } => format!("create {secret} with the settings and access of {like}"),
         Step::StoreBackCompat { secret, value_of } => format!("store the value of primary {value_of} in {secret}"),
-        Step::Stage { external_secrets, value_of, fresh: _ } => {
+        Step::Stage { external_secrets, value_of } => {
             format!("copy primary {value_of} into the cluster as back-compat: {}", listed(external_secrets))
         }
         Step::Announce { secret, expect } => format!("store the next value in {secret}, as {expect}"),
@@ -139,7 +139,7 @@ fn describe(step: &Step) -> String {
         Step::AddVersion { secret, from_back_compat: Some(held), expect } => {
             format!("add {expect}, with the value of back-compat {held}, to {secret}")
         }
-        Step::Sync { external_secrets, version, fresh: _ } => {
+        Step::Sync { external_secrets, version } => {
             format!("copy {version} into the cluster and compare: {}", listed(external_secrets))
         }
         Step::Restart { workloads, version } => {

@@ -105,6 +105,7 @@ pub fn catalogue() -> &'static [FaultKind] {
         kind("internal-error", Form::Number, "the next N requests answer 500"),
         kind("forbidden", Form::VerbResource, "Kubernetes refuses this verb on this resource, and says so when asked"),
         kind("denied", Form::Permission, "Secret Manager refuses this permission, and says so when asked"),
+        kind("test-permissions-denied", Form::Nothing, "Secret Manager refuses to say which permissions there are"),
         kind("stale-latest", Form::Duration, "for that long after an add, `latest` and lists answer as before"),
         kind("etag-mismatch", Form::Nothing, "the next disable with an etag finds that the version has changed"),
         kind(

@@ -135,6 +135,36 @@ fn two_phase_has_none_but_for_the_pods_that_it_names() {
 }
 
 #[test]
+fn who_goes_on_names_the_pods_that_started_before_it_did() {
+    let world = writing();
+    world.fault("pod-slow-to-stop", Some("1s"));
+    // Dies when both slots may hold the older value.
+    world.fault("hold-answer", Some("addSecretVersion:3"));
+    let mut child = world.spawn(&TWO_PHASE);
+    world.until("the narrow interval", |world| world.versions(&back_compat("acme")).contains("3:"));
+    child.kill().expect("it can be killed");
+    finish(child);
+    world.heal("hold-answer");
+    for name in ["admin-secrets", "backend-secrets"] {
+        world.sync("acme", name);
+    }
+    world.until("the sync", |world| both_hold(world, "SECRET_KEY_BACK_COMPAT", "primary v7"));
+    // Starts are told in whole seconds.
+    std::thread::sleep(std::time::Duration::from_millis(1100));
+    let before: Vec<String> = world.pods("acme").iter().map(|pod| pod["name"].to_string()).collect();
+    world.fault("pod-churn", Some("100ms"));
+    world.until("pods that start by themselves", |world| {
+        world.pods("acme").iter().filter(|pod| !before.contains(&pod["name"].to_string())).count() > 1
+    });
+    world.heal("pod-churn");
+    let told = world.run(&ROTATE).code(0).says("started during the exchange").stderr;
+    nobody_else_lacked_a_key(&world, &told);
+    assert!(named(&told).len() < world.pods("acme").len(), "it names all: {told}");
+    some_more(&world);
+    all_is_readable(&world);
+}
+
+#[test]
 fn a_rollback_has_none_but_for_the_pods_that_it_names() {
     let world = writing();
     // Complete, and nothing was unreadable so far.

@@ -192,8 +192,8 @@ fn every_arrow_of_the_picture_is_walked() {
                 (Killed(5), "Rotating"),
                 (Finalize, "Rotating: RotationUnderWay"),
                 (RollBackKilled(1), "Rotating"),
-                (RollBackKilled(1), "Rotating"), // a sync that only the run that asked for it knows of
-                (RollBackKilled(2), "Rotating"),
+                (RollBackKilled(1), "Rotating"),
+                (RollBackKilled(1), "Rotating"),
                 (RollBackKilled(1), "Rotating"),
                 (RollBackKilled(1), "Rotating"),
                 (RollBackKilled(1), "Rotating"),

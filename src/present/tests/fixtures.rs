@@ -351,5 +351,6 @@ pub fn observation() -> Observation {
         last_rotation: None,
         begun: None,
         announced: None,
+        unread: Vec::new(),
     }
 }

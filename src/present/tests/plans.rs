@@ -26,7 +26,7 @@ fn shown(progress: Progress, terminal: Terminal) -> String {
             Planned::Do(Step::StoreBackCompat { secret: now.back_compat.secret.clone(), value_of: v(7) }),
             Planned::Skip(StepName::Stage, "every Secret already holds it".to_owned()),
             Planned::Do(Step::AddVersion { secret: secret(), from_back_compat: None, expect: v(8) }),
-            Planned::Do(Step::Sync { external_secrets: external(), version: v(8), fresh: false }),
+            Planned::Do(Step::Sync { external_secrets: external(), version: v(8) }),
             Planned::Do(Step::Restart {
                 workloads: now.consumers.iter().map(|consumer| consumer.workload.clone()).collect(),
                 version: v(8),

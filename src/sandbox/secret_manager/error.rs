@@ -90,6 +90,12 @@ impl ApiError {
         error
     }
 
+    /// 403 of a perimeter around the project (VPC Service Controls): no permission would help.
+    pub fn prohibited(resource: &str) -> Self {
+        let message = format!("Request is prohibited by organization's policy for resource '{resource}'.");
+        Self::new(StatusCode::FORBIDDEN, "PERMISSION_DENIED", message)
+    }
+
     /// 429: a quota is used up.
     pub fn too_many_requests() -> Self {
         let metric = "secretmanager.googleapis.com/write_requests";

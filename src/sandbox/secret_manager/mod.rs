@@ -312,6 +312,9 @@ impl SecretManager {
             }
             Method::GetIamPolicy => methods::get_iam_policy(state, call),
             Method::SetIamPolicy => methods::set_iam_policy(state, call, body),
+            Method::TestIamPermissions if self.faults.active("test-permissions-denied") => {
+                Err(ApiError::prohibited(&asked_for(call)))
+            }
             Method::TestIamPermissions => methods::test_iam_permissions(state, call, body, |permission| {
                 self.allows(state, identity, call, permission)
             }),
