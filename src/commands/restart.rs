@@ -85,7 +85,7 @@ async fn locked(
     ended.map_err(|problem| incomplete(desk, &progress, problem))?;
     // What cannot be looked at any more was restarted all the same: code 1 would say that nothing was changed.
     let after = observe(&desk.request, &desk.cluster, &desk.secret_manager).await;
-    found.now = Some(after.map_err(|problem| incomplete(desk, &progress, problem.into()))?.now);
+    found.now = Some(after.map_err(|problem| incomplete(desk, &progress, problem))?.now);
     Ok(())
 }
 

@@ -17,9 +17,9 @@ use serde_json::json;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
+use super::cluster::clock;
 use super::interference::{After, Before, Interference};
 use super::operation::{self, Api, Operation};
-use super::cluster::clock;
 use super::{World, cluster, container, control, doors};
 
 /// The body of every answer: whole, or a stream for a watch.

@@ -106,7 +106,9 @@ fn a_pod_that_writes_what_it_cannot_read_back_is_found() {
     let none = BTreeSet::new();
     let found = |lines: &[&str]| reads_before_writes(&history(lines), &none).0.len();
     let begun = ["0 add 7+0 |", "pod admin 0", "1 add 7+0 8+1 | 1+0"];
-    for (pod, wrong) in [("pod admin 1/0", 0), ("pod admin 1", 1), ("pod admin 1/1", 1), ("pod admin 0", 0), ("pod web 1", 0)] {
+    for (pod, wrong) in
+        [("pod admin 1/0", 0), ("pod admin 1", 1), ("pod admin 1/1", 1), ("pod admin 0", 0), ("pod web 1", 0)]
+    {
         assert_eq!(found(&[&begun[..], &[pod]].concat()), wrong, "{pod}");
     }
     // On the way forward both slots never hold the new value.

@@ -184,7 +184,9 @@ impl Stage<'_> {
             let running: Vec<_> = attempts
                 .iter()
                 .enumerate()
-                .map(|(at, attempt)| scope.spawn(move || run(script, world, goal, attempt, &format!("run-{}", first + at))))
+                .map(|(at, attempt)| {
+                    scope.spawn(move || run(script, world, goal, attempt, &format!("run-{}", first + at)))
+                })
                 .collect();
             running.into_iter().map(|one| one.join().expect("the driver does not panic")).collect()
         });
@@ -239,9 +241,7 @@ impl Stage<'_> {
         self.outcome.add("pods between two exchanges", exchanged);
         self.outcome.add("writes on their way when a lock was lost", late);
         self.outcome.add("requests", log.len());
-        let added = |event: &&Event| {
-            matches!(event, Event::Stored { operation, door, .. } if operation == "addSecretVersion" && *door != 0)
-        };
+        let added = |event: &&Event| matches!(event, Event::Stored { operation, door, .. } if operation == "addSecretVersion" && *door != 0);
         self.outcome.add("versions added", events.iter().filter(added).count());
         for entry in &log {
             match entry["outcome"].as_str() {
@@ -255,8 +255,7 @@ impl Stage<'_> {
                 self.outcome.count(format!("fault {name}"));
             }
         }
-        let mut requests: Vec<(String, String)> =
-            log.iter().map(|entry| (time(entry), request(entry))).collect();
+        let mut requests: Vec<(String, String)> = log.iter().map(|entry| (time(entry), request(entry))).collect();
         let history = self.world.ask("history");
         let happened = history.as_array().into_iter().flatten().filter(|event| event.get("request").is_none());
         requests.extend(happened.map(|event| (time(event), format!("         {} {}", time(event), effect(event)))));

@@ -155,7 +155,8 @@ pub fn events(history: &[Value], account: &str) -> Vec<Event> {
 /// What is there now, for a run that has just said that all is done.
 pub fn success(goal: Goal, secrets_now: &Value, pods: &Value, account: &str) -> Success {
     let kubernetes = secrets_now["kubernetes"].as_array().into_iter().flatten();
-    let kubernetes = kubernetes.filter(|secret| secret["namespace"] == account && !secret["values"]["SECRET_KEY"].is_null());
+    let kubernetes =
+        kubernetes.filter(|secret| secret["namespace"] == account && !secret["values"]["SECRET_KEY"].is_null());
     let there = pods.as_array().into_iter().flatten().filter(|pod| {
         pod["namespace"] == account && pod["ended"].is_null() && CONSUMERS.iter().any(|owner| pod["owner"] == *owner)
     });

@@ -169,10 +169,10 @@ fn operation(random: &mut Random) -> Option<String> {
 fn strike(random: &mut Random) -> Strike {
     let at = at(random);
     let number = |random: &mut Random, most| Some(random.within(1, most).to_string());
-    let consumer = |random: &mut Random| random.percent(60).then(|| random.of(&["admin", "backend", "worker"]).to_owned());
-    let external = |random: &mut Random| {
-        random.percent(60).then(|| random.of(&["admin-secrets", "backend-secrets"]).to_owned())
-    };
+    let consumer =
+        |random: &mut Random| random.percent(60).then(|| random.of(&["admin", "backend", "worker"]).to_owned());
+    let external =
+        |random: &mut Random| random.percent(60).then(|| random.of(&["admin-secrets", "backend-secrets"]).to_owned());
     let lasts = Some(random.within(3, 40));
     let (name, value, lasts) = match random.within(0, 20) {
         0 => ("hang", operation(random), None),
@@ -186,11 +186,24 @@ fn strike(random: &mut Random) -> Strike {
         9 => ("unavailable", number(random, 6), None),
         10 => ("internal-error", number(random, 6), None),
         11 => {
-            let right = random.of(&["patch/deployments", "patch/externalsecrets", "list/pods", "update/leases", "watch/*", "get/secrets"]);
+            let right = random.of(&[
+                "patch/deployments",
+                "patch/externalsecrets",
+                "list/pods",
+                "update/leases",
+                "watch/*",
+                "get/secrets",
+            ]);
             ("forbidden", Some(right.to_owned()), lasts)
         }
         12 => {
-            let right = random.of(&["versions.add", "versions.disable", "versions.access", "secrets.create", "secrets.setIamPolicy"]);
+            let right = random.of(&[
+                "versions.add",
+                "versions.disable",
+                "versions.access",
+                "secrets.create",
+                "secrets.setIamPolicy",
+            ]);
             ("denied", Some(format!("secretmanager.{right}")), lasts)
         }
         13 => ("etag-mismatch", None, lasts),
@@ -217,7 +230,9 @@ fn attempt(random: &mut Random) -> Attempt {
     Attempt {
         strikes: (0..strikes).map(|_| strike(random)).collect(),
         stop: random.percent(65).then(|| (at(random), random.percent(50), random.weighed(how))),
-        show: random.of(&[&["--progress=none"] as &[_], &["--progress=json"], &["-v"], &["-vv", "--progress=plain"]]).to_vec(),
+        show: random
+            .of(&[&["--progress=none"] as &[_], &["--progress=json"], &["-v"], &["-vv", "--progress=plain"]])
+            .to_vec(),
         after: random.within(0, 60),
     }
 }
@@ -334,9 +349,11 @@ impl Attempt {
                 Strike::Sync { at, external_secret } => format!("sync of {external_secret} at {at}"),
             })
             .collect();
-        all.extend(self.stop.as_ref().map(|(at, after, how)| {
-            format!("{how:?} {} {at}", if *after { "after" } else { "before" })
-        }));
+        all.extend(
+            self.stop
+                .as_ref()
+                .map(|(at, after, how)| format!("{how:?} {} {at}", if *after { "after" } else { "before" })),
+        );
         if all.is_empty() { "undisturbed".to_owned() } else { all.join(", ") }
     }
 }
@@ -353,7 +370,8 @@ mod tests {
 
     #[test]
     fn what_begins_and_does_not_end_by_itself_is_told_to_end() {
-        let fault = Strike::Fault { at: At { n: 3, operation: None }, name: "sync-failing", value: None, lasts: Some(4) };
+        let fault =
+            Strike::Fault { at: At { n: 3, operation: None }, name: "sync-failing", value: None, lasts: Some(4) };
         let attempt = Attempt {
             strikes: vec![fault],
             stop: Some((At { n: 2, operation: Some("addSecretVersion") }, true, How::Kill)),
@@ -362,6 +380,9 @@ mod tests {
         let told = attempt.strikes("acme");
         assert_eq!(told["strikes"][0]["begin"], "sync-failing");
         assert_eq!((&told["strikes"][1]["at"], &told["strikes"][1]["end"]), (&json!(7), &json!("sync-failing")));
-        assert_eq!((&told["strikes"][2]["operation"], &told["strikes"][2]["stop"]), (&json!("addSecretVersion"), &json!("after")));
+        assert_eq!(
+            (&told["strikes"][2]["operation"], &told["strikes"][2]["stop"]),
+            (&json!("addSecretVersion"), &json!("after"))
+        );
     }
 }

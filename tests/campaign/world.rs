@@ -137,8 +137,10 @@ impl World {
         for secret in secrets["secretManager"].as_array().expect("a list") {
             let name = secret["secret"].as_str().expect("text");
             let versions = secret["versions"].as_array().expect("a list");
-            for version in versions.iter().filter(|version| name.starts_with(account) && version["state"] == "ENABLED") {
-                let path = format!("/v1/projects/sandbox-project/secrets/{name}/versions/{}:access", version["version"]);
+            for version in versions.iter().filter(|version| name.starts_with(account) && version["state"] == "ENABLED")
+            {
+                let path =
+                    format!("/v1/projects/sandbox-project/secrets/{name}/versions/{}:access", version["version"]);
                 let (status, answer) = self.send("GET", &path, None);
                 // A fault may refuse it; the next look finds it.
                 all.extend((status == 200).then(|| answer["payload"]["data"].as_str().map(str::to_owned)).flatten());

@@ -117,9 +117,13 @@ fn clocks_that_disagree_by_minutes_neither_break_a_lock_nor_keep_it() {
         });
         let path = lease("globex").replace("/deepdesk-rotation", "");
         let made = world.sent("POST", &path, Some(held));
-        let written: jiff::Timestamp = made["metadata"]["creationTimestamp"].as_str().expect("text").parse().expect("a time");
+        let written: jiff::Timestamp =
+            made["metadata"]["creationTimestamp"].as_str().expect("text").parse().expect("a time");
         let ahead: i64 = skew.parse().expect("a number");
-        assert!((written.duration_since(now).as_secs() - ahead).abs() < 10, "the server's clock is not skewed: {written}");
+        assert!(
+            (written.duration_since(now).as_secs() - ahead).abs() < 10,
+            "the server's clock is not skewed: {written}"
+        );
         refused(world.run(&ROTATE), "bob@elsewhere");
         let deadline = Instant::now() + EXPIRY;
         while world.run(&ROTATE).code == 4 {
