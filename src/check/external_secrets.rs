@@ -67,7 +67,12 @@ pub(super) fn back_compat_awaited(seen: &Seen) -> Vec<Finding> {
     each(seen, |external| {
         heals_by_itself(seen.now, external).then(|| {
             (
-                format!("is not syncing at all: {} does not exist, and it maps it", seen.now.back_compat.secret),
+                match seen.now.back_compat.exists {
+                    true => format!("is not syncing at all: {} has no version yet", seen.now.back_compat.secret),
+                    false => {
+                        format!("is not syncing at all: {} does not exist, and it maps it", seen.now.back_compat.secret)
+                    }
+                },
                 format!("the next rotation creates it: kubectl deepdesk secret rotate {}", seen.now.account),
             )
         })
@@ -80,12 +85,16 @@ fn is_staging(seen: &Seen) -> bool {
     seen.purpose == Purpose::Rotate && kept.is_some_and(|kept| !seen.now.all_hold(Source::BackCompat, kept))
 }
 
-/// Whether an ExternalSecret fails for no other reason than that the back-compat does not exist yet. `stage` proves it.
+/// Whether an ExternalSecret fails for no other reason than that the back-compat does not exist yet, or has no version yet.
+/// `stage` proves it.
 fn heals_by_itself(now: &Observation, external: &ExternalSecretView) -> bool {
     let Ready::False { message, .. } = &external.ready else { return false };
     // Without Events there is only the condition's constant, which does not say which of the keys it was.
     let names_it = message.contains(now.back_compat.secret.as_str()) || message == UNSPECIFIC;
-    external.needs_back_compat && now.back_compat.newest().is_none() && names_it
+    // A run that died right after the creation left a secret that a search finds and cannot read: that failure may name none.
+    let reads_it = external.keys.iter().any(|key| key.source == Source::BackCompat);
+    let finds_it = now.back_compat.exists && reads_it && (names_it || message.contains("].find"));
+    now.back_compat.newest().is_none() && (finds_it || (external.needs_back_compat && names_it))
 }
 
 pub(super) fn pinned(seen: &Seen) -> Vec<Finding> {

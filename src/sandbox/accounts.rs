@@ -183,6 +183,8 @@ mod tests {
             cluster: Arc::new(cluster::Store::default()),
             faults,
             log: Arc::default(),
+            doors: Default::default(),
+            history: Default::default(),
             options: Options {
                 accounts,
                 sync_delay: Duration::ZERO,

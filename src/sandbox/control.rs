@@ -5,25 +5,26 @@ use http::{Method, Request, Response, StatusCode};
 use serde_json::{Value, json};
 
 use super::cluster::resource;
+use super::doors::Strike;
 use super::faults::{Fault, catalogue};
 use super::secret_manager::{json_answer, route::parameter};
 use super::server::Body;
 use super::{World, controllers, data};
 
 /// Answers one request under `/sandbox/`.
-pub fn handle(world: &World, request: &Request<Bytes>) -> Response<Body> {
+pub async fn handle(world: &World, request: &Request<Bytes>) -> Response<Body> {
     let path = request.uri().path().to_owned();
     let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
     match (request.method(), parts.as_slice()) {
         (&Method::GET, ["sandbox", "v1", "log"]) => {
             // With `?after=N` only what came since: a test asks often.
-            let after = parameter(request.uri().query().unwrap_or_default(), "after");
-            let after = after.and_then(|after| after.parse().ok()).unwrap_or(0);
-            found(&json!(world.log.after(after)))
+            found(&json!(world.log.after(after(request))))
         }
+        (&Method::GET, ["sandbox", "v1", "history"]) => found(&json!(world.history.after(after(request)))),
+        (method, ["sandbox", "v1", "doors", rest @ ..]) => of_doors(world, method, rest, request).await,
         (&Method::GET, ["sandbox", "v1", "pods"]) => found(&controllers::pod_lives(world)),
         (&Method::GET, ["sandbox", "v1", "secrets"]) => found(&json!({
-            "secretManager": world.secret_manager.describe(),
+            "secretManager": world.secret_manager.describe(&world.history),
             "kubernetes": controllers::secret_holdings(world),
         })),
         (method, ["sandbox", "v1", "data", account, rest @ ..]) => {
@@ -39,6 +40,44 @@ pub fn handle(world: &World, request: &Request<Bytes>) -> Response<Body> {
             match controllers::scheduled_sync(world, namespace, name) {
                 true => json_answer(StatusCode::ACCEPTED, &json!({})),
                 false => refused(StatusCode::NOT_FOUND, &format!("there is no ExternalSecret {namespace}/{name}")),
+            }
+        }
+        _ => refused(StatusCode::NOT_FOUND, "the control endpoint has no such path"),
+    }
+}
+
+/// The number in `?after=N`.
+fn after(request: &Request<Bytes>) -> usize {
+    let after = parameter(request.uri().query().unwrap_or_default(), "after");
+    after.and_then(|after| after.parse().ok()).unwrap_or(0)
+}
+
+/// Opens a door, tells when one of its requests waits, and lets it go on.
+async fn of_doors(world: &World, method: &Method, rest: &[&str], request: &Request<Bytes>) -> Response<Body> {
+    let unknown = || refused(StatusCode::NOT_FOUND, "there is no such door");
+    match (method, rest) {
+        (&Method::POST, []) => {
+            let body: Value = serde_json::from_slice(request.body()).unwrap_or_default();
+            let strikes = body["strikes"].as_array().into_iter().flatten().map(Strike::read);
+            let opened = match strikes.collect::<Result<Vec<Strike>, String>>() {
+                Ok(strikes) => world.doors.open(strikes),
+                Err(why) => return refused(StatusCode::BAD_REQUEST, &why),
+            };
+            match opened {
+                Ok((door, url)) => json_answer(StatusCode::CREATED, &json!({ "door": door, "url": url })),
+                Err(error) => refused(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
+            }
+        }
+        (method, [door, rest @ ..]) => {
+            let Ok(door) = door.parse::<usize>() else { return unknown() };
+            match (method, rest) {
+                (&Method::GET, []) => match world.doors.reached(door, after(request)).await {
+                    Some(progress) => found(&progress),
+                    None => unknown(),
+                },
+                (&Method::POST, ["go"]) if world.doors.go(door) => found(&json!({})),
+                (&Method::DELETE, []) if world.doors.close(door) => found(&json!({})),
+                _ => unknown(),
             }
         }
         _ => refused(StatusCode::NOT_FOUND, "the control endpoint has no such path"),

@@ -32,6 +32,8 @@ pub enum Form {
     OptionalNumber,
     /// Whole seconds.
     Seconds,
+    /// Whole seconds, with a minus for "behind".
+    SignedSeconds,
     /// An operation such as `addSecretVersion` or `patch/deployments`; nothing is the next request that changes something.
     Operation,
     /// The name of an object; nothing is all of them.
@@ -55,6 +57,7 @@ impl Form {
             Form::Nth => "=[OPERATION:]N",
             Form::OptionalNumber => "[=N]",
             Form::Seconds => "=SECONDS",
+            Form::SignedSeconds => "=[-]SECONDS",
             Form::Operation => "[=OPERATION]",
             Form::OptionalName => "[=NAME]",
             Form::VerbResource => "=VERB/RESOURCE",
@@ -133,6 +136,11 @@ pub fn catalogue() -> &'static [FaultKind] {
         kind("gitops", Form::Nothing, "a GitOps controller takes unknown pod-template annotations away again"),
         kind("scheduled-sync", Form::Duration, "the refresh interval of every ExternalSecret"),
         kind("pod-churn", Form::Duration, "a random consumer pod is replaced that often"),
+        kind(
+            "clock-skew",
+            Form::SignedSeconds,
+            "the clock of the Kubernetes API is that far ahead of every other one, or behind",
+        ),
     ];
     CATALOGUE
 }
@@ -204,6 +212,7 @@ impl Fault {
             (Form::Number | Form::OptionalNumber, Some(value)) => value.parse::<u64>().is_ok_and(|number| number > 0),
             (Form::Nth, Some(value)) => nth(value).1.is_some_and(|number| number > 0),
             (Form::Seconds, Some(value)) => value.parse::<u32>().is_ok(),
+            (Form::SignedSeconds, Some(value)) => value.parse::<i32>().is_ok(),
             (Form::Operation | Form::OptionalName, Some(_)) => true,
             (Form::VerbResource, Some(value)) => {
                 value.split_once('/').is_some_and(|(verb, resource)| !verb.is_empty() && !resource.is_empty())
@@ -215,6 +224,7 @@ impl Fault {
                 | Form::Number
                 | Form::Nth
                 | Form::Seconds
+                | Form::SignedSeconds
                 | Form::VerbResource
                 | Form::Permission
                 | Form::Api,
@@ -337,6 +347,11 @@ impl Faults {
     /// The fault's value; none when it is not in force or has no value. Given several times, the last one counts.
     pub fn value(&self, name: &str) -> Option<String> {
         self.values(name).pop()
+    }
+
+    /// The fault's value as seconds; 0 when it is not in force.
+    pub fn seconds(&self, name: &str) -> i64 {
+        self.value(name).and_then(|value| value.parse().ok()).unwrap_or(0)
     }
 
     /// The values of a fault that may be given several times (`forbidden`, `denied`, `sync-failing`).

@@ -22,6 +22,8 @@ pub struct Entry {
     pub time: Timestamp,
     /// The user agent that the client gave, if it gave one.
     pub client: Option<String>,
+    /// The door that it came through; 0 is the first address.
+    pub door: usize,
     /// Which of the two services was asked.
     pub api: Api,
     /// For Secret Manager the method's name, for Kubernetes `VERB/RESOURCE`.
@@ -44,13 +46,14 @@ impl RequestLog {
     }
 
     /// Notes that a request arrived. Answers with its number.
-    pub fn arrived(&self, client: Option<&str>, operation: &Operation, method: &str, path: &str) -> usize {
+    pub fn arrived(&self, door: usize, client: Option<&str>, operation: &Operation, method: &str, path: &str) -> usize {
         let mut entries = self.lock();
         let n = entries.len() + 1;
         entries.push(Entry {
             n,
             time: Timestamp::now(),
             client: client.map(str::to_owned),
+            door,
             api: operation.api,
             operation: operation.name.clone(),
             class: operation.class,

@@ -9,8 +9,10 @@ pub mod container;
 mod control;
 pub mod controllers;
 pub mod data;
+pub mod doors;
 mod environment;
 pub mod faults;
+pub mod history;
 mod interference;
 pub mod log;
 pub mod operation;
@@ -73,6 +75,10 @@ pub struct World {
     pub faults: Arc<Faults>,
     /// What was asked, by whom, and how it ended. Never a body.
     pub log: Arc<log::RequestLog>,
+    /// Further addresses, and what is to happen at their requests.
+    pub doors: doors::Doors,
+    /// What really happened, in one order.
+    pub history: history::History,
     /// How this sandbox was started.
     pub options: Options,
     /// What the controllers share.
@@ -121,10 +127,13 @@ impl Sandbox {
             cluster: Arc::new(cluster::Store::default()),
             faults,
             log: Arc::default(),
+            doors: doors::Doors::default(),
+            history: history::History::default(),
             options,
             controllers: controllers::Shared::default(),
         });
         accounts::populate(&world);
+        world.history.note(serde_json::json!({ "secrets": world.secret_manager.describe(&world.history) }));
         let controllers = controllers::spawn(Arc::clone(&world));
         controllers::settle(&world, Duration::from_secs(30)).await;
         let mut server = JoinSet::new();

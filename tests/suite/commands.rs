@@ -355,3 +355,15 @@ fn a_sandbox_ends_with_its_command_and_hands_on_its_exit_code() {
         std::fs::read_dir(home.path()).expect("readable").filter_map(|entry| Some(entry.ok()?.file_name())).collect();
     assert!(left.is_empty(), "{left:?}");
 }
+
+#[test]
+fn a_restart_whose_last_look_fails_does_not_say_that_nothing_was_changed() {
+    // Found by the campaign (its seed 64).
+    let world = World::start(&["--accounts=1"]);
+    let mut child = world.spawn(&["secret", "restart", "acme", "--request-timeout=2s"]);
+    world.request_or_end(&mut child, |entry| entry["operation"] == "patch/deployments").expect("it comes");
+    world.fault("denied", Some("secretmanager.versions.access"));
+    crate::world::finish(child).code(5).says("the restarts go on in the cluster by themselves");
+    world.heal("denied");
+    world.run(&["secret", "restart", "acme"]).code(0);
+}

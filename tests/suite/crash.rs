@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::finalize::finalized;
 use crate::rollback::rolled_back;
-use crate::world::{World, back_compat, by_the_program, finish, lease, primary};
+use crate::world::{World, back_compat, by_the_program, external_secret, finish, lease, primary};
 
 /// A change, and what it starts from.
 #[derive(Clone, Copy, Debug)]
@@ -227,6 +227,28 @@ fn dying_again_and_again_still_makes_one_new_version() {
     }
     world.run(&["secret", "rotate", "acme", "--yes"]).code(0);
     world.rotated("acme", 7, 8);
+}
+
+#[test]
+fn a_sync_that_finds_the_back_compat_before_its_first_version_does_not_stop_it() {
+    // Found by the campaign (its seed 27): a search finds a secret that has nothing to read yet, and fails with it.
+    for operation in ["createSecret:1", "setIamPolicy:1"] {
+        let world = world("acme");
+        world.fault("hold-answer", Some(operation));
+        let mut child = world.spawn(&["secret", "rotate", "acme", "--yes", "--progress=none"]);
+        world.request_or_end(&mut child, |entry| entry["outcome"] == "answer held").expect("it comes");
+        kill(child);
+        world.heal("hold-answer");
+        for name in ["admin-secrets", "backend-secrets"] {
+            world.sync("acme", name);
+            world.until("the sync fails", |world| {
+                let (_, object) = world.send("GET", &external_secret("acme", name), None);
+                object["status"]["conditions"][0]["status"] == "False"
+            });
+        }
+        world.run(&["secret", "rotate", "acme", "--yes"]).code(0);
+        world.rotated("acme", 7, 8);
+    }
 }
 
 #[test]

@@ -20,6 +20,7 @@ mod discovery;
 mod faults;
 mod finalize;
 mod interrupts;
+mod locks;
 mod meanwhile;
 mod memory;
 mod output;

@@ -1,16 +1,38 @@
-//! The server's clock, as the API writes it.
+//! The server's clock, as the API writes it. The fault `clock-skew` sets it ahead of every other clock, or behind.
+
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
+/// By how many seconds the clock is ahead. Of the process and not of a store, as a machine has one clock: the times that
+/// objects carry are made deep in rules that are given no world.
+static AHEAD: AtomicI64 = AtomicI64::new(0);
+
+/// Sets the clock ahead of the others, or behind.
+pub fn set_ahead(seconds: i64) {
+    AHEAD.store(seconds, Ordering::Relaxed);
+}
+
+/// What the clock shows.
+fn shown() -> Timestamp {
+    let now = Timestamp::now();
+    now.checked_add(SignedDuration::from_secs(AHEAD.load(Ordering::Relaxed))).unwrap_or(now)
+}
+
+/// Now, as HTTP writes it in `Date`.
+pub fn http_date() -> String {
+    shown().strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
+}
+
 /// Now, in whole seconds: `metav1.Time`.
 pub(super) fn now() -> String {
-    seconds(Timestamp::now())
+    seconds(shown())
 }
 
 /// So many seconds from now, in whole seconds.
 pub(super) fn in_seconds(seconds_from_now: i64) -> String {
-    let now = Timestamp::now();
+    let now = shown();
     seconds(now.checked_add(SignedDuration::from_secs(seconds_from_now)).unwrap_or(now))
 }
 
@@ -21,7 +43,7 @@ fn seconds(time: Timestamp) -> String {
 /// How long ago a time of the API was, in whole seconds; none when it is no time.
 pub(super) fn seconds_since(time: &str) -> Option<i64> {
     let time: Timestamp = time.parse().ok()?;
-    Some(Timestamp::now().duration_since(time).as_secs())
+    Some(shown().duration_since(time).as_secs())
 }
 
 /// The age of something as kubectl writes it.

@@ -16,7 +16,7 @@
 
 mod answer;
 mod applying;
-mod clock;
+pub mod clock;
 mod columns;
 mod defaults;
 mod deletion;

@@ -83,12 +83,12 @@ fn is_settled(cluster: &Store) -> bool {
         && cluster.list(resource("deployments"), None).iter().all(rolled_out)
 }
 
-/// Every pod that ever ran, and which version each key that it read from a Secret held, by name.
+/// Every pod that ever ran, which version each key that it read from a Secret held, by name, and which value.
 pub fn pod_lives(world: &World) -> Value {
     world.controllers.lives.describe()
 }
 
-/// Which version each key of each Kubernetes Secret holds, by name.
+/// Which version each key of each Kubernetes Secret holds, by name, and which value, by its number in the history.
 pub fn secret_holdings(world: &World) -> Value {
     let secrets = world.cluster.list(resource("secrets"), None);
     let described = secrets.iter().map(|secret| {
@@ -99,7 +99,10 @@ pub fn secret_holdings(world: &World) -> Value {
             .flatten()
             .map(|(key, value)| (key.clone(), json!(named(world, namespace, &decoded(value)))))
             .collect();
-        json!({"namespace": namespace, "name": text(secret, "/metadata/name"), "keys": keys})
+        let number = |value: &Value| json!(world.history.number(&decoded(value)));
+        let values: serde_json::Map<String, Value> =
+            data.into_iter().flatten().map(|(key, value)| (key.clone(), number(value))).collect();
+        json!({"namespace": namespace, "name": text(secret, "/metadata/name"), "keys": keys, "values": values})
     });
     Value::Array(described.collect())
 }

@@ -78,6 +78,7 @@ pub async fn run(world: Arc<World>) {
             }
             if change.kind == ChangeKind::Deleted {
                 world.controllers.lives.note(&uid, |life| life["ended"] = precisely_now());
+                world.history.note(json!({"ended": place.1, "uid": uid, "namespace": place.0}));
                 world.controllers.data.ended(&place.0, &uid);
                 leaving.remove(&uid);
             } else if change.object.pointer("/metadata/deletionTimestamp").is_some() && leaving.insert(uid.clone()) {
@@ -138,7 +139,11 @@ async fn start(world: Arc<World>, (namespace, name): (String, String), uid: Stri
             }
         }
     };
+    let values: serde_json::Map<String, Value> =
+        held.iter().map(|(key, value)| (key.clone(), json!(world.history.number(value)))).collect();
+    world.history.note(json!({"pod": name, "uid": uid, "namespace": namespace, "owner": owner, "values": values}));
     world.controllers.lives.note(&uid, |life| {
+        life["values"] = Value::Object(values);
         life["started"] = precisely_now();
         life["holds"] =
             held.iter().map(|(key, value)| (key.clone(), json!(named(&world, &namespace, value)))).collect();

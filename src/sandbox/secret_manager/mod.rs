@@ -23,6 +23,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use super::faults::Faults;
+use super::history::History;
 use super::server::{Body, whole};
 pub use error::ApiError;
 pub use iam::Binding;
@@ -239,9 +240,9 @@ impl SecretManager {
         holders
     }
 
-    /// Which secrets and versions there are, and in which state. No payloads.
-    pub fn describe(&self) -> Value {
-        self.lock().describe()
+    /// Which secrets and versions there are, in which state, and with which value by its number in the history. No payloads.
+    pub fn describe(&self, history: &History) -> Value {
+        self.lock().describe(|payload| history.number(payload))
     }
 
     /// Answers one HTTP request.

@@ -224,15 +224,21 @@ impl State {
         base64::engine::general_purpose::STANDARD.encode(self.etags.to_be_bytes())
     }
 
-    /// Which versions there are and in which state, for the control endpoint. No payloads.
-    pub fn describe(&self) -> Value {
+    /// Which versions there are, in which state and with which value by its number. No payloads.
+    pub fn describe(&self, number: impl Fn(&[u8]) -> usize) -> Value {
         let secrets = self.secrets.iter().flat_map(|(parent, secrets)| {
             secrets.values().map(|secret| {
                 let versions: Vec<Value> = secret
                     .versions
                     .iter()
                     .map(|version| {
-                        json!({ "version": version.number, "state": version.state.name(), "created": version.created })
+                        let value = version.payload.as_ref().map(|payload| number(&payload.0));
+                        json!({
+                            "version": version.number,
+                            "state": version.state.name(),
+                            "created": version.created,
+                            "value": value,
+                        })
                     })
                     .collect();
                 json!({ "parent": parent.name(&parent.project), "secret": secret.id, "versions": versions })

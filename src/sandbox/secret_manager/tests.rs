@@ -312,7 +312,7 @@ fn nothing_that_can_be_logged_shows_a_payload() {
         format!("{service:?}"),
         format!("{:?}", *service.lock()),
         format!("{seed:?}"),
-        service.describe().to_string(),
+        service.describe(&History::default()).to_string(),
         post(&service, "/x:addVersion", json!({ "payload": { "data": "b25l", "dataCrc32c": "1" } })).1.to_string(),
     ];
     for text in texts {

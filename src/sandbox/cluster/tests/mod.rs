@@ -28,6 +28,8 @@ fn world_in(faults: &[&str], directory: std::path::PathBuf) -> Arc<World> {
         cluster,
         faults,
         log: Arc::default(),
+        doors: Default::default(),
+        history: Default::default(),
         options: Options {
             accounts: 1,
             sync_delay: Duration::ZERO,

@@ -155,7 +155,7 @@ impl Client<'_> {
         if version.is_empty()
             && self.latest_or_fetch
             && matches!(answer, Err(AccessError::FailedPrecondition { .. }))
-            && let Some(number) = newest_enabled(&manager.describe(), &parent, key)
+            && let Some(number) = newest_enabled(&manager.describe(&self.world.history), &parent, key)
         {
             answer = manager.access(EXTERNAL_SECRETS, &parent, key, &number.to_string());
         }

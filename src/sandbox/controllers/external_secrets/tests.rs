@@ -27,6 +27,8 @@ fn world(faults: &[&str], secrets: &[(&str, &[&str])]) -> Arc<World> {
         cluster,
         faults,
         log: Arc::default(),
+        doors: Default::default(),
+        history: Default::default(),
         options,
         controllers: Default::default(),
     });
