@@ -31,7 +31,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(3);
 /// How long a push may go unanswered before it is repeated, or before right bytes are taken without its answer.
 const UNANSWERED: Duration = Duration::from_secs(15);
 /// How long a refusal of a secret that was created in this run may be the lag of its access policy.
-const POLICY_LAG: Duration = Duration::from_secs(90);
+const LAG_OF_THE_NEW: Duration = Duration::from_secs(90);
 
 /// How to wait.
 #[derive(Clone, Copy, Debug)]
@@ -183,7 +183,7 @@ async fn pursue(
             return Ok(None);
         }
         if let Some(failure) = failure(run, one.reader, push, &object).await
-            && !(is_policy_lag(progress, &failure) && begun.elapsed() < POLICY_LAG)
+            && !(is_lag_of_the_new(progress, &failure) && begun.elapsed() < LAG_OF_THE_NEW)
         {
             return Err(failed(run, one.reader, &failure));
         }
@@ -284,11 +284,14 @@ async fn failure(run: &Run<'_>, reader: &Reader, push: &Push, object: &Value) ->
     }
 }
 
-/// A secret that was created a moment ago may not be readable yet: access policies spread within minutes.
-fn is_policy_lag(progress: &Progress, failure: &str) -> bool {
+/// A secret that was created a moment ago may not be readable yet: access policies spread within minutes, and `latest` of it
+/// may not be there for External Secrets as soon as for us.
+fn is_lag_of_the_new(progress: &Progress, failure: &str) -> bool {
     let first_version = progress.seen.now.back_compat.newest().is_some_and(|newest| newest.id.previous().is_none());
-    let refused = failure.contains("PermissionDenied") || failure.contains("PERMISSION_DENIED");
-    first_version && refused && failure.contains(progress.seen.now.back_compat.secret.as_str())
+    let unseen = ["PermissionDenied", "PERMISSION_DENIED", "NotFound", "does not exist", "not found"];
+    first_version
+        && unseen.iter().any(|words| failure.contains(words))
+        && failure.contains(progress.seen.now.back_compat.secret.as_str())
 }
 
 fn failed(run: &Run<'_>, reader: &Reader, failure: &str) -> Problem {

@@ -154,7 +154,7 @@ fn steps(result: &AccountResult) -> String {
     let mut rows = String::new();
     for step in &result.steps {
         let (word, class) = match step.state {
-            StepState::Started | StepState::Waiting => ("not ended", "bad"),
+            StepState::Started | StepState::Waiting | StepState::Output => ("not ended", "bad"),
             StepState::Skipped => ("skipped", "soft"),
             StepState::Done => ("done", "good"),
             StepState::Failed => ("failed", "bad"),
