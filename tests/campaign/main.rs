@@ -25,7 +25,7 @@ use crate::record::Counts;
 use crate::script::Script;
 
 /// So many seeds without being asked for more.
-const SHORT: u64 = 60;
+const SHORT: u64 = 40;
 
 fn asked(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is a number")))

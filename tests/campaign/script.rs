@@ -174,7 +174,7 @@ fn strike(random: &mut Random) -> Strike {
     let external =
         |random: &mut Random| random.percent(60).then(|| random.of(&["admin-secrets", "backend-secrets"]).to_owned());
     let lasts = Some(random.within(3, 40));
-    let (name, value, lasts) = match random.within(0, 20) {
+    let (name, value, lasts) = match random.within(0, 21) {
         0 => ("hang", operation(random), None),
         1 | 2 => ("lost-answer", operation(random), None),
         3 => ("reset", operation(random), None),
@@ -212,6 +212,7 @@ fn strike(random: &mut Random) -> Strike {
         16 => ("old-value-pod", None, lasts),
         17 => ("external-secrets-api", Some(random.of(&["none", "v1beta1"]).to_owned()), Some(random.within(1, 6))),
         18 => ("external-secrets-denied", None, lasts),
+        19 => ("test-permissions-denied", None, lasts),
         _ => return Strike::Sync { at, external_secret: random.of(&["admin-secrets", "backend-secrets"]) },
     };
     Strike::Fault { at, name, value, lasts }
