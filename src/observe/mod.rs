@@ -270,7 +270,8 @@ async fn secrets(
     }
     add_metadata(&mut primary, listed.into_iter().flatten());
     let now = Observation::of_secrets(request.account.clone(), home.clone(), primary, back_compat);
-    let exchanged = state::is_exchanged(&now);
+    // Only a plan asks for that: a look at hundreds of accounts has no dates to spare.
+    let exchanged = wanted && state::is_exchanged(&now);
     let (mut primary, mut back_compat) = (now.primary, now.back_compat);
     if exchanged {
         // Which of the two was written last tells by what; a list may lag, so they are asked for by number.
