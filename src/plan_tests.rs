@@ -48,6 +48,7 @@ pub(super) fn seen(primary: &str, back_compat: &str, holds: (u16, Option<u16>), 
     let pod = PodView {
         name: "backend-1".to_owned(),
         version,
+        back_compat: versions(back_compat).first().map(|newest| newest.id),
         restart: None,
         created: None,
         started: None,
@@ -131,6 +132,12 @@ fn brief(planned: Result<Plan, Problem>) -> String {
     }
 }
 
+/// The same, with pods that a restart made when there was no back-compat.
+fn without_back_compat(mut now: Observation) -> Observation {
+    now.consumers.iter_mut().flat_map(|consumer| &mut consumer.pods).for_each(|pod| pod.back_compat = None);
+    now
+}
+
 #[test]
 fn what_is_left_follows_from_what_is_seen() {
     let new = "add(v2) sync(v2) restart(v2) verify disable(v1)";
@@ -151,6 +158,11 @@ fn what_is_left_follows_from_what_is_seen() {
         ),
         ("copied, not restarted", seen("E1 E2", "E1", (2, Some(1)), 1), "restart(v2) verify disable(v1)".to_owned()),
         ("restarted", seen("E1 E2", "E1", (2, Some(1)), 2), "verify disable(v1)".to_owned()),
+        (
+            "restarted before the older value was stored",
+            without_back_compat(seen("E1 E2", "E1", (2, Some(1)), 2)),
+            "restart(v2) verify disable(v1)".to_owned(),
+        ),
         (
             "a Secret fell back after the restart",
             seen("E1 E2", "E1", (1, Some(1)), 2),

@@ -223,6 +223,8 @@ pub struct PodView {
     pub name: String,
     /// The version that its annotation names: written by a restart of ours, after the bytes were compared.
     pub version: Option<VersionId>,
+    /// The version of the back-compat that its annotation names beside it; none where there was none at that restart.
+    pub back_compat: Option<VersionId>,
     /// The id of the restart that made it, from its annotation.
     pub restart: Option<String>,
     /// When it was created, by the API server's clock.

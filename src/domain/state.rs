@@ -191,8 +191,8 @@ pub fn is_on_newest(now: &Observation, consumer: &Consumer) -> bool {
 
 /// Judges one pod: environment variables are read once, when a container starts.
 ///
-/// A pod is on the newest version when a restart of ours made it (its annotation names the version, and was written
-/// after the bytes had been compared), or when it was created after the last write of every Secret it reads, by the
+/// A pod is on the newest version when a restart of ours made it (its annotations name the versions of both secrets, and were
+/// written after the bytes had been compared), or when it was created after the last write of every Secret it reads, by the
 /// API server's clock, or so long after the version was created that at least two scheduled syncs lay between.
 /// All of it counts only while those Secrets hold the newest value: one that fell back may have been read meanwhile.
 pub fn standing(now: &Observation, consumer: &Consumer, pod: &PodView) -> Standing {
@@ -205,7 +205,10 @@ pub fn standing(now: &Observation, consumer: &Consumer, pod: &PodView) -> Standi
         return Standing::Older;
     }
     if let Some(version) = pod.version {
-        return if version == newest.id { Standing::OnNewest } else { Standing::Older };
+        return match version == newest.id && has_back_compat(now, consumer, pod) {
+            true => Standing::OnNewest,
+            false => Standing::Older,
+        };
     }
     let Some(created) = pod.created else { return Standing::Unproven };
     let started_after = |external: &&ExternalSecretView| external.written.is_some_and(|written| created > written);
@@ -221,6 +224,13 @@ pub fn standing(now: &Observation, consumer: &Consumer, pod: &PodView) -> Standi
         true => Standing::Older,
         false => Standing::Unproven,
     }
+}
+
+/// Whether a restart of ours gave the pod what the back-compat holds, where it reads that and data may need it. A pod may be on
+/// the newest version, and have started before the older value was stored: `rotate --adopt` finds such ones.
+fn has_back_compat(now: &Observation, consumer: &Consumer, pod: &PodView) -> bool {
+    let held = pod.back_compat.and_then(|noted| now.back_compat.version(noted)).and_then(|version| version.value);
+    !consumer.reads_back_compat || !back_compat_is_live(now) || (held.is_some() && held == now.back_compat.value())
 }
 
 /// By how much the clocks of Google and of the cluster are taken to differ at most.

@@ -199,6 +199,7 @@ mod tests {
         PodView {
             name: name.to_owned(),
             version,
+            back_compat: VersionId::new(1),
             restart,
             created: Some(at(0)),
             ready,

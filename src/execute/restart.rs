@@ -18,7 +18,9 @@ use crate::domain::observation::{Consumer, GitOps, Observation, Rollout};
 use crate::domain::problem::{Exit, Problem};
 use crate::domain::trail::Look;
 use crate::lock::Lock;
-use crate::observe::consumers::{RESTART_ANNOTATION, RESTARTED_AT_ANNOTATION, VERSION_ANNOTATION};
+use crate::observe::consumers::{
+    BACK_COMPAT_ANNOTATION, RESTART_ANNOTATION, RESTARTED_AT_ANNOTATION, VERSION_ANNOTATION,
+};
 use crate::observe::look_at_consumers;
 use crate::run::{Run, interrupted, still_ours};
 
@@ -81,7 +83,8 @@ async fn patch_all(
     workloads: &[WorkloadRef],
     version: VersionId,
 ) -> Result<(), Problem> {
-    let annotations = annotations(version, jiff::Timestamp::now());
+    let back_compat = progress.seen.now.back_compat.newest().map(|newest| newest.id);
+    let annotations = annotations(version, back_compat, jiff::Timestamp::now());
     let patches = workloads.iter().map(|workload| {
         let flux = progress
             .seen
@@ -109,10 +112,17 @@ async fn patch_all(
     Ok(())
 }
 
-/// What a restart writes on a pod template: kubectl's own annotation, the version, and an id that no other restart has.
-pub fn annotations(version: VersionId, at: jiff::Timestamp) -> BTreeMap<String, String> {
+/// What a restart writes on a pod template: kubectl's own annotation, the versions that pods will have, and an id that no
+/// other restart has. Without a back-compat its annotation is empty, since one of before may stand there.
+pub fn annotations(
+    version: VersionId,
+    back_compat: Option<VersionId>,
+    at: jiff::Timestamp,
+) -> BTreeMap<String, String> {
+    let back_compat = back_compat.map(|version| version.get().to_string()).unwrap_or_default();
     BTreeMap::from([
         (VERSION_ANNOTATION.to_owned(), version.get().to_string()),
+        (BACK_COMPAT_ANNOTATION.to_owned(), back_compat),
         (RESTART_ANNOTATION.to_owned(), at.as_nanosecond().to_string()),
         (RESTARTED_AT_ANNOTATION.to_owned(), at.round(jiff::Unit::Second).unwrap_or(at).to_string()),
     ])

@@ -15,6 +15,8 @@ use crate::domain::observation::{Consumer, GitOps, OtherReader, PodView, Rollout
 /// Annotation of a pod template (and so of its pods): the primary's version that they start with. Written by a restart
 /// of ours alone, after the bytes were compared.
 pub const VERSION_ANNOTATION: &str = "deepdesk.com/primary-version";
+/// The annotation for the version of the back-compat that was in the cluster beside it.
+pub const BACK_COMPAT_ANNOTATION: &str = "deepdesk.com/back-compat-version";
 /// Annotation of a pod template: the id of the restart. Two restarts in one second differ by it.
 pub const RESTART_ANNOTATION: &str = "deepdesk.com/restart";
 /// Annotation that `kubectl rollout restart` writes; ours writes it too, so that both show alike.
@@ -212,6 +214,7 @@ fn runs(pod: &Pod) -> bool {
 
 fn pod_view(pod: &Pod) -> PodView {
     let noted = |annotation: &str| pod.metadata.annotations.as_ref().and_then(|all| all.get(annotation)).cloned();
+    let version = |annotation: &str| noted(annotation).and_then(|version| version.parse::<VersionId>().ok());
     let conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
     let containers = pod.status.iter().flat_map(|status| {
         status.init_container_statuses.iter().flatten().chain(status.container_statuses.iter().flatten())
@@ -228,7 +231,8 @@ fn pod_view(pod: &Pod) -> PodView {
     });
     PodView {
         name: pod.metadata.name.clone().unwrap_or_default(),
-        version: noted(VERSION_ANNOTATION).and_then(|version| version.parse::<VersionId>().ok()),
+        version: version(VERSION_ANNOTATION),
+        back_compat: version(BACK_COMPAT_ANNOTATION),
         restart: noted(RESTART_ANNOTATION),
         created: pod.metadata.creation_timestamp.as_ref().map(|time| time.0),
         started: started(pod),

@@ -54,7 +54,6 @@ fn of_the_executor() -> Vec<Break> {
         Break("the lock is asked", Rules { lock: LockAsked::Never, ..KEPT }, of::rotate(2), OneOperator),
         Break("the lock is asked right before each write", Rules { lock: LockAsked::AtEachStep, ..KEPT }, of::rotate(2), OneOperator),
         Break("planned again under the lock", Rules { looks_again: false, ..KEPT }, of::rotate(2), OneNewVersion),
-        Break("recorded after the look under the lock", Rules { records_after_look: false, ..KEPT }, of::mixed(3), ProofNotStatus),
     ]
 }
 
@@ -93,7 +92,6 @@ fn not_held() -> Vec<Break> {
         Break("External Secrets reads an older version again (protocol.md's one assumption)", Rules { never_relapses: false, ..KEPT }, of::rotate(1), ProofNotStatus),
         Break("an addition of a run that died arrives late", Rules { never_late: false, ..KEPT }, of::rotate(2), OneNewVersion),
         Break("a rollback after all was saved again under the value that it goes away from", KEPT, of::rollback_after_saving(2), ReadBeforeWrite),
-        Break("a pod that was restarted before --adopt says nothing of the back-compat", KEPT, of::adopt_after_restart(2), ProofNotStatus),
     ]
 }
 
@@ -139,4 +137,12 @@ fn the_invariants_do_not_hang_on_the_checks() {
         let found = explore(&exploration, Rules { checks: false, ..KEPT }, usize::MAX);
         assert!(found.broken.is_none(), "{}: {:?}", exploration.name, found.broken);
     }
+}
+
+/// Who records before the look under the lock erases what another has announced: it counts as an old value then, which is the
+/// safe reading. What is lost is the rotation, not a key.
+#[test]
+fn a_record_that_is_lost_breaks_no_invariant() {
+    let found = explore(&of::mixed(3), Rules { records_after_look: false, ..KEPT }, usize::MAX);
+    assert!(found.broken.is_none(), "{:?}", found.broken);
 }

@@ -25,8 +25,15 @@ fn account(primary: &str, back_compat: &str, held: (Value, Value)) -> World {
         back_compat,
         held,
         read: [primary.len(), back_compat.len()],
-        pods: [Pod { holds: held, version: primary.len(), current: true, narrow: false }; 2],
+        pods: [Pod {
+            holds: held,
+            version: primary.len(),
+            back_compat: back_compat.len(),
+            current: true,
+            narrow: false,
+        }; 2],
         template: primary.len(),
+        template_back_compat: back_compat.len(),
         data: 1 << held.primary,
         bulk: held.primary,
         ..World::default()
@@ -117,7 +124,7 @@ pub fn adopt(runs: u8) -> Exploration {
     by_hand("by hand: adopt, rotate", first, &[Adopt, Rotate], runs)
 }
 
-/// The same, after `secret restart`: their annotation names the newest version, and nothing that they hold beside it.
+/// The same, after `secret restart`: their annotations name the newest version, and no back-compat beside it.
 pub fn adopt_after_restart(runs: u8) -> Exploration {
     let mut first = account("E1 E2", "", (2, 0));
     first.data |= 1 << 1;

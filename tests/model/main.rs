@@ -36,6 +36,7 @@ fn every_interleaving_keeps_the_invariants() {
     let all = vec![
         of::third_by_hand(runs(3, 5)),
         of::adopt(runs(3, 5)),
+        of::adopt_after_restart(runs(3, 5)),
         of::in_turn(runs(5, 7)),
         of::rotate_by_pattern(runs(3, 6)),
         of::rotate(runs(3, 6)),

@@ -17,7 +17,7 @@ pub struct View {
     back_compat_later: bool,
     held: Pair,
     template: Number,
-    pods: [(Number, bool); 2],
+    pods: [(Number, Number, bool); 2],
     lease: Lease,
 }
 
@@ -31,7 +31,7 @@ impl View {
             back_compat_later: world.back_compat_later,
             held: world.held,
             template: world.template,
-            pods: world.pods.map(|pod| (pod.version, pod.current)),
+            pods: world.pods.map(|pod| (pod.version, pod.back_compat, pod.current)),
             lease: Lease { holder: 0, ..world.lease },
         }
     }
@@ -113,9 +113,10 @@ impl View {
     }
 
     fn consumer(&self) -> Consumer {
-        let pods = self.pods.iter().enumerate().map(|(at, (version, current))| PodView {
+        let pods = self.pods.iter().enumerate().map(|(at, (version, back_compat, current))| PodView {
             name: format!("backend-{at}"),
             version: id(*version),
+            back_compat: id(*back_compat),
             restart: Some(if *current { "now" } else { "before" }.to_owned()),
             created: None,
             started: None,
@@ -123,7 +124,7 @@ impl View {
             trouble: None,
             terminating: false,
         });
-        let new = self.pods.iter().filter(|(_, current)| *current).count();
+        let new = self.pods.iter().filter(|(_, _, current)| *current).count();
         Consumer {
             workload: "deployment/backend".parse().expect("a fit name"),
             reasons: Vec::new(),

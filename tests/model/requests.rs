@@ -6,7 +6,7 @@ use super::operator::{Deed, add, dead, push};
 use super::planner::Planner;
 use super::program::{Program, Request};
 use super::rules::LockAsked;
-use super::world::{Number, Pair, World};
+use super::world::{Number, Pair, Pod, World};
 
 /// Sends the request that the operator is at, or waits on where its answer is not there yet.
 pub fn send(planner: &Planner, world: &World, who: usize, program: &Program, each: &mut impl FnMut(World, Deed)) {
@@ -45,6 +45,7 @@ pub fn send(planner: &Planner, world: &World, who: usize, program: &Program, eac
         Request::Patch { asked, .. } if asked && !ours => {}
         Request::Patch { version, .. } => {
             after.template = version;
+            after.template_back_compat = after.back_compat.len();
             after.pods.iter_mut().for_each(|pod| pod.current = false);
             // What starts from here on starts with both values.
             if version == program.to {
@@ -133,7 +134,8 @@ fn verify(world: &World, who: usize, version: Number, next: u8, each: &mut impl 
     let mut after = *world;
     let newest = world.newest();
     let bytes = world.held == newest;
-    let pods = world.rolled_out() && world.pods.iter().all(|pod| pod.version == version);
+    let proven = |pod: &Pod| pod.version == version && world.had_back_compat(*pod);
+    let pods = world.rolled_out() && world.pods.iter().all(proven);
     // The request after this one syncs, the one after that restarts, with a wait and a sync of its own.
     after.operators[who].at = match (bytes, pods) {
         (false, _) => next,

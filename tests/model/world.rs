@@ -82,6 +82,8 @@ pub struct Pod {
     pub holds: Pair,
     /// The version that its annotation names.
     pub version: Number,
+    /// The version of the back-compat that its annotation names.
+    pub back_compat: Number,
     /// Whether it is of the newest restart.
     pub current: bool,
     /// Whether it started in the narrow interval with the older value twice.
@@ -91,7 +93,8 @@ pub struct Pod {
 impl Pod {
     fn bits(self) -> u64 {
         let holds = u64::from(self.holds.primary) << 3 | u64::from(self.holds.back_compat);
-        (holds << 4 | u64::from(self.version)) << 2 | u64::from(self.current) << 1 | u64::from(self.narrow)
+        let versions = u64::from(self.version) << 4 | u64::from(self.back_compat);
+        (holds << 8 | versions) << 2 | u64::from(self.current) << 1 | u64::from(self.narrow)
     }
 }
 
@@ -125,6 +128,8 @@ pub struct World {
     pub pods: [Pod; 2],
     /// The version that the pod template's annotation names.
     pub template: Number,
+    /// The version of the back-compat that another one names.
+    pub template_back_compat: Number,
     /// The values under which something is encrypted, a bit for each.
     pub data: u8,
     /// The value that most data is encrypted under: the first one, until all of it was saved again.
@@ -140,7 +145,7 @@ pub struct World {
 }
 
 /// The world's state as the visited set keeps it: all of it, so that two states are one only when they are.
-pub type Packed = [u64; 4];
+pub type Packed = [u64; 5];
 
 impl World {
     /// Written out, since this is most of what a search does.
@@ -151,6 +156,7 @@ impl World {
         rest = rest << 4 | u64::from(self.read[1]);
         rest = rest << 3 | u64::from(self.sync);
         rest = rest << 4 | u64::from(self.template);
+        rest = rest << 4 | u64::from(self.template_back_compat);
         rest = rest << 8 | u64::from(self.data);
         rest = rest << 3 | u64::from(self.bulk);
         rest = rest << 2 | u64::from(lease.holder);
@@ -160,13 +166,13 @@ impl World {
         rest = rest << 4 | u64::from(self.late);
         rest = rest << 1 | u64::from(self.narrow);
         rest = rest << 1 | u64::from(self.back_compat_later);
-        // The oldest fifteen versions leave four bits; 49 of the rest and 12 of a pod share a word, as do 52 of two operators.
-        let first = self.operators[0].bits() << 26 | self.operators[1].bits();
+        // The oldest fifteen versions leave four bits; the rest takes 53, two operators 52, two pods 32.
         [
             self.primary.0 | u64::from(self.runs) << 60,
             self.back_compat.0,
-            rest << 12 | self.pods[0].bits(),
-            first << 12 | self.pods[1].bits(),
+            rest,
+            self.operators[0].bits() << 26 | self.operators[1].bits(),
+            self.pods[0].bits() << 16 | self.pods[1].bits(),
         ]
     }
 
@@ -194,6 +200,7 @@ impl World {
         pod.narrow = self.narrow && self.held.primary == self.held.back_compat;
         if anew {
             pod.version = self.template;
+            pod.back_compat = self.template_back_compat;
             pod.current = true;
         }
         self.data |= 1 << pod.holds.primary;
@@ -203,7 +210,18 @@ impl World {
     pub fn would_change(&self, which: usize, anew: bool) -> bool {
         let pod = self.pods[which];
         let narrow = self.narrow && self.held.primary == self.held.back_compat;
-        pod.holds != self.held || pod.narrow != narrow || anew && !(pod.current && pod.version == self.template)
+        pod.holds != self.held || pod.narrow != narrow || anew && !(pod.current && self.is_of_template(pod))
+    }
+
+    fn is_of_template(&self, pod: Pod) -> bool {
+        pod.version == self.template && pod.back_compat == self.template_back_compat
+    }
+
+    /// Whether its annotation says that a pod started with what the back-compat holds, where data may need that.
+    pub fn had_back_compat(&self, pod: Pod) -> bool {
+        let Pair { primary, back_compat } = self.newest();
+        let had = if pod.back_compat == 0 { 0 } else { self.back_compat.enabled(pod.back_compat) };
+        [0, primary].contains(&back_compat) || had == back_compat
     }
 
     /// Whether every pod is of the newest restart.
@@ -226,7 +244,7 @@ impl World {
 #[test]
 fn nothing_is_lost_when_a_world_is_packed() {
     use super::operator::Phase;
-    let changes: [fn(&mut World); 26] = [
+    let changes: [fn(&mut World); 28] = [
         |_| {},
         |world| world.primary.0 = 9,
         |world| world.back_compat.0 = 9,
@@ -239,6 +257,8 @@ fn nothing_is_lost_when_a_world_is_packed() {
         |world| world.pods[1].holds.primary = 7,
         |world| world.pods[1].holds.back_compat = 7,
         |world| world.pods[1].version = 15,
+        |world| world.pods[1].back_compat = 15,
+        |world| world.template_back_compat = 15,
         |world| world.pods[1].current = true,
         |world| world.pods[1].narrow = true,
         |world| world.template = 15,

@@ -58,8 +58,10 @@ fn sync(now: &mut Observation) {
 }
 
 fn restart(now: &mut Observation, version: Option<VersionId>) {
+    let back_compat = now.back_compat.newest().map(|newest| newest.id);
     for pod in now.consumers.iter_mut().flat_map(|consumer| &mut consumer.pods) {
         pod.version = version;
+        pod.back_compat = back_compat;
     }
 }
 

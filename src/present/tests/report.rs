@@ -18,6 +18,7 @@ fn pod(name: &str, version: u64, ready: bool, terminating: bool) -> PodView {
     PodView {
         name: name.to_owned(),
         version: VersionId::new(version),
+        back_compat: VersionId::new(1),
         restart: Some(version.to_string()),
         created: None,
         started: None,
