@@ -227,12 +227,11 @@ fn each_permission_that_is_missing_is_named_before_anything_is_written() {
                 "versions.add",
                 "versions.disable",
                 "versions.get",
-                "versions.list",
                 "secrets.get",
                 "secrets.getIamPolicy",
             ][..],
         ),
-        ("globex", &["versions.access", "versions.add", "versions.disable", "versions.get", "versions.list"]),
+        ("globex", &["versions.access", "versions.add", "versions.disable", "versions.get"]),
     ] {
         let world = World::start(&["--accounts=2"]);
         for permission in permissions {
