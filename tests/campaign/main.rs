@@ -6,6 +6,8 @@
 //! DEEPDESK_FIRST the first seed.
 
 mod checks;
+#[path = "../shared/exports.rs"]
+mod exports;
 mod play;
 #[path = "../shared/process.rs"]
 #[expect(dead_code, reason = "of what all suites share, this one needs the program's path and its environment")]

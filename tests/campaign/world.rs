@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -11,6 +10,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
+use crate::exports::exports;
 use crate::process;
 
 /// The binary under test: the one that cargo built, or the one that DEEPDESK_BINARY names.
@@ -50,13 +50,7 @@ impl World {
             .stderr(Stdio::null())
             .spawn()
             .expect("the sandbox starts");
-        let mut exports = BufReader::new(sandbox.stdout.take().expect("piped")).lines();
-        let mut environment = BTreeMap::new();
-        while !environment.contains_key("DEEPDESK_SANDBOX_URL") {
-            let line = exports.next().expect("the exports end with DEEPDESK_SANDBOX_URL").expect("readable");
-            let (name, value) = line.trim_start_matches("export ").split_once('=').expect("NAME=VALUE");
-            environment.insert(name.to_owned(), value.trim_matches('\'').to_owned());
-        }
+        let environment = exports(sandbox.stdout.take().expect("piped"));
         let url = environment["DEEPDESK_SANDBOX_URL"].trim_end_matches('/').to_owned();
         let agent = ureq::Agent::config_builder()
             .http_status_as_error(false)

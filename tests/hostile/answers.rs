@@ -1,6 +1,6 @@
 //! Answers of Secret Manager, of the API server and of whoever answers in their place, read by the real clients.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{BufReader, Write as _};
 use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -18,6 +18,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::{Value, json};
 
+use crate::http::pass_request;
 use crate::input::{MARKER, anything, holds, is_one_clear_line, nearly, nearly_json};
 
 /// An answer: a status, some headers, a body.
@@ -54,19 +55,7 @@ impl Server {
 fn serve(mut client: std::net::TcpStream, answer: &Mutex<Answer>) -> Option<()> {
     let mut reader = BufReader::new(client.try_clone().ok()?);
     loop {
-        let mut length = 0;
-        loop {
-            let mut line = String::new();
-            if reader.read_line(&mut line).ok()? == 0 {
-                return None;
-            }
-            let line = line.trim_end().to_ascii_lowercase();
-            length = line.strip_prefix("content-length:").and_then(|text| text.trim().parse().ok()).unwrap_or(length);
-            if line.is_empty() {
-                break;
-            }
-        }
-        reader.read_exact(&mut vec![0; length]).ok()?;
+        pass_request(&mut reader)?;
         let Answer(status, headers, body) = answer.lock().ok()?.clone();
         let mut head = format!("HTTP/1.1 {status} X\r\ncontent-length: {}\r\n", body.len());
         headers.iter().for_each(|(name, value)| head.push_str(&format!("{name}: {value}\r\n")));

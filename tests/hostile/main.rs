@@ -3,6 +3,9 @@
 //!
 //! `PROPTEST_CASES=20000 cargo test --test hostile` is the long run; what it finds gets a test of its own beside the code.
 
+#[path = "../shared/http.rs"]
+mod http;
+
 mod answers;
 mod files;
 mod input;

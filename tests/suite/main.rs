@@ -1,5 +1,9 @@
 //! The binary against the sandbox, as a user runs it: a process of its own, its exit code, its streams.
 
+#[path = "../shared/exports.rs"]
+mod exports;
+#[path = "../shared/http.rs"]
+mod http;
 #[path = "../shared/process.rs"]
 mod process;
 #[path = "../../src/present/tests/well_formed.rs"]

@@ -1,6 +1,6 @@
 //! Servers that answer nonsense, steer the terminal, or never end: one clear line, soon, and nothing else.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use kubectl_deepdesk::domain::names::acts;
 use serde_json::Value;
 
+use crate::http::pass_request;
 use crate::proxy::Proxy;
 use crate::world::{Ran, World, external_secret, finish, lease, workload};
 
@@ -148,19 +149,7 @@ fn server(manner: Manner) -> String {
 /// One request, one answer. None: the other end left.
 fn answer(mut client: TcpStream, manner: Manner, own: &str) -> Option<()> {
     let mut reader = BufReader::new(client.try_clone().ok()?);
-    let mut length = 0;
-    loop {
-        let mut line = String::new();
-        if reader.read_line(&mut line).ok()? == 0 {
-            return None;
-        }
-        let line = line.trim_end().to_ascii_lowercase();
-        length = line.strip_prefix("content-length:").and_then(|text| text.trim().parse().ok()).unwrap_or(length);
-        if line.is_empty() {
-            break;
-        }
-    }
-    reader.read_exact(&mut vec![0; length]).ok()?;
+    pass_request(&mut reader)?;
     let whole = |status: u16, kind: &str, body: &str| {
         format!(
             "HTTP/1.1 {status} X\r\ncontent-type: {kind}\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use crate::exports::exports;
 pub use crate::process::{PROGRAM, Ran};
 
 /// The workloads of every account that read the secret.
@@ -78,13 +79,7 @@ impl World {
         // Whatever it still says must not fill the pipe.
         std::thread::spawn(move || std::io::copy(&mut errors, &mut std::io::sink()));
         // The exports were printed before it said that it is up; a last line ends them.
-        let mut exports = BufReader::new(sandbox.stdout.take().expect("piped")).lines();
-        let mut environment = BTreeMap::new();
-        while !environment.contains_key("DEEPDESK_SANDBOX_URL") {
-            let line = exports.next().expect("the exports end with DEEPDESK_SANDBOX_URL").expect("readable");
-            let (name, value) = line.trim_start_matches("export ").split_once('=').expect("NAME=VALUE");
-            environment.insert(name.to_owned(), value.trim_matches('\'').to_owned());
-        }
+        let environment = exports(sandbox.stdout.take().expect("piped"));
         World { sandbox, environment, home }
     }
 
