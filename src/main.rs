@@ -16,12 +16,25 @@ fn main() -> ExitCode {
     guard::no_core_dump();
     // Before anything else: a shell waits for the answer at each TAB.
     if let Some(asked) = completion::asked(std::env::args_os(), std::env::var_os("COMPLETE")) {
-        return guard::answer(&completion::answer(&asked, guard::environment().into_iter().collect(), started));
+        return guard::answer(&complete(&asked, started));
     }
     // Nothing to parse: the tree of all commands and flags would cost more than the answer.
     if std::env::args_os().skip(1).eq(["version"]) {
-        return ExitCode::from(commands::version(&guard::environment().into_iter().collect()));
+        return guard::answer(&commands::version());
     }
+    run()
+}
+
+/// Apart from `main`, like `run`: what is inlined there makes its stack frame, and every page of that is touched first of
+/// all, also where the answer needs none of it.
+#[inline(never)]
+fn complete(asked: &completion::Asked, started: Instant) -> String {
+    completion::answer(asked, guard::environment().into_iter().collect(), started)
+}
+
+/// All that has to be parsed.
+#[inline(never)]
+fn run() -> ExitCode {
     // Both TLS users of the tree share this one provider; without it their clients panic (facts: rust-crates.md 1.2).
     // It fails only when one is installed already, and this is the first thing that could.
     let _ = rustls::crypto::ring::default_provider().install_default();

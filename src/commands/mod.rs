@@ -59,7 +59,10 @@ pub async fn run(cli: Cli, environment: Environment, interrupt: Interrupt) -> u8
 /// Runs a command that waits for nobody, and so needs no runtime; none when it is not such a one.
 pub fn offline(command: &Command, environment: &Environment) -> Option<u8> {
     match command {
-        Command::Version => Some(version(environment)),
+        Command::Version => {
+            speak(&voice(None, environment)).line(version().trim_end());
+            Some(Exit::Done.code())
+        }
         Command::Completion(command) => Some(completion::run(command, environment, &voice(None, environment))),
         Command::Man(args) => Some(completion::man(args, &voice(None, environment))),
         Command::Secret(_)
@@ -71,11 +74,9 @@ pub fn offline(command: &Command, environment: &Environment) -> Option<u8> {
     }
 }
 
-/// Prints the version. Nothing in it waits, so it needs no runtime.
-pub fn version(environment: &Environment) -> u8 {
-    let voice = voice(None, environment);
-    speak(&voice).line(&format!("kubectl-deepdesk {}", env!("CARGO_PKG_VERSION")));
-    Exit::Done.code()
+/// What `version` prints.
+pub fn version() -> String {
+    format!("kubectl-deepdesk {}\n", env!("CARGO_PKG_VERSION"))
 }
 
 /// The proxy that gcloud's configuration names, for requests to Google. Has to be known before a thread is started; what
