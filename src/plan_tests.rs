@@ -50,6 +50,7 @@ pub(super) fn seen(primary: &str, back_compat: &str, holds: (u16, Option<u16>), 
         version,
         back_compat: versions(back_compat).first().map(|newest| newest.id),
         restart: None,
+        compared: Default::default(),
         created: None,
         started: None,
         ready: true,
@@ -77,6 +78,7 @@ pub(super) fn seen(primary: &str, back_compat: &str, holds: (u16, Option<u16>), 
             owner: None,
             unusual_target: None,
             written: None,
+            resource_version: None,
         }],
         missing_external_secrets: Vec::new(),
         consumers: vec![Consumer {
@@ -138,6 +140,19 @@ fn without_back_compat(mut now: Observation) -> Observation {
     now
 }
 
+/// The same, with pods of a restart before which their Secret was compared, and that Secret was written since or not.
+fn compared(mut now: Observation, since: bool) -> Observation {
+    let external = &mut now.external_secrets[0];
+    external.resource_version = Some("20".to_owned());
+    let before = if since { "19" } else { "20" };
+    let compared = [(external.target.clone(), before.to_owned())];
+    now.consumers
+        .iter_mut()
+        .flat_map(|consumer| &mut consumer.pods)
+        .for_each(|pod| pod.compared = compared.clone().into());
+    now
+}
+
 #[test]
 fn what_is_left_follows_from_what_is_seen() {
     let new = "add(v2) sync(v2) restart(v2) verify disable(v1)";
@@ -162,6 +177,21 @@ fn what_is_left_follows_from_what_is_seen() {
             "restarted before the older value was stored",
             without_back_compat(seen("E1 E2", "E1", (2, Some(1)), 2)),
             "restart(v2) verify disable(v1)".to_owned(),
+        ),
+        (
+            "restarted, and no Secret was written since it was compared",
+            compared(seen("E1 E2", "E1", (2, Some(1)), 2), false),
+            "verify disable(v1)".to_owned(),
+        ),
+        (
+            "a Secret fell back while pods started, and was put right since",
+            compared(seen("E1 E2", "E1", (2, Some(1)), 2), true),
+            "restart(v2) verify disable(v1)".to_owned(),
+        ),
+        (
+            "committed, and a Secret was written since",
+            compared(seen("D E2", "E1", (2, Some(1)), 2), true),
+            "AwaitingReencryption (4)".to_owned(),
         ),
         (
             "a Secret fell back after the restart",

@@ -112,8 +112,9 @@ fn incomplete(desk: &Desk, progress: &Progress, mut problem: Problem) -> Problem
 /// Lets the API server judge the patches of a restart without doing them.
 pub async fn judge(desk: &Desk, seen: &Seen) -> Result<(), Problem> {
     let judge = desk.cluster.as_dry_run();
-    let annotations = execute::restart::annotations(VersionId::FIRST, None, jiff::Timestamp::now());
     for consumer in &seen.now.consumers {
+        let compared = execute::restart::compared(&seen.now, consumer, &Default::default());
+        let annotations = execute::restart::annotations(VersionId::FIRST, None, &compared, jiff::Timestamp::now());
         judge.patch_template_annotations(&consumer.workload, &annotations, None, FIELD_MANAGER).await?;
     }
     Ok(())

@@ -1,5 +1,7 @@
 //! What is seen of one account, as facts: no values, no judgement. `state` and `check` draw the conclusions.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -195,6 +197,8 @@ pub struct ExternalSecretView {
     pub unusual_target: Option<String>,
     /// When its Kubernetes Secret was last written, data or metadata, by the API server's clock.
     pub written: Option<Timestamp>,
+    /// The resource version of that Secret: each write gives it another.
+    pub resource_version: Option<String>,
 }
 
 /// How far the rollout of a consumer is, judged from its spec and status alone.
@@ -227,6 +231,8 @@ pub struct PodView {
     pub back_compat: Option<VersionId>,
     /// The id of the restart that made it, from its annotation.
     pub restart: Option<String>,
+    /// The resource version that each Secret had when its bytes were compared before that restart, from its annotation.
+    pub compared: BTreeMap<ObjectName, String>,
     /// When it was created, by the API server's clock.
     pub created: Option<Timestamp>,
     /// When the last of its containers started, by its node's clock and in whole seconds; none while one has not. Until then

@@ -201,6 +201,7 @@ mod tests {
             version,
             back_compat: VersionId::new(1),
             restart,
+            compared: Default::default(),
             created: Some(at(0)),
             ready,
             started: None,

@@ -137,24 +137,26 @@ pub async fn arrive(
     }
 }
 
-/// What the keys that an ExternalSecret fills hold.
-type Held = (ObjectName, Vec<(String, Source, Found)>);
+/// What the keys that an ExternalSecret fills hold, and the resource version of the Secret that they were read from.
+type Held = (ObjectName, Option<String>, Vec<(String, Source, Found)>);
 
 fn held(seen: &Seen, reader: &Reader, target: &Option<KubernetesSecret>) -> Held {
     let keys = reader
         .mappings
         .iter()
         .map(|mapping| (mapping.key.clone(), mapping.source, found(&seen.now, mapping, target.as_ref(), &seen.vault)));
-    (reader.name.clone(), keys.collect())
+    (reader.name.clone(), target.as_ref().map(|target| target.resource_version.clone()), keys.collect())
 }
 
 /// Remembers what has arrived: a run that ends early still reports it, and judges its pods by it.
-fn note(seen: &mut Seen, (name, held): Held) {
-    let views = seen.now.external_secrets.iter_mut().filter(|view| view.name == name);
-    for key in views.flat_map(|view| &mut view.keys) {
-        let same = |(name, source, _): &&(String, Source, Found)| *name == key.key && *source == key.source;
-        if let Some((_, _, found)) = held.iter().find(same) {
-            key.found = *found;
+fn note(seen: &mut Seen, (name, resource_version, held): Held) {
+    for view in seen.now.external_secrets.iter_mut().filter(|view| view.name == name) {
+        view.resource_version.clone_from(&resource_version);
+        for key in &mut view.keys {
+            let same = |(name, source, _): &&(String, Source, Found)| *name == key.key && *source == key.source;
+            if let Some((_, _, found)) = held.iter().find(same) {
+                key.found = *found;
+            }
         }
     }
 }

@@ -13,13 +13,14 @@ use super::arrive::{self, Ask, FIELD_MANAGER, Manner};
 use super::together::{Mix, Together};
 use crate::clients::cluster::pulse::Watched;
 use crate::domain::event::{StepName, StepState};
-use crate::domain::names::{VersionId, WorkloadKind, WorkloadRef, listed};
+use crate::domain::names::{ObjectName, VersionId, WorkloadKind, WorkloadRef, listed};
 use crate::domain::observation::{Consumer, GitOps, Observation, Rollout};
 use crate::domain::problem::{Exit, Problem};
+use crate::domain::state;
 use crate::domain::trail::Look;
 use crate::lock::Lock;
 use crate::observe::consumers::{
-    BACK_COMPAT_ANNOTATION, RESTART_ANNOTATION, RESTARTED_AT_ANNOTATION, VERSION_ANNOTATION,
+    BACK_COMPAT_ANNOTATION, COMPARED_ANNOTATION, RESTART_ANNOTATION, RESTARTED_AT_ANNOTATION, VERSION_ANNOTATION,
 };
 use crate::observe::look_at_consumers;
 use crate::run::{Run, interrupted, still_ours};
@@ -84,27 +85,28 @@ async fn patch_all(
     version: VersionId,
 ) -> Result<(), Problem> {
     let back_compat = progress.seen.now.back_compat.newest().map(|newest| newest.id);
-    let annotations = annotations(version, back_compat, jiff::Timestamp::now());
-    let patches = workloads.iter().map(|workload| {
-        let flux = progress
-            .seen
-            .now
-            .consumers
-            .iter()
-            .any(|consumer| consumer.workload == *workload && consumer.gitops == Some(GitOps::Flux));
+    let (now, at) = (&progress.seen.now, jiff::Timestamp::now());
+    let patch = |workload: &WorkloadRef| {
+        let consumer = now.consumers.iter().find(|consumer| consumer.workload == *workload);
+        let flux = consumer.is_some_and(|consumer| consumer.gitops == Some(GitOps::Flux));
+        let compared = consumer.map(|consumer| compared(now, consumer, &progress.proven)).unwrap_or_default();
         let manager = if flux { FLUX_FIELD_MANAGER } else { FIELD_MANAGER };
-        run.cluster.patch_template_annotations(workload, &annotations, None, manager)
-    });
+        (workload.clone(), annotations(version, back_compat, &compared, at), manager)
+    };
+    let patches: Vec<_> = workloads.iter().map(patch).collect();
+    let send = async |(workload, annotations, manager): &(WorkloadRef, BTreeMap<String, String>, &str)| {
+        run.cluster.patch_template_annotations(workload, annotations, None, manager).await
+    };
     // All are sent before any failure is looked at: half a restart is worse than a whole one with an error.
-    let answers = join_all(patches).await;
+    let answers = join_all(patches.iter().map(&send)).await;
     progress.changed |=
         answers.iter().any(|answer| answer.as_ref().map_or_else(|error| error.is_outcome_unknown(), |_| true));
-    for (workload, answer) in workloads.iter().zip(answers) {
+    for (patch, answer) in patches.iter().zip(answers) {
         match answer {
             Ok(_) => {}
             // The same annotations once more are no change: what got lost may be sent again.
             Err(error) if error.is_outcome_unknown() => {
-                run.cluster.patch_template_annotations(workload, &annotations, None, FIELD_MANAGER).await?;
+                send(patch).await?;
             }
             Err(error) => return Err(error.into()),
         }
@@ -112,15 +114,33 @@ async fn patch_all(
     Ok(())
 }
 
-/// What a restart writes on a pod template: kubectl's own annotation, the versions that pods will have, and an id that no
-/// other restart has. Without a back-compat its annotation is empty, since one of before may stand there.
+/// The Kubernetes Secrets that a consumer reads, each with its resource version at the last comparison of its bytes: `proven`
+/// by a wait, or as they were observed. One that does not hold what it should is left out.
+pub fn compared(
+    now: &Observation,
+    consumer: &Consumer,
+    proven: &BTreeMap<ObjectName, String>,
+) -> BTreeMap<ObjectName, String> {
+    let read = now.external_secrets.iter().filter(|external| consumer.secrets.contains(&external.target));
+    let fit = read.filter(|external| external.keys.iter().all(|key| state::as_expected(now, key)));
+    let observed = fit.filter_map(|external| Some((external.target.clone(), external.resource_version.clone()?)));
+    let proven = proven.iter().filter(|(name, _)| consumer.secrets.contains(name));
+    observed.chain(proven.map(|(name, version)| (name.clone(), version.clone()))).collect()
+}
+
+/// What a restart writes on a pod template: kubectl's own annotation, the versions that pods will have, what was compared
+/// before, and an id that no other restart has. Without a back-compat its annotation is empty, since one of before may stand
+/// there.
 pub fn annotations(
     version: VersionId,
     back_compat: Option<VersionId>,
+    compared: &BTreeMap<ObjectName, String>,
     at: jiff::Timestamp,
 ) -> BTreeMap<String, String> {
     let back_compat = back_compat.map(|version| version.get().to_string()).unwrap_or_default();
+    let compared: Vec<String> = compared.iter().map(|(name, version)| format!("{name}={version}")).collect();
     BTreeMap::from([
+        (COMPARED_ANNOTATION.to_owned(), compared.join(",")),
         (VERSION_ANNOTATION.to_owned(), version.get().to_string()),
         (BACK_COMPAT_ANNOTATION.to_owned(), back_compat),
         (RESTART_ANNOTATION.to_owned(), at.as_nanosecond().to_string()),
@@ -310,10 +330,7 @@ fn stuck(run: &Run<'_>, consumer: &Consumer) -> Option<Problem> {
 
 /// The Kubernetes Secrets that were written since their bytes were proven. A scheduled sync that changes nothing writes
 /// nothing, so any write is a reason to look again: pods that started meanwhile may hold what it wrote.
-async fn written_meanwhile(
-    run: &Run<'_>,
-    progress: &Progress,
-) -> Result<BTreeSet<crate::domain::names::ObjectName>, Problem> {
+async fn written_meanwhile(run: &Run<'_>, progress: &Progress) -> Result<BTreeSet<ObjectName>, Problem> {
     let looks = progress.proven.iter().map(|(name, version)| async move {
         let target = run.cluster.secret(name.as_str()).await?;
         let same = target.is_some_and(|target| target.resource_version == *version);

@@ -17,6 +17,8 @@ use crate::domain::observation::{Consumer, GitOps, OtherReader, PodView, Rollout
 pub const VERSION_ANNOTATION: &str = "deepdesk.com/primary-version";
 /// The annotation for the version of the back-compat that was in the cluster beside it.
 pub const BACK_COMPAT_ANNOTATION: &str = "deepdesk.com/back-compat-version";
+/// The annotation for the Kubernetes Secrets that it reads: `NAME=RESOURCE_VERSION,…`, each as it was when its bytes were compared.
+pub const COMPARED_ANNOTATION: &str = "deepdesk.com/compared-secrets";
 /// Annotation of a pod template: the id of the restart. Two restarts in one second differ by it.
 pub const RESTART_ANNOTATION: &str = "deepdesk.com/restart";
 /// Annotation that `kubectl rollout restart` writes; ours writes it too, so that both show alike.
@@ -234,12 +236,19 @@ fn pod_view(pod: &Pod) -> PodView {
         version: version(VERSION_ANNOTATION),
         back_compat: version(BACK_COMPAT_ANNOTATION),
         restart: noted(RESTART_ANNOTATION),
+        compared: noted(COMPARED_ANNOTATION).map(|text| compared(&text)).unwrap_or_default(),
         created: pod.metadata.creation_timestamp.as_ref().map(|time| time.0),
         started: started(pod),
         ready: conditions.into_iter().any(|condition| condition.type_ == "Ready" && condition.status == "True"),
         trouble: troubles.into_iter().next(),
         terminating: pod.metadata.deletion_timestamp.is_some(),
     }
+}
+
+/// What the annotation says; what is no name and version in it was not written by us, and says nothing.
+fn compared(text: &str) -> BTreeMap<ObjectName, String> {
+    let pairs = text.split(',').filter_map(|pair| pair.split_once('='));
+    pairs.filter_map(|(name, version)| Some((name.parse().ok()?, version.to_owned()))).collect()
 }
 
 /// When the last container started; a sidecar among the init containers is one that runs, the others have ended.

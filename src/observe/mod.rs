@@ -515,5 +515,6 @@ fn view(
         owner: reader.owner.clone(),
         unusual_target: reader.unusual_target.clone(),
         written: target.and_then(|target| target.last_write),
+        resource_version: target.map(|target| target.resource_version.clone()),
     }
 }

@@ -132,6 +132,8 @@ impl Sandbox {
             options,
             controllers: controllers::Shared::default(),
         });
+        // Before the first object has a time: a clock that jumped later would make new what is old.
+        cluster::clock::set_ahead(world.faults.seconds("clock-skew"));
         accounts::populate(&world);
         world.history.note(serde_json::json!({ "secrets": world.secret_manager.describe(&world.history) }));
         let controllers = controllers::spawn(Arc::clone(&world));

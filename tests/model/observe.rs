@@ -109,6 +109,7 @@ impl View {
             owner: None,
             unusual_target: None,
             written: None,
+            resource_version: None,
         }
     }
 
@@ -118,6 +119,7 @@ impl View {
             version: id(*version),
             back_compat: id(*back_compat),
             restart: Some(if *current { "now" } else { "before" }.to_owned()),
+            compared: Default::default(),
             created: None,
             started: None,
             ready: true,

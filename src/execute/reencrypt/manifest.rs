@@ -13,7 +13,7 @@ use crate::domain::names::AccountName;
 use crate::domain::reencryption::Reencryption;
 use crate::lock::Operator;
 use crate::observe::consumers::{
-    BACK_COMPAT_ANNOTATION, RESTART_ANNOTATION, RESTARTED_AT_ANNOTATION, VERSION_ANNOTATION,
+    BACK_COMPAT_ANNOTATION, COMPARED_ANNOTATION, RESTART_ANNOTATION, RESTARTED_AT_ANNOTATION, VERSION_ANNOTATION,
 };
 use crate::observe::template::Template;
 
@@ -110,7 +110,9 @@ fn harmless_labels(from: &Template, services: &[Service]) -> BTreeMap<String, St
 /// The template's annotations without those of our restarts: nothing restarted this pod.
 fn annotations(from: &Template) -> Option<BTreeMap<String, String>> {
     let mut annotations = from.template.metadata.as_ref()?.annotations.clone()?;
-    for ours in [VERSION_ANNOTATION, BACK_COMPAT_ANNOTATION, RESTART_ANNOTATION, RESTARTED_AT_ANNOTATION] {
+    let ours =
+        [VERSION_ANNOTATION, BACK_COMPAT_ANNOTATION, COMPARED_ANNOTATION, RESTART_ANNOTATION, RESTARTED_AT_ANNOTATION];
+    for ours in ours {
         annotations.remove(ours);
     }
     Some(annotations).filter(|annotations| !annotations.is_empty())

@@ -20,6 +20,7 @@ fn pod(name: &str, version: u64, ready: bool, terminating: bool) -> PodView {
         version: VersionId::new(version),
         back_compat: VersionId::new(1),
         restart: Some(version.to_string()),
+        compared: Default::default(),
         created: None,
         started: None,
         ready,
