@@ -6,6 +6,7 @@ use crate::domain::observation::{
     Announcement, Consumer, Derivation, ExternalSecretView, Found, KeyView, PodView, Ready, Refresh, Rollout,
     SecretView,
 };
+use crate::domain::state::Standing;
 
 /// A secret's versions, oldest first: `E` enabled, `D` disabled, `X` destroyed, each with the number of its value, and after `@`
 /// the second in which it was created.
@@ -262,6 +263,24 @@ fn the_operator_says_what_nothing_explains() {
     for (name, want, now, left) in cases {
         assert_eq!(brief(plan(want, now)), left, "{name}");
     }
+}
+
+#[test]
+fn a_pod_of_no_restart_of_ours_is_judged_by_when_both_values_came() {
+    let hour = |hour: i64| jiff::Timestamp::from_second(3600 * hour).ok();
+    let judged = |primary, back_compat, created| {
+        let mut now = seen("D E2", "E1", (2, Some(1)), 2);
+        now.primary.versions[0].created = hour(primary);
+        now.back_compat.versions[0].created = back_compat;
+        now.consumers[0].version = None;
+        let pod = &mut now.consumers[0].pods[0];
+        (pod.version, pod.created) = (None, hour(created));
+        state::standing(&now, &now.consumers[0], &now.consumers[0].pods[0])
+    };
+    assert_eq!(judged(0, hour(0), 9), Standing::OnNewest);
+    assert_eq!(judged(8, hour(0), 9), Standing::Unproven, "the next sync may have come after it");
+    assert_eq!(judged(0, hour(8), 9), Standing::Unproven, "of the back-compat too");
+    assert_eq!(judged(0, None, 9), Standing::OnNewest, "what is not known came together");
 }
 
 #[test]

@@ -193,7 +193,7 @@ pub fn is_on_newest(now: &Observation, consumer: &Consumer) -> bool {
 ///
 /// A pod is on the newest version when a restart of ours made it (its annotations name the versions of both secrets, and were
 /// written after the bytes had been compared) and, until a rotation is committed, no Secret was written since; or when it was created after the last write of every Secret it reads, by the
-/// API server's clock, or so long after the version was created that at least two scheduled syncs lay between.
+/// API server's clock, or so long after the versions were created that at least two scheduled syncs lay between.
 /// All of it counts only while those Secrets hold the newest value: one that fell back may have been read meanwhile.
 pub fn standing(now: &Observation, consumer: &Consumer, pod: &PodView) -> Standing {
     let Some(newest) = now.primary.newest() else { return Standing::Unproven };
@@ -213,7 +213,15 @@ pub fn standing(now: &Observation, consumer: &Consumer, pod: &PodView) -> Standi
     }
     let Some(created) = pod.created else { return Standing::Unproven };
     let started_after = |external: &&ExternalSecretView| external.written.is_some_and(|written| created > written);
-    let settled = |external: &&ExternalSecretView| settled_at(newest, external).is_some_and(|at| created > at);
+    // Where its date is not known, the back-compat came with the newest version.
+    let kept = now
+        .back_compat
+        .newest()
+        .filter(|kept| kept.created.is_some() && consumer.reads_back_compat && back_compat_is_live(now));
+    let settled = |external: &&ExternalSecretView| {
+        let mut copied = [Some(newest), kept].into_iter().flatten().map(|version| settled_at(version, external));
+        copied.all(|at| at.is_some_and(|at| created > at))
+    };
     // Its workload was restarted onto the newest version and it is not of that restart: a pod of before, whatever the
     // dates of an observation that was begun before the last write say.
     let superseded = consumer.version == Some(newest.id);

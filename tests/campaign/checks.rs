@@ -153,7 +153,7 @@ pub fn one_new_version(events: &[Event], spans: &[Span]) -> Vec<Violation> {
         let (most_values, most) = match span.goal {
             Goal::Rotate | Goal::TwoPhase => (1, 1),
             Goal::RollBack => (0, 1),
-            Goal::Finalize | Goal::Restart | Goal::Sync => (0, 0),
+            Goal::Finalize | Goal::FinalizeByJob | Goal::Restart | Goal::Sync => (0, 0),
         };
         // What an unfinished one left is for the next chapter to finish or to undo.
         let least = if span.finished && span.goal.is_rotation() { 1 } else { 0 };
@@ -165,7 +165,7 @@ pub fn one_new_version(events: &[Event], spans: &[Span]) -> Vec<Violation> {
         }
         let kept = after.back_compat.len() - before.back_compat.len();
         let most_kept = match span.goal {
-            Goal::Rotate | Goal::Finalize => 1,
+            Goal::Rotate | Goal::Finalize | Goal::FinalizeByJob => 1,
             Goal::TwoPhase => 3,
             Goal::RollBack => 1,
             Goal::Restart | Goal::Sync => 0,
@@ -260,8 +260,9 @@ pub fn ends_as_documented(
     if matches!(code, Some(1 | 4)) {
         let changed = events.iter().find_map(|event| match event {
             Event::Stored { door: by, operation, .. } | Event::Wrote { door: by, operation } => {
-                // An ExternalSecret that was asked to copy is no change of what it copies.
-                let counts = !matches!(operation.as_str(), "create/events" | "patch/externalsecrets");
+                // An ExternalSecret that was asked to copy is no change of what it copies; a Job that asks changes nothing either.
+                let asks = ["create/events", "patch/externalsecrets", "create/jobs", "delete/jobs"];
+                let counts = !asks.contains(&operation.as_str());
                 (*by == door && counts).then_some(operation)
             }
             Event::Lock { .. } | Event::Started { .. } | Event::Gone { .. } => None,

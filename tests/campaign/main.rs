@@ -101,9 +101,6 @@ fn told(seeds: u64, counts: &Counts, seconds: f64) -> String {
     format!("{seeds} seeds in {seconds:.0} s\n{}", lines.join("\n"))
 }
 
-/// Faults of a finalization's Job. The campaign's operators give their word instead; `tests/suite/reencryption.rs` plays these.
-const OF_JOBS: [&str; 3] = ["job-failing", "job-hanging", "job-not-starting"];
-
 #[test]
 fn every_fault_of_the_sandbox_is_used() {
     let listed = std::process::Command::new(world::program()).args(["sandbox", "faults"]).output().expect("it runs");
@@ -111,7 +108,5 @@ fn every_fault_of_the_sandbox_is_used() {
     let name = |line: &str| line.split(['=', '[', ' ']).next().unwrap_or_default().to_owned();
     let there: std::collections::BTreeSet<String> = listed.lines().map(name).filter(|name| !name.is_empty()).collect();
     assert!(there.len() > 20, "{listed}");
-    let mut played = Script::known_faults();
-    played.extend(OF_JOBS.map(str::to_owned));
-    assert_eq!(there, played);
+    assert_eq!(there, Script::known_faults());
 }

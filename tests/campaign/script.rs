@@ -12,6 +12,8 @@ pub enum Goal {
     TwoPhase,
     RollBack,
     Finalize,
+    /// With the application's own word that nothing is left, from a Job.
+    FinalizeByJob,
     Restart,
     Sync,
 }
@@ -24,6 +26,7 @@ impl Goal {
             Goal::TwoPhase => &["rotate", "--strategy=two-phase", "--yes"],
             Goal::RollBack => &["rollback", "--yes"],
             Goal::Finalize => &["finalize", "--yes", "--reencrypted"],
+            Goal::FinalizeByJob => &["finalize", "--yes", "--reencrypted-by", "reencrypt"],
             Goal::Restart => &["restart"],
             Goal::Sync => &["sync"],
         };
@@ -35,6 +38,11 @@ impl Goal {
     /// Whether it brings a value into use that was not there before.
     pub fn is_rotation(self) -> bool {
         matches!(self, Goal::Rotate | Goal::TwoPhase)
+    }
+
+    /// Whether somebody says that nothing is encrypted under an older value any more.
+    pub fn retires(self) -> bool {
+        matches!(self, Goal::Finalize | Goal::FinalizeByJob)
     }
 
     /// Whether it changes which value is in use.
@@ -218,6 +226,27 @@ fn strike(random: &mut Random) -> Strike {
     Strike::Fault { at, name, value, lasts }
 }
 
+/// A fault of a finalization's Job.
+fn job_strike(random: &mut Random) -> Strike {
+    let of_the_job = At { n: 1, operation: Some("create/jobs") };
+    let at = if random.percent(60) { of_the_job } else { At { n: random.within(30, 70), operation: None } };
+    let name = random.of(&["job-failing", "job-hanging", "job-not-starting"]);
+    Strike::Fault { at, name, value: None, lasts: Some(random.within(3, 40)) }
+}
+
+/// Has the application speak, and strikes its Job.
+fn by_job(random: &mut Random, chapter: &mut Chapter) {
+    chapter.goal = Goal::FinalizeByJob;
+    for attempt in chapter.waves.iter_mut().flatten() {
+        if random.percent(40) {
+            attempt.strikes.push(job_strike(random));
+        }
+        if let Some((at, ..)) = attempt.stop.as_mut().filter(|_| random.percent(40)) {
+            *at = At { n: 1, operation: Some(random.of(&["create/jobs", "delete/jobs"])) };
+        }
+    }
+}
+
 fn attempt(random: &mut Random) -> Attempt {
     let how = &[
         (60, How::Kill),
@@ -268,7 +297,13 @@ impl Script {
             88..94 => vec![(Goal::Restart, true), (first, true)],
             _ => vec![(Goal::Sync, true), (first, true)],
         };
-        let chapters = goals.into_iter().map(|(goal, finish)| chapter(random, goal, finish)).collect();
+        let mut chapters: Vec<Chapter> =
+            goals.into_iter().map(|(goal, finish)| chapter(random, goal, finish)).collect();
+        for chapter in chapters.iter_mut().filter(|chapter| chapter.goal == Goal::Finalize) {
+            if random.percent(50) {
+                by_job(random, chapter);
+            }
+        }
         Script { seed, account, world, chapters }
     }
 
@@ -282,7 +317,12 @@ impl Script {
             Strike::Fault { name, .. } => Some(name.to_owned()),
             Strike::Sync { .. } => None,
         });
-        strikes.chain(of_world).collect()
+        let mut random = Random::new(2);
+        let of_jobs = (0..100).filter_map(|_| match job_strike(&mut random) {
+            Strike::Fault { name, .. } => Some(name.to_owned()),
+            Strike::Sync { .. } => None,
+        });
+        strikes.chain(of_world).chain(of_jobs).collect()
     }
 }
 

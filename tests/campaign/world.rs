@@ -105,6 +105,18 @@ impl World {
         Some(all.iter().map(|pod| pod["metadata"]["name"].as_str().unwrap_or_default().to_owned()).collect())
     }
 
+    /// Deletes the pods whose containers wait after a crash, for new ones to take their place.
+    pub fn replace_crashed(&self, account: &str) {
+        let pods = format!("/api/v1/namespaces/{account}/pods");
+        for pod in self.send("GET", &pods, None).1["items"].as_array().into_iter().flatten() {
+            let states = pod["status"]["containerStatuses"].as_array().into_iter().flatten();
+            if states.into_iter().any(|status| status["state"]["waiting"]["reason"] == "CrashLoopBackOff") {
+                let name = pod["metadata"]["name"].as_str().unwrap_or_default();
+                self.send("DELETE", &format!("{pods}/{name}"), None);
+            }
+        }
+    }
+
     /// Opens a door; returns its number and its URL.
     pub fn open(&self, strikes: &Value) -> (usize, String) {
         let (status, answer) = self.send("POST", "/sandbox/v1/doors", Some(strikes.clone()));
