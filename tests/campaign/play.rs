@@ -304,7 +304,11 @@ fn run(script: &Script, world: &World, goal: Goal, attempt: &Attempt, streams: &
     let (door, url) = world.open(&attempt.strikes(script.account));
     let mut args = goal.command(script.account);
     args.extend(["-o", "json", "--request-timeout=2s"].map(str::to_owned));
-    args.push(if *attempt == Attempt::plain() { "--timeout=60s" } else { "--timeout=6s" }.to_owned());
+    let limit = if *attempt == Attempt::plain() { "60s" } else { "6s" };
+    args.push(format!("--timeout={limit}"));
+    if goal == Goal::FinalizeByJob {
+        args.push(format!("--reencryption-timeout={limit}"));
+    }
     args.extend(attempt.show.iter().map(|flag| (*flag).to_owned()));
     let (mut command, [out, err]) = world.command(&url, &args, streams);
     let mut child = command.spawn().expect("the program starts");
