@@ -157,8 +157,11 @@ impl Stage<'_> {
                     self.outcome.count("blocked after a deleted lock");
                     return false;
                 }
-                // What two phases announced is in the lock's record alone: without it the value counts as an old one.
-                (Some(4), "AwaitingReencryption") if unlocked => {
+                // What two phases announced is in the lock's record alone: without it the value counts as an old one, which
+                // pods that did not restart since cannot read.
+                (Some(4), reason)
+                    if unlocked && (reason == "AwaitingReencryption" || run.stderr.contains("[DD-PODS-CURRENT]")) =>
+                {
                     self.outcome.count("announced in a deleted lock");
                     return false;
                 }
