@@ -172,10 +172,11 @@ async fn a_wait_past_the_deadline_is_not_begun() {
 
 #[tokio::test]
 async fn nobody_there() {
-    let endpoint = {
-        let server = Server::start(|_, _| Reply::Hang).await;
-        Endpoint::instead(&server.url()).expect("a loopback endpoint")
-    };
+    // Taken and not listened at: a port that is free is soon another test's.
+    let taken = tokio::net::TcpSocket::new_v4().expect("a socket");
+    taken.bind(([127, 0, 0, 1], 0).into()).expect("a free port");
+    let url = format!("http://{}", taken.local_addr().expect("bound"));
+    let endpoint = Endpoint::instead(&url).expect("a loopback endpoint");
     let manager = SecretManager::new(endpoint, Resolved::none("test")).with_call_deadline(Duration::from_secs(5));
     let started = std::time::Instant::now();
     let error = manager.add_version(&home(), &secret(), &marker()).await.expect_err("nobody listens");
