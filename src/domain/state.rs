@@ -192,8 +192,9 @@ pub fn is_on_newest(now: &Observation, consumer: &Consumer) -> bool {
 /// Judges one pod: environment variables are read once, when a container starts.
 ///
 /// A pod is on the newest version when a restart of ours made it (its annotations name the versions of both secrets, and were
-/// written after the bytes had been compared) and, until a rotation is committed, no Secret was written since; or when it was created after the last write of every Secret it reads, by the
-/// API server's clock, or so long after the versions were created that at least two scheduled syncs lay between.
+/// written after the bytes had been compared) and, until a rotation is committed, no Secret was written since; or when it was
+/// created after the last write of every Secret it reads, by the API server's clock, or so long after the versions were
+/// created that at least two scheduled syncs lay between.
 /// All of it counts only while those Secrets hold the newest value: one that fell back may have been read meanwhile.
 pub fn standing(now: &Observation, consumer: &Consumer, pod: &PodView) -> Standing {
     let Some(newest) = now.primary.newest() else { return Standing::Unproven };
@@ -238,11 +239,10 @@ pub fn standing(now: &Observation, consumer: &Consumer, pod: &PodView) -> Standi
 /// Whether a Secret that the pod reads was written after its bytes were compared for the restart that made it. What it held
 /// meanwhile nobody can say: the pod may have started on an older version that External Secrets read once more.
 fn written_since(read: &[&ExternalSecretView], pod: &PodView) -> bool {
-    let differs = |external: &&&ExternalSecretView| {
+    read.iter().any(|external| {
         let compared = pod.compared.get(&external.target);
         compared.is_some_and(|compared| Some(compared) != external.resource_version.as_ref())
-    };
-    read.iter().any(|external| differs(&external))
+    })
 }
 
 /// Whether no run has seen to it that every pod is on what is being spread, so that a restart is all there is to go by. A

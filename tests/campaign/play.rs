@@ -160,7 +160,9 @@ impl Stage<'_> {
                 // What two phases announced is in the lock's record alone: without it the value counts as an old one, which
                 // pods that did not restart since cannot read.
                 (Some(4), reason)
-                    if unlocked && (reason == "AwaitingReencryption" || run.stderr.contains("[DD-PODS-CURRENT]")) =>
+                    if unlocked
+                        && (reason == "AwaitingReencryption"
+                            || goal == Goal::TwoPhase && run.stderr.contains("[DD-PODS-CURRENT]")) =>
                 {
                     self.outcome.count("announced in a deleted lock");
                     return false;

@@ -313,16 +313,13 @@ impl Script {
         let mut random = Random::new(1);
         let name = |fault: String| fault.split('=').next().unwrap_or_default().to_owned();
         let of_world: Vec<String> = (0..2_000).map(|_| name(world_fault(&mut random))).collect();
-        let strikes = (0..4_000).filter_map(|_| match strike(&mut random) {
+        let mut strikes: Vec<Strike> = (0..4_000).map(|_| strike(&mut random)).collect();
+        strikes.extend((0..100).map(|_| job_strike(&mut random)));
+        let of_strikes = strikes.into_iter().filter_map(|strike| match strike {
             Strike::Fault { name, .. } => Some(name.to_owned()),
             Strike::Sync { .. } => None,
         });
-        let mut random = Random::new(2);
-        let of_jobs = (0..100).filter_map(|_| match job_strike(&mut random) {
-            Strike::Fault { name, .. } => Some(name.to_owned()),
-            Strike::Sync { .. } => None,
-        });
-        strikes.chain(of_world).chain(of_jobs).collect()
+        of_strikes.chain(of_world).collect()
     }
 }
 
