@@ -136,6 +136,9 @@ const OPERATIONS: &[(&str, usize)] = &[
     ("get/externalsecrets", 6),
     ("create/events", 1),
 ];
+/// Writes that nobody may repeat without a look whether the first one arrived: an answer of theirs that is lost is struck on
+/// purpose, because a rotation sends three of them among all its requests.
+const WRITES: &[(&str, usize)] = &[("addSecretVersion", 2), ("disableSecretVersion", 1), ("createSecret", 1)];
 /// About as many requests as a rotation sends.
 const REQUESTS: usize = 190;
 
@@ -169,9 +172,16 @@ fn at(random: &mut Random) -> At {
     }
 }
 
-/// A write or a read of one kind, for the faults that wait for an operation.
-fn operation(random: &mut Random) -> Option<String> {
-    random.percent(60).then(|| random.of(OPERATIONS).0.to_owned())
+/// One request that gets no answer.
+fn unanswered(random: &mut Random, name: &'static str) -> Strike {
+    if random.percent(50) {
+        let (operation, most) = random.of(WRITES);
+        let at = At { n: random.within(1, most), operation: Some(operation) };
+        return Strike::Fault { at, name, value: Some(operation.to_owned()), lasts: None };
+    }
+    // The next of this operation, or the next that changes something.
+    let value = random.percent(60).then(|| random.of(OPERATIONS).0.to_owned());
+    Strike::Fault { at: at(random), name, value, lasts: None }
 }
 
 fn strike(random: &mut Random) -> Strike {
@@ -183,9 +193,9 @@ fn strike(random: &mut Random) -> Strike {
         |random: &mut Random| random.percent(60).then(|| random.of(&["admin-secrets", "backend-secrets"]).to_owned());
     let lasts = Some(random.within(3, 40));
     let (name, value, lasts) = match random.within(0, 21) {
-        0 => ("hang", operation(random), None),
-        1 | 2 => ("lost-answer", operation(random), None),
-        3 => ("reset", operation(random), None),
+        0 => return unanswered(random, "hang"),
+        1 | 2 => return unanswered(random, "lost-answer"),
+        3 => return unanswered(random, "reset"),
         4 => ("hold", number(random, 30), None),
         5 => ("hold-answer", number(random, 30), None),
         6 => ("conflict", number(random, 3), None),
