@@ -20,7 +20,8 @@ use crate::domain::step::{Plan, Planned, Step, Way};
 use crate::domain::trail::Look;
 use crate::execute::{self, Pauses, Progress};
 use crate::lock::Lock;
-use crate::observe::{Seen, add_history, observe};
+use crate::observe::versions::add_history;
+use crate::observe::{Seen, observe};
 use crate::plan::{self, Goal, NewValue, Want};
 use crate::present::PlanView;
 

@@ -3,6 +3,8 @@
 pub mod consumers;
 pub mod external_secrets;
 pub mod glance;
+pub mod json;
+pub mod mappings;
 pub mod partial;
 pub mod redaction;
 pub mod served;
@@ -10,33 +12,28 @@ pub mod store;
 pub mod survey;
 pub mod template;
 pub mod vault;
+pub mod versions;
 
 use std::collections::BTreeMap;
 
-use futures::future::{try_join, try_join_all, try_join3};
+use futures::future::{try_join_all, try_join3};
 use serde_json::Value;
 
 use crate::clients::cluster::{Cluster, KubernetesSecret};
-use crate::clients::error::{ApiError, ApiErrorKind};
-use crate::clients::secret_manager::{Access, SecretManager, SecretSettings, VersionInfo, Which};
-use crate::domain::names::{ObjectName, SecretHome, SecretId, VersionId};
+use crate::clients::error::ApiError;
+use crate::clients::secret_manager::SecretManager;
+use crate::domain::names::ObjectName;
 use crate::domain::observation::{
-    Derivation, ExternalSecretView, Found, KeyView, Observation, Ready, SecretView, Source, Unread, Version,
-    VersionState,
+    Derivation, ExternalSecretView, Found, KeyView, Observation, Ready, SecretView, Source, Unread,
 };
 use crate::domain::problem::Problem;
-use crate::domain::state;
 use crate::request::Request;
 use consumers::{Carriers, Workloads};
-use external_secrets::{Mapping, Reader, Secrets, Store, StoreRef, Transform};
+use external_secrets::Reader;
+use mappings::{Mapping, Secrets};
+use store::{Store, StoreRef};
 use vault::Vault;
-
-/// How many of the newest enabled versions are read to name what an unknown value is.
-const OLDER_VERSIONS_READ: usize = 8;
-/// How many of the newest versions are listed, for their dates.
-const VERSIONS_LISTED: usize = 25;
-/// How many numbers above `latest` are tried: more than this many versions added within the lag of `latest` is no lag.
-const PROBES: usize = 64;
+use versions::{Metadata, allowed, labels_of, read_older, secrets};
 
 /// What was seen, with the values.
 #[derive(Debug)]
@@ -59,15 +56,6 @@ struct Listed {
     recorded: Result<crate::lock::Record, ApiError>,
     /// The stores that its ExternalSecrets read from.
     stores: BTreeMap<StoreRef, Store>,
-}
-
-/// Whether Secret Manager's metadata is read: dates, older versions, labels. Its quota is small (600 a minute and project).
-#[derive(Clone, Copy, Eq, PartialEq)]
-enum Metadata {
-    /// It is.
-    Read,
-    /// It is left: values and states of the newest versions come by access, and accesses are plenty.
-    Leave,
 }
 
 /// Looks at everything of one account.
@@ -201,249 +189,12 @@ fn read_all(request: &Request, objects: &[Value], labels: &[(String, String)]) -
     readers
 }
 
-fn labels_of(settings: SecretSettings) -> Vec<(String, String)> {
-    settings.labels().into_iter().collect()
-}
-
-/// Reads both secrets: the newest version of each by number, and of the primary the version before it. Metadata that may not
-/// be read is left out, and the refusal returned: only the newest versions' bytes are needed.
-async fn secrets(
-    request: &Request,
-    home: &SecretHome,
-    secret_manager: &SecretManager,
-    vault: &mut Vault,
-    labels: Vec<(String, String)>,
-    metadata: Metadata,
-) -> Result<(SecretView, SecretView, Option<ApiError>), Problem> {
-    let mut refused = None;
-    let names = &request.names;
-    let wanted = metadata == Metadata::Read;
-    // They only serve a warning here: without the right to read them there is none.
-    let labels = async {
-        match labels.is_empty() && wanted {
-            true => {
-                secret_manager.settings(home, &names.primary).await.ok().flatten().map(labels_of).unwrap_or_default()
-            }
-            false => labels,
-        }
-    };
-    let versions = async {
-        match wanted {
-            true => allowed(secret_manager.versions(home, &names.primary, VERSIONS_LISTED).await),
-            false => Ok(Ok(None)),
-        }
-    };
-    let secrets = try_join3(
-        newest(secret_manager, home, &names.primary),
-        newest(secret_manager, home, &names.back_compat),
-        versions,
-    );
-    let (secrets, labels) = futures::join!(secrets, labels);
-    let (primary, back_compat, metadata_of) = secrets?;
-    let mut primary = keep(&names.primary, primary, vault);
-    let mut back_compat = keep(&names.back_compat, back_compat, vault);
-    primary.labels = labels;
-    if wanted && !back_compat.exists {
-        // A secret without versions answers an access like one that does not exist.
-        back_compat.exists = secret_manager.settings(home, &names.back_compat).await?.is_some();
-    }
-    let listed = metadata_of.unwrap_or_else(|error| {
-        refused = Some(error);
-        None
-    });
-    let Some(newest) = primary.newest().map(|version| version.id) else { return Ok((primary, back_compat, refused)) };
-    // What the back-compat held before tells a rollback from the rotation that it undoes, and is what a two-phase one
-    // announced. Both at once: a look at an account waits for one answer.
-    let kept = back_compat.newest().and_then(|newest| newest.id.previous());
-    let (before, kept) = try_join(
-        read_version(&names.primary, newest.previous(), home, secret_manager),
-        read_version(&names.back_compat, kept, home, secret_manager),
-    )
-    .await?;
-    primary.versions.extend(before.and_then(|(id, access)| version(id, access, vault)));
-    back_compat.versions.extend(kept.and_then(|(id, access)| version(id, access, vault)));
-    let state = unjudged(request, home, &primary, &back_compat);
-    let explained = !matches!(state, state::State::Blocked(state::Blocked::UnexplainedPredecessor(_)));
-    if !explained || matches!(state, state::State::Rotating { .. }) {
-        let before = newest.previous().and_then(VersionId::previous);
-        add_version(&mut primary, before, home, secret_manager, vault).await?;
-    }
-    add_metadata(&mut primary, listed.into_iter().flatten());
-    let now = Observation::of_secrets(request.account.clone(), home.clone(), primary, back_compat);
-    // Only a plan asks for that: a look at hundreds of accounts has no dates to spare.
-    let exchanged = wanted && state::is_exchanged(&now);
-    let (mut primary, mut back_compat) = (now.primary, now.back_compat);
-    if exchanged {
-        // Which of the two was written last tells by what; a list may lag, so they are asked for by number.
-        for view in [&mut primary, &mut back_compat] {
-            let Some(newest) = view.versions.first_mut().filter(|newest| newest.created.is_none()) else { continue };
-            match allowed(secret_manager.version(home, &view.secret, Which::Number(newest.id)).await)? {
-                Ok(info) => newest.created = info.map(|info| info.created),
-                Err(error) => refused = Some(error),
-            }
-        }
-    }
-    Ok((primary, back_compat, refused))
-}
-
-/// Tells what may not be read from what could not be.
-fn allowed<T>(answer: Result<T, ApiError>) -> Result<Result<T, ApiError>, ApiError> {
-    match answer {
-        Err(error) if error.kind == ApiErrorKind::Forbidden => Ok(Err(error)),
-        answered => answered.map(Ok),
-    }
-}
-
-/// Adds every older version of the two secrets to what is known of them, by number, state and date: finalizing retires
-/// or destroys them, and a look at an account does not list them all.
-pub async fn add_history(now: &mut Observation, secret_manager: &SecretManager) -> Result<(), ApiError> {
-    let home = now.home.clone();
-    for view in [&mut now.primary, &mut now.back_compat] {
-        let listed = secret_manager.versions(&home, &view.secret, usize::MAX).await?.unwrap_or_default();
-        add_metadata(view, listed);
-    }
-    Ok(())
-}
-
-/// Adds what a list of versions says. It may lag: it adds dates and older versions, and never overrules what an access
-/// said.
-fn add_metadata(view: &mut SecretView, listed: impl IntoIterator<Item = VersionInfo>) {
-    let Some(newest) = view.newest().map(|version| version.id) else { return };
-    for listed in listed {
-        match view.versions.iter_mut().find(|version| version.id == listed.version) {
-            Some(known) => known.created = Some(listed.created),
-            None if listed.version > newest => {}
-            None => view.versions.push(Version {
-                id: listed.version,
-                state: listed.state,
-                value: None,
-                created: Some(listed.created),
-            }),
-        }
-    }
-    view.versions.sort_by_key(|version| std::cmp::Reverse(version.id));
-}
-
-/// The state by the two secrets alone, before anything of the cluster is known.
-fn unjudged(request: &Request, home: &SecretHome, primary: &SecretView, back_compat: &SecretView) -> state::State {
-    state::secrets_state(&Observation::of_secrets(
-        request.account.clone(),
-        home.clone(),
-        primary.clone(),
-        back_compat.clone(),
-    ))
-}
-
-/// Finds the newest version by number: what `latest` names, then upward until a number does not exist.
-///
-/// `latest`, lists and states are eventually consistent; an access by number is not (Secret Manager, consistency page).
-pub async fn newest(
-    secret_manager: &SecretManager,
-    home: &SecretHome,
-    secret: &SecretId,
-) -> Result<Option<(VersionId, Access)>, ApiError> {
-    let mut newest = match secret_manager.access(home, secret, Which::Latest).await? {
-        Access::Missing => None,
-        Access::Enabled { version, payload } => Some((version, Access::Enabled { version, payload })),
-        // The refusal does not say which version it is; the metadata does.
-        Access::NotEnabled { state } => secret_manager
-            .version(home, secret, Which::Latest)
-            .await?
-            .map(|info| (info.version, Access::NotEnabled { state })),
-    };
-    for _ in 0..PROBES {
-        let next = newest.as_ref().map_or(VersionId::FIRST, |(version, _)| version.next());
-        match secret_manager.access(home, secret, Which::Number(next)).await? {
-            Access::Missing => break,
-            found @ (Access::Enabled { .. } | Access::NotEnabled { .. }) => newest = Some((next, found)),
-        }
-    }
-    Ok(newest)
-}
-
-fn keep(secret: &SecretId, newest: Option<(VersionId, Access)>, vault: &mut Vault) -> SecretView {
-    let exists = newest.is_some();
-    let versions = newest.into_iter().filter_map(|(id, access)| version(id, access, vault)).collect();
-    SecretView { secret: secret.clone(), versions, exists, labels: Vec::new() }
-}
-
-fn version(id: VersionId, access: Access, vault: &mut Vault) -> Option<Version> {
-    let (state, value) = match access {
-        Access::Missing => return None,
-        Access::Enabled { payload, .. } => (VersionState::Enabled, Some(vault.keep(payload))),
-        Access::NotEnabled { state } => (state, None),
-    };
-    Some(Version { id, state, value, created: None })
-}
-
-async fn add_version(
-    view: &mut SecretView,
-    id: Option<VersionId>,
-    home: &SecretHome,
-    secret_manager: &SecretManager,
-    vault: &mut Vault,
-) -> Result<(), Problem> {
-    let read = read_version(&view.secret, id, home, secret_manager).await?;
-    view.versions.extend(read.and_then(|(id, access)| version(id, access, vault)));
-    Ok(())
-}
-
-async fn read_version(
-    secret: &SecretId,
-    id: Option<VersionId>,
-    home: &SecretHome,
-    secret_manager: &SecretManager,
-) -> Result<Option<(VersionId, Access)>, ApiError> {
-    let Some(id) = id else { return Ok(None) };
-    Ok(Some((id, secret_manager.access(home, secret, Which::Number(id)).await?)))
-}
-
-/// Reads the values of older enabled versions: only when some key holds a value that no version read so far explains.
-async fn read_older(now: &mut Observation, secret_manager: &SecretManager, vault: &mut Vault) -> Result<(), Problem> {
-    let home = now.home.clone();
-    for view in [&mut now.primary, &mut now.back_compat] {
-        let unread = view
-            .versions
-            .iter_mut()
-            .filter(|version| version.state == VersionState::Enabled && version.value.is_none());
-        for known in unread.take(OLDER_VERSIONS_READ) {
-            if let Access::Enabled { payload, .. } =
-                secret_manager.access(&home, &view.secret, Which::Number(known.id)).await?
-            {
-                known.value = Some(vault.keep(payload));
-            }
-        }
-    }
-    Ok(())
-}
-
-/// Replaces each `extract` by the properties of the JSON that it takes apart.
+/// Replaces each `extract` by the keys that it fills.
 fn expand(readers: &mut [Reader], primary: &SecretView, back_compat: &SecretView, vault: &Vault) {
     for reader in readers {
-        let mappings = std::mem::take(&mut reader.mappings);
-        reader.mappings =
-            mappings.into_iter().flat_map(|mapping| expanded(mapping, primary, back_compat, vault)).collect();
+        let mappings = std::mem::take(&mut reader.mappings).into_iter();
+        reader.mappings = mappings.flat_map(|one| mappings::expanded(one, primary, back_compat, vault)).collect();
     }
-}
-
-fn expanded(mapping: Mapping, primary: &SecretView, back_compat: &SecretView, vault: &Vault) -> Vec<Mapping> {
-    if !mapping.transform.extract {
-        return vec![mapping];
-    }
-    let view = match mapping.source {
-        Source::Primary => primary,
-        Source::BackCompat => back_compat,
-    };
-    let properties = view.value().and_then(|tag| vault.value(tag)).and_then(vault::properties);
-    let Some(properties) = properties else {
-        let key = format!("(extract of {})", view.secret);
-        return vec![Mapping { key, derivation: Derivation::Opaque, ..mapping }];
-    };
-    let of = |property: String| {
-        let transform = Transform { property: Some(property.clone()), ..mapping.transform.clone() };
-        Mapping { key: property, transform, ..mapping.clone() }
-    };
-    properties.into_iter().map(of).collect()
 }
 
 fn expected(now: &Observation, source: Source) -> Option<crate::domain::observation::ValueTag> {
@@ -483,7 +234,7 @@ fn view(
     now: &Observation,
     reader: &Reader,
     ready: Ready,
-    store: &external_secrets::Store,
+    store: &Store,
     target: Option<&KubernetesSecret>,
     vault: &Vault,
 ) -> ExternalSecretView {

@@ -9,10 +9,9 @@ use serde_json::Value;
 
 use super::external_secrets;
 use super::vault::Vault;
-use super::{
-    Metadata, Workloads, add_consumers, add_version, expand, external_secret_objects, has_unknown, keep, newest,
-};
-use super::{labels_of, missing, read_all, read_older, recorded, secrets, store, view, with_cause, workloads};
+use super::versions::{Metadata, add_version, keep, labels_of, newest, read_older, secrets};
+use super::{Workloads, add_consumers, expand, external_secret_objects, has_unknown};
+use super::{missing, read_all, recorded, store, view, with_cause, workloads};
 use crate::clients::cluster::Cluster;
 use crate::clients::secret_manager::SecretManager;
 use crate::domain::checkup::Part;
@@ -88,7 +87,7 @@ pub async fn observe(request: &Request, cluster: &Cluster, secret_manager: Resul
         // Where the stores are out of sight, nobody judges them: any store will do.
         stores
             .entry(reader.store.clone())
-            .or_insert_with(|| external_secrets::read_store(None, &reader.store, request.account.as_str(), None));
+            .or_insert_with(|| store::read_store(None, &reader.store, request.account.as_str(), None));
     }
     let targets = join_all(readers.iter().map(|reader| cluster.secret(reader.target.as_str()))).await;
     let targets: Vec<_> = targets

@@ -20,7 +20,8 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::external_secrets::Reader;
-use super::{Listed, Metadata, Workloads, add_metadata, list, read_all, see, store};
+use super::versions::{Metadata, VERSIONS_LISTED, add_metadata};
+use super::{Listed, Workloads, list, read_all, see, store};
 use crate::clients::cluster::Cluster;
 use crate::clients::error::{ApiError, ApiErrorKind};
 use crate::clients::secret_manager::SecretManager;
@@ -228,7 +229,7 @@ pub async fn survey(
 
 /// Asks when a secret's versions were created. A help, not a need: without the right to list them there are no dates.
 async fn date(home: SecretHome, view: &mut SecretView, secret_manager: &SecretManager, dates: &Dates) {
-    let listed = secret_manager.versions(&home, &view.secret, super::VERSIONS_LISTED).await;
+    let listed = secret_manager.versions(&home, &view.secret, VERSIONS_LISTED).await;
     add_metadata(view, listed.ok().flatten().into_iter().flatten());
     dates.keep(&home, view);
 }

@@ -6,7 +6,7 @@ use base64::Engine as _;
 use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
-use super::external_secrets::Transform;
+use super::mappings::Transform;
 use crate::domain::observation::{Derivation, Found, ValueTag};
 use crate::domain::payload::Payload;
 

@@ -77,7 +77,7 @@ fn bytes_follow_from_a_value_and_from_no_other() {
     let strategy = (bytes.clone(), bytes, property, decoding);
     holds("what follows from a value", 4000, strategy, |(value, held, property, decoding)| {
         use kubectl_deepdesk::domain::observation::Derivation;
-        use kubectl_deepdesk::observe::external_secrets::Transform;
+        use kubectl_deepdesk::observe::mappings::Transform;
         let plain = property.is_none() && decoding.is_none();
         let transform = Transform { property, decoding, extract: false };
         let (value, held, same) = (Payload::new(value.clone()), Payload::new(held.clone()), value == held);

@@ -3,7 +3,9 @@
 use std::time::{Duration, Instant};
 
 use kubectl_deepdesk::domain::names::{SecretHome, SecretId};
-use kubectl_deepdesk::observe::external_secrets::{Secrets, StoreRef, needs_labels, read, read_store, ready};
+use kubectl_deepdesk::observe::external_secrets::{needs_labels, read, ready};
+use kubectl_deepdesk::observe::mappings::Secrets;
+use kubectl_deepdesk::observe::store::{StoreRef, read_store};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
