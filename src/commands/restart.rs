@@ -10,6 +10,7 @@ use crate::cli::{self, DryRun};
 use crate::domain::event::{StepName, StepState};
 use crate::domain::names::{ObjectName, VersionId, WorkloadRef, listed};
 use crate::domain::problem::{Exit, Problem};
+use crate::domain::restart_note;
 use crate::domain::result::{AccountResult, Kind};
 use crate::domain::state;
 use crate::domain::trail::Look;
@@ -114,7 +115,7 @@ pub async fn judge(desk: &Desk, seen: &Seen) -> Result<(), Problem> {
     let judge = desk.cluster.as_dry_run();
     for consumer in &seen.now.consumers {
         let compared = execute::restart::compared(&seen.now, consumer, &Default::default());
-        let annotations = execute::restart::annotations(VersionId::FIRST, None, &compared, jiff::Timestamp::now());
+        let annotations = restart_note::annotations(VersionId::FIRST, None, &compared, jiff::Timestamp::now());
         judge.patch_template_annotations(&consumer.workload, &annotations, None, FIELD_MANAGER).await?;
     }
     Ok(())

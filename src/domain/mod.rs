@@ -11,6 +11,7 @@ pub mod observation;
 pub mod payload;
 pub mod problem;
 pub mod reencryption;
+pub mod restart_note;
 pub mod result;
 pub mod setting;
 pub mod state;

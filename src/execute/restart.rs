@@ -16,12 +16,10 @@ use crate::domain::event::{StepName, StepState};
 use crate::domain::names::{ObjectName, VersionId, WorkloadKind, WorkloadRef, listed};
 use crate::domain::observation::{Consumer, GitOps, Observation, Rollout};
 use crate::domain::problem::{Exit, Problem};
+use crate::domain::restart_note;
 use crate::domain::state;
 use crate::domain::trail::Look;
 use crate::lock::Lock;
-use crate::observe::consumers::{
-    BACK_COMPAT_ANNOTATION, COMPARED_ANNOTATION, RESTART_ANNOTATION, RESTARTED_AT_ANNOTATION, VERSION_ANNOTATION,
-};
 use crate::observe::look_at_consumers;
 use crate::run::{Run, interrupted, still_ours};
 
@@ -91,7 +89,7 @@ async fn patch_all(
         let flux = consumer.is_some_and(|consumer| consumer.gitops == Some(GitOps::Flux));
         let compared = consumer.map(|consumer| compared(now, consumer, &progress.proven)).unwrap_or_default();
         let manager = if flux { FLUX_FIELD_MANAGER } else { FIELD_MANAGER };
-        (workload.clone(), annotations(version, back_compat, &compared, at), manager)
+        (workload.clone(), restart_note::annotations(version, back_compat, &compared, at), manager)
     };
     let patches: Vec<_> = workloads.iter().map(patch).collect();
     let send = async |(workload, annotations, manager): &(WorkloadRef, BTreeMap<String, String>, &str)| {
@@ -126,26 +124,6 @@ pub fn compared(
     let observed = fit.filter_map(|external| Some((external.target.clone(), external.resource_version.clone()?)));
     let proven = proven.iter().filter(|(name, _)| consumer.secrets.contains(name));
     observed.chain(proven.map(|(name, version)| (name.clone(), version.clone()))).collect()
-}
-
-/// What a restart writes on a pod template: kubectl's own annotation, the versions that pods will have, what was compared
-/// before, and an id that no other restart has. Without a back-compat its annotation is empty, since one of before may stand
-/// there.
-pub fn annotations(
-    version: VersionId,
-    back_compat: Option<VersionId>,
-    compared: &BTreeMap<ObjectName, String>,
-    at: jiff::Timestamp,
-) -> BTreeMap<String, String> {
-    let back_compat = back_compat.map(|version| version.get().to_string()).unwrap_or_default();
-    let compared: Vec<String> = compared.iter().map(|(name, version)| format!("{name}={version}")).collect();
-    BTreeMap::from([
-        (COMPARED_ANNOTATION.to_owned(), compared.join(",")),
-        (VERSION_ANNOTATION.to_owned(), version.get().to_string()),
-        (BACK_COMPAT_ANNOTATION.to_owned(), back_compat),
-        (RESTART_ANNOTATION.to_owned(), at.as_nanosecond().to_string()),
-        (RESTARTED_AT_ANNOTATION.to_owned(), at.round(jiff::Unit::Second).unwrap_or(at).to_string()),
-    ])
 }
 
 /// Waits until the workloads' pods are new ones, and returns how long old and new pods served side by side.

@@ -9,20 +9,9 @@ use k8s_openapi::api::batch::v1::{CronJob, Job};
 use k8s_openapi::api::core::v1::{Container, EnvFromSource, EnvVar, KeyToPath, Pod, PodSpec, PodTemplateSpec, Volume};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use crate::domain::names::{ObjectName, VersionId, WorkloadKind, WorkloadRef};
+use crate::domain::names::{ObjectName, WorkloadKind, WorkloadRef};
 use crate::domain::observation::{Consumer, GitOps, OtherReader, PodView, Rollout, Source};
-
-/// Annotation of a pod template (and so of its pods): the primary's version that they start with. Written by a restart
-/// of ours alone, after the bytes were compared.
-pub const VERSION_ANNOTATION: &str = "deepdesk.com/primary-version";
-/// The annotation for the version of the back-compat that was in the cluster beside it.
-pub const BACK_COMPAT_ANNOTATION: &str = "deepdesk.com/back-compat-version";
-/// The annotation for the Kubernetes Secrets that it reads: `NAME=RESOURCE_VERSION,…`, each as it was when its bytes were compared.
-pub const COMPARED_ANNOTATION: &str = "deepdesk.com/compared-secrets";
-/// Annotation of a pod template: the id of the restart. Two restarts in one second differ by it.
-pub const RESTART_ANNOTATION: &str = "deepdesk.com/restart";
-/// Annotation that `kubectl rollout restart` writes; ours writes it too, so that both show alike.
-pub const RESTARTED_AT_ANNOTATION: &str = "kubectl.kubernetes.io/restartedAt";
+use crate::domain::restart_note::RestartNote;
 
 /// The keys that matter: for each Kubernetes Secret, which of its keys carry which of the two values.
 pub type Carriers = BTreeMap<ObjectName, Vec<(String, Source)>>;
@@ -172,7 +161,7 @@ fn consumer(all: &Workloads, carriers: &Carriers, common: &Common) -> Option<Con
     }
     let name: ObjectName = common.metadata.name.as_deref()?.parse().ok()?;
     let annotations = common.template.metadata.as_ref().and_then(|metadata| metadata.annotations.as_ref());
-    let noted = |annotation: &str| annotations.and_then(|all| all.get(annotation)).cloned();
+    let note = RestartNote::read(annotations);
     Some(Consumer {
         workload: WorkloadRef { kind: common.kind, name },
         reasons: reads.reasons,
@@ -181,8 +170,8 @@ fn consumer(all: &Workloads, carriers: &Carriers, common: &Common) -> Option<Con
         paused: common.paused,
         holds_back: common.holds_back.clone(),
         rollout: common.rollout.clone(),
-        version: noted(VERSION_ANNOTATION).and_then(|version| version.parse().ok()),
-        restart: noted(RESTART_ANNOTATION),
+        version: note.version,
+        restart: note.restart,
         pods: pods_of(all, common.kind, common.metadata.uid.as_deref()),
         reloader: reloader(common, &reads.secrets),
         gitops: gitops(common.metadata),
@@ -215,8 +204,7 @@ fn runs(pod: &Pod) -> bool {
 }
 
 fn pod_view(pod: &Pod) -> PodView {
-    let noted = |annotation: &str| pod.metadata.annotations.as_ref().and_then(|all| all.get(annotation)).cloned();
-    let version = |annotation: &str| noted(annotation).and_then(|version| version.parse::<VersionId>().ok());
+    let note = RestartNote::read(pod.metadata.annotations.as_ref());
     let conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
     let containers = pod.status.iter().flat_map(|status| {
         status.init_container_statuses.iter().flatten().chain(status.container_statuses.iter().flatten())
@@ -233,22 +221,16 @@ fn pod_view(pod: &Pod) -> PodView {
     });
     PodView {
         name: pod.metadata.name.clone().unwrap_or_default(),
-        version: version(VERSION_ANNOTATION),
-        back_compat: version(BACK_COMPAT_ANNOTATION),
-        restart: noted(RESTART_ANNOTATION),
-        compared: noted(COMPARED_ANNOTATION).map(|text| compared(&text)).unwrap_or_default(),
+        version: note.version,
+        back_compat: note.back_compat,
+        restart: note.restart,
+        compared: note.compared,
         created: pod.metadata.creation_timestamp.as_ref().map(|time| time.0),
         started: started(pod),
         ready: conditions.into_iter().any(|condition| condition.type_ == "Ready" && condition.status == "True"),
         trouble: troubles.into_iter().next(),
         terminating: pod.metadata.deletion_timestamp.is_some(),
     }
-}
-
-/// What the annotation says; what is no name and version in it was not written by us, and says nothing.
-fn compared(text: &str) -> BTreeMap<ObjectName, String> {
-    let pairs = text.split(',').filter_map(|pair| pair.split_once('='));
-    pairs.filter_map(|(name, version)| Some((name.parse().ok()?, version.to_owned()))).collect()
 }
 
 /// When the last container started; a sidecar among the init containers is one that runs, the others have ended.

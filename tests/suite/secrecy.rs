@@ -1,19 +1,22 @@
 //! No value leaves the process but to Secret Manager: every command, with every verbosity, output, progress and failure,
 //! is looked through for every value there is, in every form that text is put into.
 
-use std::collections::{BTreeMap, HashSet};
+mod evidence;
+mod harm;
+mod scanner;
+
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 use serde_json::Value;
 
-use crate::proxy::Proxy;
+use self::evidence::{Evidence, Watcher};
+use self::harm::{Harm, harming};
+use self::scanner::{Scanner, WINDOW};
 use crate::world::{PROGRAM, Ran, World, finish};
 
 /// What an operator's password manager might hold: each character that one of the forms writes otherwise.
@@ -26,153 +29,6 @@ const TALKATIVE: [(&str, &str); 3] =
 const OUTPUTS: [&str; 5] = ["human", "wide", "json", "yaml", "name"];
 const PROGRESS: [&str; 4] = ["auto", "plain", "json", "none"];
 const VERBOSITY: [&str; 3] = ["-vv", "-v", ""];
-
-/// A piece of a value this long is a leak; anything shorter may be chance.
-const WINDOW: usize = 16;
-
-/// Finds values, whole or in pieces, in any of their forms.
-struct Scanner {
-    windows: HashSet<[u8; WINDOW]>,
-}
-
-impl Scanner {
-    fn new<'a>(values: impl IntoIterator<Item = &'a [u8]>) -> Scanner {
-        let mut windows = HashSet::new();
-        for form in values.into_iter().flat_map(forms) {
-            windows.extend(form.windows(WINDOW).map(|window| <[u8; WINDOW]>::try_from(window).expect("its length")));
-        }
-        Scanner { windows }
-    }
-
-    fn finds(&self, text: &[u8]) -> Option<usize> {
-        let known = |window: &[u8]| <[u8; WINDOW]>::try_from(window).is_ok_and(|window| self.windows.contains(&window));
-        text.windows(WINDOW).position(known)
-    }
-}
-
-/// The forms in which a value may be written. Base64 begins at any of three places within the bytes around it, and its
-/// end depends on what follows, a line break for one: so its last characters are left out.
-fn forms(value: &[u8]) -> Vec<Vec<u8>> {
-    let text = String::from_utf8_lossy(value);
-    let hex: String = value.iter().map(|byte| format!("{byte:02x}")).collect();
-    let percent = |all: bool, upper: bool| -> Vec<u8> {
-        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
-        let shown = |byte: &u8| match (plain(*byte) && !all, upper) {
-            (true, _) => char::from(*byte).to_string(),
-            (false, true) => format!("%{byte:02X}"),
-            (false, false) => format!("%{byte:02x}"),
-        };
-        value.iter().map(shown).collect::<String>().into_bytes()
-    };
-    let json = serde_json::to_string(&text).expect("text");
-    let ascii_json: String = text.encode_utf16().map(json_unit).collect();
-    let numbers = |between: &str| value.iter().map(u8::to_string).collect::<Vec<_>>().join(between).into_bytes();
-    let mut forms = vec![
-        value.to_vec(),
-        hex.clone().into_bytes(),
-        hex.to_uppercase().into_bytes(),
-        percent(false, true),
-        percent(false, false),
-        percent(true, true),
-        json.trim_matches('"').as_bytes().to_vec(),
-        ascii_json.into_bytes(),
-        format!("{text:?}").trim_matches('"').as_bytes().to_vec(),
-        value.escape_ascii().to_string().into_bytes(),
-        // As `Debug` and JSON print a list of bytes.
-        numbers(", "),
-        numbers(","),
-    ];
-    for skipped in 0..3 {
-        for engine in [&STANDARD, &URL_SAFE] {
-            let mut encoded = engine.encode(&value[skipped..]).into_bytes();
-            encoded.truncate(encoded.len() - 4);
-            // Twice: a Kubernetes Secret as a payload of Secret Manager, for one.
-            for skipped in 0..3 {
-                let mut twice = STANDARD.encode(&encoded[skipped..]).into_bytes();
-                twice.truncate(twice.len() - 4);
-                forms.push(twice);
-            }
-            forms.push(encoded);
-        }
-    }
-    forms
-}
-
-/// As writers of pure ASCII put it.
-fn json_unit(unit: u16) -> String {
-    match char::from_u32(u32::from(unit)) {
-        Some(c @ ('"' | '\\')) => format!("\\{c}"),
-        Some(c) if c.is_ascii_graphic() || c == ' ' => c.to_string(),
-        _ => format!("\\u{unit:04x}"),
-    }
-}
-
-/// Everything that was seen, each piece with where it was.
-#[derive(Default)]
-struct Evidence(Vec<(String, Vec<u8>)>);
-
-impl Evidence {
-    fn add(&mut self, place: impl Into<String>, text: impl Into<Vec<u8>>) {
-        self.0.push((place.into(), text.into()));
-    }
-
-    fn streams(&mut self, what: &str, ran: &Ran) {
-        self.add(format!("{what}: stdout"), ran.stdout.as_bytes());
-        self.add(format!("{what}: stderr"), ran.stderr.as_bytes());
-    }
-
-    /// Every file and every name below a directory.
-    fn files(&mut self, what: &str, directory: &Path) {
-        for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
-            let path = entry.path();
-            let place = format!("{what}: {}", path.display());
-            self.add(format!("{place} (name)"), place.as_bytes());
-            match entry.file_type().expect("a type") {
-                kind if kind.is_dir() => self.files(what, &path),
-                kind if kind.is_file() => self.add(place, std::fs::read(&path).expect("readable")),
-                // The plugin on PATH is a link to the program.
-                _ => {}
-            }
-        }
-    }
-
-    /// What the cluster shows to those who may not read Secrets.
-    fn cluster(&mut self, world: &World) {
-        for path in [
-            "apis/coordination.k8s.io/v1/leases",
-            "api/v1/events",
-            "apis/external-secrets.io/v1/externalsecrets",
-            "apis/external-secrets.io/v1/secretstores",
-            "apis/apps/v1/deployments",
-            "apis/apps/v1/replicasets",
-            "api/v1/pods",
-            "sandbox/v1/log",
-            "sandbox/v1/pods",
-            "sandbox/v1/secrets",
-        ] {
-            let url = format!("{}/{path}", world.environment()["DEEPDESK_SANDBOX_URL"].trim_end_matches('/'));
-            let text = ureq::get(&url).call().expect("the sandbox answers").body_mut().read_to_vec().expect("a body");
-            assert!(text.starts_with(b"{") || text.starts_with(b"["), "{path}");
-            self.add(path, text);
-        }
-    }
-
-    /// Fails the test when any of the values is anywhere. Says where, and not what.
-    #[track_caller]
-    fn holds_none_of(&self, values: &[Vec<u8>]) {
-        let scanner = Scanner::new(values.iter().map(Vec::as_slice));
-        let found: Vec<String> = self
-            .0
-            .iter()
-            .filter_map(|(place, text)| Some(format!("{place} (byte {} of {})", scanner.finds(text)?, text.len())))
-            .collect();
-        assert!(found.is_empty(), "a value is in: {found:#?}");
-    }
-
-    fn has(&self, place: &str) -> bool {
-        self.0.iter().any(|(name, text)| name.contains(place) && !text.is_empty())
-    }
-}
 
 /// The bytes of every version of every secret. Enables those that are not: so this is the last thing done to a world.
 pub fn every_value(world: &World) -> Vec<Vec<u8>> {
@@ -193,53 +49,6 @@ pub fn every_value(world: &World) -> Vec<Vec<u8>> {
     }
     assert!(values.len() > 3 && values.iter().all(|value| value.len() > 2 * WINDOW));
     values
-}
-
-/// Looks at the arguments and the environment of a process and of all that it starts, until it is told to stop.
-struct Watcher {
-    stop: Arc<AtomicBool>,
-    seen: Arc<Mutex<BTreeMap<String, Vec<u8>>>>,
-    thread: Option<std::thread::JoinHandle<()>>,
-}
-
-impl Watcher {
-    fn on(process: u32) -> Watcher {
-        let (stop, seen) = (Arc::new(AtomicBool::new(false)), Arc::<Mutex<BTreeMap<String, Vec<u8>>>>::default());
-        let (stopped, into) = (stop.clone(), seen.clone());
-        let thread = std::thread::spawn(move || {
-            while !stopped.load(Ordering::Relaxed) {
-                look(process, &mut into.lock().expect("nobody panicked"));
-                std::thread::sleep(Duration::from_millis(5));
-            }
-        });
-        Watcher { stop, seen, thread: Some(thread) }
-    }
-
-    fn into_evidence(mut self, what: &str, evidence: &mut Evidence) {
-        self.stop.store(true, Ordering::Relaxed);
-        self.thread.take().expect("it runs").join().expect("it does not panic");
-        for (place, text) in std::mem::take(&mut *self.seen.lock().expect("nobody panicked")) {
-            evidence.add(format!("{what}: {place}"), text);
-        }
-    }
-}
-
-fn look(process: u32, into: &mut BTreeMap<String, Vec<u8>>) {
-    for file in ["cmdline", "environ"] {
-        // Not readable when it has just ended; kept as often as it differs.
-        if let Ok(text) = std::fs::read(format!("/proc/{process}/{file}"))
-            && !text.is_empty()
-        {
-            let place = format!("/proc/{process}/{file}");
-            if into.get(&place).is_none_or(|known| *known != text) {
-                into.entry(place).or_default().extend(text);
-            }
-        }
-    }
-    for task in std::fs::read_dir(format!("/proc/{process}/task")).into_iter().flatten().flatten() {
-        let children = std::fs::read_to_string(task.path().join("children")).unwrap_or_default();
-        children.split_whitespace().filter_map(|child| child.parse().ok()).for_each(|child| look(child, into));
-    }
 }
 
 /// Runs the program, talkative, with `GIVEN` on its standard input, and collects all that it shows and leaves.
@@ -564,56 +373,4 @@ fn no_core_is_dumped_and_no_other_process_looks_in() {
         child.kill().expect("killed");
         child.wait().expect("ended");
     }
-}
-
-/// What the proxy does to an answer that carries a value.
-#[derive(Clone, Copy, Debug)]
-enum Harm {
-    /// Ends in the middle of the value.
-    CutOff,
-    /// A list where text should be.
-    WrongType,
-    /// A character that base64 does not have.
-    NotBase64,
-    /// The bytes do not fit their checksum.
-    OtherChecksum,
-    /// A page of some proxy that quotes the answer, with this status.
-    PageInstead(u16),
-    /// More text behind the JSON.
-    Tail,
-}
-
-/// Stands between the program and the sandbox, and harms every answer that carries a value.
-fn harming(upstream: &str, harm: Harm) -> Proxy {
-    Proxy::start(upstream, move |_, head, body| {
-        let changed = changed(body, harm)?;
-        let head = match harm {
-            Harm::PageInstead(status) => format!("HTTP/1.1 {status} As It Is\r\ncontent-type: text/html"),
-            _ => head.to_owned(),
-        };
-        Some((head, changed))
-    })
-}
-
-/// The answer as the harm leaves it; none when it carries no value.
-fn changed(body: &[u8], harm: Harm) -> Option<Vec<u8>> {
-    let text = String::from_utf8(body.to_vec()).ok()?;
-    // Secret Manager's payload, and a key of a Kubernetes Secret.
-    let (at, mark) = ["\"data\":\"", "\"data\": \"", "\"SECRET_KEY\":\"", "\"SECRET_KEY\": \""]
-        .iter()
-        .find_map(|mark| Some((text.find(mark)?, *mark)))?;
-    let start = at + mark.len();
-    let end = start + text[start..].find('"')?;
-    let (before, value, after) = (&text[..start - 1], &text[start..end], &text[end + 1..]);
-    let changed = match harm {
-        Harm::CutOff => text[..start + value.len() / 2].to_owned(),
-        Harm::WrongType => format!("{before}[\"{value}\"]{after}"),
-        Harm::NotBase64 => format!("{before}\"{value}~\"{after}"),
-        Harm::OtherChecksum => {
-            text.replace("\"dataCrc32c\":\"", "\"dataCrc32c\":\"1").replace(value, &STANDARD.encode(GIVEN))
-        }
-        Harm::PageInstead(_) => format!("<html><body>Could not forward: {text}</body></html>"),
-        Harm::Tail => format!("{text} trailing {value}"),
-    };
-    Some(changed.into_bytes())
 }

@@ -11,10 +11,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use crate::domain::names::AccountName;
 use crate::domain::reencryption::Reencryption;
+use crate::domain::restart_note;
 use crate::lock::Operator;
-use crate::observe::consumers::{
-    BACK_COMPAT_ANNOTATION, COMPARED_ANNOTATION, RESTART_ANNOTATION, RESTARTED_AT_ANNOTATION, VERSION_ANNOTATION,
-};
 use crate::observe::template::Template;
 
 /// Label of the Job and of its pod: the account.
@@ -110,11 +108,7 @@ fn harmless_labels(from: &Template, services: &[Service]) -> BTreeMap<String, St
 /// The template's annotations without those of our restarts: nothing restarted this pod.
 fn annotations(from: &Template) -> Option<BTreeMap<String, String>> {
     let mut annotations = from.template.metadata.as_ref()?.annotations.clone()?;
-    let ours =
-        [VERSION_ANNOTATION, BACK_COMPAT_ANNOTATION, COMPARED_ANNOTATION, RESTART_ANNOTATION, RESTARTED_AT_ANNOTATION];
-    for ours in ours {
-        annotations.remove(ours);
-    }
+    annotations.retain(|name, _| !restart_note::ANNOTATIONS.contains(&name.as_str()));
     Some(annotations).filter(|annotations| !annotations.is_empty())
 }
 
