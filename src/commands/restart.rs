@@ -14,7 +14,7 @@ use crate::domain::restart_note;
 use crate::domain::result::{AccountResult, Kind};
 use crate::domain::state;
 use crate::domain::trail::Look;
-use crate::execute::arrive::{self, Ask, FIELD_MANAGER, Manner};
+use crate::execute::arrive::{self, FIELD_MANAGER, Manner};
 use crate::execute::{self, Progress};
 use crate::lock::Lock;
 use crate::observe::{Seen, observe};
@@ -79,8 +79,7 @@ async fn locked(
     desk.teller.tell(StepName::Restart, StepState::Started, format!("restarting {listed}"));
     let ended = async {
         // Preflight saw the right bytes: this notes at which write of each Kubernetes Secret.
-        arrive::arrive(&run, Some(lock), &mut progress, &names, Manner { step: StepName::Restart, ask: Ask::IfWrong })
-            .await?;
+        arrive::arrive(&run, Some(lock), &mut progress, &names, Manner::until_right(StepName::Restart)).await?;
         execute::restart::restart(&run, Some(lock), &mut progress, workloads, version, StepName::Restart).await
     }
     .await;

@@ -42,6 +42,13 @@ pub struct Manner {
     pub ask: Ask,
 }
 
+impl Manner {
+    /// Waits in this step until the bytes are right, and asks for a sync only while they are not.
+    pub fn until_right(step: StepName) -> Manner {
+        Manner { step, ask: Ask::IfWrong }
+    }
+}
+
 /// What proves that the bytes of a Kubernetes Secret are the newest version's.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Ask {

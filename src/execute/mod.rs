@@ -12,7 +12,7 @@ mod verify;
 
 use std::collections::BTreeMap;
 
-use self::arrive::{Ask, Manner};
+use self::arrive::Manner;
 use crate::clients::secret_manager::Which;
 use crate::domain::event::StepState;
 use crate::domain::names::{ObjectName, VersionId, listed};
@@ -130,14 +130,12 @@ async fn perform(
         Step::CreateBackCompat { secret, like } => store::create_like(run, lock, progress, secret, like).await,
         Step::StoreBackCompat { secret, value_of } => store::preserve(run, lock, progress, secret, *value_of).await,
         Step::Stage { external_secrets, value_of } => {
-            let manner = Manner { step: step.name(), ask: Ask::IfWrong };
-            arrive::arrive(run, Some(lock), progress, external_secrets, manner).await?;
+            arrive::arrive(run, Some(lock), progress, external_secrets, Manner::until_right(step.name())).await?;
             Ok(format!("the Kubernetes Secrets hold {value_of} as back-compat"))
         }
         Step::Announce { secret, expect } => store::announce(run, lock, progress, secret, *expect).await,
         Step::Spread { external_secrets, version } => {
-            let manner = Manner { step: step.name(), ask: Ask::IfWrong };
-            arrive::arrive(run, Some(lock), progress, external_secrets, manner).await?;
+            arrive::arrive(run, Some(lock), progress, external_secrets, Manner::until_right(step.name())).await?;
             Ok(format!("the Kubernetes Secrets hold {version} of the back-compat, the next value"))
         }
         Step::Prepare { workloads, version } => {
@@ -152,8 +150,7 @@ async fn perform(
             store::introduce(run, lock, progress, secret, *from_back_compat, *expect).await
         }
         Step::Sync { external_secrets, version } => {
-            let manner = Manner { step: step.name(), ask: Ask::IfWrong };
-            arrive::arrive(run, Some(lock), progress, external_secrets, manner).await?;
+            arrive::arrive(run, Some(lock), progress, external_secrets, Manner::until_right(step.name())).await?;
             Ok(format!("the Kubernetes Secrets hold {version}, compared byte by byte"))
         }
         Step::Restart { workloads, version } => {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use futures::future::{join_all, try_join_all};
 
 use super::Progress;
-use super::arrive::{self, Ask, FIELD_MANAGER, Manner};
+use super::arrive::{self, FIELD_MANAGER, Manner};
 use super::together::{Mix, Together};
 use crate::clients::cluster::pulse::Watched;
 use crate::domain::event::{StepName, StepState};
@@ -62,7 +62,7 @@ pub async fn restart(
             ),
         );
         let external: Vec<_> = progress.seen.readers.iter().map(|reader| reader.name.clone()).collect();
-        arrive::arrive(run, lock, progress, &external, Manner { step, ask: Ask::IfWrong }).await?;
+        arrive::arrive(run, lock, progress, &external, Manner::until_right(step)).await?;
         let reads = |consumer: &&Consumer| consumer.secrets.iter().any(|secret| written.contains(secret));
         workloads =
             progress.seen.now.consumers.iter().filter(reads).map(|consumer| consumer.workload.clone()).collect();

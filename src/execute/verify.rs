@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::arrive::{self, Ask, Manner};
+use super::arrive::{self, Manner};
 use super::{Progress, restart};
 use crate::domain::event::{StepName, StepState};
 use crate::domain::names::{ObjectName, VersionId, WorkloadRef};
@@ -73,8 +73,7 @@ async fn repair(
 ) -> Result<(), Problem> {
     if !wrong_keys(&progress.seen.now).is_empty() {
         let all: Vec<ObjectName> = progress.seen.readers.iter().map(|reader| reader.name.clone()).collect();
-        let manner = Manner { step: StepName::Verify, ask: Ask::IfWrong };
-        arrive::arrive(run, Some(lock), progress, &all, manner).await?;
+        arrive::arrive(run, Some(lock), progress, &all, Manner::until_right(StepName::Verify)).await?;
         // Any pod may have started on what those Secrets held.
         let all: Vec<WorkloadRef> =
             progress.seen.now.consumers.iter().map(|consumer| consumer.workload.clone()).collect();
