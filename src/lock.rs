@@ -75,6 +75,8 @@ struct Held {
     lease: Lease,
     renewed: Instant,
     lost: Option<String>,
+    /// Why the last renewal failed, if it did.
+    trouble: Option<String>,
 }
 
 /// What a Lease records beside its holder.
@@ -140,6 +142,7 @@ impl Lock {
                     lease,
                     renewed: Instant::now(),
                     lost: None,
+                    trouble: None,
                 };
                 let held = Arc::new(Mutex::new(held));
                 let renewal = tokio::spawn(renew_for_ever(held.clone()));
@@ -154,18 +157,24 @@ impl Lock {
     /// earlier look may have missed what another operator announced, and the record is all that tells of it.
     ///
     /// It stays until the end is recorded, so that whoever goes on from a run that died right after its commit can tell it
-    /// from one that wants another rotation.
+    /// from one that wants another rotation. So without it nothing is begun.
     pub async fn set_out(&self, aim: Aim) -> Result<(), Problem> {
         for _ in 0..TAKES {
+            let asked = Instant::now();
             record(&mut self.held.lock().await.lease, aim);
             self.still_ours().await?;
+            let held = self.held.lock().await;
+            // The lock may be ours without having been renewed just now: then the record is in our copy alone.
+            if held.renewed < asked {
+                continue;
+            }
             // After a conflict it is the server's Lease that is renewed, without what we wrote into ours.
-            let held = record_in(self.held.lock().await.lease.clone());
-            if held.announced == aim.announced && (aim.begun.is_none() || held.begun == aim.begun) {
+            let recorded = record_in(held.lease.clone());
+            if recorded.announced == aim.announced && (aim.begun.is_none() || recorded.begun == aim.begun) {
                 return Ok(());
             }
         }
-        Err(lost("others keep changing it"))
+        Err(not_recorded(self.held.lock().await.trouble.as_deref().unwrap_or("others keep changing it")))
     }
 
     /// Makes sure, right before a write, that the Lease is ours and lives longer than the write may take.
@@ -253,11 +262,13 @@ impl Held {
             Ok(lease) => {
                 self.lease = lease;
                 self.renewed = begun;
+                self.trouble = None;
             }
             Err(error) if matches!(error.kind, ApiErrorKind::Conflict | ApiErrorKind::NotFound) => {
+                self.trouble = None;
                 self.find_out().await
             }
-            Err(_) => {}
+            Err(error) => self.trouble = Some(error.to_string()),
         }
     }
 
@@ -377,6 +388,12 @@ async fn refuse_if_held(cluster: &Cluster, lease: &Lease, operator: &Operator) -
 fn lost(how: &str) -> Problem {
     Problem::new(Exit::Incomplete, "LockLost", format!("the lock on this account was lost: {how}"))
         .hint("find out who is at work on it; the same command goes on afterwards")
+}
+
+fn not_recorded(why: &str) -> Problem {
+    let line = format!("what this change sets out for could not be recorded in the lock: {why}");
+    Problem::new(Exit::Failed, "NotRecorded", line)
+        .hint("whoever goes on from an interruption needs that record; run the same command again")
 }
 
 fn now_in_seconds() -> String {

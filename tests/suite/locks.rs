@@ -101,6 +101,32 @@ fn whoever_has_it_stolen_stops_and_names_the_thief() {
 }
 
 #[test]
+fn whoever_cannot_record_what_it_sets_out_for_begins_nothing() {
+    for strategy in ["rolling", "two-phase"] {
+        let world = World::start(&["--accounts=2"]);
+        let args = [&ROTATE[..], &["--strategy", strategy]].concat();
+        // The right is taken away while the lock is being taken: it stays ours for as long as it lives.
+        let strike = json!({
+            "at": 1, "operation": "create/leases", "begin": "forbidden", "value": "update/leases",
+        });
+        let door = world.sent("POST", "/sandbox/v1/doors", Some(json!({ "strikes": [strike] })));
+        let mut command = world.command(&[&args[..], &["--server", door["url"].as_str().expect("text")]].concat());
+        let before = world.writes().len();
+        let ended = finish(command.stdin(Stdio::null()).spawn().expect("the program starts"));
+        ended
+            .code(1)
+            .says("what this change sets out for could not be recorded in the lock")
+            .says("update")
+            .says("nothing was changed: primary v3 is in use");
+        let writes = world.writes();
+        assert!(writes[before..].iter().all(|write| write.contains("leases")), "{writes:?}");
+        world.heal("forbidden");
+        world.run(&args).code(0);
+        world.settled("globex", 3, 4);
+    }
+}
+
+#[test]
 fn clocks_that_disagree_by_minutes_neither_break_a_lock_nor_keep_it() {
     for skew in ["600", "-600"] {
         let world = World::start(&["--accounts=2", &format!("--fault=clock-skew={skew}")]);
