@@ -165,16 +165,17 @@ impl Lock {
             self.still_ours().await?;
             let held = self.held.lock().await;
             // The lock may be ours without having been renewed just now: then the record is in our copy alone.
-            if held.renewed < asked {
-                continue;
+            let written = held.renewed >= asked;
+            if let (false, Some(trouble)) = (written, &held.trouble) {
+                return Err(not_recorded(trouble));
             }
             // After a conflict it is the server's Lease that is renewed, without what we wrote into ours.
             let recorded = record_in(held.lease.clone());
-            if recorded.announced == aim.announced && (aim.begun.is_none() || recorded.begun == aim.begun) {
+            if written && recorded.announced == aim.announced && (aim.begun.is_none() || recorded.begun == aim.begun) {
                 return Ok(());
             }
         }
-        Err(not_recorded(self.held.lock().await.trouble.as_deref().unwrap_or("others keep changing it")))
+        Err(not_recorded("others keep changing it"))
     }
 
     /// Makes sure, right before a write, that the Lease is ours and lives longer than the write may take.
@@ -193,7 +194,10 @@ impl Lock {
         let left = LIFE.saturating_sub(held.renewed.elapsed());
         match &held.lost {
             Some(how) => Err(lost(how)),
-            None if left < MARGIN => Err(lost("it could not be renewed in time")),
+            None if left < MARGIN => {
+                let why = held.trouble.as_ref().map(|trouble| format!(": {trouble}")).unwrap_or_default();
+                Err(lost(&format!("it could not be renewed in time{why}")))
+            }
             None => Ok(()),
         }
     }
@@ -278,7 +282,7 @@ impl Held {
             Ok(Some(lease)) if holder(&lease) == Some(self.operator.identity().as_str()) => self.lease = lease,
             Ok(Some(lease)) => self.lost = Some(format!("{} holds it now", holder(&lease).unwrap_or("nobody"))),
             Ok(None) => self.lost = Some("it was deleted".to_owned()),
-            Err(_) => {}
+            Err(error) => self.trouble = Some(error.to_string()),
         }
     }
 }
