@@ -14,7 +14,9 @@ use std::time::Duration;
 use clap::{Parser, Subcommand};
 
 pub use self::check::{Check, Purpose};
-pub use self::common::{Cluster, Color, Common, DryRun, DryRunFlag, Google, Output, Progress, ReportFlag, Show, Token};
+pub use self::common::{
+    Cluster, Color, Common, DryRun, DryRunFlag, Google, Output, Progress, ReportFlag, SecretIds, Show, Token,
+};
 pub use self::completion::{Completion, Install, Man, Shell};
 pub use self::config::{Config, List};
 pub use self::places::{

@@ -127,9 +127,9 @@ pub fn request(
                 filled(given).parse().map_err(|error: crate::domain::names::NameError| usage(error.to_string()))?;
             Ok(Sourced::new(id, source))
         };
-    let primary = id("--primary-secret", &common.primary_secret, &settings.primary_secret, PRIMARY)?;
+    let primary = id("--primary-secret", &common.ids.primary_secret, &settings.primary_secret, PRIMARY)?;
     let back_compat =
-        id("--back-compat-secret", &common.back_compat_secret, &settings.back_compat_secret, BACK_COMPAT)?;
+        id("--back-compat-secret", &common.ids.back_compat_secret, &settings.back_compat_secret, BACK_COMPAT)?;
     let (Sourced { value: primary, source: primary_from }, Sourced { value: back_compat, source: back_compat_from }) =
         (primary, back_compat);
     if primary == back_compat {

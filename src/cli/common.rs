@@ -49,12 +49,9 @@ pub struct Common {
     /// Workloads that must be among those found [default: deployment/admin, deployment/backend]
     #[arg(long = "workload", value_name = "KIND/NAME", help_heading = "Names")]
     pub workloads: Vec<String>,
-    /// The primary's id; {account} is replaced [default: {account}_account_secret]
-    #[arg(long, value_name = "ID", help_heading = "Names")]
-    pub primary_secret: Option<String>,
-    /// The back-compat's id; {account} is replaced [default: {account}_account_secret_back_compat]
-    #[arg(long, value_name = "ID", help_heading = "Names")]
-    pub back_compat_secret: Option<String>,
+    /// What the two secrets are called.
+    #[command(flatten)]
+    pub ids: SecretIds,
     /// The most that one wait may take
     #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = duration)]
     pub timeout: Duration,
@@ -70,6 +67,17 @@ pub struct Common {
     /// How it is shown.
     #[command(flatten)]
     pub show: Show,
+}
+
+/// What an account's two secrets are called in Secret Manager.
+#[derive(Clone, Debug, Args)]
+pub struct SecretIds {
+    /// The primary's id; {account} is replaced [default: {account}_account_secret]
+    #[arg(long, value_name = "ID", help_heading = "Names")]
+    pub primary_secret: Option<String>,
+    /// The back-compat's id; {account} is replaced [default: {account}_account_secret_back_compat]
+    #[arg(long, value_name = "ID", help_heading = "Names")]
+    pub back_compat_secret: Option<String>,
 }
 
 /// Flags as kubectl has them.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::{Cluster, Color, Google, Output};
+use super::{Cluster, Color, Google, Output, SecretIds};
 
 /// The commands on clusters.
 #[derive(Debug, Subcommand)]
@@ -117,12 +117,9 @@ pub struct ListAccounts {
     /// Names alone: ask Secret Manager nothing
     #[arg(long)]
     pub no_state: bool,
-    /// The primary's id; {account} is replaced [default: {account}_account_secret]
-    #[arg(long, value_name = "ID", help_heading = "Names")]
-    pub primary_secret: Option<String>,
-    /// The back-compat's id; {account} is replaced [default: {account}_account_secret_back_compat]
-    #[arg(long, value_name = "ID", help_heading = "Names")]
-    pub back_compat_secret: Option<String>,
+    /// What the two secrets are called.
+    #[command(flatten)]
+    pub ids: SecretIds,
     /// Settings file [default: kubectl-deepdesk/settings.yaml in the configuration directory]
     #[arg(long, value_name = "FILE", env = "DEEPDESK_SETTINGS", hide_env_values = true)]
     pub settings: Option<PathBuf>,

@@ -364,6 +364,14 @@ pub enum Unread {
 }
 
 impl Observation {
+    /// That one of the two.
+    pub fn secret(&self, source: Source) -> &SecretView {
+        match source {
+            Source::Primary => &self.primary,
+            Source::BackCompat => &self.back_compat,
+        }
+    }
+
     /// The two secrets, with nothing of the cluster yet.
     pub fn of_secrets(
         account: AccountName,

@@ -160,11 +160,7 @@ pub fn drifts(now: &Observation) -> bool {
 /// a check of its own reports it.
 pub fn as_expected(now: &Observation, key: &super::observation::KeyView) -> bool {
     use super::observation::Derivation;
-    let wanted = match key.source {
-        Source::Primary => now.primary.value(),
-        Source::BackCompat => now.back_compat.value(),
-    };
-    match (key.derivation, wanted) {
+    match (key.derivation, now.secret(key.source).value()) {
         (Derivation::Opaque, _) => true,
         (Derivation::Exact | Derivation::Within, Some(value)) => key.found == Found::Value(value),
         // Nothing to copy: the key of a back-compat that does not exist yet.

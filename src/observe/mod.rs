@@ -24,7 +24,7 @@ use crate::clients::error::ApiError;
 use crate::clients::secret_manager::SecretManager;
 use crate::domain::names::ObjectName;
 use crate::domain::observation::{
-    Derivation, ExternalSecretView, Found, KeyView, Observation, Ready, SecretView, Source, Unread,
+    Derivation, ExternalSecretView, Found, KeyView, Observation, Ready, SecretView, Unread,
 };
 use crate::domain::problem::Problem;
 use crate::request::Request;
@@ -197,17 +197,10 @@ fn expand(readers: &mut [Reader], primary: &SecretView, back_compat: &SecretView
     }
 }
 
-fn expected(now: &Observation, source: Source) -> Option<crate::domain::observation::ValueTag> {
-    match source {
-        Source::Primary => now.primary.value(),
-        Source::BackCompat => now.back_compat.value(),
-    }
-}
-
 /// What a key holds.
 pub fn found(now: &Observation, mapping: &Mapping, target: Option<&KubernetesSecret>, vault: &Vault) -> Found {
     let held = target.and_then(|target| target.data.get(&mapping.key));
-    vault.find(held, &mapping.transform, mapping.derivation, expected(now, mapping.source))
+    vault.find(held, &mapping.transform, mapping.derivation, now.secret(mapping.source).value())
 }
 
 fn has_unknown(now: &Observation, readers: &[Reader], targets: &[Option<KubernetesSecret>], vault: &Vault) -> bool {
