@@ -14,8 +14,8 @@ use tokio::sync::Mutex;
 
 use crate::clients::cluster::Cluster;
 use crate::clients::error::{ApiError, ApiErrorKind};
-use crate::domain::names::VersionId;
-use crate::domain::observation::{Announcement, LastRotation};
+use crate::domain::names::{SecretId, VersionId};
+use crate::domain::observation::{Announcement, Begun, LastRotation};
 use crate::domain::problem::{Exit, Problem};
 
 /// The Lease's name, in the account's namespace.
@@ -40,6 +40,14 @@ const LAST: [(&str, Field); 4] = [
 ];
 /// The version that the rotation under this lock set out for, until its end is recorded.
 const BEGUN: &str = "deepdesk.com/rotation-begun";
+/// That it goes back: a rollback.
+const BACK: &str = "deepdesk.com/rotation-goes-back";
+/// That it replaces a value that has leaked.
+const COMPROMISED: &str = "deepdesk.com/rotation-of-a-leaked-value";
+/// The version of the back-compat that a finalization retires, until its end is recorded.
+const FINALIZING: &str = "deepdesk.com/finalization-begun";
+/// The primary that the record is of: one namespace may have several.
+const SECRET: &str = "deepdesk.com/record-of";
 /// The version of the back-compat that holds the next value of a two-phase rotation: it cannot be seen that it is not an old one.
 const ANNOUNCED: &str = "deepdesk.com/next-value-version";
 /// That this value is being given up: what is left of that looks like the second phase of the rotation.
@@ -84,33 +92,43 @@ struct Held {
 pub struct Record {
     /// The last change of the value that was seen to its end.
     pub last: Option<LastRotation>,
-    /// The version that one set out for which did not record its end.
-    pub begun: Option<VersionId>,
+    /// The one that did not record its end.
+    pub begun: Option<Begun>,
+    /// The version of the back-compat that is retired by a finalization which did not record its end.
+    pub finalizing: Option<VersionId>,
     /// The next value, where one was announced.
     pub announced: Option<Announcement>,
 }
 
 /// What a change of the values sets out for.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Aim {
-    /// The version that will be in use; none where the one in use stays.
-    pub begun: Option<VersionId>,
+    /// The primary.
+    pub secret: SecretId,
+    /// The version that will be in use, and how; none where the one in use stays.
+    pub begun: Option<Begun>,
+    /// The version of the back-compat that is retired.
+    pub finalizing: Option<VersionId>,
     /// The next value, where one is announced.
     pub announced: Option<Announcement>,
 }
 
-/// Reads what the Lease records; nothing where there is none.
-pub async fn recorded(cluster: &Cluster) -> Result<Record, ApiError> {
-    Ok(cluster.lease(LEASE).await?.map(record_in).unwrap_or_default())
+/// Reads what the Lease records of this primary; nothing where there is none.
+pub async fn recorded(cluster: &Cluster, primary: &SecretId) -> Result<Record, ApiError> {
+    Ok(cluster.lease(LEASE).await?.map(|lease| record_in(lease, primary)).unwrap_or_default())
 }
 
-/// The same of a Lease at hand.
-pub fn record_in(lease: Lease) -> Record {
+/// The same of a Lease at hand. One that an older program wrote does not say of which secret it is.
+pub fn record_in(lease: Lease, primary: &SecretId) -> Record {
     let annotations = lease.metadata.annotations.unwrap_or_default();
+    if annotations.get(SECRET).is_some_and(|of| of != primary.as_str()) {
+        return Record::default();
+    }
     let version = |name| annotations.get(name).and_then(|version| version.parse().ok());
-    let called_off = annotations.contains_key(CALLED_OFF);
-    let announced = version(ANNOUNCED).map(|version| Announcement { version, called_off });
-    Record { last: last_rotation(&annotations), begun: version(BEGUN), announced }
+    let noted = |name| annotations.contains_key(name);
+    let announced = version(ANNOUNCED).map(|version| Announcement { version, called_off: noted(CALLED_OFF) });
+    let begun = version(BEGUN).map(|to| Begun { to, back: noted(BACK), compromised: noted(COMPROMISED) });
+    Record { last: last_rotation(&annotations), begun, finalizing: version(FINALIZING), announced }
 }
 
 /// The refusal that taking the lock would meet now; none when it is free to be taken. Writes nothing.
@@ -161,7 +179,7 @@ impl Lock {
     pub async fn set_out(&self, aim: Aim) -> Result<(), Problem> {
         for _ in 0..TAKES {
             let asked = Instant::now();
-            record(&mut self.held.lock().await.lease, aim);
+            record(&mut self.held.lock().await.lease, &aim);
             self.still_ours().await?;
             let held = self.held.lock().await;
             // The lock may be ours without having been renewed just now: then the record is in our copy alone.
@@ -170,8 +188,9 @@ impl Lock {
                 return Err(not_recorded(trouble));
             }
             // After a conflict it is the server's Lease that is renewed, without what we wrote into ours.
-            let recorded = record_in(held.lease.clone());
-            if written && recorded.announced == aim.announced && (aim.begun.is_none() || recorded.begun == aim.begun) {
+            let recorded = record_in(held.lease.clone(), &aim.secret);
+            let begun = aim.begun.is_none() || recorded.begun == aim.begun;
+            if written && recorded.announced == aim.announced && recorded.finalizing == aim.finalizing && begun {
                 return Ok(());
             }
         }
@@ -228,9 +247,9 @@ impl Lock {
         let annotations = lease.metadata.annotations.get_or_insert_default();
         annotations.remove(PROCESS);
         if let Some(changed) = completed {
-            annotations.remove(BEGUN);
-            annotations.remove(ANNOUNCED);
-            annotations.remove(CALLED_OFF);
+            for done in [BEGUN, BACK, COMPROMISED, FINALIZING, ANNOUNCED, CALLED_OFF] {
+                annotations.remove(done);
+            }
             if let Some((from, to)) = changed {
                 let values = [held.operator.name.clone(), now_in_seconds(), from.to_string(), to.to_string()];
                 annotations.extend(LAST.iter().map(|(name, _)| (*name).to_owned()).zip(values));
@@ -294,19 +313,34 @@ async fn renew_for_ever(held: Arc<Mutex<Held>>) {
     }
 }
 
-fn record(lease: &mut Lease, aim: Aim) {
+fn record(lease: &mut Lease, aim: &Aim) {
     let annotations = lease.metadata.annotations.get_or_insert_default();
+    // The last rotation of another secret is not this one's.
+    if annotations.get(SECRET).is_some_and(|of| of != aim.secret.as_str()) {
+        for (name, _) in LAST {
+            annotations.remove(name);
+        }
+        annotations.remove(BEGUN);
+    }
+    annotations.insert(SECRET.to_owned(), aim.secret.to_string());
+    let flag = |set: bool| set.then(|| "true".to_owned());
+    let number = |version: VersionId| version.get().to_string();
+    // What was begun stays on record where the version in use stays: its end was not recorded.
     if let Some(begun) = aim.begun {
-        annotations.insert(BEGUN.to_owned(), begun.get().to_string());
+        write(annotations, BEGUN, Some(number(begun.to)));
+        write(annotations, BACK, flag(begun.back));
+        write(annotations, COMPROMISED, flag(begun.compromised));
     }
-    let announced = aim.announced.map(|announced| announced.version.get().to_string());
-    let called_off = aim.announced.is_some_and(|announced| announced.called_off).then(|| "true".to_owned());
-    for (name, value) in [(ANNOUNCED, announced), (CALLED_OFF, called_off)] {
-        match value {
-            Some(value) => annotations.insert(name.to_owned(), value),
-            None => annotations.remove(name),
-        };
-    }
+    write(annotations, FINALIZING, aim.finalizing.map(number));
+    write(annotations, ANNOUNCED, aim.announced.map(|announced| number(announced.version)));
+    write(annotations, CALLED_OFF, flag(aim.announced.is_some_and(|announced| announced.called_off)));
+}
+
+fn write(annotations: &mut BTreeMap<String, String>, name: &str, value: Option<String>) {
+    match value {
+        Some(value) => annotations.insert(name.to_owned(), value),
+        None => annotations.remove(name),
+    };
 }
 
 fn claimed(mut lease: Lease, operator: &Operator) -> Lease {

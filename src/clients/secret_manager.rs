@@ -329,6 +329,30 @@ impl SecretManager {
         version_of(&operation, &answer.name)
     }
 
+    /// Enables a version if its etag is still this one. Done twice it does the same.
+    pub async fn enable(
+        &self,
+        home: &SecretHome,
+        secret: &SecretId,
+        version: VersionId,
+        etag: &str,
+    ) -> Result<(), ApiError> {
+        let which = Which::Number(version);
+        let operation = format!("enableSecretVersion {secret}/{which}");
+        let name = version_name(home, secret, which);
+        let path = format!("{name}:enable");
+        let call = write(&operation, &path, home, Cost::Write, Repeat::WhenNotAnswered);
+        let enabled = self
+            .wire
+            .call(
+                call,
+                |client| client.enable_secret_version().set_name(&name).set_etag(etag),
+                |request| request.send(),
+            )
+            .await;
+        enabled.map(|_| ())
+    }
+
     /// Disables a version if its etag is still this one.
     pub async fn disable(
         &self,

@@ -3,7 +3,7 @@
 
 use super::confirm;
 use super::evidence::{self, Evidence};
-use super::outcome::{Found, outcome, refusal};
+use super::outcome::{Found, outcome, refusal, refuse};
 use super::session::Desk;
 use super::sync::tell_preflight;
 use super::{speak, value};
@@ -11,15 +11,15 @@ use crate::access;
 use crate::check::{self, Purpose};
 use crate::cli::DryRun;
 use crate::domain::event::{StepName, StepState};
-use crate::domain::names::VersionId;
-use crate::domain::observation::Observation;
+use crate::domain::names::{SecretId, VersionId};
+use crate::domain::observation::{Begun, Observation};
 use crate::domain::payload::Payload;
 use crate::domain::problem::{Exit, Problem};
 use crate::domain::result::{AccountResult, CheckResult, Kind, RotationResult, Verdict};
 use crate::domain::step::{Plan, Planned, Step, Way};
 use crate::domain::trail::Look;
 use crate::execute::{self, Pauses, Progress};
-use crate::lock::Lock;
+use crate::lock::{Aim, Lock};
 use crate::observe::versions::add_history;
 use crate::observe::{Seen, observe};
 use crate::plan::{self, Goal, NewValue, Want};
@@ -154,14 +154,12 @@ async fn look(desk: &Desk, args: &Change, given: Option<&Payload>, found: &mut F
         found.access.extend(access::secret_manager(&desk.secret_manager, args.purpose, also, &seen.now).await?);
     }
     let want = want(args, given, &seen);
+    let planned = plan::plan(&want, &seen.now);
     found.checks.clone_from(&found.access);
     found.checks.extend(access::unread(&seen.now));
     found.checks.extend(check::run(&check::Seen { purpose: args.purpose, want: &want, now: &seen.now }));
-    if let Some(refusal) = refusal(&found.checks, Exit::Refused) {
-        return Err(refusal);
-    }
-    let plan = plan::plan(&want, &seen.now)?;
-    Ok((seen, plan))
+    refuse(&found.checks, planned.as_ref().err().filter(|refused| plan::stands_alone(refused)))?;
+    Ok((seen, planned?))
 }
 
 fn want(args: &Change, given: Option<&Payload>, seen: &Seen) -> Want {
@@ -210,6 +208,7 @@ fn deed(plan: &Plan) -> &'static str {
         Way::Back => "roll back",
         Way::Retire if plan.destroys() => "finalize and destroy versions of",
         Way::Retire => "finalize",
+        Way::Rescue => "store a value as back-compat for",
     }
 }
 
@@ -241,6 +240,10 @@ fn breaks(plan: &Plan, compromised: bool) -> String {
         Way::Retire if plan.destroys() => format!(
             "whatever is still encrypted under an older value than {} cannot be read any more, and never again: the versions are destroyed, and backups of the data made under them become unreadable",
             plan.to
+        ),
+        Way::Rescue => format!(
+            "pods restart, and read what {} gets; what it holds now stays enabled, and pods cannot read it any more",
+            "the back-compat"
         ),
         Way::Retire => format!(
             "whatever is still encrypted under an older value than {} cannot be read any more, until a version of it is enabled again",
@@ -281,7 +284,7 @@ async fn locked(
     }
     let adds = plan
         .to_do()
-        .any(|step| matches!(step, Step::AddVersion { from_back_compat: None, .. } | Step::Announce { .. }));
+        .any(|step| matches!(step, Step::AddVersion { value_of: None, .. } | Step::Announce { .. }));
     let new_value = match (adds, given) {
         (false, _) => None,
         (true, Some(value)) => Some(value),
@@ -289,10 +292,11 @@ async fn locked(
     };
     found.rotation = versions(&plan, None);
     // A finalization restarts pods that all write under one value.
-    let one_value = plan.way == Way::Retire;
+    let one_value = plan.from == plan.to;
     let mut progress =
         Progress { seen, new_value, proven: Default::default(), interruption: None, one_value, changed: false };
-    let ended = execute::execute(&desk.run(), lock, &plan, args.pauses, &mut progress).await;
+    let aim = aim(&plan, &progress.seen.now.primary.secret, args.compromised);
+    let ended = execute::execute(&desk.run(), lock, &plan, aim, args.pauses, &mut progress).await;
     let version = progress.seen.now.primary.newest().map(|newest| newest.id).filter(|id| *id == plan.to);
     found.rotation = versions(&plan, version);
     found.interruption = progress.interruption;
@@ -301,6 +305,17 @@ async fn locked(
     }
     found.now = Some(progress.seen.now);
     ended
+}
+
+/// What is put on record before the first write.
+fn aim(plan: &Plan, secret: &SecretId, compromised: bool) -> Aim {
+    let begun = Begun { to: plan.to, back: plan.exchanges(), compromised: compromised && plan.way == Way::Forward };
+    Aim {
+        secret: secret.clone(),
+        begun: (plan.from != plan.to).then_some(begun),
+        finalizing: plan.retires,
+        announced: plan.announces,
+    }
 }
 
 /// Refuses what is another change than the one that was agreed to.
@@ -338,7 +353,8 @@ fn exposed(now: &Observation, leaked: VersionId) -> Vec<String> {
 
 /// The versions of a change of the value; none where the value stays.
 fn versions(plan: &Plan, version: Option<VersionId>) -> Option<RotationResult> {
-    (plan.way != Way::Retire).then(|| RotationResult {
+    matches!(plan.way, Way::Forward | Way::Back).then(|| RotationResult {
+        went_back: plan.way == Way::Back,
         previous: plan.from.get().to_string(),
         version: version.map(|version| version.get().to_string()).unwrap_or_default(),
     })
@@ -355,10 +371,11 @@ async fn unlock(desk: &Desk, lock: Lock, ended: Result<(), Problem>, plan: &Plan
             Way::Forward => ("SecretRotated", "rotated the account secret"),
             Way::Back => ("SecretRolledBack", "rolled the account secret back"),
             Way::Retire => ("SecretFinalized", "retired what is older than the account secret"),
+            Way::Rescue => ("SecretRescued", "stored a value as back-compat beside the account secret"),
         };
         let versions = match plan.way {
             Way::Forward | Way::Back => format!("from {} to {}", plan.from, plan.to),
-            Way::Retire => plan.to.to_string(),
+            Way::Retire | Way::Rescue => plan.to.to_string(),
         };
         let note = format!("{} {done} {versions}", desk.operator.name);
         if let Err(error) = lock.publish(reason, &note).await {

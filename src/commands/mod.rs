@@ -13,6 +13,7 @@ mod names;
 mod outcome;
 mod report;
 mod restart;
+mod rescue;
 mod rollback;
 mod rotate;
 mod sandbox;
@@ -106,6 +107,7 @@ fn common_of(command: &Secret) -> &cli::Common {
     | Secret::Verify(cli::Verify { common, .. })
     | Secret::Restart(cli::Restart { common, .. })
     | Secret::Rollback(cli::Rollback { common, .. })
+    | Secret::Rescue(cli::Rescue { common, .. })
     | Secret::Finalize(cli::Finalize { common, .. })
     | Secret::Status(cli::Status { common, .. })) = command;
     common
@@ -170,6 +172,7 @@ async fn one_by_one(
         | Secret::Verify(_)
         | Secret::Restart(_)
         | Secret::Rollback(_)
+        | Secret::Rescue(_)
         | Secret::Finalize(_)
         | Secret::Status(_) => None,
     };
@@ -198,6 +201,7 @@ async fn one_by_one(
             Secret::Verify(_) | Secret::Status(_) => verify::verify(&desk).await,
             Secret::Restart(args) => restart::restart(&desk, args).await,
             Secret::Rollback(args) => rollback::rollback(&desk, args).await,
+            Secret::Rescue(args) => rescue::rescue(&desk, args).await,
             Secret::Finalize(args) => finalize::finalize(&desk, args).await,
         };
         session.note(environment, &result);

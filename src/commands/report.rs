@@ -68,6 +68,7 @@ fn name(command: &Secret) -> &'static str {
         Secret::Verify(_) => "verify",
         Secret::Restart(_) => "restart",
         Secret::Rollback(_) => "rollback",
+        Secret::Rescue(_) => "rescue",
         Secret::Finalize(_) => "finalize",
         Secret::Status(_) => "status",
     }
@@ -81,6 +82,7 @@ pub fn asked(command: &Secret) -> Option<&Path> {
         | Secret::Verify(cli::Verify { report, .. })
         | Secret::Restart(cli::Restart { report, .. })
         | Secret::Rollback(cli::Rollback { report, .. })
+        | Secret::Rescue(cli::Rescue { report, .. })
         | Secret::Finalize(cli::Finalize { report, .. }) => report.report.as_deref(),
         Secret::Status(_) => None,
     }

@@ -18,6 +18,7 @@ use crate::execute::arrive::{self, FIELD_MANAGER, Manner};
 use crate::execute::{self, Progress};
 use crate::lock::Lock;
 use crate::observe::{Seen, observe};
+use crate::plan;
 
 /// Restarts one account's consumers.
 pub async fn restart(desk: &Desk, args: &cli::Restart) -> (AccountResult, Option<Problem>) {
@@ -27,7 +28,7 @@ pub async fn restart(desk: &Desk, args: &cli::Restart) -> (AccountResult, Option
 }
 
 async fn steps(desk: &Desk, dry_run: DryRun, found: &mut Found) -> Result<(), Problem> {
-    let seen = preflight(desk, Purpose::Restart, found).await?;
+    let seen = preflight(desk, Purpose::Restart, found, plan::may_restart).await?;
     let workloads: Vec<WorkloadRef> = seen.now.consumers.iter().map(|consumer| consumer.workload.clone()).collect();
     let listed = listed(&workloads);
     match dry_run {

@@ -308,6 +308,18 @@ pub struct Announcement {
     pub called_off: bool,
 }
 
+/// A change of the value in use that did not get to record its end: its process died, or its lock was lost.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Begun {
+    /// The version of the primary that it set out for.
+    pub to: VersionId,
+    /// Whether it is a rollback: it brings the back-compat's value to the primary first, and stores the abandoned one after.
+    /// Nothing that can be observed tells that from a version that somebody enabled.
+    pub back: bool,
+    /// Whether it replaces a value that has leaked (`--compromised`).
+    pub compromised: bool,
+}
+
 /// The last rotation, as the Lease's annotations tell it.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 pub struct LastRotation {
@@ -346,8 +358,10 @@ pub struct Observation {
     pub other_readers: Vec<OtherReader>,
     /// The last rotation on record.
     pub last_rotation: Option<LastRotation>,
-    /// The version that a rotation set out for which never got to record its end: its process died, or its lock was lost.
-    pub begun: Option<VersionId>,
+    /// The rotation or rollback that did not get to record its end, as the lock's record says.
+    pub begun: Option<Begun>,
+    /// The version of the back-compat that a finalization retires which did not get to record its end.
+    pub finalizing: Option<VersionId>,
     /// The next value that a two-phase rotation announced, as the lock's record says.
     pub announced: Option<Announcement>,
     /// What was refused to us, and is not needed to go on with less.
@@ -392,6 +406,7 @@ impl Observation {
             other_readers: Vec::new(),
             last_rotation: None,
             begun: None,
+            finalizing: None,
             announced: None,
             unread: Vec::new(),
         }
@@ -404,6 +419,28 @@ impl Observation {
             Some(format!("{} {}", source.as_str(), version.id))
         };
         named(Source::Primary, &self.primary).or_else(|| named(Source::BackCompat, &self.back_compat))
+    }
+
+    /// The same, with these versions given up by the operator's word.
+    pub fn without(&self, retired: &[(Source, VersionId)]) -> Observation {
+        let mut now = self.clone();
+        for (source, view) in [(Source::Primary, &mut now.primary), (Source::BackCompat, &mut now.back_compat)] {
+            let named = view.versions.iter_mut().filter(|version| retired.contains(&(source, version.id)));
+            named.for_each(|version| {
+                version.state = VersionState::Disabled;
+                version.value = None;
+            });
+        }
+        now
+    }
+
+    /// The newest enabled version of either secret that has this value; none where the cluster alone has it.
+    pub fn enabled_with(&self, value: ValueTag) -> Option<(Source, VersionId)> {
+        [Source::Primary, Source::BackCompat].into_iter().find_map(|source| {
+            let mut versions = self.secret(source).versions.iter();
+            let version = versions.find(|version| version.state == VersionState::Enabled && version.value == Some(value));
+            version.map(|version| (source, version.id))
+        })
     }
 
     /// What a key holds, for people and for `holds`: a version's name, `unknown`, or `nothing`.

@@ -22,6 +22,8 @@ pub enum Kind {
     SecretRollback,
     /// Of `secret finalize`.
     SecretFinalization,
+    /// Of `secret rescue`.
+    SecretRescue,
     /// Of `secret status`.
     SecretStatus,
 }
@@ -202,6 +204,9 @@ pub struct CheckResult {
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RotationResult {
+    /// Whether it brought back a value that was in use before.
+    #[serde(rename = "wentBack", skip_serializing_if = "std::ops::Not::not")]
+    pub went_back: bool,
     /// The version that was in use before.
     pub previous: String,
     /// The version that is in use after; empty when it was not added.

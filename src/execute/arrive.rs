@@ -145,23 +145,35 @@ pub async fn arrive(
 }
 
 /// What the keys that an ExternalSecret fills hold, and the resource version of the Secret that they were read from.
-type Held = (ObjectName, Option<String>, Vec<(String, Source, Found)>);
+struct Held {
+    name: ObjectName,
+    resource_version: Option<String>,
+    written: Option<jiff::Timestamp>,
+    keys: Vec<(String, Source, Found)>,
+}
 
 fn held(seen: &Seen, reader: &Reader, target: &Option<KubernetesSecret>) -> Held {
     let keys = reader
         .mappings
         .iter()
         .map(|mapping| (mapping.key.clone(), mapping.source, found(&seen.now, mapping, target.as_ref(), &seen.vault)));
-    (reader.name.clone(), target.as_ref().map(|target| target.resource_version.clone()), keys.collect())
+    Held {
+        name: reader.name.clone(),
+        resource_version: target.as_ref().map(|target| target.resource_version.clone()),
+        written: target.as_ref().and_then(|target| target.last_write),
+        keys: keys.collect(),
+    }
 }
 
-/// Remembers what has arrived: a run that ends early still reports it, and judges its pods by it.
-fn note(seen: &mut Seen, (name, resource_version, held): Held) {
-    for view in seen.now.external_secrets.iter_mut().filter(|view| view.name == name) {
-        view.resource_version.clone_from(&resource_version);
+/// Remembers what has arrived, and when: a run that ends early still reports it, and judges its pods by it.
+fn note(seen: &mut Seen, held: Held) {
+    for view in seen.now.external_secrets.iter_mut().filter(|view| view.name == held.name) {
+        view.resource_version.clone_from(&held.resource_version);
+        // Pods are judged by dates where something took a restart's note away: those of this sync, not of before.
+        view.written = held.written;
         for key in &mut view.keys {
             let same = |(name, source, _): &&(String, Source, Found)| *name == key.key && *source == key.source;
-            if let Some((_, _, found)) = held.iter().find(same) {
+            if let Some((_, _, found)) = held.keys.iter().find(same) {
                 key.found = *found;
             }
         }

@@ -20,7 +20,7 @@ use crate::domain::observation::{Version, VersionState};
 use crate::domain::payload::Payload;
 use crate::domain::problem::{Exit, Problem};
 use crate::domain::state::State;
-use crate::domain::step::{Plan, Planned, Step, Way};
+use crate::domain::step::{Origin, Plan, Planned, Step, Way};
 use crate::lock::{Aim, Lock};
 use crate::observe::Seen;
 use crate::run::Run;
@@ -55,11 +55,11 @@ pub async fn execute(
     run: &Run<'_>,
     lock: &Lock,
     plan: &Plan,
+    aim: Aim,
     pauses: Pauses,
     progress: &mut Progress,
 ) -> Result<(), Problem> {
     progress.changed |= matches!(plan.state, State::Rotating { .. });
-    let aim = Aim { begun: (plan.from != plan.to).then_some(plan.to), announced: plan.announces };
     lock.set_out(aim).await.map_err(|problem| explained(run, plan, progress, problem))?;
     let narrow = plan.narrow();
     let mut narrowed = None;
@@ -127,8 +127,9 @@ async fn perform(
             }
             Ok(format!("{} older versions are disabled", versions.len()))
         }
+        Step::Enable { secret, version } => store::enable(run, lock, progress, secret, *version).await,
         Step::CreateBackCompat { secret, like } => store::create_like(run, lock, progress, secret, like).await,
-        Step::StoreBackCompat { secret, value_of } => store::preserve(run, lock, progress, secret, *value_of).await,
+        Step::StoreBackCompat { secret, value_of } => store::preserve(run, lock, progress, secret, value_of).await,
         Step::Stage { external_secrets, value_of } => {
             arrive::arrive(run, Some(lock), progress, external_secrets, Manner::until_right(step.name())).await?;
             Ok(format!("the Kubernetes Secrets hold {value_of} as back-compat"))
@@ -146,8 +147,8 @@ async fn perform(
             progress.one_value = one_value;
             done
         }
-        Step::AddVersion { secret, from_back_compat, expect } => {
-            store::introduce(run, lock, progress, secret, *from_back_compat, *expect).await
+        Step::AddVersion { secret, value_of, expect } => {
+            store::introduce(run, lock, progress, secret, value_of.as_ref(), *expect).await
         }
         Step::Sync { external_secrets, version } => {
             arrive::arrive(run, Some(lock), progress, external_secrets, Manner::until_right(step.name())).await?;
@@ -159,7 +160,11 @@ async fn perform(
         }
         Step::Verify { version } => {
             verify::verify(run, lock, progress, *version).await?;
-            run.interrupt.clone().sleep(pauses.soak).await?;
+            if !pauses.soak.is_zero() {
+                run.interrupt.clone().sleep(pauses.soak).await?;
+                // Whatever happened meanwhile: the commit is of what is there now.
+                verify::verify(run, lock, progress, *version).await?;
+            }
             Ok(format!("every Kubernetes Secret and every pod is on {version}, and no old pod is left"))
         }
         Step::RetireOlder { secret, versions } => {
@@ -197,6 +202,7 @@ fn announce(step: &Step) -> String {
         Step::DisableOlder { versions, .. } => format!("disabling {}", listed(versions)),
         Step::RetireOlder { secret, versions } => format!("disabling {} of {secret}", listed(versions)),
         Step::Destroy { secret, versions } => format!("destroying {} of {secret}", listed(versions)),
+        Step::Enable { secret, version } => format!("enabling {version} of {secret}, to read its value"),
         Step::CreateBackCompat { secret, .. } => format!("creating {secret}"),
         Step::StoreBackCompat { secret, value_of } => format!("storing {value_of} in {secret}"),
         Step::Stage { .. } => "having the back-compat copied into the cluster".to_owned(),
@@ -232,6 +238,11 @@ fn explained(run: &Run, plan: &Plan, progress: &Progress, mut problem: Problem) 
     match plan.way {
         Way::Forward => {}
         Way::Back => return explained_back(run, plan, progress, problem, introduced),
+        Way::Rescue => {
+            return problem
+                .now(format!("primary {to} is in use, and no version was disabled that the back-compat does not hold"))
+                .hint("the same command goes on from here");
+        }
         Way::Retire => {
             return problem
                 .now(format!("primary {} is in use, and nothing was destroyed that --destroy did not name", plan.to))
@@ -278,6 +289,18 @@ fn value_of(
     id: VersionId,
 ) -> Option<crate::domain::observation::ValueTag> {
     now.primary.version(id).and_then(|version| version.value)
+}
+
+/// The value that an origin names.
+fn origin_value(
+    now: &crate::domain::observation::Observation,
+    origin: &Origin,
+) -> Option<crate::domain::observation::ValueTag> {
+    match origin {
+        Origin::Primary(version) => value_of(now, *version),
+        Origin::BackCompat(version) => now.back_compat.version(*version).and_then(|version| version.value),
+        Origin::Copy { value, .. } => Some(*value),
+    }
 }
 
 /// Notes in the observation that a version was added.

@@ -8,6 +8,7 @@ use crate::clients::secret_manager::{Access, Which};
 use crate::domain::names::{SecretHome, SecretId, VersionId};
 use crate::domain::payload::Payload;
 use crate::domain::problem::{Exit, Problem};
+use crate::domain::step::Origin;
 use crate::lock::Lock;
 use crate::run::Run;
 
@@ -73,12 +74,14 @@ pub async fn preserve(
     lock: &Lock,
     progress: &mut Progress,
     secret: &SecretId,
-    value_of: VersionId,
+    value_of: &Origin,
 ) -> Result<String, Problem> {
-    let tag = super::value_of(&progress.seen.now, value_of);
+    let tag = super::origin_value(&progress.seen.now, value_of);
     let expect = progress.seen.now.back_compat.newest().map_or(VersionId::FIRST, |newest| newest.id.next());
     let (tag, value) =
-        tag.and_then(|tag| Some((tag, progress.seen.vault.value(tag)?))).ok_or_else(|| unreadable(value_of))?;
+        tag.and_then(|tag| Some((tag, progress.seen.vault.value(tag)?))).ok_or_else(|| {
+            Problem::new(Exit::Failed, "Unreadable", format!("the value of {value_of} could not be read"))
+        })?;
     let added = add(run, lock, &mut progress.changed, &progress.seen.now.home, secret, value, expect).await?;
     note_added(&mut progress.seen.now.back_compat, added, tag);
     Ok(format!("{secret} {added} holds {value_of}"))
@@ -107,12 +110,12 @@ pub async fn introduce(
     lock: &Lock,
     progress: &mut Progress,
     secret: &SecretId,
-    from_back_compat: Option<VersionId>,
+    value_of: Option<&Origin>,
     expect: VersionId,
 ) -> Result<String, Problem> {
-    let value = match from_back_compat {
-        Some(held) => {
-            let tag = progress.seen.now.back_compat.version(held).and_then(|version| version.value);
+    let value = match value_of {
+        Some(origin) => {
+            let tag = super::origin_value(&progress.seen.now, origin);
             tag.and_then(|tag| progress.seen.vault.value(tag)).map(Payload::copy)
         }
         None => progress.new_value.take(),
@@ -270,6 +273,45 @@ pub async fn disable(
                 return Ok(());
             }
             // An etag of before, or an answer that got lost: look again, and repeat with what is there then.
+            Err(error) if error.kind == ApiErrorKind::Precondition || error.is_outcome_unknown() => {
+                progress.changed |= error.is_outcome_unknown();
+                last = Some(error);
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Err(last.map_or_else(|| unreadable(version), Problem::from))
+}
+
+/// Enables a version, and reads its value.
+pub async fn enable(
+    run: &Run<'_>,
+    lock: &Lock,
+    progress: &mut Progress,
+    secret: &SecretId,
+    version: VersionId,
+) -> Result<String, Problem> {
+    let home = progress.seen.now.home.clone();
+    let mut last = None;
+    for pause in LOOKS {
+        tokio::time::sleep(pause).await;
+        // By access, which is consistent, and tells the value with the state.
+        if let Access::Enabled { payload, .. } = run.secret_manager.access(&home, secret, Which::Number(version)).await? {
+            let tag = progress.seen.vault.keep(payload);
+            let views = [&mut progress.seen.now.primary, &mut progress.seen.now.back_compat];
+            let view = views.into_iter().find(|view| view.secret == *secret);
+            if let Some(known) = view.and_then(|view| view.versions.iter_mut().find(|known| known.id == version)) {
+                known.state = crate::domain::observation::VersionState::Enabled;
+                known.value = Some(tag);
+            }
+            return Ok(format!("{version} of {secret} is enabled"));
+        }
+        let Some(info) = run.secret_manager.version(&home, secret, Which::Number(version)).await? else {
+            return Err(Problem::new(Exit::Incomplete, "NotFound", format!("{secret} {version} does not exist")));
+        };
+        lock.still_ours().await?;
+        match run.secret_manager.enable(&home, secret, version, &info.etag).await {
+            Ok(()) => progress.changed = true,
             Err(error) if error.kind == ApiErrorKind::Precondition || error.is_outcome_unknown() => {
                 progress.changed |= error.is_outcome_unknown();
                 last = Some(error);

@@ -77,14 +77,14 @@ async fn glance(asked: &Asked, secret_manager: &SecretManager) -> Result<(Secret
     let readers = read_all(request, objects, &[]);
     let stores = store::stores(&readers, cluster, request.account.as_str());
     // A help, not a need: without the right to read the lock, dates alone tell.
-    let recorded = async { Ok(crate::lock::recorded(cluster).await.unwrap_or_default()) };
+    let recorded = async { Ok(crate::lock::recorded(cluster, &request.names.primary).await.unwrap_or_default()) };
     let (stores, record) = futures::try_join!(stores, recorded)?;
     let home = store::home(request, &readers, &stores)?;
     let (primary, back_compat) = futures::try_join!(
         versions(secret_manager, &home, &request.names.primary),
         versions(secret_manager, &home, &request.names.back_compat),
     )?;
-    Ok((home, Glance { primary, back_compat, last_rotation: record.last, begun: record.begun }))
+    Ok((home, Glance { primary, back_compat, last_rotation: record.last, begun: record.begun.map(|begun| begun.to) }))
 }
 
 async fn versions(manager: &SecretManager, home: &SecretHome, secret: &SecretId) -> Result<SecretGlance, Problem> {

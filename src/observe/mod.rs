@@ -22,7 +22,7 @@ use serde_json::Value;
 use crate::clients::cluster::{Cluster, KubernetesSecret};
 use crate::clients::error::ApiError;
 use crate::clients::secret_manager::SecretManager;
-use crate::domain::names::ObjectName;
+use crate::domain::names::{ObjectName, SecretId};
 use crate::domain::observation::{
     Derivation, ExternalSecretView, Found, KeyView, Observation, Ready, SecretView, Unread,
 };
@@ -30,7 +30,7 @@ use crate::domain::problem::Problem;
 use crate::request::Request;
 use consumers::{Carriers, Workloads};
 use external_secrets::Reader;
-use mappings::{Mapping, Secrets};
+use mappings::{Mapping, Secrets, Transform};
 use store::{Store, StoreRef};
 use vault::Vault;
 use versions::{Metadata, allowed, labels_of, read_older, secrets};
@@ -66,7 +66,7 @@ pub async fn observe(request: &Request, cluster: &Cluster, secret_manager: &Secr
 
 async fn list(request: &Request, cluster: &Cluster) -> Result<Listed, Problem> {
     let (objects, workloads, recorded) =
-        try_join3(external_secret_objects(request, cluster), workloads(cluster), recorded(cluster)).await?;
+        try_join3(external_secret_objects(request, cluster), workloads(cluster), recorded(cluster, &request.names.primary)).await?;
     let readers = read_all(request, &objects, &[]);
     let stores = store::stores(&readers, cluster, request.account.as_str()).await?;
     Ok(Listed { objects, workloads, recorded, stores })
@@ -101,12 +101,19 @@ async fn see(
         asked_project: request.asked_project.clone(),
         last_rotation: recorded.last,
         begun: recorded.begun,
+        finalizing: recorded.finalizing,
         announced: recorded.announced,
         unread,
         ..Observation::of_secrets(request.account.clone(), home, primary, back_compat)
     };
     if has_unknown(&now, &readers, &targets, &vault) {
         read_older(&mut now, secret_manager, &mut vault).await?;
+    }
+    keep_copies(&now, &readers, &targets, &mut vault);
+    let failing = readers.iter().any(|reader| matches!(reader.ready, Ready::False { .. }));
+    if failing && metadata == Metadata::Leave && now.back_compat.newest().is_none() {
+        // One that exists and is empty makes a sync fail, and an access does not tell it from none.
+        now.back_compat.exists = secret_manager.settings(&now.home, &request.names.back_compat).await?.is_some();
     }
     for (reader, target) in readers.iter().zip(&targets) {
         let ready = with_cause(reader, cluster).await;
@@ -116,6 +123,21 @@ async fn see(
     now.missing_external_secrets = missing(request, &readers);
     add_consumers(request, &mut now, &workloads);
     Ok(Seen { now, vault, readers })
+}
+
+/// Keeps the values that no version read has and that a Kubernetes Secret holds as they are: it may be their last copy, and two
+/// places with the same bytes get the same tag.
+fn keep_copies(now: &Observation, readers: &[Reader], targets: &[Option<KubernetesSecret>], vault: &mut Vault) {
+    for (reader, target) in readers.iter().zip(targets) {
+        let Some(target) = target else { continue };
+        let whole = |mapping: &&Mapping| mapping.derivation == Derivation::Exact && mapping.transform == Transform::default();
+        for mapping in reader.mappings.iter().filter(whole) {
+            let held = target.data.get(&mapping.key);
+            if let (Some(held), Found::Unknown) = (held, found(now, mapping, Some(target), vault)) {
+                vault.keep(held.copy());
+            }
+        }
+    }
 }
 
 /// The ExternalSecrets that were named and are not among those found.
@@ -177,8 +199,11 @@ fn carriers(now: &Observation) -> Carriers {
 }
 
 /// What the Lease says, or the refusal: who only reads goes on without it, and who takes the lock was refused before.
-async fn recorded(cluster: &Cluster) -> Result<Result<crate::lock::Record, ApiError>, Problem> {
-    Ok(allowed(crate::lock::recorded(cluster).await)?)
+async fn recorded(
+    cluster: &Cluster,
+    primary: &SecretId,
+) -> Result<Result<crate::lock::Record, ApiError>, Problem> {
+    Ok(allowed(crate::lock::recorded(cluster, primary).await)?)
 }
 
 fn read_all(request: &Request, objects: &[Value], labels: &[(String, String)]) -> Vec<Reader> {

@@ -47,7 +47,7 @@ impl Unseen {
 pub async fn observe(request: &Request, cluster: &Cluster, secret_manager: Result<&SecretManager, Problem>) -> Partial {
     let mut unseen = Unseen::default();
     let (objects, workloads, recorded) =
-        futures::join!(external_secret_objects(request, cluster), workloads(cluster), recorded(cluster));
+        futures::join!(external_secret_objects(request, cluster), workloads(cluster), recorded(cluster, &request.names.primary));
     let objects: Vec<Value> = unseen.or_empty(Part::ExternalSecrets, objects);
     let workloads: Option<Workloads> = unseen.or_empty(Part::Workloads, workloads.map(Some));
     let record = unseen.or_empty(Part::Lock, recorded.and_then(|record| Ok(record?)));
@@ -100,6 +100,7 @@ pub async fn observe(request: &Request, cluster: &Cluster, secret_manager: Resul
         asked_project: request.asked_project.clone(),
         last_rotation: record.last,
         begun: record.begun,
+        finalizing: record.finalizing,
         announced: record.announced,
         ..Observation::of_secrets(request.account.clone(), known, primary, back_compat)
     };

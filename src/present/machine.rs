@@ -73,6 +73,7 @@ fn singular(kind: Kind) -> &'static str {
         Kind::SecretRotation => "secretrotation",
         Kind::SecretRollback => "secretrollback",
         Kind::SecretFinalization => "secretfinalization",
+        Kind::SecretRescue => "secretrescue",
         Kind::SecretSync => "secretsync",
         Kind::SecretVerification => "secretverification",
         Kind::SecretRestart => "secretrestart",

@@ -3,7 +3,7 @@
 use super::super::tests::seen;
 use super::*;
 use crate::domain::names::VersionId;
-use crate::domain::observation::Announcement;
+use crate::domain::observation::{Announcement, Begun};
 
 /// The state, what is due, and the commands without their common beginning.
 fn brief(now: &Observation, old: Option<&str>) -> String {
@@ -29,7 +29,14 @@ fn each_state_has_its_next_command() {
         now.consumers[0].rollout = Rollout::Progressing { available: 0, desired: 1 };
         now
     };
-    let begun = |now: Observation| Observation { begun: VersionId::new(2), ..now };
+    let begun = |now: Observation| {
+        let begun = VersionId::new(2).map(|to| Begun { to, back: false, compromised: false });
+        Observation { begun, ..now }
+    };
+    let back = |now: Observation| {
+        let begun = VersionId::new(2).map(|to| Begun { to, back: true, compromised: false });
+        Observation { begun, ..now }
+    };
     let announced = |called_off| Observation {
         announced: VersionId::new(2).map(|version| Announcement { version, called_off }),
         ..seen("E1", "E1 E2", (1, Some(2)), 1)
@@ -40,7 +47,8 @@ fn each_state_has_its_next_command() {
         ("stable", stable.clone(), None, "Stable -"),
         ("stable and old", stable.clone(), Some("v2 is 120d old"), "Stable rotate: rotate"),
         ("begun", seen("E1 E2", "E1", (1, Some(1)), 1), None, "Rotating rotate: rotate, rollback"),
-        ("a rollback begun", seen("E1 E2", "E2", (2, Some(2)), 1), None, "Rotating rotate: rotate, rollback"),
+        ("a rollback begun", back(seen("E1 E2", "E2", (2, Some(2)), 1)), None, "Rotating rotate: rotate, rollback"),
+        ("a version enabled for a look", seen("E1 E2", "E2", (2, Some(2)), 2), None, "Blocked repair: rotate --adopt"),
         ("a value announced", announced(false), None, "Rotating rotate: rotate, rollback"),
         ("a value being given up", announced(true), None, "Rotating rollback: rollback"),
         ("committed", awaiting.clone(), None, "AwaitingReencryption finalize: finalize"),
@@ -65,13 +73,13 @@ fn each_state_has_its_next_command() {
             "never disabled anything",
             seen("E1 E2", "", (2, None), 2),
             None,
-            "Blocked repair: rotate --adopt, rotate --abandon-older",
+            "Blocked repair: rotate --adopt",
         ),
         (
             "two operators",
             seen("E1 E2 E3", "E1", (3, Some(1)), 3),
             None,
-            "Blocked repair: verify, gcloud secrets versions disable 2 --secret=acme_account_secret --project=p",
+            "Blocked repair: rotate --adopt",
         ),
         (
             "latest disabled",

@@ -99,6 +99,7 @@ fn deed(kind: Kind) -> &'static str {
         Kind::SecretRestart => "Restart",
         Kind::SecretRollback => "Rollback",
         Kind::SecretFinalization => "Finalization",
+        Kind::SecretRescue => "Rescue",
         Kind::SecretStatus => "Status",
     }
 }

@@ -225,7 +225,7 @@ pub fn rotated() -> AccountResult {
             since: None,
         }],
         checks: vec![check("DD-ES-READY", "external-secrets/ready", Verdict::Pass, "", "")],
-        rotation: Some(RotationResult { previous: "7".to_owned(), version: "8".to_owned() }),
+        rotation: Some(RotationResult { went_back: false, previous: "7".to_owned(), version: "8".to_owned() }),
         status: None,
         exposed: Vec::new(),
         evidence: None,
@@ -352,6 +352,7 @@ pub fn observation() -> Observation {
         }],
         last_rotation: None,
         begun: None,
+        finalizing: None,
         announced: None,
         unread: Vec::new(),
     }

@@ -1,0 +1,163 @@
+//! `rotate --adopt`: what hands left, finished so that every value that some place has keeps a slot or an enabled version.
+//!
+//! Two slots: the primary's newest version (P) and the back-compat (Q). What the cluster is shown to have goes into them before
+//! what nobody has. A newest version that nothing has read yet gives way where both slots are needed.
+
+use super::{
+    NewValue, Want, external_secrets, finish, readers, refuse_blocked, store, twins, unmapped, workloads,
+};
+use crate::domain::event::StepName;
+use crate::domain::in_use::{self, Held};
+use crate::domain::names::VersionId;
+use crate::domain::observation::{Derivation, Found, Observation, Source, ValueTag, VersionState};
+use crate::domain::problem::{Exit, Problem};
+use crate::domain::state::{self, Blocked};
+use crate::domain::step::{Origin, Plan, Planned, Step, Way};
+
+pub(super) fn adopt(want: &Want, now: &Observation, blocked: Blocked) -> Result<Plan, Problem> {
+    let newest = match blocked {
+        Blocked::NoPrimary | Blocked::BackCompatNotEnabled(..) | Blocked::Unreadable(..) => {
+            return Err(refuse_blocked(now, blocked));
+        }
+        Blocked::NewestNotEnabled(..) => None,
+        Blocked::UnexplainedPredecessor(_) | Blocked::TwoUncommitted(..) | Blocked::Foreign(_) => now.primary.value(),
+    };
+    if want.new_value != NewValue::Made {
+        return Err(refuse_blocked(now, blocked));
+    }
+    let values = needed(now);
+    let kept = now.back_compat.value();
+    let spread = in_use::is_spread(now);
+    let live = kept.filter(|kept| Some(*kept) != newest);
+    let places = values.len() + usize::from(live.is_some_and(|live| !values.contains(&live)));
+    let primary = match newest {
+        Some(newest) if spread || places <= 1 => newest,
+        _ => *values.first().ok_or_else(|| refuse_blocked(now, blocked))?,
+    };
+    let rest: Vec<ValueTag> = values.into_iter().filter(|value| *value != primary).collect();
+    let slot = kept.filter(|kept| *kept != primary && (rest.contains(kept) || Some(*kept) == live));
+    let second = slot.or(rest.first().copied());
+    let left = rest.iter().filter(|value| Some(**value) != second);
+    let lost = left.into_iter().find(|value| now.enabled_with(**value).is_none()).copied();
+    if let Some(lost) = lost.or_else(|| super::lost_copy(now).filter(|lost| Some(*lost) != second)) {
+        return Err(last_copy(now, Some(lost)));
+    }
+    let predecessor = now.primary.predecessor().map(|version| version.id);
+    let from = second.and_then(|second| primary_with(now, second));
+    match (newest == Some(primary), from) {
+        (true, Some(from)) if kept.is_none_or(|kept| Some(kept) == newest || Some(kept) == second) => {
+            let to = now.primary.newest().map_or(from, |newest| newest.id);
+            finish(want, now, from, to)
+        }
+        (keeps, _) => {
+            let Some(to) = now.primary.newest().map(|newest| newest.id) else {
+                return Err(refuse_blocked(now, blocked));
+            };
+            // Both slots are taken, and every place has what they have: there is nothing to finish.
+            if keeps && second == kept && in_use::others(now).is_empty() {
+                return Err(refuse_blocked(now, blocked));
+            }
+            let from = from.or(predecessor).unwrap_or(to);
+            settle(now, Settled { primary, second, from, newest: to, keeps }).ok_or_else(|| last_copy(now, Some(primary)))
+        }
+    }
+}
+
+/// What the two slots get.
+struct Settled {
+    primary: ValueTag,
+    second: Option<ValueTag>,
+    /// The version of the second value, or the one before the newest.
+    from: VersionId,
+    newest: VersionId,
+    /// Whether the newest version stays the newest.
+    keeps: bool,
+}
+
+fn settle(now: &Observation, settled: Settled) -> Option<Plan> {
+    let Settled { primary, second, from, newest, keeps } = settled;
+    let to = if keeps { newest } else { newest.next() };
+    let mut steps = Vec::new();
+    match second.filter(|second| now.back_compat.value() != Some(*second)) {
+        Some(second) => steps.extend(store(now, origin(now, second)?)),
+        None => steps.push(Planned::Skip(StepName::Preserve, format!("{} stays as it is", now.back_compat.secret))),
+    }
+    steps.push(match readers(now).is_empty() {
+        true => unmapped(),
+        false => Planned::Skip(StepName::Stage, "sync compares both values from here on".to_owned()),
+    });
+    steps.push(match keeps {
+        true => Planned::Skip(StepName::Introduce, format!("{to} is already there")),
+        false => Planned::Do(Step::AddVersion {
+            secret: now.primary.secret.clone(),
+            value_of: Some(origin(now, primary)?),
+            expect: to,
+        }),
+    });
+    steps.push(Planned::Do(Step::Sync { external_secrets: external_secrets(now), version: to }));
+    steps.push(Planned::Do(Step::Restart { workloads: workloads(now), version: to }));
+    steps.push(Planned::Do(Step::Verify { version: to }));
+    // What has one of the two values has its slot. A newest version that gave way was read by nobody.
+    let given_way = |version: VersionId| !keeps && version == newest;
+    let mut versions = twins(now, to, [Some(primary), second]);
+    versions.retain(|version| *version != newest || !keeps);
+    let gives_way = now.primary.newest().filter(|version| given_way(version.id) && version.state == VersionState::Enabled);
+    for version in gives_way.map(|version| version.id).into_iter().filter(|id| !versions.contains(id)).collect::<Vec<_>>() {
+        versions.insert(0, version);
+    }
+    steps.push(match versions.is_empty() {
+        true => Planned::Skip(StepName::Commit, "nothing is left to disable".to_owned()),
+        false => Planned::Do(Step::DisableOlder { secret: now.primary.secret.clone(), versions }),
+    });
+    let way = if keeps { Way::Forward } else { Way::Back };
+    Some(Plan { way, state: state::state(now), from, to, announces: None, retires: None, steps })
+}
+
+/// The values that need a slot, those of the Kubernetes Secrets first. Where no place has another value than the newest
+/// version's, that of an enabled predecessor: data may be under it.
+fn needed(now: &Observation) -> Vec<ValueTag> {
+    let others = in_use::others(now).into_iter().filter_map(|one| match one.held {
+        Held::Value(value) => Some(value),
+        Held::Version(_) => None,
+    });
+    let others: Vec<ValueTag> = others.collect();
+    if !others.is_empty() {
+        return others;
+    }
+    let predecessor = now.primary.predecessor().filter(|version| version.state == VersionState::Enabled);
+    predecessor.and_then(|version| version.value).filter(|value| Some(*value) != now.primary.value()).into_iter().collect()
+}
+
+fn primary_with(now: &Observation, value: ValueTag) -> Option<VersionId> {
+    let mut versions = now.primary.versions.iter();
+    let version = versions.find(|version| version.state == VersionState::Enabled && version.value == Some(value));
+    version.map(|version| version.id)
+}
+
+/// Where the bytes of a value are at hand: none where a template alone has them.
+fn origin(now: &Observation, value: ValueTag) -> Option<Origin> {
+    if let Some((source, version)) = now.enabled_with(value) {
+        return Some(match source {
+            Source::Primary => Origin::Primary(version),
+            Source::BackCompat => Origin::BackCompat(version),
+        });
+    }
+    let keys = now.external_secrets.iter().flat_map(|external| external.keys.iter().map(move |key| (external, key)));
+    let mut held = keys.filter(|(_, key)| key.derivation == Derivation::Exact && key.found == Found::Value(value));
+    held.next().map(|(external, key)| Origin::Copy { secret: external.target.clone(), key: key.key.clone(), value })
+}
+
+/// Two slots cannot keep them all, and this one would be lost.
+pub(super) fn last_copy(now: &Observation, value: Option<ValueTag>) -> Problem {
+    let keys = now.external_secrets.iter().flat_map(|external| external.keys.iter().map(move |key| (external, key)));
+    let place = keys
+        .filter(|(_, key)| key.derivation == Derivation::Exact && value.is_some_and(|value| key.found == Found::Value(value)))
+        .map(|(external, key)| format!("Kubernetes Secret {}/{}, key {}", now.account, external.target, key.key))
+        .next();
+    let place = place.unwrap_or_else(|| "a Kubernetes Secret".to_owned());
+    let line = format!("{place}, has the last copy of a value, and both slots are needed for others: pods can read two values");
+    Problem::new(Exit::Refused, "LastCopy", line).hint(format!(
+        "decide which of the values is given up: compare the versions that are enabled with gcloud secrets versions list {} --project={}",
+        now.primary.secret, now.home.project
+    ))
+}
