@@ -165,7 +165,7 @@ type Walk = (&'static str, Observation, &'static [(Act, &'static str)]);
 fn every_arrow_of_the_picture_is_walked() {
     let fresh = || seen("D E2", "", (2, None), 2);
     let by_hand = || seen("E1 E2", "", (2, None), 2);
-    let walks: [Walk; 14] = [
+    let walks: [Walk; 15] = [
         (
             "the runbook, twice",
             fresh(),
