@@ -95,18 +95,6 @@ fn transformed(value: &Payload, transform: &Transform) -> Option<Payload> {
     Some(Payload::new(decoded))
 }
 
-/// The names of the properties of a JSON object; none when the value is not one.
-pub fn properties(value: &Payload) -> Option<Vec<String>> {
-    let object: BTreeMap<String, &RawValue> = serde_json::from_slice(value.expose()).ok()?;
-    Some(object.into_keys().collect())
-}
-
-/// The values of the properties of a JSON object; none when the value is not one.
-pub fn property_values(value: &Payload) -> Vec<Payload> {
-    let names = properties(value).unwrap_or_default();
-    names.iter().filter_map(|name| property(value, name)).map(|bytes| Payload::new(bytes.to_vec())).collect()
-}
-
 /// A top-level property of a JSON object as External Secrets takes it: text without its quotes, anything else as it is.
 /// Borrows from the value as far as it can; what it must copy is wiped.
 fn property(value: &Payload, name: &str) -> Option<Zeroizing<Vec<u8>>> {

@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 
+use crate::domain::known::KnownValues;
 use crate::domain::event::{Event, StepName, StepState};
 use crate::domain::names::{SecretHome, VersionId};
 use crate::domain::observation::{
@@ -60,8 +61,13 @@ pub struct Seen {
 }
 
 pub fn seen(style: Style, terminal: Terminal) -> Seen {
+    seen_knowing(style, terminal, KnownValues::default())
+}
+
+/// The same, with values that are known.
+pub fn seen_knowing(style: Style, terminal: Terminal, known: KnownValues) -> Seen {
     let (out, err) = (Stream::default(), Stream::default());
-    Seen { presenter: Presenter::with_spinner(style, terminal, out.clone(), err.clone(), false), out, err }
+    Seen { presenter: Presenter::with_spinner(style, terminal, out.clone(), err.clone(), known, false), out, err }
 }
 
 pub fn terminal() -> Terminal {
