@@ -192,7 +192,7 @@ fn refused(message: &str) -> ApiError {
 /// Why there is no token: in our own words, and those of errors that cannot hold an answer. Google's errors end with the
 /// whole body, or with what a program printed: a token may be in it, of a form that nobody knows.
 pub(super) fn why(error: &CredentialsError) -> String {
-    let chain = || std::iter::successors(Some(error as &(dyn Error + 'static)), |error| error.source());
+    let chain = || std::iter::successors(Some(error as &(dyn Error + 'static)), |&error| error.source());
     chain().find_map(said_by).unwrap_or_else(|| {
         let texts: Vec<String> = chain().map(|error| error.to_string()).collect();
         let code = texts.iter().find_map(|text| oauth_code(text));
