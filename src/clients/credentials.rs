@@ -18,8 +18,8 @@ use google_cloud_gax::error::{CredentialsError, Error as GoogleError};
 use self::providers::{GcloudAccount, TokenFile};
 use super::endpoint::Endpoint;
 use super::error::{ApiError, ApiErrorKind, ConfigError, Service};
-use super::known;
 use super::gcloud::Gcloud;
+use super::known;
 use crate::domain::environment::Environment;
 
 /// Credentials that gave out a token, and how to call them.
@@ -270,11 +270,23 @@ fn http_status(text: &str) -> Option<u16> {
 /// What the credentials crate says beside something that it quotes, in our words.
 fn known_failure(text: &str) -> Option<&'static str> {
     const KNOWN: [(&str, &str); 12] = [
-        ("failed to read subject token field", "the answer has no text in the field that `subject_token_field_name` names"),
-        ("executables need to be explicitly allowed", "its program may be run only with GOOGLE_EXTERNAL_ACCOUNT_ALLOW_EXECUTABLES=1"),
+        (
+            "failed to read subject token field",
+            "the answer has no text in the field that `subject_token_field_name` names",
+        ),
+        (
+            "executables need to be explicitly allowed",
+            "its program may be run only with GOOGLE_EXTERNAL_ACCOUNT_ALLOW_EXECUTABLES=1",
+        ),
         ("command execution failed", "its program failed; run it yourself to see what it says"),
-        ("response contains unsuccessful response", "its program says that it has no token; run it yourself to see why"),
-        ("response must include `code` and `message`", "its program says that it has no token; run it yourself to see why"),
+        (
+            "response contains unsuccessful response",
+            "its program says that it has no token; run it yourself to see why",
+        ),
+        (
+            "response must include `code` and `message`",
+            "its program says that it has no token; run it yourself to see why",
+        ),
         ("subject token is empty", "its program gave out nothing"),
         ("the token returned by the executable is expired", "its program gave out a token that has expired"),
         ("missing `id_token` field", "its program gave out no `id_token`"),

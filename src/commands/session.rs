@@ -232,11 +232,13 @@ impl Session {
         let voice = self.voice.clone();
         let teller = Teller::new(account.clone(), move |event| speak(&voice).event(event));
         let cluster = self.cluster.for_account(&account);
-        let request =
-            request::request(account, common, &self.settings, &self.gcloud, self.target.context.as_deref())?;
+        let request = request::request(account, common, &self.settings, &self.gcloud, self.target.context.as_deref())?;
         // A value may have its account's name in it, and a hint must be able to say it.
         let names = [&request.names.primary, &request.names.back_compat].map(SecretId::as_str);
-        [request.account.as_str(), &request.context].into_iter().chain(names).for_each(|name| known::values().publish(name));
+        [request.account.as_str(), &request.context]
+            .into_iter()
+            .chain(names)
+            .for_each(|name| known::values().publish(name));
         Ok(Desk {
             cluster,
             request,

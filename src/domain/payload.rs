@@ -182,7 +182,8 @@ mod tests {
             let made = Payload::new(value.as_bytes().to_vec()).replaced_in(text, "*");
             String::from_utf8(made.to_vec()).expect("text")
         };
-        for (value, text, shown) in [("abc", "key=abc;abc", "key=*;*"), ("abc", "a b c", "a b c"), ("", "text", "text")] {
+        for (value, text, shown) in [("abc", "key=abc;abc", "key=*;*"), ("abc", "a b c", "a b c"), ("", "text", "text")]
+        {
             assert_eq!(hidden(value, text), shown);
         }
     }

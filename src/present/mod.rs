@@ -155,14 +155,7 @@ impl<O: Write, E: Write + Send + 'static> Presenter<O, E> {
         Self::with_spinner(style, terminal, stdout, stderr, known, true)
     }
 
-    fn with_spinner(
-        style: Style,
-        terminal: Terminal,
-        stdout: O,
-        stderr: E,
-        known: KnownValues,
-        turning: bool,
-    ) -> Self {
+    fn with_spinner(style: Style, terminal: Terminal, stdout: O, stderr: E, known: KnownValues, turning: bool) -> Self {
         let paint = |is_terminal: bool| {
             Paint(match style.color {
                 Color::Auto => is_terminal && !terminal.no_color,
@@ -177,8 +170,7 @@ impl<O: Write, E: Write + Send + 'static> Presenter<O, E> {
             Progress::None => Mode::Silent,
         };
         let (out_paint, err_paint) = (paint(terminal.stdout), paint(terminal.stderr));
-        let (stdout, stderr) =
-            (Sink::new(stdout, known.clone()), Shared::new(Sink::new(stderr, known.clone())));
+        let (stdout, stderr) = (Sink::new(stdout, known.clone()), Shared::new(Sink::new(stderr, known.clone())));
         let live = Live::new(stderr.clone(), terminal.width, err_paint, turning);
         Presenter {
             style,
@@ -300,7 +292,9 @@ impl<O: Write, E: Write + Send + 'static> Presenter<O, E> {
                 match self.style.output {
                     Output::Human | Output::Wide => self.seen.rows(results, &new, now, detail),
                     Output::Json => new.iter().map(|at| machine::json(&results[*at], &self.known)).collect(),
-                    Output::Yaml => new.iter().map(|at| format!("---\n{}", machine::yaml(&results[*at], &self.known))).collect(),
+                    Output::Yaml => {
+                        new.iter().map(|at| format!("---\n{}", machine::yaml(&results[*at], &self.known))).collect()
+                    }
                     Output::Name => status::names(&new.iter().map(|at| results[*at].clone()).collect::<Vec<_>>()),
                 }
             }

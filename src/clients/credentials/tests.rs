@@ -141,7 +141,8 @@ async fn credentials_that_are_refused_are_not_replaced_by_others() {
     for (status, body, expected) in [
         (
             400,
-            json!({"error": "invalid_grant", "error_description": format!("Token {MARKER} has been revoked.")}).to_string(),
+            json!({"error": "invalid_grant", "error_description": format!("Token {MARKER} has been revoked.")})
+                .to_string(),
             "answered 400 (invalid_grant)",
         ),
         (401, json!({"error": MARKER, "error_description": MARKER}).to_string(), "answered 401"),
@@ -191,8 +192,14 @@ async fn gclouds_account_is_asked_once_and_again_when_its_token_ends() {
 #[tokio::test]
 async fn of_a_gcloud_that_fails_nothing_is_quoted() {
     for (script, expected) in [
-        (format!("echo {MARKER}; echo 'ERROR: please run gcloud auth login {MARKER}' >&2; exit 1"), "logged in again: gcloud auth login"),
-        ("echo 'Reauthentication failed. cannot prompt during non-interactive execution.' >&2; exit 1".to_owned(), "logged in again: gcloud auth login"),
+        (
+            format!("echo {MARKER}; echo 'ERROR: please run gcloud auth login {MARKER}' >&2; exit 1"),
+            "logged in again: gcloud auth login",
+        ),
+        (
+            "echo 'Reauthentication failed. cannot prompt during non-interactive execution.' >&2; exit 1".to_owned(),
+            "logged in again: gcloud auth login",
+        ),
         (format!("echo 'ERROR: token {MARKER}: invalid_grant' >&2; exit 1"), "its login is not valid any more"),
         (format!("echo {MARKER} >&2; exit 7"), "(exit status: 7); see what it says: gcloud auth"),
         (format!("echo {MARKER}"), "something else"),
@@ -264,10 +271,13 @@ fn shows_marker(text: &str) -> bool {
 #[tokio::test]
 async fn a_source_of_tokens_is_never_quoted() {
     // Whatever it is asked, it answers with what it should not; only what a subject token is taken from answers well.
-    let quoting = |status: u16, body: String| async move { Server::start(move |_, _| Reply::Text(status, body.clone())).await };
+    let quoting =
+        |status: u16, body: String| async move { Server::start(move |_, _| Reply::Text(status, body.clone())).await };
     let other_field = json!({"value": SUBJECT}).to_string();
     let (unlike, refusing) = (quoting(200, other_field.clone()).await, quoting(403, format!("<p>{SUBJECT}")).await);
-    let sts = quoting(400, json!({"error": "invalid_grant", "error_description": format!("bad {SUBJECT}")}).to_string()).await;
+    let sts =
+        quoting(400, json!({"error": "invalid_grant", "error_description": format!("bad {SUBJECT}")}).to_string())
+            .await;
     let page = quoting(502, SUBJECT.to_owned()).await;
     let tokenless = quoting(200, json!({"token": SUBJECT}).to_string()).await;
     let home = Home::new();
@@ -281,7 +291,11 @@ async fn a_source_of_tokens_is_never_quoted() {
         (json!({"file": file, "format": format}), nowhere.to_owned(), "subject_token_field_name"),
         (json!({"file": plain, "format": format}), nowhere.to_owned(), "cannot be read"),
         (json!({"file": bytes}), nowhere.to_owned(), ""),
-        (json!({"url": format!("{}/?key={SUBJECT}", unlike.url()), "headers": {"Authorization": SUBJECT}, "format": format}), nowhere.to_owned(), "subject_token_field_name"),
+        (
+            json!({"url": format!("{}/?key={SUBJECT}", unlike.url()), "headers": {"Authorization": SUBJECT}, "format": format}),
+            nowhere.to_owned(),
+            "subject_token_field_name",
+        ),
         (json!({"url": format!("{}/?key={SUBJECT}", refusing.url())}), nowhere.to_owned(), "answered 403"),
         (json!({"url": format!("http://127.0.0.1:9/?key={SUBJECT}")}), nowhere.to_owned(), ""),
         (json!({"file": plain}), sts.url(), "answered 400 (invalid_grant)"),
@@ -303,7 +317,10 @@ fn what_a_program_that_gives_out_tokens_prints_is_never_quoted() {
     for (error, expected) in [
         (CredentialsError::from_msg(true, stderr), "its program failed; run it yourself"),
         (
-            CredentialsError::from_msg(true, format!("response contains unsuccessful response, code=<1>, message=<{SUBJECT}>")),
+            CredentialsError::from_msg(
+                true,
+                format!("response contains unsuccessful response, code=<1>, message=<{SUBJECT}>"),
+            ),
             "its program says that it has no token",
         ),
         (CredentialsError::from_msg(false, SUBJECT), "it gave out no token"),

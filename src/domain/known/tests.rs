@@ -68,7 +68,10 @@ fn forms(value: &str) -> Vec<(String, String)> {
         ("hex of base64", each(STANDARD.encode(value).as_bytes(), |byte| format!("{byte:02x}"), "")),
         ("base64 in a URL", STANDARD.encode(value).replace('=', "%3D").replace('+', "%2B").replace('/', "%2F")),
         ("base64 in JSON", STANDARD.encode(value).replace('/', "\\/")),
-        ("base64 by lines", STANDARD.encode(value).as_bytes().chunks(19).map(String::from_utf8_lossy).collect::<Vec<_>>().join("\n")),
+        (
+            "base64 by lines",
+            STANDARD.encode(value).as_bytes().chunks(19).map(String::from_utf8_lossy).collect::<Vec<_>>().join("\n"),
+        ),
     ]
     .into_iter()
     .map(|(name, form)| (name.to_owned(), form))
@@ -96,9 +99,7 @@ fn forms(value: &str) -> Vec<(String, String)> {
 /// The most characters of `form` that are still in `shown`, in a row.
 fn left(form: &str, shown: &str) -> usize {
     let form: Vec<char> = form.chars().collect();
-    let is_left = |size: usize| {
-        form.windows(size).any(|window| shown.contains(&window.iter().collect::<String>()))
-    };
+    let is_left = |size: usize| form.windows(size).any(|window| shown.contains(&window.iter().collect::<String>()));
     (1..=form.len()).take_while(|size| is_left(*size)).last().unwrap_or(0)
 }
 
@@ -201,10 +202,7 @@ fn structures_stay_what_they_are() {
     assert_eq!(object[MADE]["message"], "[redacted]==");
     let (first, last) = MADE.split_at(32);
     let page = format!("<p title=\"{MADE}\">{first}</p><p>{last} &amp; <b>no</b></p>");
-    assert_eq!(
-        known.hidden_in_page(&page),
-        "<p title=\"[redacted]\">[redacted]</p><p>[redacted] &amp; <b>no</b></p>"
-    );
+    assert_eq!(known.hidden_in_page(&page), "<p title=\"[redacted]\">[redacted]</p><p>[redacted] &amp; <b>no</b></p>");
 }
 
 #[test]

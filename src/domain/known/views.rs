@@ -281,11 +281,7 @@ fn escape(rest: &[Seen]) -> Option<(Vec<u8>, usize)> {
 }
 
 /// `\uXXXX`, or two of them for one character.
-fn unit(
-    unit: u32,
-    rest: &[Seen],
-    number: impl Fn(usize, usize, u32) -> Option<u32>,
-) -> Option<(Vec<u8>, usize)> {
+fn unit(unit: u32, rest: &[Seen], number: impl Fn(usize, usize, u32) -> Option<u32>) -> Option<(Vec<u8>, usize)> {
     if !(0xd800..0xdc00).contains(&unit) {
         return Some((utf8(unit)?, 6));
     }

@@ -3,8 +3,8 @@
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 
-use crate::domain::known::KnownValues;
 use crate::domain::event::{Event, StepName, StepState};
+use crate::domain::known::KnownValues;
 use crate::domain::names::{SecretHome, VersionId};
 use crate::domain::observation::{
     Consumer, Observation, OtherReader, Rollout, SecretView, Source, ValueTag, Version, VersionState,

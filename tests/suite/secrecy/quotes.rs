@@ -112,10 +112,14 @@ fn a_value_that_the_cluster_quotes_is_not_shown() {
         move |asked, _, _| {
             let first = asked.lines().next()?;
             (first.contains("/secrets/") && first.starts_with("GET")).then_some(())?;
-            let message = format!("admission webhook denied: {{\"SECRET_KEY\":\"{}\"}} {value}", STANDARD.encode(&value));
+            let message =
+                format!("admission webhook denied: {{\"SECRET_KEY\":\"{}\"}} {value}", STANDARD.encode(&value));
             let status = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "Forbidden",
                 "code": 403, "message": message});
-            Some(("HTTP/1.1 403 Forbidden\r\ncontent-type: application/json".to_owned(), status.to_string().into_bytes()))
+            Some((
+                "HTTP/1.1 403 Forbidden\r\ncontent-type: application/json".to_owned(),
+                status.to_string().into_bytes(),
+            ))
         }
     });
     let args = ["secret", "verify", "acme", "--server", &webhook.url];
@@ -158,7 +162,9 @@ fn what_a_plugin_writes_is_in_no_output_and_in_no_report() {
             "users": [{"name": "u", "user": {"exec": {"apiVersion": "client.authentication.k8s.io/v1", "command": "bash",
                 "args": ["-c", script], "interactiveMode": "Never"}}}]});
         std::fs::write(&kubeconfig, config.to_string()).expect("written");
-        for (m, command) in [&["secret", "verify", "acme"] as &[&str], &["secret", "rotate", "acme", "--yes"]].iter().enumerate() {
+        for (m, command) in
+            [&["secret", "verify", "acme"] as &[&str], &["secret", "rotate", "acme", "--yes"]].iter().enumerate()
+        {
             let path = kubeconfig.display().to_string();
             let args = [command, &REPORT as &[&str], &manner(n + m), &["--kubeconfig", &path]].concat();
             let mut run = world.command(&args);
@@ -169,8 +175,11 @@ fn what_a_plugin_writes_is_in_no_output_and_in_no_report() {
             evidence.streams(script.as_str(), &ran);
             evidence.files("HOME", world.home());
         }
-        for command in [&["check", "acme"] as &[&str], &["config", "list"], &["account", "list"], &["secret", "status", "acme"]] {
-            let args = [command, &["--kubeconfig", &kubeconfig.display().to_string()]].concat();
+        for command in
+            [&["check", "acme"] as &[&str], &["config", "list"], &["account", "list"], &["secret", "status", "acme"]]
+        {
+            let path = kubeconfig.display().to_string();
+            let args = [command, &["--kubeconfig", &path]].concat();
             evidence.streams(&args.join(" "), &world.run(&args));
         }
     }
