@@ -11,7 +11,7 @@ use google_cloud_gax::error::{CredentialsError, Error as GoogleError};
 use google_cloud_gax::options::RequestOptionsBuilder;
 use http::Method;
 
-use super::credentials::{Resolved, why};
+use super::credentials::{Resolved, note_token, why};
 use super::ear::Ear;
 use super::endpoint::Endpoint;
 use super::error::{ApiError, ApiErrorKind, Service, kind_of_foreign, root_cause};
@@ -90,7 +90,7 @@ impl Caller {
     ) -> Result<T, Failure> {
         // The token first, by itself: whatever fails here, the request was not sent.
         match tokio::time::timeout(within, self.credentials.headers(http::Extensions::new())).await {
-            Ok(Ok(_)) => {}
+            Ok(Ok(headers)) => note_token(&headers),
             Ok(Err(error)) => return Err(credentials_failure(operation, &error).into()),
             Err(_) => {
                 let message = "no token in time";

@@ -11,6 +11,7 @@ pub mod error;
 pub mod gcloud;
 pub mod gcloud_proxy;
 mod google;
+pub mod known;
 pub mod kubeconfig;
 pub mod proxy;
 mod rate_limit;

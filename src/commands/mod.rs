@@ -229,7 +229,8 @@ fn voice_in(style: Style, environment: &Environment) -> Voice {
         width: columns(environment),
         no_color: crate::request::no_color(environment),
     };
-    Arc::new(Mutex::new(Presenter::new(style, terminal, std::io::stdout(), std::io::stderr())))
+    let known = crate::clients::known::values().clone();
+    Arc::new(Mutex::new(Presenter::new(style, terminal, std::io::stdout(), std::io::stderr(), known)))
 }
 
 /// Columns of the terminal; `COLUMNS` where there is none to ask.

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 
 use super::session;
 use crate::cli::{self, Secret};
+use crate::clients::known;
 use crate::domain::environment::Environment;
 use crate::domain::names::AccountName;
 use crate::domain::problem::{Exit, Problem};
@@ -119,8 +120,9 @@ impl Files {
     pub fn write(&self, report: &Report) -> Result<(), Problem> {
         // It may have become something else while the command ran.
         self.replaceable()?;
-        put(&self.json, self.directory(), &report::json(report)).map_err(|error| failed(&self.json, &error))?;
-        put(&self.page, self.directory(), &report::page(report)).map_err(|error| failed(&self.page, &error))?;
+        let known = known::values();
+        put(&self.json, self.directory(), &report::json(report, known)).map_err(|error| failed(&self.json, &error))?;
+        put(&self.page, self.directory(), &report::page(report, known)).map_err(|error| failed(&self.page, &error))?;
         #[cfg(unix)]
         // The new names. What cannot be made sure of here is as safe as with any other program.
         let _ = std::fs::File::open(self.directory()).and_then(|directory| directory.sync_all());

@@ -13,11 +13,12 @@ use crate::clients::ear::Ear;
 use crate::clients::endpoint::Endpoint;
 use crate::clients::gcloud::Gcloud;
 use crate::clients::gcloud_proxy::gcloud_proxy;
+use crate::clients::known;
 use crate::clients::kubeconfig::{self, KubeFlags, KubeTarget, StdinUse};
 use crate::clients::secret_manager::SecretManager;
 use crate::completion;
 use crate::domain::environment::Environment;
-use crate::domain::names::AccountName;
+use crate::domain::names::{AccountName, SecretId};
 use crate::domain::problem::Problem;
 use crate::domain::result::AccountResult;
 use crate::lock::{self, Operator};
@@ -230,9 +231,17 @@ impl Session {
     pub fn desk(&self, account: AccountName, common: &cli::Common) -> Result<Desk, Problem> {
         let voice = self.voice.clone();
         let teller = Teller::new(account.clone(), move |event| speak(&voice).event(event));
+        let cluster = self.cluster.for_account(&account);
+        let request = request::request(account, common, &self.settings, &self.gcloud, self.target.context.as_deref())?;
+        // A value may have its account's name in it, and a hint must be able to say it.
+        let names = [&request.names.primary, &request.names.back_compat].map(SecretId::as_str);
+        [request.account.as_str(), &request.context]
+            .into_iter()
+            .chain(names)
+            .for_each(|name| known::values().publish(name));
         Ok(Desk {
-            cluster: self.cluster.for_account(&account),
-            request: request::request(account, common, &self.settings, &self.gcloud, self.target.context.as_deref())?,
+            cluster,
+            request,
             secret_manager: self.secret_manager.clone(),
             operator: self.operator.clone(),
             teller,

@@ -6,6 +6,7 @@ use std::path::Path;
 use zeroize::Zeroizing;
 
 use crate::cli;
+use crate::clients::known;
 use crate::domain::payload::{MAXIMUM_BYTES, Payload, check_new_value, make_value};
 use crate::domain::problem::{Exit, Problem};
 
@@ -33,6 +34,7 @@ pub fn given(args: &cli::Rotate) -> Result<Option<Payload>, Problem> {
     };
     let value =
         read.map_err(|error| Problem::new(Exit::Usage, "Usage", format!("--value-from {}: {error}", path.display())))?;
+    known::values().keep(&value);
     check_new_value(&value).map_err(|error| {
         Problem::new(Exit::Refused, "UnfitValue", error.to_string())
             .hint("nothing was changed; leave --value-from out to have a value made")

@@ -309,10 +309,10 @@ async fn a_refused_token_runs_the_plugin_once_for_all() {
 async fn a_plugin_that_does_not_help_is_not_run_for_ever() {
     let server = Server::start(|_, _| status(401, "Unauthorized", "no")).await;
     let mut target = target(&server).await;
-    target.exec = Some(Plugin::of_shell("echo MARKER-s3cr3t; echo please log in >&2; exit 3"));
+    target.exec = Some(Plugin::of_shell("echo MARKER-s3cr3t; echo please log in MARKER >&2; exit 3"));
     let error = connect(&target).lease("x").await.expect_err("no credential");
     assert_eq!((error.service, error.kind), (Service::Credentials, ApiErrorKind::Unauthenticated));
-    assert!(error.message.contains("please log in"), "{error}");
+    assert!(error.message.contains("failed (exit status: 3)"), "{error}");
     assert!(!format!("{error} {error:?}").contains("MARKER"));
     assert_eq!(server.asked().len(), 1);
 }

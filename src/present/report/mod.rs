@@ -12,6 +12,7 @@ mod timeline;
 use jiff::Timestamp;
 
 use super::text::printable;
+use crate::domain::known::KnownValues;
 use crate::domain::problem::Problem;
 use crate::domain::result::{AccountResult, Kind};
 use crate::domain::trail::Trail;

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 
 use crate::domain::event::{Event, StepName, StepState};
+use crate::domain::known::KnownValues;
 use crate::domain::names::{SecretHome, VersionId};
 use crate::domain::observation::{
     Consumer, Observation, OtherReader, Rollout, SecretView, Source, ValueTag, Version, VersionState,
@@ -60,8 +61,13 @@ pub struct Seen {
 }
 
 pub fn seen(style: Style, terminal: Terminal) -> Seen {
+    seen_knowing(style, terminal, KnownValues::default())
+}
+
+/// The same, with values that are known.
+pub fn seen_knowing(style: Style, terminal: Terminal, known: KnownValues) -> Seen {
     let (out, err) = (Stream::default(), Stream::default());
-    Seen { presenter: Presenter::with_spinner(style, terminal, out.clone(), err.clone(), false), out, err }
+    Seen { presenter: Presenter::with_spinner(style, terminal, out.clone(), err.clone(), known, false), out, err }
 }
 
 pub fn terminal() -> Terminal {
