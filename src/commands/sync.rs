@@ -46,6 +46,7 @@ async fn steps(desk: &Desk, dry_run: DryRun, found: &mut Found) -> Result<(), Pr
         interruption: None,
         one_value: true,
         changed: false,
+        sent: Default::default(),
     };
     let run = desk.run();
     let arrived =

@@ -15,7 +15,7 @@ use crate::request::Request;
 
 /// How many of the newest enabled versions are read to name what an unknown value is.
 const OLDER_VERSIONS_READ: usize = 8;
-/// How many of the newest versions are listed, for their dates.
+/// How many of the newest versions are kept of a list, for their dates, beside every one that is enabled.
 pub const VERSIONS_LISTED: usize = 25;
 /// How many numbers above `latest` are tried: more than this many versions added within the lag of `latest` is no lag.
 const PROBES: usize = 64;
@@ -58,7 +58,8 @@ pub async fn secrets(
     };
     let versions = async {
         match wanted {
-            true => allowed(secret_manager.versions(home, &names.primary, VERSIONS_LISTED).await),
+            // All of them are one request too, and an old one that is enabled is what is asked for here.
+            true => allowed(secret_manager.versions(home, &names.primary, usize::MAX).await),
             false => Ok(Ok(None)),
         }
     };
@@ -97,7 +98,9 @@ pub async fn secrets(
         let before = newest.previous().and_then(VersionId::previous);
         add_version(&mut primary, before, home, secret_manager, vault).await?;
     }
-    add_metadata(&mut primary, listed.into_iter().flatten());
+    let listed = listed.into_iter().flatten().enumerate();
+    let kept = listed.filter(|(at, version)| *at < VERSIONS_LISTED || version.state == VersionState::Enabled);
+    add_metadata(&mut primary, kept.map(|(_, version)| version));
     let now = Observation::of_secrets(request.account.clone(), home.clone(), primary, back_compat);
     // Only a plan asks for that: a look at hundreds of accounts has no dates to spare.
     let exchanged = wanted && state::is_exchanged(&now);
