@@ -5,6 +5,8 @@ use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use portable_pty::{CommandBuilder, PtySize, native_pty_system};
 use serde_json::Value;
 
@@ -420,7 +422,23 @@ fn a_question_is_asked_beside_a_value_that_comes_by_a_pipe() {
     assert_eq!(world.lock_holder("acme"), None, "typed ahead is no answer");
     terminal.types("y\r");
     terminal.ends(0);
-    assert_eq!(world.value("acme_account_secret", "8").as_deref(), Some(value));
+    let kept = world.value("acme_account_secret", "8").expect("enabled");
+    assert_eq!(STANDARD.decode(kept).expect("base64"), value.as_bytes());
+}
+
+#[test]
+fn a_yes_is_for_the_versions_that_the_plan_named() {
+    let world = World::start(&["--seed=7"]);
+    world.set("acme_account_secret", 5, "enable");
+    world.run(&["secret", "rotate", "acme", "--yes"]).code(0);
+    let mut terminal = Terminal::open(&world, &["secret", "finalize", "acme", "--destroy", "--reencrypted"]);
+    terminal.until("estroy versions of acme?");
+    // It was enabled, and so it is not in the plan.
+    world.set("acme_account_secret", 5, "disable");
+    terminal.types("y\r");
+    let shown = terminal.ends(4);
+    assert!(shown.contains("changed while you were deciding"), "{shown}");
+    assert!(!world.versions("acme_account_secret").contains("DESTROYED"), "nothing is destroyed");
 }
 
 #[test]
