@@ -178,7 +178,7 @@ fn what_is_left_follows_from_what_is_seen() {
         ("staged", seen("E1", "E1", (1, Some(1)), 1), new.to_owned()),
         (
             "an older value in the back-compat's history",
-            seen("D0 E1", "E0 E1", (1, Some(1)), 2),
+            seen("D0 E1", "D E1", (1, Some(1)), 2),
             "add(v3) sync(v3) restart(v3) verify disable(v2)".to_owned(),
         ),
         (
@@ -364,7 +364,7 @@ fn a_rollback_exchanges_the_two_values() {
             seen("D D E1@3", "E1 E2@4", (1, Some(2)), 3),
             "verify".to_owned(),
         ),
-        ("nothing to go back to", seen("D E2", "E1 E2", (2, Some(2)), 2), "NothingToRollBack (4)".to_owned()),
+        ("nothing to go back to", seen("D E2", "D E2", (2, Some(2)), 2), "NothingToRollBack (4)".to_owned()),
         ("no back-compat", seen("E1", "", (1, None), 1), "NothingToRollBack (4)".to_owned()),
         ("nothing explains the predecessor", seen("E1 E2", "", (2, None), 2), "UnexplainedVersion (4)".to_owned()),
         ("latest disabled", seen("E1 D", "E1", (1, Some(1)), 1), "LatestNotEnabled (4)".to_owned()),
@@ -430,10 +430,14 @@ fn two_phases_let_every_pod_read_before_any_writes() {
     let back = Want { goal: Goal::RollBack { again: false }, ..Want::default() };
     assert_eq!(brief(plan(&back, &unrecorded)), "verify");
     let calls_off = [
-        ("announced", announced(2, seen("E1", "E1 E2", (1, Some(2)), 1)), "store(v1) stage"),
-        ("announced, not copied", announced(2, seen("E1", "E1 E2", (1, Some(1)), 1)), "spread store(v1) stage"),
-        ("withdrawn", announced(2, seen("E1", "E1 E2 E1", (1, Some(2)), 1)), "stage"),
-        ("withdrawn, copied", announced(2, seen("E1", "E1 E2 E1", (1, Some(1)), 1)), ""),
+        ("announced", announced(2, seen("E1", "E1 E2", (1, Some(2)), 1)), "store(v1) stage retire(v2)"),
+        (
+            "announced, not copied",
+            announced(2, seen("E1", "E1 E2", (1, Some(1)), 1)),
+            "spread store(v1) stage retire(v2)",
+        ),
+        ("withdrawn", announced(2, seen("E1", "E1 E2 E1", (1, Some(2)), 1)), "stage retire(v2)"),
+        ("withdrawn, copied", announced(2, seen("E1", "E1 E2 E1", (1, Some(1)), 1)), "retire(v2)"),
         (
             "introduced",
             announced(2, seen("E1 E2@5", "E1 E2 E1@4", (2, Some(1)), 1)),
@@ -449,7 +453,7 @@ fn two_phases_let_every_pod_read_before_any_writes() {
     for want in [&two_phase, &Want::default()] {
         assert_eq!(brief(plan(want, &called_off)), "BeingCalledOff (4)");
     }
-    assert_eq!(brief(plan(&back, &called_off)), "");
+    assert_eq!(brief(plan(&back, &called_off)), "retire(v2)");
     let given = Want { new_value: NewValue::Given(None), ..two_phase.clone() };
     assert_eq!(brief(plan(&given, &announced(2, seen("E1", "E1 E2", (1, Some(1)), 1)))), "RotationUnderWay (4)");
     let finalize = Want { goal: Goal::Finalize { destroy: None }, ..Want::default() };
@@ -461,10 +465,19 @@ fn a_finalization_retires_the_older_value() {
     let finalize = |destroy| Want { goal: Goal::Finalize { destroy }, ..Want::default() };
     let all = Some(Destroy { before: None, keep: 0 });
     let retired = "stage restart(v2) verify retire(v1)";
+    let begun = |now: Observation| Observation { finalizing: VersionId::new(1), ..now };
     let cases = [
         ("committed", None, seen("D E2", "E1", (2, Some(1)), 2), format!("store(v2) {retired}")),
-        ("stored, not copied", None, seen("D E2", "E1 E2", (2, Some(1)), 2), retired.to_owned()),
-        ("copied", None, seen("D E2", "E1 E2", (2, Some(2)), 2), "restart(v2) verify retire(v1)".to_owned()),
+        ("stored, not copied", None, begun(seen("D E2", "E1 E2", (2, Some(1)), 2)), retired.to_owned()),
+        ("copied", None, begun(seen("D E2", "E1 E2", (2, Some(2)), 2)), "restart(v2) verify retire(v1)".to_owned()),
+        // Somebody filled the back-compat with the value in use: pods could not read the other while data was saved again.
+        ("stored by hand", None, seen("D E2", "E1 E2", (2, Some(2)), 2), "DisplacedBackCompat (4)".to_owned()),
+        (
+            "beside a value of before",
+            None,
+            seen("D D E3", "E1 E2", (3, Some(2)), 3),
+            "store(v3) stage restart(v3) verify retire(v2)".to_owned(),
+        ),
         ("done", None, seen("D E2", "D E2", (2, Some(2)), 2), String::new()),
         ("never rotated", None, seen("E1", "", (1, None), 1), String::new()),
         ("rotating", None, seen("E1 E2", "E1", (2, Some(1)), 2), "RotationUnderWay (4)".to_owned()),

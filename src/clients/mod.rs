@@ -8,6 +8,7 @@ pub mod credentials;
 pub mod ear;
 pub mod endpoint;
 pub mod error;
+pub mod fence;
 pub mod gcloud;
 pub mod gcloud_proxy;
 mod google;

@@ -1,6 +1,8 @@
 //! What `secret rotate`, `rollback` and `finalize` share: look, ask, lock, look again, do the plan's steps, record. Only this
 //! file knows that order; the order of the steps is the planner's.
 
+use std::collections::BTreeSet;
+
 use super::confirm;
 use super::evidence::{self, Evidence};
 use super::outcome::{Found, outcome, refusal, refuse};
@@ -11,7 +13,7 @@ use crate::access;
 use crate::check::{self, Purpose};
 use crate::cli::DryRun;
 use crate::domain::event::{StepName, StepState};
-use crate::domain::names::{SecretId, VersionId};
+use crate::domain::names::{SecretId, VersionId, listed};
 use crate::domain::observation::{Begun, Observation};
 use crate::domain::payload::Payload;
 use crate::domain::problem::{Exit, Problem};
@@ -159,7 +161,11 @@ async fn look(desk: &Desk, args: &Change, given: Option<&Payload>, found: &mut F
     found.checks.extend(access::unread(&seen.now));
     found.checks.extend(check::run(&check::Seen { purpose: args.purpose, want: &want, now: &seen.now }));
     refuse(&found.checks, planned.as_ref().err().filter(|refused| plan::stands_alone(refused)))?;
-    Ok((seen, planned?))
+    let plan = planned?;
+    if adds(&plan) {
+        value::check_decoding(given, &desk.request.account, &seen.readers)?;
+    }
+    Ok((seen, plan))
 }
 
 fn want(args: &Change, given: Option<&Payload>, seen: &Seen) -> Want {
@@ -282,10 +288,7 @@ async fn locked(
         (seen, plan) = look(desk, args, given.as_ref(), found).await?;
         check_agreed(desk, &plan, agreed)?;
     }
-    let adds = plan
-        .to_do()
-        .any(|step| matches!(step, Step::AddVersion { value_of: None, .. } | Step::Announce { .. }));
-    let new_value = match (adds, given) {
+    let new_value = match (adds(&plan), given) {
         (false, _) => None,
         (true, Some(value)) => Some(value),
         (true, None) => Some(value::made(args.length)?),
@@ -293,11 +296,24 @@ async fn locked(
     found.rotation = versions(&plan, None);
     // A finalization restarts pods that all write under one value.
     let one_value = plan.from == plan.to;
-    let mut progress =
-        Progress { seen, new_value, proven: Default::default(), interruption: None, one_value, changed: false };
+    let mut progress = Progress {
+        seen,
+        new_value,
+        proven: Default::default(),
+        interruption: None,
+        one_value,
+        changed: false,
+        sent: Default::default(),
+    };
     let aim = aim(&plan, &progress.seen.now.primary.secret, args.compromised);
     let ended = execute::execute(&desk.run(), lock, &plan, aim, args.pauses, &mut progress).await;
-    let version = progress.seen.now.primary.newest().map(|newest| newest.id).filter(|id| *id == plan.to);
+    let version = progress
+        .seen
+        .now
+        .primary
+        .newest()
+        .map(|newest| newest.id)
+        .filter(|id| *id == plan.to && !progress.sent.overtaken);
     found.rotation = versions(&plan, version);
     found.interruption = progress.interruption;
     if args.compromised && ended.is_ok() {
@@ -305,6 +321,11 @@ async fn locked(
     }
     found.now = Some(progress.seen.now);
     ended
+}
+
+/// Whether a new value is added.
+fn adds(plan: &Plan) -> bool {
+    plan.to_do().any(|step| matches!(step, Step::AddVersion { value_of: None, .. } | Step::Announce { .. }))
 }
 
 /// What is put on record before the first write.
@@ -320,19 +341,47 @@ fn aim(plan: &Plan, secret: &SecretId, compromised: bool) -> Aim {
 
 /// Refuses what is another change than the one that was agreed to.
 fn check_agreed(desk: &Desk, plan: &Plan, agreed: &Plan) -> Result<(), Problem> {
-    if (plan.from, plan.to, plan.announces) == (agreed.from, agreed.to, agreed.announces) {
-        return Ok(());
-    }
-    let account = &desk.request.account;
-    let line = match (plan.from, plan.to) == (agreed.from, agreed.to) {
-        true => {
-            format!("{account} changed while you were deciding: what is announced as its next value is not what it was")
-        }
-        false => {
-            format!("{account} changed while you were deciding: it would now go from {} to {}", plan.from, plan.to)
-        }
-    };
+    let Some(difference) = difference(plan, agreed) else { return Ok(()) };
+    let line = format!("{} changed while you were deciding: {difference}", desk.request.account);
     Err(Problem::new(Exit::Refused, "ChangedMeanwhile", line).hint("run the same command again to see the new plan"))
+}
+
+/// What a plan does that the agreed one does not; none where it is the same change, or less of it.
+fn difference(plan: &Plan, agreed: &Plan) -> Option<String> {
+    if (plan.from, plan.to) != (agreed.from, agreed.to) {
+        return Some(format!("it would now go from {} to {}", plan.from, plan.to));
+    }
+    if plan.announces != agreed.announces {
+        return Some("what is announced as its next value is not what it was".to_owned());
+    }
+    let shown = ends(agreed);
+    let new: Vec<String> =
+        ends(plan).difference(&shown).map(|(deed, secret, version)| format!("{deed} {version} of {secret}")).collect();
+    (!new.is_empty()).then(|| format!("it would now {} too, which the plan did not name", listed(&new)))
+}
+
+/// The versions that cannot be read any more after a plan: what is done to which of them.
+fn ends(plan: &Plan) -> BTreeSet<(&'static str, &SecretId, VersionId)> {
+    let each = |deed, secret, versions: &[VersionId]| versions.iter().map(|id| (deed, secret, *id)).collect::<Vec<_>>();
+    let ended = plan.to_do().flat_map(|step| match step {
+        Step::Destroy { secret, versions } => each("destroy", secret, versions),
+        Step::DisableOlder { secret, versions } | Step::RetireOlder { secret, versions } => {
+            each("disable", secret, versions)
+        }
+        Step::DisablePrevious { secret, version } => each("disable", secret, &[*version]),
+        Step::Enable { secret, version } => each("enable", secret, &[*version]),
+        Step::CreateBackCompat { .. }
+        | Step::StoreBackCompat { .. }
+        | Step::Stage { .. }
+        | Step::Announce { .. }
+        | Step::Spread { .. }
+        | Step::Prepare { .. }
+        | Step::AddVersion { .. }
+        | Step::Sync { .. }
+        | Step::Restart { .. }
+        | Step::Verify { .. } => Vec::new(),
+    });
+    ended.collect()
 }
 
 /// Where a leaked value can still be read after a rotation, and what ends that.
@@ -391,4 +440,53 @@ async fn unlock(desk: &Desk, lock: Lock, ended: Result<(), Problem>, plan: &Plan
         ),
     }
     ended
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::names::ObjectName;
+    use crate::domain::observation::Announcement;
+    use crate::domain::state::State;
+
+    fn id(number: u64) -> VersionId {
+        VersionId::new(number).expect("not zero")
+    }
+
+    fn plan(from: u64, to: u64, steps: Vec<Step>) -> Plan {
+        let steps = steps.into_iter().map(Planned::Do).collect();
+        Plan { way: Way::Retire, state: State::Stable, from: id(from), to: id(to), announces: None, steps }
+    }
+
+    #[test]
+    fn a_yes_is_for_the_versions_that_were_shown() {
+        let secret = || "acme_account_secret".parse::<SecretId>().expect("an id");
+        let ids = |numbers: &[u64]| numbers.iter().map(|number| id(*number)).collect::<Vec<_>>();
+        let destroy = |numbers: &[u64]| Step::Destroy { secret: secret(), versions: ids(numbers) };
+        let older = |numbers: &[u64]| Step::DisableOlder { secret: secret(), versions: ids(numbers) };
+        let retire = |numbers: &[u64]| Step::RetireOlder { secret: secret(), versions: ids(numbers) };
+        let commit = |number| Step::DisablePrevious { secret: secret(), version: id(number) };
+        let sync = || Step::Sync { external_secrets: Vec::<ObjectName>::new(), version: id(8) };
+        let announcing =
+            || Plan { announces: Some(Announcement { version: id(2), called_off: false }), ..plan(7, 8, Vec::new()) };
+        for (now, agreed, difference_in) in [
+            (plan(7, 8, vec![destroy(&[6, 4])]), plan(7, 8, vec![destroy(&[6, 4])]), None),
+            // What others have done meanwhile need not be done.
+            (plan(7, 8, vec![destroy(&[4])]), plan(7, 8, vec![sync(), destroy(&[6, 4])]), None),
+            (plan(7, 8, vec![sync()]), plan(7, 8, vec![]), None),
+            (plan(7, 8, vec![destroy(&[6, 5, 4])]), plan(7, 8, vec![destroy(&[6, 4])]), Some("destroy v5 of")),
+            (plan(7, 8, vec![retire(&[3])]), plan(7, 8, vec![]), Some("disable v3 of")),
+            (plan(7, 8, vec![older(&[6, 5])]), plan(7, 8, vec![older(&[6])]), Some("disable v5 of")),
+            (plan(7, 8, vec![commit(7)]), plan(7, 8, vec![]), Some("disable v7 of")),
+            (plan(7, 8, vec![destroy(&[5])]), plan(7, 8, vec![older(&[5])]), Some("destroy v5 of")),
+            (plan(8, 9, vec![]), plan(7, 8, vec![]), Some("from v8 to v9")),
+            (announcing(), plan(7, 8, vec![]), Some("announced")),
+        ] {
+            let found = difference(&now, &agreed);
+            match difference_in {
+                None => assert_eq!(found, None),
+                Some(words) => assert!(found.as_ref().is_some_and(|found| found.contains(words)), "{words}: {found:?}"),
+            }
+        }
+    }
 }

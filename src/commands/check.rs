@@ -95,7 +95,7 @@ async fn ask(
         };
         return Ok(accounts.into_iter().map(alone).collect());
     };
-    let accounts = session.accounts(common).await?;
+    let accounts = session.accounts(common, None).await?;
     shared.api = hello(&session).await;
     let mut checkups = Vec::new();
     for account in accounts {

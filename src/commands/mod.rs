@@ -179,7 +179,7 @@ async fn one_by_one(
     let takes_stdin = matches!(command, Secret::Rotate(args) if value::is_stdin(args));
     let session = session::open(common, environment, takes_stdin, voice.clone(), interrupt).await?;
     session.credentials().clone_into(&mut record.credentials);
-    let accounts = session.accounts(common).await?;
+    let accounts = session.accounts(common, asks_nothing(command)).await?;
     if value.is_some() && accounts.len() > 1 {
         return Err(Problem::new(
             Exit::Usage,
@@ -216,6 +216,20 @@ async fn one_by_one(
         speak(voice).problem(&problem);
     }
     Ok(())
+}
+
+/// The deed of a command that changes something and asks nothing, or was told not to.
+fn asks_nothing(command: &Secret) -> Option<&'static str> {
+    let (deed, asks, dry_run) = match command {
+        Secret::Rotate(args) => ("rotate", !args.yes, args.change.dry_run),
+        Secret::Rollback(args) => ("roll back", !args.yes, args.change.dry_run),
+        Secret::Finalize(args) => ("finalize", !args.yes, args.change.dry_run),
+        Secret::Rescue(args) => ("store a value as back-compat for", !args.yes, args.change.dry_run),
+        Secret::Sync(args) => ("sync", false, args.change.dry_run),
+        Secret::Restart(args) => ("restart", false, args.change.dry_run),
+        Secret::Verify(_) | Secret::Status(_) => return None,
+    };
+    (!asks && dry_run == cli::DryRun::None).then_some(deed)
 }
 
 fn voice(common: Option<&cli::Common>, environment: &Environment) -> Voice {

@@ -73,8 +73,15 @@ async fn locked(
     let names: Vec<ObjectName> = seen.readers.iter().map(|reader| reader.name.clone()).collect();
     // Pods that were on the newest version already are replaced by pods on the same.
     let one_value = seen.now.consumers.iter().all(|consumer| state::is_on_newest(&seen.now, consumer));
-    let mut progress =
-        Progress { seen, new_value: None, proven: Default::default(), interruption: None, one_value, changed: false };
+    let mut progress = Progress {
+        seen,
+        new_value: None,
+        proven: Default::default(),
+        interruption: None,
+        one_value,
+        changed: false,
+        sent: Default::default(),
+    };
     let run = desk.run();
     let listed = listed(workloads);
     desk.teller.tell(StepName::Restart, StepState::Started, format!("restarting {listed}"));

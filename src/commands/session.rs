@@ -191,8 +191,9 @@ impl Session {
         &self.secret_manager
     }
 
-    /// The accounts to work on: those named, else the namespace of the context, else one picked at the terminal.
-    pub async fn accounts(&self, common: &cli::Common) -> Result<Vec<AccountName>, Problem> {
+    /// The accounts to work on: those named, else the namespace of the context, else one picked at the terminal. What is
+    /// picked is asked about where a `deed` follows that asks nothing by itself.
+    pub async fn accounts(&self, common: &cli::Common, deed: Option<&str>) -> Result<Vec<AccountName>, Problem> {
         let named = request::named_accounts(common)?;
         if !named.is_empty() {
             return Ok(named);
@@ -206,7 +207,7 @@ impl Session {
             return Err(request::no_account(namespace));
         }
         let candidates = self.candidates().await?;
-        super::confirm::pick(&self.voice, namespace, candidates).map(|account| vec![account])
+        super::confirm::pick(&self.voice, namespace, candidates, deed).map(|account| vec![account])
     }
 
     /// The namespaces that have an ExternalSecret.

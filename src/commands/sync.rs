@@ -54,6 +54,7 @@ async fn steps(
         interruption: None,
         one_value: true,
         changed: false,
+        sent: Default::default(),
     };
     let run = desk.run();
     let arrived =

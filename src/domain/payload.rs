@@ -33,6 +33,17 @@ impl Payload {
         !part.is_empty() && part.len() <= whole.len() && whole.windows(part.len()).any(|window| window == part)
     }
 
+    /// Where these bytes end in `whole` when they stand in it at `at`; none when they do not.
+    pub fn end_in(&self, whole: &Payload, at: usize) -> Option<usize> {
+        let (part, whole) = (self.0.expose_secret(), whole.0.expose_secret());
+        whole.get(at..)?.starts_with(part).then_some(at + part.len())
+    }
+
+    /// Where a text ends in these bytes when it stands in them at `at`; none when it does not.
+    pub fn end_of(&self, text: &str, at: usize) -> Option<usize> {
+        self.0.expose_secret().get(at..)?.starts_with(text.as_bytes()).then_some(at + text.len())
+    }
+
     /// `text` with `instead` wherever these bytes stand in it as they are, however short they are.
     pub fn replaced_in(&self, text: Zeroizing<Vec<u8>>, instead: &str) -> Zeroizing<Vec<u8>> {
         replaced(&text, self.0.expose_secret(), instead.as_bytes()).unwrap_or(text)

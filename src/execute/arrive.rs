@@ -19,7 +19,7 @@ use crate::domain::problem::{Exit, Problem};
 use crate::lock::Lock;
 use crate::observe::external_secrets::{self, Reader};
 use crate::observe::{Seen, found};
-use crate::run::{Run, interrupted, still_ours};
+use crate::run::{Run, fence, interrupted};
 
 /// The annotation that the runbook sets; any changed metadata of an ExternalSecret makes it sync (facts 1.2).
 pub const FORCE_SYNC: &str = "force-sync";
@@ -249,12 +249,12 @@ fn wrong_key(seen: &Seen, reader: &Reader, target: &KubernetesSecret) -> Option<
 /// Asks for a sync with a token never used before.
 async fn push(run: &Run<'_>, lock: Option<&Lock>, one: &mut Waiting<'_>) -> Result<(), Problem> {
     let failures = failures(run, one.reader).await;
-    still_ours(lock).await?;
+    let cluster = run.cluster.fenced_by(fence(lock));
     let name = one.reader.name.as_str();
-    let answer = match run.cluster.annotate_external_secret(name, FORCE_SYNC, &token(), FIELD_MANAGER).await {
+    let answer = match cluster.annotate_external_secret(name, FORCE_SYNC, &token(), FIELD_MANAGER).await {
         // Whether it arrived or not, another token asks for a sync that comes after this answer.
         Err(error) if error.is_outcome_unknown() => {
-            run.cluster.annotate_external_secret(name, FORCE_SYNC, &token(), FIELD_MANAGER).await?
+            cluster.annotate_external_secret(name, FORCE_SYNC, &token(), FIELD_MANAGER).await?
         }
         answer => answer?,
     };

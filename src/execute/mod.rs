@@ -3,6 +3,7 @@
 //! Chooses nothing and looks nothing up that the plan has not decided. Every step is safe to repeat.
 
 pub mod arrive;
+mod left;
 mod narrow;
 pub mod reencrypt;
 pub mod restart;
@@ -15,10 +16,10 @@ use std::collections::BTreeMap;
 use self::arrive::Manner;
 use crate::clients::secret_manager::Which;
 use crate::domain::event::StepState;
-use crate::domain::names::{ObjectName, VersionId, listed};
-use crate::domain::observation::{Version, VersionState};
+use crate::domain::names::{ObjectName, SecretId, VersionId, listed};
+use crate::domain::observation::{ValueTag, Version, VersionState};
 use crate::domain::payload::Payload;
-use crate::domain::problem::{Exit, Problem};
+use crate::domain::problem::Problem;
 use crate::domain::state::State;
 use crate::domain::step::{Origin, Plan, Planned, Step, Way};
 use crate::lock::{Aim, Lock};
@@ -39,6 +40,27 @@ pub struct Progress {
     pub one_value: bool,
     /// Whether anything was written, in this run or in the one that it goes on from.
     pub changed: bool,
+    /// What became of the additions.
+    pub sent: Sent,
+}
+
+/// What became of additions whose answers say too little.
+#[derive(Debug, Default)]
+pub struct Sent {
+    /// The value that was last sent, or may have been, and to which secret: it may arrive after the last look for it.
+    last: Option<(SecretId, ValueTag)>,
+    /// Whether the newest version of the primary was added by somebody else meanwhile.
+    pub overtaken: bool,
+}
+
+impl Progress {
+    /// Notes that a value was sent, or may have been.
+    fn note_sent(&mut self, sent: bool, secret: &SecretId, value: ValueTag) {
+        if sent {
+            self.changed = true;
+            self.sent.last = Some((secret.clone(), value));
+        }
+    }
 }
 
 /// How long to wait at two points of the protocol, as asked for.
@@ -50,7 +72,7 @@ pub struct Pauses {
     pub soak: std::time::Duration,
 }
 
-/// Does what the plan says, once the lock's record says what it sets out for.
+/// Does what the plan says, once the lock's record says what it sets out for. Where that fails, looks at what is there.
 pub async fn execute(
     run: &Run<'_>,
     lock: &Lock,
@@ -59,8 +81,22 @@ pub async fn execute(
     pauses: Pauses,
     progress: &mut Progress,
 ) -> Result<(), Problem> {
+    match steps(run, lock, plan, aim, pauses, progress).await {
+        Ok(()) => Ok(()),
+        Err(problem) => Err(left::explained(run, plan, progress, problem).await),
+    }
+}
+
+async fn steps(
+    run: &Run<'_>,
+    lock: &Lock,
+    plan: &Plan,
+    aim: Aim,
+    pauses: Pauses,
+    progress: &mut Progress,
+) -> Result<(), Problem> {
     progress.changed |= matches!(plan.state, State::Rotating { .. });
-    lock.set_out(aim).await.map_err(|problem| explained(run, plan, progress, problem))?;
+    lock.set_out(aim).await?;
     let narrow = plan.narrow();
     let mut narrowed = None;
     for (at, planned) in plan.steps.iter().enumerate() {
@@ -71,8 +107,8 @@ pub async fn execute(
                 continue;
             }
         };
-        run.interrupt.check().map_err(|problem| explained(run, plan, progress, problem))?;
-        lock.still_ours().await.map_err(|problem| explained(run, plan, progress, problem))?;
+        run.interrupt.check()?;
+        lock.still_ours().await?;
         run.teller.tell(step.name(), StepState::Started, announce(step));
         if narrowed.is_none() && narrow.as_ref().is_some_and(|narrow| narrow.contains(&at)) {
             let opened = match narrow.as_ref().map(|narrow| &plan.steps[narrow.start]) {
@@ -101,7 +137,7 @@ pub async fn execute(
             Ok(outcome) => run.teller.tell(step.name(), StepState::Done, outcome),
             Err(problem) => {
                 run.teller.tell(step.name(), StepState::Failed, &problem.message);
-                return Err(explained(run, plan, progress, problem));
+                return Err(problem);
             }
         }
     }
@@ -217,71 +253,6 @@ fn announce(step: &Step) -> String {
         Step::Verify { .. } => "looking at every Kubernetes Secret and every pod".to_owned(),
         Step::DisablePrevious { version, .. } => format!("disabling {version}"),
     }
-}
-
-/// A problem with what holds now, and the exit code that goes with how far the run came.
-fn explained(run: &Run, plan: &Plan, progress: &Progress, mut problem: Problem) -> Problem {
-    let account = &run.request.account;
-    if !progress.changed {
-        // A lock that was lost before the first write, say.
-        if problem.exit == Exit::Incomplete {
-            problem.exit = Exit::Failed;
-        }
-        return problem.now(format!("nothing was changed: primary {} is in use", plan.from));
-    }
-    if problem.exit != Exit::Interrupted {
-        problem.exit = Exit::Incomplete;
-    }
-    let (from, to) = (plan.from, plan.to);
-    let now = &progress.seen.now;
-    let introduced = now.primary.newest().is_some_and(|newest| newest.id == to);
-    match plan.way {
-        Way::Forward => {}
-        Way::Back => return explained_back(run, plan, progress, problem, introduced),
-        Way::Rescue => {
-            return problem
-                .now(format!("primary {to} is in use, and no version was disabled that the back-compat does not hold"))
-                .hint("the same command goes on from here");
-        }
-        Way::Retire => {
-            return problem
-                .now(format!("primary {} is in use, and nothing was destroyed that --destroy did not name", plan.to))
-                .now(format!("pods started before the restart can still read the older value, pods started after it cannot; older versions of {} can be enabled again", now.back_compat.secret))
-                .hint(format!("the same command goes on from here: kubectl deepdesk secret finalize {account}"));
-        }
-    }
-    let preserved = now.back_compat.value().is_some() && now.back_compat.value() == value_of(now, from);
-    let problem = match (introduced, preserved) {
-        (false, false) => problem.now(format!("primary {from} is still the only value in use")),
-        (false, true) => problem.now(format!("primary {from} is still the only value in use; {} holds it too", now.back_compat.secret)),
-        (true, _) => problem
-            .now(format!("{to} is the newest version of {}, and {from} is still enabled: no value is lost", now.primary.secret))
-            .now(format!("pods started before the restart use {from}, pods started after it use {to} and read {from} as back-compat")),
-    };
-    let problem = problem.hint(format!("the same command goes on from here: kubectl deepdesk secret rotate {account}"));
-    match introduced {
-        true => problem.hint(format!("or go back to the value of {from}: kubectl deepdesk secret rollback {account}")),
-        false => problem,
-    }
-}
-
-/// The same for a rollback: what it brings back is the older value, and most data is encrypted under that.
-fn explained_back(run: &Run, plan: &Plan, progress: &Progress, problem: Problem, introduced: bool) -> Problem {
-    let (from, to) = (plan.from, plan.to);
-    let now = &progress.seen.now;
-    let back_compat = &now.back_compat.secret;
-    let stored = now.back_compat.value().is_some() && now.back_compat.value() == value_of(now, from);
-    let problem = match (introduced, stored) {
-        (false, _) => problem.now(format!("primary {from} is in use, {back_compat} holds the value to go back to")),
-        (true, false) => problem
-            .now(format!("{to} is the newest version of {}, with the value that {back_compat} holds too: no value is lost", now.primary.secret))
-            .now(format!("a pod that starts now cannot read what was written under {from} until the rollback is complete")),
-        (true, true) => problem
-            .now(format!("{to} is the newest version of {}, and {from} is still enabled: no value is lost", now.primary.secret))
-            .now(format!("pods started before the restart use {from}, pods started after it use {to} and read {from} as back-compat")),
-    };
-    problem
-        .hint(format!("the same command goes on from here: kubectl deepdesk secret rollback {}", run.request.account))
 }
 
 fn value_of(

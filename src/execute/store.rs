@@ -35,18 +35,17 @@ pub async fn create_like(
     secret: &SecretId,
     like: &SecretId,
 ) -> Result<String, Problem> {
-    let home = &progress.seen.now.home;
+    let (home, fence) = (&progress.seen.now.home, lock.fence());
     let (manager, gone) =
         (run.secret_manager, || Problem::new(Exit::Failed, "NotFound", format!("secret {like} does not exist")));
     if !progress.seen.now.back_compat.exists {
         let settings = manager.settings(home, like).await?.ok_or_else(gone)?;
-        lock.still_ours().await?;
-        let mut created = manager.create(home, secret, &settings).await;
+        let mut created = manager.create(home, secret, &settings, &fence).await;
+        progress.changed |= may_have_arrived(&created);
         if created.as_ref().is_err_and(ApiError::is_outcome_unknown) && manager.settings(home, secret).await?.is_none()
         {
             // It did not arrive. Should it still do so, one of the two finds that the secret exists.
-            lock.still_ours().await?;
-            created = manager.create(home, secret, &settings).await;
+            created = manager.create(home, secret, &settings, &fence).await.map_err(ApiError::after_sending);
         }
         match created {
             Ok(()) => {}
@@ -62,10 +61,16 @@ pub async fn create_like(
     }
     let policy = manager.policy(home, like).await?;
     if !policy.is_empty() {
-        lock.still_ours().await?;
-        manager.set_policy(home, secret, &policy).await?;
+        let set = manager.set_policy(home, secret, &policy, &fence).await;
+        progress.changed |= set.as_ref().is_err_and(ApiError::is_outcome_unknown);
+        set?;
     }
     Ok(format!("{secret} exists, with the settings and the access policy of {like}"))
+}
+
+/// Whether a write was done, or may have been.
+fn may_have_arrived<T>(answer: &Result<T, ApiError>) -> bool {
+    answer.as_ref().map_or_else(ApiError::is_outcome_unknown, |_| true)
 }
 
 /// Stores the value of a version of the primary in the back-compat.
@@ -82,7 +87,10 @@ pub async fn preserve(
         tag.and_then(|tag| Some((tag, progress.seen.vault.value(tag)?))).ok_or_else(|| {
             Problem::new(Exit::Failed, "Unreadable", format!("the value of {value_of} could not be read"))
         })?;
-    let added = add(run, lock, &mut progress.changed, &progress.seen.now.home, secret, value, expect).await?;
+    let mut sent = false;
+    let added = add(run, lock, &mut sent, &progress.seen.now.home, secret, value, expect).await;
+    progress.note_sent(sent, secret, tag);
+    let added = added?;
     note_added(&mut progress.seen.now.back_compat, added, tag);
     Ok(format!("{secret} {added} holds {value_of}"))
 }
@@ -98,8 +106,11 @@ pub async fn announce(
     let Some(value) = progress.new_value.take() else {
         return Err(Problem::new(Exit::Failed, "NoValue", "there is no new value to add"));
     };
-    let added = add(run, lock, &mut progress.changed, &progress.seen.now.home, secret, &value, expect).await?;
+    let mut sent = false;
+    let added = add(run, lock, &mut sent, &progress.seen.now.home, secret, &value, expect).await;
     let tag = progress.seen.vault.keep(value);
+    progress.note_sent(sent, secret, tag);
+    let added = added?;
     note_added(&mut progress.seen.now.back_compat, added, tag);
     Ok(format!("{secret} {added} holds the next value"))
 }
@@ -128,32 +139,33 @@ pub async fn introduce(
     if !matches!(run.secret_manager.access(&home, secret, Which::Number(expect)).await?, Access::Missing) {
         return Err(foreign(secret, expect));
     }
-    let added = add(run, lock, &mut progress.changed, &home, secret, &value, expect).await?;
+    let mut sent = false;
+    let added = add(run, lock, &mut sent, &home, secret, &value, expect).await;
     let tag = progress.seen.vault.keep(value);
+    progress.note_sent(sent, secret, tag);
+    let added = added?;
     note_added(&mut progress.seen.now.primary, added, tag);
     Ok(format!("{secret} {added} is there, read back by number"))
 }
 
 /// Adds a version and reads it back by number. A lost answer is resolved by looking, never by adding blindly again:
-/// `addSecretVersion` knows neither an etag nor a request id. Notes when something may have changed: a plain refusal, or a
-/// lock that was lost before it was sent, changes nothing.
+/// `addSecretVersion` knows neither an etag nor a request id. Notes when something may have been added: a plain refusal, or a
+/// lock that was lost before it was sent, adds nothing.
 async fn add(
     run: &Run<'_>,
     lock: &Lock,
-    changed: &mut bool,
+    sent: &mut bool,
     home: &SecretHome,
     secret: &SecretId,
     value: &Payload,
     expect: VersionId,
 ) -> Result<VersionId, Problem> {
     for _ in 0..REPEATS {
-        // Right before each: the reads before it may have taken as long as a lock lives.
-        lock.still_ours().await?;
-        let added = run.secret_manager.add_version(home, secret, value).await;
-        *changed |= added.as_ref().map_or_else(ApiError::is_outcome_unknown, |_| true);
+        let added = run.secret_manager.add_version(home, secret, value, &lock.fence()).await;
+        *sent |= may_have_arrived(&added);
         match added {
             Ok(added) if added == expect => break,
-            Ok(_) => return Err(foreign(secret, expect)),
+            Ok(added) => return Err(overtaken(secret, expect, added)),
             Err(error) if error.is_outcome_unknown() => match look(run, home, secret, value, expect).await? {
                 true => break,
                 // The server said itself that it failed: nothing of ours is still under way, and a repetition is safe.
@@ -186,11 +198,39 @@ async fn look(
         tokio::time::sleep(pause).await;
         match run.secret_manager.access(home, secret, Which::Number(expect)).await? {
             Access::Enabled { payload, .. } if payload.same_as(value) => return Ok(true),
-            Access::Enabled { .. } | Access::NotEnabled { .. } => return Err(foreign(secret, expect)),
+            Access::Enabled { .. } | Access::NotEnabled { .. } => {
+                return Err(after_foreign(run, home, secret, value, expect).await);
+            }
             Access::Missing => {}
         }
     }
     Ok(false)
+}
+
+/// Somebody else's version stands where ours was to be. Ours may have been added after it all the same.
+async fn after_foreign(
+    run: &Run<'_>,
+    home: &SecretHome,
+    secret: &SecretId,
+    value: &Payload,
+    expect: VersionId,
+) -> Problem {
+    let mut number = expect.next();
+    for _ in LOOKS {
+        match run.secret_manager.access(home, secret, Which::Number(number)).await {
+            Ok(Access::Enabled { payload, .. }) if payload.same_as(value) => {
+                return overtaken(secret, expect, number);
+            }
+            Ok(Access::Enabled { .. } | Access::NotEnabled { .. }) => number = number.next(),
+            Ok(Access::Missing) | Err(_) => break,
+        }
+    }
+    foreign(secret, expect).now(format!("whether this run's own addition to {secret} still arrives is not known"))
+}
+
+/// Ours was on its way when somebody else added theirs.
+fn overtaken(secret: &SecretId, expected: VersionId, added: VersionId) -> Problem {
+    foreign(secret, expected).now(format!("{secret} {added} is what this run added, after it"))
 }
 
 fn unresolved(error: ApiError, secret: &SecretId) -> Problem {
@@ -265,8 +305,7 @@ pub async fn disable(
             }
             Enabled => {}
         }
-        lock.still_ours().await?;
-        match run.secret_manager.disable(&home, secret, version, &info.etag).await {
+        match run.secret_manager.disable(&home, secret, version, &info.etag, &lock.fence()).await {
             Ok(()) => {
                 progress.changed = true;
                 note_disabled(progress, secret, version);
@@ -296,7 +335,8 @@ pub async fn enable(
     for pause in LOOKS {
         tokio::time::sleep(pause).await;
         // By access, which is consistent, and tells the value with the state.
-        if let Access::Enabled { payload, .. } = run.secret_manager.access(&home, secret, Which::Number(version)).await? {
+        let access = run.secret_manager.access(&home, secret, Which::Number(version)).await?;
+        if let Access::Enabled { payload, .. } = access {
             let tag = progress.seen.vault.keep(payload);
             let views = [&mut progress.seen.now.primary, &mut progress.seen.now.back_compat];
             let view = views.into_iter().find(|view| view.secret == *secret);
@@ -309,8 +349,7 @@ pub async fn enable(
         let Some(info) = run.secret_manager.version(&home, secret, Which::Number(version)).await? else {
             return Err(Problem::new(Exit::Incomplete, "NotFound", format!("{secret} {version} does not exist")));
         };
-        lock.still_ours().await?;
-        match run.secret_manager.enable(&home, secret, version, &info.etag).await {
+        match run.secret_manager.enable(&home, secret, version, &info.etag, &lock.fence()).await {
             Ok(()) => progress.changed = true,
             Err(error) if error.kind == ApiErrorKind::Precondition || error.is_outcome_unknown() => {
                 progress.changed |= error.is_outcome_unknown();
@@ -381,9 +420,9 @@ pub async fn destroy(
             }
             Disabled => {}
         }
-        lock.still_ours().await?;
-        let state = run.secret_manager.destroy(&home, secret, *version, &info.etag).await?;
-        progress.changed = true;
+        let destroyed = run.secret_manager.destroy(&home, secret, *version, &info.etag, &lock.fence()).await;
+        progress.changed |= may_have_arrived(&destroyed);
+        let state = destroyed?;
         scheduled |= state == Disabled;
         note_state(progress, secret, *version, state);
     }

@@ -7,6 +7,7 @@ use regex::Regex;
 use serde_json::Value;
 
 use super::json::{items, text};
+use super::rendered::{Text, Use, use_of};
 use super::vault::{self, Vault};
 use crate::domain::names::SecretId;
 use crate::domain::observation::{Derivation, SecretView, Source};
@@ -53,6 +54,8 @@ pub struct Mapping {
     pub transform: Transform,
     /// What the template makes of that.
     pub derivation: Derivation,
+    /// The text that it stands in, where it is `Within` one.
+    pub inside: Option<Text>,
     /// The pinned version, if any.
     pub pinned: Option<String>,
 }
@@ -65,6 +68,7 @@ pub fn from_data_item(item: &Value, secrets: &Secrets) -> Option<Mapping> {
         source,
         transform: transform(item, "/remoteRef"),
         derivation: Derivation::Exact,
+        inside: None,
         pinned: pinned(item, "/remoteRef"),
     })
 }
@@ -79,6 +83,7 @@ pub fn from_item(item: &Value, secrets: &Secrets) -> Vec<Mapping> {
             source,
             transform,
             derivation: Derivation::Exact,
+            inside: None,
             pinned: pinned(item, "/extract"),
         }];
     }
@@ -95,7 +100,7 @@ pub fn from_item(item: &Value, secrets: &Secrets) -> Vec<Mapping> {
                 Some(key) => (key, Derivation::Opaque),
                 None => (id.to_owned(), Derivation::Opaque),
             };
-            Mapping { key, source, transform: transform(item, "/find"), derivation, pinned: None }
+            Mapping { key, source, transform: transform(item, "/find"), derivation, inside: None, pinned: None }
         })
         .collect()
 }
@@ -196,17 +201,8 @@ pub fn templated(template: &Value, mapped: Vec<Mapping>) -> Vec<Mapping> {
     let texts = template.pointer("/data").and_then(Value::as_object);
     let merges = text(template, "/mergePolicy") == Some("Merge");
     let made = texts.into_iter().flatten().filter_map(|(key, text)| Some((key, text.as_str()?)));
-    let mut mappings: Vec<Mapping> = made
-        .flat_map(|(key, text)| {
-            mapped.iter().filter_map(move |mapping| {
-                Some(Mapping {
-                    key: key.clone(),
-                    derivation: derivation(text, &mapping.key)?.max_with(mapping.derivation),
-                    ..mapping.clone()
-                })
-            })
-        })
-        .collect();
+    let mut mappings: Vec<Mapping> =
+        made.flat_map(|(key, text)| mapped.iter().filter_map(|mapping| made_by(text, key, mapping, &mapped))).collect();
     if merges {
         let replaced = |key: &str| texts.is_some_and(|texts| texts.contains_key(key));
         mappings.extend(mapped.into_iter().filter(|mapping| !replaced(&mapping.key)));
@@ -214,26 +210,17 @@ pub fn templated(template: &Value, mapped: Vec<Mapping>) -> Vec<Mapping> {
     mappings
 }
 
-/// How a template's text makes use of the key `name`; none when it does not.
-fn derivation(template: &str, name: &str) -> Option<Derivation> {
-    if !template.contains(name) {
-        return None;
-    }
-    let name = regex::escape(name);
-    // `{{ .name }}`, also `{{- .name -}}` and `{{ .name | toString }}`.
-    let action = format!(r"\{{\{{-?\s*\.{name}\s*(\|\s*toString\s*)?-?\}}\}}");
-    let (Ok(whole), Ok(inside)) = (Regex::new(&format!("^{action}$")), Regex::new(&action)) else {
-        return Some(Derivation::Opaque);
+/// What a template's text for `key` makes of what a mapping fetches; none where the text does not use it.
+fn made_by(text: &str, key: &str, mapping: &Mapping, mapped: &[Mapping]) -> Option<Mapping> {
+    let others = mapped.iter().filter(|other| other.key != mapping.key && other.derivation == Derivation::Exact);
+    let others: Vec<(&str, &Transform)> = others.map(|other| (other.key.as_str(), &other.transform)).collect();
+    let (derivation, inside) = match use_of(text, &mapping.key, &others)? {
+        Use::Whole => (Derivation::Exact, None),
+        Use::Inside(text) => (Derivation::Within, Some(text)),
+        Use::Opaque => (Derivation::Opaque, None),
     };
-    // Does any other action use the name, as `{{ .name | b64enc }}` does?
-    let rest = inside.replace_all(template, "");
-    let named = Regex::new(&format!(r"\b{name}\b")).is_ok_and(|name| name.is_match(&rest));
-    match (whole.is_match(template), inside.is_match(template), named) {
-        (true, _, _) => Some(Derivation::Exact),
-        (false, true, false) => Some(Derivation::Within),
-        (false, _, true) => Some(Derivation::Opaque),
-        (false, false, false) => None,
-    }
+    let derivation = derivation.max_with(mapping.derivation);
+    Some(Mapping { key: key.to_owned(), derivation, inside, ..mapping.clone() })
 }
 
 impl Derivation {

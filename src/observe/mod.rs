@@ -7,6 +7,7 @@ pub mod json;
 pub mod mappings;
 pub mod partial;
 pub mod redaction;
+pub mod rendered;
 pub mod served;
 pub mod store;
 pub mod survey;
@@ -225,7 +226,7 @@ fn expand(readers: &mut [Reader], primary: &SecretView, back_compat: &SecretView
 /// What a key holds.
 pub fn found(now: &Observation, mapping: &Mapping, target: Option<&KubernetesSecret>, vault: &Vault) -> Found {
     let held = target.and_then(|target| target.data.get(&mapping.key));
-    vault.find(held, &mapping.transform, mapping.derivation, now.secret(mapping.source).value())
+    vault.find(held, mapping, now.secret(mapping.source).value())
 }
 
 fn has_unknown(now: &Observation, readers: &[Reader], targets: &[Option<KubernetesSecret>], vault: &Vault) -> bool {

@@ -18,7 +18,7 @@ const OLDER_VERSIONS_READ: usize = 8;
 /// How many versions below the newest are read: one of the back-compat that is enabled has a value that no finalization retired,
 /// one of the primary may be what the cluster has.
 const KEPT_READ: usize = 4;
-/// How many of the newest versions are listed, for their dates.
+/// How many of the newest versions are kept of a list, for their dates, beside every one that is enabled.
 pub const VERSIONS_LISTED: usize = 25;
 /// How many numbers above `latest` are tried: more than this many versions added within the lag of `latest` is no lag.
 const PROBES: usize = 64;
@@ -61,7 +61,8 @@ pub async fn secrets(
     };
     let versions = async {
         match wanted {
-            true => allowed(secret_manager.versions(home, &names.primary, VERSIONS_LISTED).await),
+            // All of them are one request too, and an old one that is enabled is what is asked for here.
+            true => allowed(secret_manager.versions(home, &names.primary, usize::MAX).await),
             false => Ok(Ok(None)),
         }
     };
@@ -104,7 +105,9 @@ pub async fn secrets(
         let before = newest.previous().and_then(VersionId::previous).filter(|id| primary.version(*id).is_none());
         add_version(&mut primary, before, home, secret_manager, vault).await?;
     }
-    add_metadata(&mut primary, listed.into_iter().flatten());
+    let listed = listed.into_iter().flatten().enumerate();
+    let kept = listed.filter(|(at, version)| *at < VERSIONS_LISTED || version.state == VersionState::Enabled);
+    add_metadata(&mut primary, kept.map(|(_, version)| version));
     // One of these may be what the back-compat keeps, or what the cluster has.
     read_values(&mut primary, home, secret_manager, vault).await?;
     let now = Observation::of_secrets(request.account.clone(), home.clone(), primary, back_compat);

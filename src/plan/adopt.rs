@@ -1,7 +1,8 @@
 //! `rotate --adopt`: what hands left, finished so that every value that some place has keeps a slot or an enabled version.
 //!
 //! Two slots: the primary's newest version (P) and the back-compat (Q). What the cluster is shown to have goes into them before
-//! what nobody has. A newest version that nothing has read yet gives way where both slots are needed.
+//! what nobody has. A newest version that nothing has read yet gives way where both slots are needed. What the back-compat holds
+//! gives way to what pods have in use: it stays enabled there, and `rescue` is due for it once the slot is free again.
 
 use super::{
     NewValue, Want, external_secrets, finish, readers, refuse_blocked, store, twins, unmapped, workloads,
@@ -35,7 +36,8 @@ pub(super) fn adopt(want: &Want, now: &Observation, blocked: Blocked) -> Result<
         _ => *values.first().ok_or_else(|| refuse_blocked(now, blocked))?,
     };
     let rest: Vec<ValueTag> = values.into_iter().filter(|value| *value != primary).collect();
-    let slot = kept.filter(|kept| *kept != primary && (rest.contains(kept) || Some(*kept) == live));
+    // What some place has in use goes before what the back-compat holds: that stays enabled there, and is told as displaced.
+    let slot = kept.filter(|kept| *kept != primary && (rest.is_empty() || rest.contains(kept)));
     let second = slot.or(rest.first().copied());
     let left = rest.iter().filter(|value| Some(**value) != second);
     let lost = left.into_iter().find(|value| now.enabled_with(**value).is_none()).copied();

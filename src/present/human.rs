@@ -144,7 +144,12 @@ pub(super) fn versions(result: &AccountResult) -> String {
     let Some(rotation) = &result.rotation else { return newest(result) };
     let previous = &rotation.previous;
     let change = match rotation.version.as_str() {
-        "" => format!("primary v{previous}, no version added"),
+        "" => match result.primary.as_ref().map(|primary| primary.latest.as_str()) {
+            Some(latest) if !latest.is_empty() && latest != previous => {
+                format!("primary v{previous}, v{latest} is the newest now")
+            }
+            Some(_) | None => format!("primary v{previous}, no version added"),
+        },
         same if same == previous => return format!("primary v{same}"),
         version => format!("primary v{previous} → v{version}"),
     };

@@ -3,7 +3,7 @@
 use super::super::tests::seen;
 use super::*;
 use crate::domain::names::VersionId;
-use crate::domain::observation::{Announcement, Begun};
+use crate::domain::observation::{Announcement, Begun, Found, LastRotation};
 
 /// The state, what is due, and the commands without their common beginning.
 fn brief(now: &Observation, old: Option<&str>) -> String {
@@ -33,6 +33,15 @@ fn each_state_has_its_next_command() {
         let begun = VersionId::new(2).map(|to| Begun { to, back: false, compromised: false });
         Observation { begun, ..now }
     };
+    let lacks = |mut now: Observation| {
+        now.external_secrets[0].keys[0].found = Found::Missing;
+        now
+    };
+    let recorded = |now: Observation| {
+        let (by, at) = Default::default();
+        let last = LastRotation { by, at, from: "v1".to_owned(), to: "v2".to_owned() };
+        Observation { last_rotation: Some(last), ..now }
+    };
     let back = |now: Observation| {
         let begun = VersionId::new(2).map(|to| Begun { to, back: true, compromised: false });
         Observation { begun, ..now }
@@ -56,12 +65,26 @@ fn each_state_has_its_next_command() {
         ("old values are no reason then", awaiting, Some("old"), "AwaitingReencryption finalize: finalize"),
         (
             "committed, a pod fell behind",
-            seen("D E2", "E1", (2, Some(1)), 1),
+            recorded(seen("D E2", "E1", (2, Some(1)), 1)),
             None,
             "AwaitingReencryption restart: restart, finalize",
         ),
-        ("a Secret differs", seen("D E2", "", (1, None), 2), None, "Drifted sync: sync, restart"),
-        ("a pod is older", seen("D E2", "", (2, None), 1), None, "Drifted restart: restart"),
+        ("a pod is older", recorded(seen("D E2", "", (2, None), 1)), None, "Drifted restart: restart"),
+        ("a Secret has what nothing keeps", seen("D E2", "", (1, None), 2), None, "Blocked repair: rotate --adopt"),
+        (
+            "a Secret has what nothing keeps, after a rotation of ours",
+            recorded(seen("D E2", "", (1, None), 2)),
+            None,
+            "Drifted repair: rescue --from secret/backend-secrets:KEY",
+        ),
+        ("a Secret lacks the key", lacks(seen("D E2", "", (2, None), 2)), None, "Drifted sync: sync, restart"),
+        (
+            "a pod has what cannot be read",
+            seen("D E2", "", (2, None), 1),
+            None,
+            "Blocked repair: gcloud secrets versions enable 1 --secret=acme_account_secret --project=p",
+        ),
+        ("a value was displaced", seen("D E2", "E1 E2", (2, Some(2)), 2), None, "AwaitingReencryption rescue: rescue --from back-compat/1"),
         ("a rollout is under way", rolling(stable.clone()), None, "Drifted verify: verify"),
         (
             "a rollout is stuck",

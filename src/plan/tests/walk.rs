@@ -152,7 +152,7 @@ fn act(now: &mut Observation, act: Act, new_value: u16) -> Option<&'static str> 
         }
         DisableByHand => now.primary.versions[0].state = VersionState::Disabled,
         EnableByHand => now.primary.versions[0].state = VersionState::Enabled,
-        SecretFallsBack => now.external_secrets[0].keys[0].found = Found::Unknown,
+        SecretFallsBack => now.external_secrets[0].keys[0].found = Found::Value(ValueTag(0)),
         PodFallsBack => restart(now, newest.and_then(VersionId::previous)),
     }
     None
