@@ -256,11 +256,11 @@ fn has_back_compat(now: &Observation, consumer: &Consumer, pod: &PodView) -> boo
 }
 
 /// By how much the clocks of Google and of the cluster are taken to differ at most.
-const CLOCKS_DIFFER: jiff::SignedDuration = jiff::SignedDuration::from_mins(5);
+pub(crate) const CLOCKS_DIFFER: jiff::SignedDuration = jiff::SignedDuration::from_mins(5);
 
 /// When scheduled syncs have surely copied a version: two intervals and an hour after it was created.
 /// Never for an ExternalSecret that does not sync by itself.
-fn settled_at(newest: &Version, external: &ExternalSecretView) -> Option<jiff::Timestamp> {
+pub(crate) fn settled_at(newest: &Version, external: &ExternalSecretView) -> Option<jiff::Timestamp> {
     let Refresh::Periodic { seconds } = external.refresh else { return None };
     let intervals = jiff::SignedDuration::from_secs(i64::try_from(seconds.checked_mul(2)?).ok()?);
     newest.created?.checked_add(jiff::SignedDuration::from_hours(1)).ok()?.checked_add(intervals).ok()
