@@ -311,12 +311,12 @@ pub struct OtherReader {
 }
 
 impl OtherReader {
-    /// What its owner's name ends with where that owner is gone.
-    pub const GONE: &str = ", which is gone";
+    /// What stands behind its owner's name where that owner is gone; no name has a parenthesis.
+    pub const GONE: &str = "(gone";
 
     /// Whether its owner makes it again when it is deleted.
     pub fn is_made_again(&self) -> bool {
-        self.owner.as_ref().is_some_and(|owner| !owner.ends_with(OtherReader::GONE))
+        self.owner.as_ref().is_some_and(|owner| !owner.contains(OtherReader::GONE))
     }
 
     /// Its name for people: `pod/payments-7f9c-x of Rollout/payments (ReplicaSet payments-7f9c)`.

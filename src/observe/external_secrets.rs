@@ -332,14 +332,25 @@ mod tests {
             (json!({"data": {"secretKey": "k", "remoteRef": {"key": id}}}), "k=primary Exact"),
             (json!({"data": [{"secretKey": id, "remoteRef": {"key": "another"}}]}), ""),
             (json!({"data": [{"remoteRef": {"key": id}}]}), "(any key)=primary Opaque"),
-            (extract(json!({"extract": {"metadataPolicy": "Fetch"}})), "(extract of acme_account_secret)=primary Opaque"),
+            (
+                extract(json!({"extract": {"metadataPolicy": "Fetch"}})),
+                "(extract of acme_account_secret)=primary Opaque",
+            ),
             (extract(json!({"sourceRef": {"generatorRef": {"kind": "Password", "name": "x"}}})), "=primary Exact"),
             (json!({"dataFrom": [{"sourceRef": {"generatorRef": {"kind": "Password", "name": "x"}}}]}), ""),
             (json!({"dataFrom": [{"fetch": {"key": id}}]}), "(any key)=primary Opaque"),
-            (json!({"dataFrom": [{"find": {"name": {"regexp": "("}}}]}),
-                "acme_account_secret=primary Opaque, acme_account_secret_back_compat=back-compat Opaque"),
-            (json!({"dataFrom": [{"find": {"name": {"regexp": "^acme"}}, "rewrite": [{"merge": {"into": "x"}}]}]}), both),
-            (json!({"dataFrom": [{"find": {"name": {"regexp": "^acme"}}, "rewrite": [{"regexp": {"source": "[a&&b]", "target": "x"}}]}]}), both),
+            (
+                json!({"dataFrom": [{"find": {"name": {"regexp": "("}}}]}),
+                "acme_account_secret=primary Opaque, acme_account_secret_back_compat=back-compat Opaque",
+            ),
+            (
+                json!({"dataFrom": [{"find": {"name": {"regexp": "^acme"}}, "rewrite": [{"merge": {"into": "x"}}]}]}),
+                both,
+            ),
+            (
+                json!({"dataFrom": [{"find": {"name": {"regexp": "^acme"}}, "rewrite": [{"regexp": {"source": "[a&&b]", "target": "x"}}]}]}),
+                both,
+            ),
             (json!({"dataFrom": [{"find": {"name": {"regexp": "^acme"}, "conversionStrategy": "New"}}]}), both),
             (text("{{ range $k, $v := . }}{{ $k }}={{ $v }}{{ end }}"), "T=primary Opaque"),
             (text("{{- range $name, $value := $ -}}{{ $value }}{{ end }}"), "T=primary Opaque"),
@@ -384,7 +395,8 @@ mod tests {
         let (primary, back_compat) = (primary.expect("a fit id"), back_compat.expect("a fit id"));
         let label = || vec![("app".to_owned(), "deepdesk".to_owned())];
         let of_one = Labels { primary: Vec::new(), back_compat: label() };
-        let external = json!({"metadata": {"name": "x"}, "spec": {"dataFrom": [{"find": {"tags": {"app": "deepdesk"}}}]}});
+        let external =
+            json!({"metadata": {"name": "x"}, "spec": {"dataFrom": [{"find": {"tags": {"app": "deepdesk"}}}]}});
         for (labels, expected) in [(None, "primary Opaque, back-compat Opaque"), (Some(&of_one), "back-compat Exact")] {
             let secrets = Secrets { primary: &primary, back_compat: &back_compat, labels };
             let reader = read(&external, &secrets).expect("it reads");

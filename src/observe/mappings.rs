@@ -558,7 +558,8 @@ mod tests {
 
     #[test]
     fn an_extract_is_taken_apart_as_far_as_its_names_can_be_followed() {
-        let (primary, back_compat): (SecretId, SecretId) = ("a_key".parse().expect("an id"), "a_old".parse().expect("an id"));
+        let (primary, back_compat): (SecretId, SecretId) =
+            ("a_key".parse().expect("an id"), "a_old".parse().expect("an id"));
         let secrets = Secrets { primary: &primary, back_compat: &back_compat, labels: None };
         let mut vault = Vault::default();
         let value = vault.keep(Payload::new(br#"{"SECRET_KEY":"x","a.b":"y","o":{"p":"z"}}"#.to_vec()));
@@ -575,14 +576,18 @@ mod tests {
         };
         let (views, whole) = ((view(&primary, Some(value)), view(&back_compat, None)), "(extract of a_key) Opaque");
         let prefix = json!([{"regexp": {"source": "^(.*)$", "target": "APP_$1"}}]);
-        let by_property = |property: &str| json!({"data": [{"secretKey": "k", "remoteRef": {"key": "a_key", "property": property}}]});
+        let by_property =
+            |property: &str| json!({"data": [{"secretKey": "k", "remoteRef": {"key": "a_key", "property": property}}]});
         let cases = [
             (json!({"dataFrom": [{"extract": {"key": "a_key"}}]}), "SECRET_KEY Exact, a.b Exact, o Exact"),
             (
                 json!({"dataFrom": [{"extract": {"key": "a_key"}, "rewrite": prefix}]}),
                 "APP_SECRET_KEY Exact, APP_a.b Exact, APP_o Exact",
             ),
-            (json!({"dataFrom": [{"extract": {"key": "a_key"}, "rewrite": [{"transform": {"template": "x"}}]}]}), whole),
+            (
+                json!({"dataFrom": [{"extract": {"key": "a_key"}, "rewrite": [{"transform": {"template": "x"}}]}]}),
+                whole,
+            ),
             (json!({"dataFrom": [{"extract": {"key": "a_key", "property": "o"}}]}), whole),
             (json!({"dataFrom": [{"extract": {"key": "a_old"}}]}), "(extract of a_old) Opaque"),
             (by_property("SECRET_KEY"), "k Exact"),

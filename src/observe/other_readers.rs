@@ -215,12 +215,14 @@ impl<'a> Owners<'a> {
     /// `Rollout/payments (ReplicaSet payments-7f9c)`; none for what belongs to nobody.
     fn in_words(&self, chain: &[&OwnerReference]) -> Option<String> {
         let (nearest, top) = (chain.first()?, chain.last()?);
-        let gone = if is_listed_kind(top) && !self.knows(top) { OtherReader::GONE } else { "" };
-        let through = match chain.len() {
-            1 => String::new(),
-            _ => format!(" ({} {})", nearest.kind, nearest.name),
+        let through = format!("{} {}", nearest.kind, nearest.name);
+        let behind = match (is_listed_kind(top) && !self.knows(top), chain.len() > 1) {
+            (false, false) => String::new(),
+            (false, true) => format!(" ({through})"),
+            (true, false) => format!(" {})", OtherReader::GONE),
+            (true, true) => format!(" {}; {through})", OtherReader::GONE),
         };
-        Some(format!("{}/{}{through}{gone}", top.kind, top.name))
+        Some(format!("{}/{}{behind}", top.kind, top.name))
     }
 }
 
@@ -316,12 +318,12 @@ mod tests {
             (
                 "of a ReplicaSet that is gone",
                 vec![object("a", Some((apps, "ReplicaSet", "backend-0")), reading())],
-                "pod/a of ReplicaSet/backend-0, which is gone runs",
+                "pod/a of ReplicaSet/backend-0 (gone) runs",
             ),
             (
                 "of a ReplicaSet whose Deployment is gone",
                 vec![object("a", Some((apps, "ReplicaSet", "left-1")), reading())],
-                "pod/a of Deployment/left (ReplicaSet left-1), which is gone runs",
+                "pod/a of Deployment/left (gone; ReplicaSet left-1) runs",
             ),
             (
                 "injected",
@@ -448,7 +450,7 @@ mod tests {
                 vec![pod()],
                 "pod/job-1-x of CronJob/nightly (Job job-1) runs ends",
             ),
-            ("gone", cron(idle()), None, vec![pod()], "pod/job-1-x of Job/job-1, which is gone runs ends"),
+            ("gone", cron(idle()), None, vec![pod()], "pod/job-1-x of Job/job-1 (gone) runs ends"),
             ("alone", cron(idle()), Some(job(None, reading(), 0)), vec![], "job/job-1 ends"),
         ];
         for (name, cron, job, pods, expected) in cases {

@@ -89,10 +89,12 @@ fn a_running_pod_that_reads_the_secret_is_named_whatever_owns_it_and_not_finaliz
         "step of Workflow/import".to_owned(),
         "rc-x of ReplicationController/rc".to_owned(),
         "db-0 of Cluster/db".to_owned(),
-        "left-x of ReplicaSet/left, which is gone".to_owned(),
+        "left-x of ReplicaSet/left (gone)".to_owned(),
         format!("injected of Deployment/web (ReplicaSet {set})"),
     ];
-    let of_sets = running(&world, "checkout-5df7").into_iter().map(|name| format!("{name} of Rollout/checkout (ReplicaSet checkout-5df7)"));
+    let of_sets = running(&world, "checkout-5df7")
+        .into_iter()
+        .map(|name| format!("{name} of Rollout/checkout (ReplicaSet checkout-5df7)"));
     expected.extend(of_sets);
     expected.extend(running(&world, "loose").into_iter().map(|name| format!("{name} of ReplicaSet/loose")));
     expected.sort();
@@ -101,7 +103,7 @@ fn a_running_pod_that_reads_the_secret_is_named_whatever_owns_it_and_not_finaliz
         found.sort();
         assert_eq!(found, expected);
     };
-    let checked = world.run(&["check", "globex"]).code(0).says("DD-OTHER-READERS");
+    let checked = world.run(&["check", "globex"]).code(0);
     for name in single.iter().chain(&["Rollout/checkout (ReplicaSet checkout-5df7)", "ReplicaSet/loose"]) {
         assert!(checked.stdout.contains(name), "{name}: {}", checked.stdout);
     }
@@ -127,7 +129,8 @@ fn a_running_pod_that_reads_the_secret_is_named_whatever_owns_it_and_not_finaliz
         let gone = |name: &&str| world.send("GET", &format!("{PODS}/{name}"), None).0 == 404;
         now.len() == 4 && now.iter().all(|name| !ended.contains(name)) && single.iter().all(|name| gone(&name))
     });
-    world.run(&["secret", "verify", "globex"]).code(0).says("Rollout/checkout");
+    let verified = world.run(&["secret", "verify", "globex"]).code(0);
+    assert!(verified.stdout.contains("Rollout/checkout"), "it is named all the same: {}", verified.stdout);
     world.run(&FINALIZE).code(0);
 }
 
@@ -136,6 +139,8 @@ fn a_terminating_pod_and_one_that_is_debugged_still_count() {
     let world = World::start(&["--accounts=2"]);
     let plain = json!({"containers": [{"name": "main", "image": "main:1"}]});
     let mut slow = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "slow"}, "spec": spec()});
+    // One on no node goes at once.
+    slow["spec"]["nodeName"] = "sandbox-node".into();
     slow["metadata"]["annotations"] = json!({"control-plane.deepdesk.com/terminate": "60s"});
     world.sent("POST", PODS, Some(slow));
     let mut debugged = plain;
@@ -165,7 +170,10 @@ fn an_external_secret_that_is_not_followed_is_refused_and_what_reads_it_is_found
     let over_all = "{{ range $name, $value := . }}{{ $name }}={{ $value }}\n{{ end }}";
     let forms = [
         ("dotenv", json!({"data": by_name(), "target": {"template": {"data": {".env": over_all}}}})),
-        ("from", json!({"data": by_name(), "target": {"template": {"templateFrom": [{"configMap": {"name": "x", "items": [{"key": "y"}]}}]}}})),
+        (
+            "from",
+            json!({"data": by_name(), "target": {"template": {"templateFrom": [{"configMap": {"name": "x", "items": [{"key": "y"}]}}]}}}),
+        ),
         ("merged", json!({"dataFrom": [{"extract": {"key": id}, "rewrite": [{"merge": {"into": "all"}}]}]})),
         ("nested", json!({"data": [{"secretKey": "K", "remoteRef": {"key": id, "property": "a.b"}}]})),
         ("path", json!({"data": [{"secretKey": "K", "remoteRef": {"key": format!("projects/p/secrets/{id}")}}]})),
@@ -175,14 +183,20 @@ fn an_external_secret_that_is_not_followed_is_refused_and_what_reads_it_is_found
     for (name, spec) in forms {
         extra(&world, name, spec);
         // A key that no ExternalSecret's object names.
-        let reference = json!([{"name": "K", "valueFrom": {"secretKeyRef": {"name": name, "key": ".env", "optional": true}}}]);
+        let reference =
+            json!([{"name": "K", "valueFrom": {"secretKeyRef": {"name": name, "key": ".env", "optional": true}}}]);
         let reads = json!({"containers": [{"name": "main", "image": "main:1", "env": reference}]});
-        let before = world.state("globex");
+        let versions = |world: &World| [world.versions(&id), world.versions(&back_compat("globex"))];
+        let before = versions(&world);
         let refused = world.run(&[&ROTATE[..], &["-o", "json"]].concat()).code(4).says("DD-ES-OPAQUE");
         let words = format!("external secret globex/{name} fills");
         assert!(refused.stderr.contains(&words) && refused.stderr.contains("cannot be compared"), "{}", refused.stderr);
-        assert!(refused.stderr.contains(&format!("kubectl edit externalsecret {name} -n globex")), "{}", refused.stderr);
-        assert_eq!(world.state("globex"), before);
+        assert!(
+            refused.stderr.contains(&format!("kubectl edit externalsecret {name} -n globex")),
+            "{}",
+            refused.stderr
+        );
+        assert_eq!(versions(&world), before);
         if ["dotenv", "from", "merged"].contains(&name) {
             pod(&world, &format!("reads-{name}"), Value::Null, reads);
             world.until("it is listed", |world| {
