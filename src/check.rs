@@ -5,6 +5,7 @@
 pub mod catalogue;
 mod consumers;
 mod external_secrets;
+mod other_readers;
 mod secrets;
 
 use crate::domain::observation::{Observation, VersionState};
@@ -249,13 +250,13 @@ pub static CHECKS: &[Check] = &[
         id: "DD-OTHER-READERS",
         name: "consumers/no-other-readers",
         grave: [Warn, No, Warn, Warn, Warn, Warn, Warn],
-        look: consumers::other_readers,
+        look: other_readers::other_readers,
     },
     Check {
         id: "DD-OLD-READERS",
         name: "consumers/no-older-readers",
-        grave: [No, No, No, No, No, Fail, No],
-        look: consumers::older_readers,
+        grave: [No, No, Fail, No, No, Fail, No],
+        look: other_readers::older_readers,
     },
     Check {
         id: "DD-RELOADER",

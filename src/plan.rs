@@ -116,7 +116,6 @@ fn rotation(want: &Want, now: &Observation) -> Result<Plan, Problem> {
         return two_phase::go_on(want, now, announced);
     }
     match state {
-        State::Rotating { .. } if lost_copy(now).is_some() => Err(adopt::last_copy(now, lost_copy(now))),
         State::Rotating { from, to } => finish(want, now, from, to),
         State::Stable | State::Drifted => begin(want, now, Vec::new()),
         State::AwaitingReencryption => match unrecorded(want, now) {
@@ -189,7 +188,15 @@ fn finish(want: &Want, now: &Observation, from: VersionId, to: VersionId) -> Res
         };
         return Ok(rollback::exchange(now, vec![introduced, sync], from, to, newest));
     }
-    let mut steps = preserve(now, previous);
+    let mut steps = match in_use::displaced(now) {
+        // What pods read as back-compat is in the cluster alone: it gets a version before a sync writes over it.
+        Some(Displaced::Copy { secret, key, value }) => {
+            let mut steps = store(now, Origin::Copy { secret, key, value });
+            steps.extend(store(now, Origin::Primary(from)));
+            steps
+        }
+        Some(Displaced::Version(..)) | None => preserve(now, previous),
+    };
     let preserved = steps.iter().all(|step| matches!(step, Planned::Skip(..)));
     steps.push(Planned::Skip(StepName::Stage, "sync compares both values from here on".to_owned()));
     steps.push(Planned::Skip(StepName::Introduce, format!("{to} is already there")));

@@ -175,9 +175,18 @@ pub(super) fn unusual_target(seen: &Seen) -> Vec<Finding> {
 pub(super) fn opaque(seen: &Seen) -> Vec<Finding> {
     each(seen, |external| {
         let key = external.keys.iter().find(|key| key.derivation == Derivation::Opaque)?;
+        let filled = match key.key.starts_with('(') {
+            true => "keys that are not known beforehand".to_owned(),
+            false => format!("key {}", key.key),
+        };
+        let secret = &seen.now.secret(key.source).secret;
+        let how = external.not_followed.as_deref().unwrap_or("a template that computes it");
         Some((
-            format!("computes key {} from the secret by a template: its bytes cannot be compared", key.key),
-            "give the key the plain value: {{ .name }}".to_owned(),
+            format!("fills {filled} from {secret} by {how}: its bytes cannot be compared"),
+            format!(
+                "map {secret} under spec.data by remoteRef.key alone, and give a template the plain value ({{{{ .name }}}}): kubectl edit externalsecret {} -n {}",
+                external.name, seen.now.account
+            ),
         ))
     })
 }

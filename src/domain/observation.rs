@@ -117,7 +117,7 @@ pub enum Found {
 /// A key of a Kubernetes Secret that an ExternalSecret fills from one of the two secrets.
 #[derive(Clone, Debug)]
 pub struct KeyView {
-    /// The key in the Kubernetes Secret.
+    /// The key in the Kubernetes Secret; in parentheses, which no key has, what stands for keys that nobody knows beforehand.
     pub key: String,
     /// Which secret it comes from.
     pub source: Source,
@@ -195,6 +195,8 @@ pub struct ExternalSecretView {
     pub owner: Option<String>,
     /// What in its target's definition this program cannot follow (a generic manifest, `creationPolicy: None`).
     pub unusual_target: Option<String>,
+    /// On which way of its first opaque key from the secret this program cannot follow it (`a template over all keys at once`).
+    pub not_followed: Option<String>,
     /// When its Kubernetes Secret was last written, data or metadata, by the API server's clock.
     pub written: Option<Timestamp>,
     /// The resource version of that Secret: each write gives it another.
@@ -287,16 +289,41 @@ pub enum GitOps {
 }
 
 /// Something else that reads one of the Kubernetes Secrets and that a restart does not reach.
-#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[derive(Clone, Debug, Default, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct OtherReader {
-    /// `CronJob`, `Job` or `Pod`.
+    /// `CronJob`, `Job`, `ReplicaSet`, or `Pod` for a running pod of anything else.
     pub kind: String,
     /// Its name.
     pub name: String,
+    /// What it belongs to, as far up as could be seen: `Rollout/payments (ReplicaSet payments-7f9c)`; null when it belongs to nobody.
+    pub owner: Option<String>,
     /// Whether pods of it run now, on the value they started with.
     pub running: bool,
+    /// Whether what runs ends by itself, as a Job does.
+    pub ends: bool,
     /// When the oldest that runs was created, by the API server's clock; null when none runs, or nobody said.
     pub since: Option<Timestamp>,
+    /// Why it is one, in words: `container checkout: envFrom backend-secrets`.
+    pub reasons: Vec<String>,
+    /// The Kubernetes Secrets it reads.
+    pub secrets: Vec<ObjectName>,
+}
+
+impl OtherReader {
+    /// What stands behind its owner's name where that owner is gone; no name has a parenthesis.
+    pub const GONE: &str = "(gone";
+
+    /// Whether its owner makes it again when it is deleted.
+    pub fn is_made_again(&self) -> bool {
+        self.owner.as_ref().is_some_and(|owner| !owner.contains(OtherReader::GONE))
+    }
+
+    /// Its name for people: `pod/payments-7f9c-x of Rollout/payments (ReplicaSet payments-7f9c)`.
+    pub fn named(&self) -> String {
+        let of = self.owner.as_ref().map(|owner| format!(" of {owner}")).unwrap_or_default();
+        format!("{}/{}{of}", self.kind.to_lowercase(), self.name)
+    }
 }
 
 /// A value that a two-phase rotation stored before it comes into use.

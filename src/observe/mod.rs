@@ -5,6 +5,7 @@ pub mod external_secrets;
 pub mod glance;
 pub mod json;
 pub mod mappings;
+pub mod other_readers;
 pub mod partial;
 pub mod redaction;
 pub mod rendered;
@@ -23,7 +24,7 @@ use serde_json::Value;
 use crate::clients::cluster::{Cluster, KubernetesSecret};
 use crate::clients::error::ApiError;
 use crate::clients::secret_manager::SecretManager;
-use crate::domain::names::{ObjectName, SecretId};
+use crate::domain::names::{ObjectName, SecretHome, SecretId};
 use crate::domain::observation::{
     Derivation, ExternalSecretView, Found, KeyView, Observation, Ready, SecretView, Unread,
 };
@@ -31,7 +32,7 @@ use crate::domain::problem::Problem;
 use crate::request::Request;
 use consumers::{Carriers, Workloads};
 use external_secrets::Reader;
-use mappings::{Mapping, Secrets, Transform};
+use mappings::{Labels, Mapping, Secrets, Transform};
 use store::{Store, StoreRef};
 use vault::Vault;
 use versions::{Metadata, allowed, labels_of, read_older, secrets};
@@ -67,8 +68,9 @@ pub async fn observe(request: &Request, cluster: &Cluster, secret_manager: &Secr
 
 async fn list(request: &Request, cluster: &Cluster) -> Result<Listed, Problem> {
     let (objects, workloads, recorded) =
-        try_join3(external_secret_objects(request, cluster), workloads(cluster), recorded(cluster, &request.names.primary)).await?;
-    let readers = read_all(request, &objects, &[]);
+        try_join3(external_secret_objects(request, cluster), workloads(cluster), recorded(cluster, &request.names.primary))
+            .await?;
+    let readers = read_all(request, &objects, None);
     let stores = store::stores(&readers, cluster, request.account.as_str()).await?;
     Ok(Listed { objects, workloads, recorded, stores })
 }
@@ -81,14 +83,14 @@ async fn see(
     metadata: Metadata,
 ) -> Result<Seen, Problem> {
     let Listed { objects, workloads, recorded, stores } = listed;
-    let mut readers = read_all(request, &objects, &[]);
+    let mut readers = read_all(request, &objects, None);
     let home = store::home(request, &readers, &stores)?;
-    let mut labels = Vec::new();
+    let mut labels = None;
     if objects.iter().any(external_secrets::needs_labels) {
-        let settings = secret_manager.settings(&home, &request.names.primary).await?;
-        labels = settings.map(labels_of).unwrap_or_default();
-        readers = read_all(request, &objects, &labels);
+        labels = Some(labels_of_both(request, &home, secret_manager).await?);
+        readers = read_all(request, &objects, labels.as_ref());
     }
+    let labels = labels.unwrap_or_default().primary;
     let mut vault = Vault::default();
     let (primary, back_compat, refused) = secrets(request, &home, secret_manager, &mut vault, labels, metadata).await?;
     let mut unread: Vec<Unread> = refused.map(|error| Unread::Versions(error.to_string())).into_iter().collect();
@@ -155,6 +157,16 @@ async fn external_secret_objects(request: &Request, cluster: &Cluster) -> Result
 }
 
 async fn workloads(cluster: &Cluster) -> Result<Workloads, Problem> {
+    let mut all = list_workloads(cluster).await?;
+    // Lists are of different moments: a pod may be listed whose ReplicaSet was made after those were. It is nobody's only
+    // if that is still so once the ReplicaSets are listed after the pods.
+    if other_readers::is_ownerless(&all) {
+        (all.deployments, all.replica_sets) = futures::try_join!(cluster.list(), cluster.list())?;
+    }
+    Ok(all)
+}
+
+async fn list_workloads(cluster: &Cluster) -> Result<Workloads, Problem> {
     let (deployments, replica_sets, stateful_sets, daemon_sets, cron_jobs, jobs, pods) = futures::try_join!(
         cluster.list(),
         cluster.list(),
@@ -182,7 +194,7 @@ pub async fn look_at_consumers(
 fn add_consumers(request: &Request, now: &mut Observation, workloads: &Workloads) {
     let carriers = carriers(now);
     now.consumers = consumers::consumers(workloads, &carriers);
-    now.other_readers = consumers::other_readers(workloads, &carriers);
+    now.other_readers = other_readers::other_readers(workloads, &carriers, &now.consumers);
     let wanted = request.names.workloads.iter();
     let found = |workload: &&crate::domain::names::WorkloadRef| {
         now.consumers.iter().any(|consumer| consumer.workload == **workload)
@@ -207,7 +219,17 @@ async fn recorded(
     Ok(allowed(crate::lock::recorded(cluster, primary).await)?)
 }
 
-fn read_all(request: &Request, objects: &[Value], labels: &[(String, String)]) -> Vec<Reader> {
+/// The labels of both secrets. A back-compat that does not exist yet will get the primary's.
+async fn labels_of_both(request: &Request, home: &SecretHome, manager: &SecretManager) -> Result<Labels, ApiError> {
+    let names = &request.names;
+    let (primary, back_compat) =
+        futures::try_join!(manager.settings(home, &names.primary), manager.settings(home, &names.back_compat))?;
+    let primary = primary.map(labels_of).unwrap_or_default();
+    Ok(Labels { back_compat: back_compat.map_or_else(|| primary.clone(), labels_of), primary })
+}
+
+/// The ExternalSecrets that read one of the two, or may. Without labels, whatever finds by tags may.
+fn read_all(request: &Request, objects: &[Value], labels: Option<&Labels>) -> Vec<Reader> {
     let secrets = Secrets { primary: &request.names.primary, back_compat: &request.names.back_compat, labels };
     let mut readers: Vec<Reader> =
         objects.iter().filter_map(|object| external_secrets::read(object, &secrets)).collect();
@@ -284,6 +306,12 @@ fn view(
         immutable: reader.immutable || target.is_some_and(|target| target.immutable),
         owner: reader.owner.clone(),
         unusual_target: reader.unusual_target.clone(),
+        not_followed: reader
+            .mappings
+            .iter()
+            .filter(|mapping| mapping.derivation == Derivation::Opaque)
+            .find_map(|mapping| mapping.not_followed)
+            .map(str::to_owned),
         written: target.and_then(|target| target.last_write),
         resource_version: target.map(|target| target.resource_version.clone()),
     }

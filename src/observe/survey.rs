@@ -112,7 +112,8 @@ async fn listed_everywhere(cluster: &Cluster, accounts: &[(Request, Vec<Value>)]
             parts.entry(namespace).or_default().stores.push(store);
         }
     }
-    let readers: Vec<Reader> = accounts.iter().flat_map(|(request, objects)| read_all(request, objects, &[])).collect();
+    let readers: Vec<Reader> =
+        accounts.iter().flat_map(|(request, objects)| read_all(request, objects, None)).collect();
     let mut shared = BTreeMap::new();
     for name in readers.iter().map(|reader| &reader.store).filter(|store| store.cluster).map(|store| &store.name) {
         if !shared.contains_key(name) {
@@ -269,7 +270,7 @@ async fn look(subject: Subject, secret_manager: &SecretManager, dates: &Dates) -
 
 fn listed(request: &Request, found: FoundParts) -> Listed {
     let FoundParts { objects, rest, shared } = found;
-    let readers = read_all(request, &objects, &[]);
+    let readers = read_all(request, &objects, None);
     let stores = store::among(&readers, &rest.stores, &shared, request.account.as_str());
     Listed {
         objects,

@@ -17,7 +17,7 @@ use crate::request::Request;
 const OLDER_VERSIONS_READ: usize = 8;
 /// How many versions below the newest are read: one of the back-compat that is enabled has a value that no finalization retired,
 /// one of the primary may be what the cluster has.
-const KEPT_READ: usize = 4;
+const KEPT_READ: usize = 6;
 /// How many of the newest versions are kept of a list, for their dates, beside every one that is enabled.
 pub const VERSIONS_LISTED: usize = 25;
 /// How many numbers above `latest` are tried: more than this many versions added within the lag of `latest` is no lag.

@@ -37,17 +37,15 @@ pub(super) fn adopt(want: &Want, now: &Observation, blocked: Blocked) -> Result<
     };
     let rest: Vec<ValueTag> = values.into_iter().filter(|value| *value != primary).collect();
     // What some place has in use goes before what the back-compat holds: that stays enabled there, and is told as displaced.
-    let slot = kept.filter(|kept| *kept != primary && (rest.is_empty() || rest.contains(kept)));
-    let second = slot.or(rest.first().copied());
-    let left = rest.iter().filter(|value| Some(**value) != second);
-    let lost = left.into_iter().find(|value| now.enabled_with(**value).is_none()).copied();
-    if let Some(lost) = lost.or_else(|| super::lost_copy(now).filter(|lost| Some(*lost) != second)) {
-        return Err(last_copy(now, Some(lost)));
-    }
+    let in_use = rest.iter().find(|value| Some(**value) != kept).or(rest.first()).copied();
+    let second = in_use.or(kept.filter(|kept| *kept != primary));
+    let lost = super::lost_copy(now);
+    let left = rest.iter().copied().chain(lost).filter(|value| Some(*value) != second && !has_version(now, *value));
+    let first: Vec<ValueTag> = left.collect();
     let predecessor = now.primary.predecessor().map(|version| version.id);
     let from = second.and_then(|second| primary_with(now, second));
     match (newest == Some(primary), from) {
-        (true, Some(from)) if kept.is_none_or(|kept| Some(kept) == newest || Some(kept) == second) => {
+        (true, Some(from)) if first.is_empty() => {
             let to = now.primary.newest().map_or(from, |newest| newest.id);
             finish(want, now, from, to)
         }
@@ -56,19 +54,28 @@ pub(super) fn adopt(want: &Want, now: &Observation, blocked: Blocked) -> Result<
                 return Err(refuse_blocked(now, blocked));
             };
             // Both slots are taken, and every place has what they have: there is nothing to finish.
-            if keeps && second == kept && in_use::others(now).is_empty() {
+            if keeps && first.is_empty() && second == kept && in_use::others(now).is_empty() {
                 return Err(refuse_blocked(now, blocked));
             }
             let from = from.or(predecessor).unwrap_or(to);
-            settle(now, Settled { primary, second, from, newest: to, keeps }).ok_or_else(|| last_copy(now, Some(primary)))
+            let settled = Settled { primary, second, first, from, newest: to, keeps };
+            settle(now, settled).ok_or_else(|| last_copy(now, primary))
         }
     }
+}
+
+/// Whether a version of the back-compat that is enabled has it: whatever becomes the newest there, it is not lost, and told.
+fn has_version(now: &Observation, value: ValueTag) -> bool {
+    let mut versions = now.back_compat.versions.iter();
+    versions.any(|version| version.state == VersionState::Enabled && version.value == Some(value))
 }
 
 /// What the two slots get.
 struct Settled {
     primary: ValueTag,
     second: Option<ValueTag>,
+    /// Values that get no slot, and that no version of the back-compat has: stored there first, so that none is lost.
+    first: Vec<ValueTag>,
     /// The version of the second value, or the one before the newest.
     from: VersionId,
     newest: VersionId,
@@ -77,10 +84,13 @@ struct Settled {
 }
 
 fn settle(now: &Observation, settled: Settled) -> Option<Plan> {
-    let Settled { primary, second, from, newest, keeps } = settled;
+    let Settled { primary, second, first, from, newest, keeps } = settled;
     let to = if keeps { newest } else { newest.next() };
     let mut steps = Vec::new();
-    match second.filter(|second| now.back_compat.value() != Some(*second)) {
+    for value in &first {
+        steps.extend(store(now, origin(now, *value)?));
+    }
+    match second.filter(|second| !first.is_empty() || now.back_compat.value() != Some(*second)) {
         Some(second) => steps.extend(store(now, origin(now, second)?)),
         None => steps.push(Planned::Skip(StepName::Preserve, format!("{} stays as it is", now.back_compat.secret))),
     }
@@ -149,17 +159,17 @@ fn origin(now: &Observation, value: ValueTag) -> Option<Origin> {
     held.next().map(|(external, key)| Origin::Copy { secret: external.target.clone(), key: key.key.clone(), value })
 }
 
-/// Two slots cannot keep them all, and this one would be lost.
-pub(super) fn last_copy(now: &Observation, value: Option<ValueTag>) -> Problem {
+/// Its bytes stand inside a template's text alone: they cannot be taken out of it.
+fn last_copy(now: &Observation, value: ValueTag) -> Problem {
     let keys = now.external_secrets.iter().flat_map(|external| external.keys.iter().map(move |key| (external, key)));
-    let place = keys
-        .filter(|(_, key)| key.derivation == Derivation::Exact && value.is_some_and(|value| key.found == Found::Value(value)))
-        .map(|(external, key)| format!("Kubernetes Secret {}/{}, key {}", now.account, external.target, key.key))
-        .next();
-    let place = place.unwrap_or_else(|| "a Kubernetes Secret".to_owned());
-    let line = format!("{place}, has the last copy of a value, and both slots are needed for others: pods can read two values");
+    let mut places = keys.filter(|(_, key)| key.found == Found::Value(value));
+    let place = places.next().map_or_else(
+        || format!("namespace {}", now.account),
+        |(external, key)| format!("Kubernetes Secret {}/{}, key {}", now.account, external.target, key.key),
+    );
+    let line = format!("the last copy of a value is in {place}, inside a longer text: it cannot be stored from there");
     Problem::new(Exit::Refused, "LastCopy", line).hint(format!(
-        "decide which of the values is given up: compare the versions that are enabled with gcloud secrets versions list {} --project={}",
-        now.primary.secret, now.home.project
+        "decide whether data under it is needed, and add it to {} yourself; its versions: gcloud secrets versions list {} --project={}",
+        now.back_compat.secret, now.primary.secret, now.home.project
     ))
 }

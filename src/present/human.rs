@@ -309,8 +309,7 @@ fn close(result: &AccountResult) -> String {
             true => "it runs now, on the value that it started with",
             false => "it takes the new value when it next starts",
         };
-        let name = format!("{}/{}", reader.kind.to_lowercase(), reader.name);
-        out.push_str(&format!("not restarted: {}: {how}\n", printable(&name)));
+        out.push_str(&format!("not restarted: {}: {how}\n", printable(&reader.named())));
     }
     if let Some(seconds) = result.interruption_seconds {
         out.push_str(&format!(

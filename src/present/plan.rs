@@ -92,7 +92,11 @@ fn consumers(now: &Observation, width: Option<usize>) -> String {
             true => "not restarted: runs on the value that it started with",
             false => "not restarted: takes the value when it next starts",
         };
-        table.row([&format!("{}/{}", reader.kind.to_lowercase(), reader.name), "", how]);
+        let name = format!("{}/{}", reader.kind.to_lowercase(), reader.name);
+        match &reader.owner {
+            Some(owner) => table.row([&name, "", &format!("{how}; of {}", printable(owner))]),
+            None => table.row([&name, "", how]),
+        }
     }
     table.render_with(width, Paint(false))
 }

@@ -110,6 +110,7 @@ impl View {
             immutable: false,
             owner: None,
             unusual_target: None,
+            not_followed: None,
             written: None,
             resource_version: None,
         }

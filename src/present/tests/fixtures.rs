@@ -228,7 +228,8 @@ pub fn rotated() -> AccountResult {
             kind: "CronJob".to_owned(),
             name: "report".to_owned(),
             running: true,
-            since: None,
+            ends: true,
+            ..OtherReader::default()
         }],
         checks: vec![check("DD-ES-READY", "external-secrets/ready", Verdict::Pass, "", "")],
         rotation: Some(RotationResult { went_back: false, previous: "7".to_owned(), version: "8".to_owned() }),
@@ -354,7 +355,8 @@ pub fn observation() -> Observation {
             kind: "CronJob".to_owned(),
             name: "report".to_owned(),
             running: false,
-            since: None,
+            ends: true,
+            ..OtherReader::default()
         }],
         last_rotation: None,
         begun: None,
