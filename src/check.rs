@@ -306,8 +306,18 @@ pub fn run(seen: &Seen) -> Vec<CheckResult> {
         };
         Some((check, verdict))
     });
-    concerned.flat_map(|(check, verdict)| results(check, verdict, (check.look)(seen))).collect()
+    let mut found: Vec<CheckResult> =
+        concerned.flat_map(|(check, verdict)| results(check, verdict, (check.look)(seen))).collect();
+    // A cause is told with its one way out. What follows from it is told, and where it would lead is not: it would refuse.
+    if matches!(state::secrets_state(seen.now), State::Blocked(_)) {
+        let follows = |check: &&mut CheckResult| CONSEQUENCES.contains(&check.id);
+        found.iter_mut().filter(follows).for_each(|check| check.hint.clear());
+    }
+    found
 }
+
+/// The checks that find what a version does which nobody adopted: a Secret or a pod has another.
+const CONSEQUENCES: [&str; 4] = ["DD-SECRETS-CURRENT", PODS_CURRENT, HEALTHY, "DD-OLD-READERS"];
 
 /// Whether the command asks this check. Those on the way to an observation are asked by all.
 pub fn concerns(id: &str, purpose: Purpose) -> bool {

@@ -135,6 +135,8 @@ fn external_secret(now: &Observation, external: &ExternalSecretView) -> External
 fn consumer(now: &Observation, consumer: &Consumer) -> ConsumerResult {
     let on_newest =
         consumer.pods.iter().filter(|pod| state::standing(now, consumer, pod) == Standing::OnNewest).count();
+    let unproven =
+        consumer.pods.iter().filter(|pod| state::standing(now, consumer, pod) == Standing::Unproven).count();
     let count = |pods: usize| u32::try_from(pods).unwrap_or(u32::MAX);
     ConsumerResult {
         kind: consumer.workload.kind.as_str().to_owned(),
@@ -143,6 +145,7 @@ fn consumer(now: &Observation, consumer: &Consumer) -> ConsumerResult {
         desired: consumer.desired,
         on_latest: count(on_newest),
         older: count(consumer.pods.len() - on_newest),
+        unproven: count(unproven),
     }
 }
 

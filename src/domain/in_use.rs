@@ -89,6 +89,16 @@ pub fn shown_older(now: &Observation, consumer: &Consumer, pod: &PodView) -> Opt
     noted.max(existed.map(|version| version.id)).or_else(|| newest.id.previous())
 }
 
+/// Whether a version that a pod is shown to have was not read, although it may be enabled.
+pub fn is_unread(now: &Observation) -> bool {
+    others(now).iter().any(|one| match one.held {
+        Held::Value(_) => false,
+        Held::Version(version) => {
+            now.primary.version(version).is_none_or(|version| version.state == VersionState::Enabled)
+        }
+    })
+}
+
 /// Whether a run of ours brought the newest version, as the lock's record says.
 pub fn is_ours(now: &Observation) -> bool {
     let Some(newest) = now.primary.newest() else { return false };

@@ -171,6 +171,8 @@ pub struct ConsumerResult {
     pub on_latest: u32,
     /// Running pods that are not.
     pub older: u32,
+    /// How many of those nothing shows to be on an older version either: a Secret that they read was written after they began.
+    pub unproven: u32,
 }
 
 /// Outcome of a check.

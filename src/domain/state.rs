@@ -190,10 +190,17 @@ pub fn is_rolled_back(now: &Observation) -> bool {
     is_exchanged(now) && created(&now.back_compat) > created(&now.primary) && created(&now.primary).is_some()
 }
 
-/// Whether anything in the cluster is not on the newest version.
+/// Whether anything in the cluster is shown not to be on the newest version. What is only unproven is none of it: a forced sync
+/// writes unchanged data again, and looks like that.
 pub fn drifts(now: &Observation) -> bool {
     let keys = now.external_secrets.iter().any(|external| external.keys.iter().any(|key| !as_expected(now, key)));
-    keys || now.consumers.iter().any(|consumer| !is_on_newest(now, consumer))
+    let older = |consumer: &Consumer| consumer.pods.iter().any(|pod| standing(now, consumer, pod) == Standing::Older);
+    keys || now.consumers.iter().any(|consumer| consumer.rollout != Rollout::Complete || older(consumer))
+}
+
+/// Whether every consumer's rollout is complete, and all its pods are proven to be on the newest version.
+pub fn all_on_newest(now: &Observation) -> bool {
+    now.consumers.iter().all(|consumer| is_on_newest(now, consumer))
 }
 
 /// Whether a key holds what it should: the newest value of its secret. What cannot be told counts as it should be;
@@ -229,7 +236,7 @@ pub fn is_on_newest(now: &Observation, consumer: &Consumer) -> bool {
 ///
 /// A pod is on the newest version when a restart of ours made it (its annotations name the versions of both secrets, and were
 /// written after the bytes had been compared) and, until a rotation is committed, no Secret was written since; or when it was
-/// created after the last write of every Secret it reads, by the API server's clock. Age alone proves nothing: an ExternalSecret
+/// created after the last write of every Secret it reads, by the API server's clock, or the Secret was written once. Age alone proves nothing: an ExternalSecret
 /// that was pinned, or failed, kept an older version for as long.
 /// All of it counts only while those Secrets hold the newest value: one that fell back may have been read meanwhile.
 pub fn standing(now: &Observation, consumer: &Consumer, pod: &PodView) -> Standing {
@@ -248,8 +255,10 @@ pub fn standing(now: &Observation, consumer: &Consumer, pod: &PodView) -> Standi
             false => Standing::OnNewest,
         };
     }
+    // A pod that was created before its Secret waits for it.
     let started_after = |external: &&ExternalSecretView| {
-        pod.created.zip(external.written).is_some_and(|(created, written)| created > written)
+        let after = pod.created.zip(external.written).is_some_and(|(created, written)| created > written);
+        after || (external.written_once && pod.started.is_some())
     };
     // Its workload was restarted onto the newest version and it is not of that restart: a pod of before, whatever the
     // dates of an observation that was begun before the last write say.

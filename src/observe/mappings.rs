@@ -124,11 +124,12 @@ pub struct Mapping {
     /// What this program does not follow of it, where it is opaque.
     pub not_followed: Option<&'static str>,
     /// How the names that a `dataFrom` finds become keys.
-    naming: Naming,
+    pub(super) naming: Naming,
 }
 
 impl Mapping {
-    fn new(source: Source, key: &str) -> Mapping {
+    /// One that copies the value as it is.
+    pub(super) fn new(source: Source, key: &str) -> Mapping {
         Mapping {
             key: key.to_owned(),
             source,
@@ -323,7 +324,7 @@ fn means_the_same(pattern: &str) -> bool {
 
 /// How the names that a `dataFrom` finds become keys: by `rewrite`, else by a conversion of illegal characters.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-enum Naming {
+pub(super) enum Naming {
     /// They become `_`.
     #[default]
     Default,

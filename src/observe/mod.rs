@@ -24,6 +24,7 @@ use serde_json::Value;
 use crate::clients::cluster::{Cluster, KubernetesSecret};
 use crate::clients::error::ApiError;
 use crate::clients::secret_manager::SecretManager;
+use crate::domain::in_use;
 use crate::domain::names::{ObjectName, SecretHome, SecretId};
 use crate::domain::observation::{
     Derivation, ExternalSecretView, Found, KeyView, Observation, Ready, SecretView, Unread,
@@ -125,6 +126,9 @@ async fn see(
     }
     now.missing_external_secrets = missing(request, &readers);
     add_consumers(request, &mut now, &workloads);
+    if metadata == Metadata::Read && in_use::is_unread(&now) {
+        read_older(&mut now, secret_manager, &mut vault).await?;
+    }
     Ok(Seen { now, vault, readers })
 }
 
@@ -314,5 +318,6 @@ fn view(
             .map(str::to_owned),
         written: target.and_then(|target| target.last_write),
         resource_version: target.map(|target| target.resource_version.clone()),
+        written_once: target.is_some_and(|target| target.written_once),
     }
 }

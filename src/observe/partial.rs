@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::external_secrets;
 use super::vault::Vault;
 use super::versions::{Metadata, add_version, keep, newest, read_older, secrets};
-use super::{Workloads, add_consumers, expand, external_secret_objects, has_unknown, labels_of_both};
+use super::{Workloads, add_consumers, expand, external_secret_objects, has_unknown, keep_copies, labels_of_both};
 use super::{missing, read_all, recorded, store, view, with_cause, workloads};
 use crate::clients::cluster::Cluster;
 use crate::clients::secret_manager::SecretManager;
@@ -112,6 +112,7 @@ pub async fn observe(request: &Request, cluster: &Cluster, secret_manager: Resul
         let read = read_older(&mut now, manager, &mut vault).await;
         unseen.or_empty(Part::Versions, read);
     }
+    keep_copies(&now, &readers, &targets, &mut vault);
     for (reader, target) in readers.iter().zip(&targets) {
         let ready = with_cause(reader, cluster).await;
         now.external_secrets.push(view(&now, reader, ready, &stores[&reader.store], target.as_ref(), &vault));

@@ -188,7 +188,7 @@ mod tests {
 
     fn mapping(inside: Option<Text>, transform: Transform) -> Mapping {
         let derivation = if inside.is_some() { Derivation::Within } else { Derivation::Exact };
-        Mapping { key: "K".to_owned(), source: Source::Primary, transform, derivation, inside, pinned: None }
+        Mapping { transform, derivation, inside, ..Mapping::new(Source::Primary, "K") }
     }
 
     #[test]

@@ -15,8 +15,7 @@ use crate::request::Request;
 
 /// How many of the newest enabled versions are read to name what an unknown value is.
 const OLDER_VERSIONS_READ: usize = 8;
-/// How many versions below the newest are read: one of the back-compat that is enabled has a value that no finalization retired,
-/// one of the primary may be what the cluster has.
+/// How many versions of the back-compat below its newest are read: one that is enabled has a value that no finalization retired.
 const KEPT_READ: usize = 6;
 /// How many of the newest versions are kept of a list, for their dates, beside every one that is enabled.
 pub const VERSIONS_LISTED: usize = 25;
@@ -89,13 +88,9 @@ pub async fn secrets(
     // a value that somebody displaced. All at once: a look at an account waits for one answer.
     let kept = below(back_compat.newest().map(|newest| newest.id)).take(KEPT_READ);
     let kept = kept.map(|id| read_version(&names.back_compat, Some(id), home, secret_manager));
-    // A list tells which of those before are enabled; without one each is asked.
-    let before = below(Some(newest)).take(if wanted { 1 } else { KEPT_READ });
-    let before = before.map(|id| read_version(&names.primary, Some(id), home, secret_manager));
-    let (before, kept) = try_join(try_join_all(before), try_join_all(kept)).await?;
-    for (id, access) in before.into_iter().flatten() {
-        primary.versions.extend(version(id, access, vault));
-    }
+    let (before, kept) =
+        try_join(read_version(&names.primary, newest.previous(), home, secret_manager), try_join_all(kept)).await?;
+    primary.versions.extend(before.and_then(|(id, access)| version(id, access, vault)));
     for (id, access) in kept.into_iter().flatten() {
         back_compat.versions.extend(version(id, access, vault));
     }

@@ -39,6 +39,10 @@ pub(super) fn adopt(want: &Want, now: &Observation, blocked: Blocked) -> Result<
     // What some place has in use goes before what the back-compat holds: that stays enabled there, and is told as displaced.
     let in_use = rest.iter().find(|value| Some(**value) != kept).or(rest.first()).copied();
     let second = in_use.or(kept.filter(|kept| *kept != primary));
+    // Both slots are taken, and no place has another value: nothing is under way, and what the back-compat holds is retired first.
+    if in_use::others(now).is_empty() && live.is_some_and(|live| Some(live) != second) {
+        return Err(refuse_blocked(now, blocked));
+    }
     let lost = super::lost_copy(now);
     let left = rest.iter().copied().chain(lost).filter(|value| Some(*value) != second && !has_version(now, *value));
     let first: Vec<ValueTag> = left.collect();
@@ -53,10 +57,6 @@ pub(super) fn adopt(want: &Want, now: &Observation, blocked: Blocked) -> Result<
             let Some(to) = now.primary.newest().map(|newest| newest.id) else {
                 return Err(refuse_blocked(now, blocked));
             };
-            // Both slots are taken, and every place has what they have: there is nothing to finish.
-            if keeps && first.is_empty() && second == kept && in_use::others(now).is_empty() {
-                return Err(refuse_blocked(now, blocked));
-            }
             let from = from.or(predecessor).unwrap_or(to);
             let settled = Settled { primary, second, first, from, newest: to, keeps };
             settle(now, settled).ok_or_else(|| last_copy(now, primary))

@@ -41,7 +41,12 @@ pub fn next(now: &Observation, checks: &[CheckResult], old: Option<String>) -> O
 
 /// The first command for what is behind in the cluster; none where nothing is, or where a person has to look first.
 pub(super) fn behind(now: &Observation) -> Option<String> {
-    state::drifts(now).then(|| drifted(now).commands.into_iter().next()).flatten()
+    is_behind(now).then(|| drifted(now).commands.into_iter().next()).flatten()
+}
+
+/// Whether something has to be brought or proven first: finalizing refuses what is not proven.
+fn is_behind(now: &Observation) -> bool {
+    state::drifts(now) || !state::all_on_newest(now)
 }
 
 fn awaiting(now: &Observation) -> Option<Due> {
@@ -55,7 +60,7 @@ fn awaiting(now: &Observation) -> Option<Due> {
         let what = format!("the rotation from {} to {} is committed, and did not record its end", plan.from, plan.to);
         return Some(Due { action: "rotate", what, commands: vec![line("rotate")] });
     }
-    if state::drifts(now) {
+    if is_behind(now) {
         let mut first = drifted(now);
         first.commands.push(line("finalize"));
         return Some(first);

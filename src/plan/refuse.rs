@@ -4,7 +4,7 @@
 
 use crate::domain::in_use::{self, Displaced, Held};
 use crate::domain::names::{ObjectName, VersionId};
-use crate::domain::observation::{Observation, Source, VersionState};
+use crate::domain::observation::{Consumer, Observation, PodView, Source, VersionState};
 use crate::domain::problem::{Exit, Problem};
 use crate::domain::state::{self, Blocked};
 
@@ -111,7 +111,8 @@ pub fn refuse_blocked(now: &Observation, blocked: Blocked) -> Problem {
     };
     match blocked {
         Blocked::NoPrimary => problem("NoPrimary", format!("secret {primary} in project {project} has no version that could be rotated"))
-            .hint(format!("is this the right account, and the right project? gcloud secrets versions list {primary} --project={project}")),
+            .hint(format!("look at it: gcloud secrets versions list {primary} --project={project}"))
+            .hint("is this the right account, and the right project?"),
         Blocked::NewestNotEnabled(version, state) => {
             let word = state_word(state);
             let refused = problem("LatestNotEnabled", format!("the latest version of {primary}, {version}, is {word}: every sync of it fails"));
@@ -212,10 +213,22 @@ fn newest_may_be_enabled(now: &Observation, state: VersionState) -> bool {
     let predecessor = now.primary.predecessor().is_some_and(|version| version.state == VersionState::Enabled);
     let unnamed = |held: &Held| matches!(held, Held::Value(value) if now.enabled_with(*value).is_none());
     match others.iter().any(|one| unnamed(&one.held)) {
-        // The one before is enabled, and it is not that: so it is the newest one's.
-        true => predecessor,
+        // The one before is enabled, and it is not that; or every pod began when the newest was in use: so it is its value.
+        true => predecessor || all_began_later(now),
         false => others.is_empty(),
     }
+}
+
+/// Whether no pod is shown to be older than the newest version, as far as notes and dates tell; without either nothing is.
+fn all_began_later(now: &Observation) -> bool {
+    let newest = now.primary.newest();
+    let pods = || now.consumers.iter().flat_map(|consumer| consumer.pods.iter().map(move |pod| (consumer, pod)));
+    let judged = |pod: &PodView| {
+        let dated = pod.created.is_some() && newest.is_some_and(|newest| newest.created.is_some());
+        dated || pod.version.is_some()
+    };
+    let later = |(consumer, pod): (&Consumer, &PodView)| judged(pod) && in_use::shown_older(now, consumer, pod).is_none();
+    pods().next().is_some() && pods().all(later)
 }
 
 fn state_word(state: VersionState) -> &'static str {

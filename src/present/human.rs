@@ -232,6 +232,7 @@ fn places(result: &AccountResult, paint: Paint) -> String {
         let holds = match consumer.older {
             0 if running == 0 => "no pods".to_owned(),
             0 => newest_expected.clone(),
+            unproven if unproven == consumer.unproven => format!("{unproven} of {running} pods unproven"),
             older => format!("{older} of {running} pods older"),
         };
         table.row([&format!("{}/{}", consumer.kind.to_lowercase(), consumer.name), &holds, &newest_expected]);

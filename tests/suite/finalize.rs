@@ -105,6 +105,9 @@ fn while_anything_may_write_under_the_older_value_it_is_refused() {
         let now = running(world);
         now.len() == 1 && now != before
     });
+    // It began after the last write, so it has what is there; once the Secret was written again nothing shows that any more.
+    world.sync("acme", "backend-secrets");
+    world.until("it is unproven", |world| world.run(&["secret", "verify", "acme"]).code == 3);
     refused(&world, "DD-PODS-CURRENT");
 }
 

@@ -13,8 +13,7 @@ fn holding(value: &[u8]) -> World {
     let world = World::start(&["--accounts=1"]);
     world.set(&primary("acme"), 7, "disable");
     world.add(&primary("acme"), &STANDARD.encode(value));
-    world.run(&["secret", "sync", "acme"]).code(0);
-    world.run(&["secret", "restart", "acme"]).code(0);
+    world.copied_by_hand("acme");
     world
 }
 
@@ -107,8 +106,7 @@ fn every_older_version_is_abandoned_however_many_there_are() {
     for n in 8..=40 {
         world.add(&primary("acme"), &STANDARD.encode(format!("manual-manual-manual-manual-manual-{n:02}")));
     }
-    world.run(&["secret", "sync", "acme"]).code(0);
-    world.run(&["secret", "restart", "acme"]).code(0);
+    world.copied_by_hand("acme");
     world.run(&["secret", "rotate", "acme", "--yes", "--abandon-older"]).code(0);
     let versions = world.versions(&primary("acme"));
     let enabled: Vec<&str> = versions.split(' ').filter(|version| version.ends_with(":ENABLED")).collect();

@@ -105,8 +105,14 @@ fn each_state_has_its_next_command() {
             "Blocked repair: rotate --adopt",
         ),
         (
-            "latest disabled",
+            "latest disabled, and something else is in use",
             seen("E1 D", "E1", (1, Some(1)), 1),
+            None,
+            "Blocked repair: rotate --adopt",
+        ),
+        (
+            "latest disabled, and it may be what is in use",
+            seen("E1 D", "E1", (7, Some(1)), 1),
             None,
             "Blocked repair: gcloud secrets versions enable 2 --secret=acme_account_secret --project=p",
         ),

@@ -263,7 +263,16 @@ fn every_arrow_of_the_picture_is_walked() {
             ],
         ),
         ("a Secret has another value, and no rotation of ours brought the newest", fresh(), &[(SecretFallsBack, "Blocked")]),
-        ("a pod falls back", fresh(), &[(PodFallsBack, "Drifted"), (SyncAndRestart, "Stable")]),
+        (
+            "a pod falls back",
+            fresh(),
+            &[
+                (Rotate, "AwaitingReencryption"),
+                (Finalize, "Stable"),
+                (PodFallsBack, "Drifted"),
+                (SyncAndRestart, "Stable"),
+            ],
+        ),
         (
             "in the middle of a rotation that is none",
             fresh(),

@@ -194,6 +194,7 @@ pub fn rotated() -> AccountResult {
         desired: pods,
         on_latest: pods,
         older: 0,
+        unproven: 0,
     };
     AccountResult {
         api_version: API_VERSION,
