@@ -323,7 +323,9 @@ const CONSEQUENCES: [&str; 4] = ["DD-SECRETS-CURRENT", PODS_CURRENT, HEALTHY, "D
 pub fn concerns(id: &str, purpose: Purpose) -> bool {
     match CHECKS.iter().find(|check| check.id == id) {
         Some(check) => !matches!(check.grave[purpose as usize], No),
-        None if id == catalogue::PLAN_ID => matches!(purpose, Purpose::Rotate | Purpose::Rollback | Purpose::Finalize | Purpose::Rescue),
+        None if id == catalogue::PLAN_ID => {
+            matches!(purpose, Purpose::Rotate | Purpose::Rollback | Purpose::Finalize | Purpose::Rescue)
+        }
         None if id == catalogue::LOCK_ID => !matches!(purpose, Purpose::Sync | Purpose::Verify),
         None => true,
     }

@@ -16,10 +16,10 @@ pub use self::guard::{may_restart, may_sync};
 pub use self::next::next;
 pub use self::refuse::{refuse_blocked, refuse_displaced, stands_alone};
 use crate::domain::event::StepName;
+use crate::domain::in_use::{self, Displaced};
 use crate::domain::names::{ObjectName, VersionId, WorkloadRef};
 use crate::domain::observation::{Observation, Source, Unread, ValueTag, Version, VersionState};
 use crate::domain::problem::{Exit, Problem};
-use crate::domain::in_use::{self, Displaced};
 use crate::domain::state::{self, Blocked, State};
 use crate::domain::step::{Origin, Plan, Planned, RescueFrom, Step, Way};
 
@@ -167,7 +167,15 @@ fn begin(want: &Want, now: &Observation, first: Vec<Planned>) -> Result<Plan, Pr
     steps.push(Planned::Do(Step::Sync { external_secrets: external_secrets(now), version: to }));
     steps.push(Planned::Do(Step::Restart { workloads: workloads(now), version: to }));
     steps.extend(end(now, current.id, to, None));
-    Ok(Plan { way: Way::Forward, state: state::state(now), from: current.id, to, announces: None, retires: None, steps })
+    Ok(Plan {
+        way: Way::Forward,
+        state: state::state(now),
+        from: current.id,
+        to,
+        announces: None,
+        retires: None,
+        steps,
+    })
 }
 
 /// What is left of a rotation that was begun, by whomever.

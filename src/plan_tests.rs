@@ -131,7 +131,9 @@ fn brief(planned: Result<Plan, Problem>) -> String {
         Step::Enable { version, .. } => format!("enable({version})"),
         Step::CreateBackCompat { .. } => "create".to_owned(),
         Step::StoreBackCompat { value_of: Origin::Copy { .. }, .. } => "store(copy)".to_owned(),
-        Step::StoreBackCompat { value_of, .. } => format!("store({})", value_of.to_string().replace("back-compat ", "b")),
+        Step::StoreBackCompat { value_of, .. } => {
+            format!("store({})", value_of.to_string().replace("back-compat ", "b"))
+        }
         Step::Stage { .. } => "stage".to_owned(),
         Step::Announce { expect, .. } => format!("announce({expect})"),
         Step::Spread { .. } => "spread".to_owned(),
@@ -333,7 +335,11 @@ fn a_rollback_exchanges_the_two_values() {
             seen("E1 E2", "E1", (1, Some(1)), 1),
             format!("sync(v2) add(v3) {exchanged} abandon(v1) disable(v2)"),
         ),
-        ("introduced, not copied", back_to(3, seen("D E2 E1", "E1", (2, Some(1)), 2)), format!("{exchanged} disable(v2)")),
+        (
+            "introduced, not copied",
+            back_to(3, seen("D E2 E1", "E1", (2, Some(1)), 2)),
+            format!("{exchanged} disable(v2)"),
+        ),
         (
             "the same, out of the middle of a rotation",
             back_to(3, seen("E1 E2 E1", "E1", (2, Some(1)), 2)),

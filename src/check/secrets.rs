@@ -69,7 +69,10 @@ pub(super) fn predecessor(seen: &Seen) -> Vec<Finding> {
     match state::secrets_state(seen.now) {
         // What the back-compat holds is retired first, and the slot is needed for this one after that.
         State::Blocked(state::Blocked::UnexplainedPredecessor(_))
-            if seen.purpose == Purpose::Finalize && state::back_compat_is_live(seen.now) => Vec::new(),
+            if seen.purpose == Purpose::Finalize && state::back_compat_is_live(seen.now) =>
+        {
+            Vec::new()
+        }
         State::Blocked(
             blocked @ (state::Blocked::UnexplainedPredecessor(_)
             | state::Blocked::TwoUncommitted(..)

@@ -455,7 +455,15 @@ mod tests {
 
     fn plan(from: u64, to: u64, steps: Vec<Step>) -> Plan {
         let steps = steps.into_iter().map(Planned::Do).collect();
-        Plan { way: Way::Retire, state: State::Stable, from: id(from), to: id(to), announces: None, retires: None, steps }
+        Plan {
+            way: Way::Retire,
+            state: State::Stable,
+            from: id(from),
+            to: id(to),
+            announces: None,
+            retires: None,
+            steps,
+        }
     }
 
     #[test]

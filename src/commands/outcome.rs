@@ -135,8 +135,7 @@ fn external_secret(now: &Observation, external: &ExternalSecretView) -> External
 fn consumer(now: &Observation, consumer: &Consumer) -> ConsumerResult {
     let on_newest =
         consumer.pods.iter().filter(|pod| state::standing(now, consumer, pod) == Standing::OnNewest).count();
-    let unproven =
-        consumer.pods.iter().filter(|pod| state::standing(now, consumer, pod) == Standing::Unproven).count();
+    let unproven = consumer.pods.iter().filter(|pod| state::standing(now, consumer, pod) == Standing::Unproven).count();
     let count = |pods: usize| u32::try_from(pods).unwrap_or(u32::MAX);
     ConsumerResult {
         kind: consumer.workload.kind.as_str().to_owned(),
@@ -157,9 +156,18 @@ pub fn refuse(checks: &[CheckResult], planners: Option<&Problem>) -> Result<(), 
         return Err(refused);
     }
     match planners {
-        Some(refused) => Err(refused.clone()),
+        // The check that says the same gives it its id.
+        Some(refused) => match checks.iter().find(|check| check.message == refused.message) {
+            Some(check) => Err(Problem { message: told(check), ..refused.clone() }),
+            None => Err(refused.clone()),
+        },
         None => refusal(checks, Exit::Refused).map_or(Ok(()), Err),
     }
+}
+
+/// A finding with the id of its check.
+fn told(check: &CheckResult) -> String {
+    format!("{} [{}]", check.message, check.id)
 }
 
 /// The refusal that failed checks amount to; none when none failed.
@@ -168,7 +176,6 @@ pub fn refusal(checks: &[CheckResult], exit: Exit) -> Option<Problem> {
     let first = failed.next()?;
     let reason = if first.id.ends_with("-ACCESS") { "Forbidden" } else { "CheckFailed" };
     let exit = if first.id.ends_with("-ACCESS") { Exit::Failed } else { exit };
-    let told = |check: &CheckResult| format!("{} [{}]", check.message, check.id);
     let problem = failed
         .fold(Problem::new(exit, reason, told(first)), |problem, check| problem.now(format!("also: {}", told(check))));
     let mut hints: Vec<&String> = Vec::new();

@@ -44,9 +44,15 @@ pub fn others(now: &Observation) -> Vec<InUse> {
         Some(InUse { held, place: format!("Kubernetes Secret {}, key {}", external.target, key.key) })
     });
     let copies: Vec<InUse> = copies.collect();
-    let unnamed = |one: &InUse| matches!(one.held, Held::Value(value) if now.enabled_with(value).is_none());
-    // The bytes that no enabled version has are most likely those of the version that its pods started with.
-    let explains_pods = copies.iter().any(unnamed);
+    let newest = now.primary.value().map(Held::Value);
+    let enabled = |value: ValueTag| {
+        let mut versions = now.primary.versions.iter();
+        versions.any(|version| version.state == VersionState::Enabled && version.value == Some(value))
+    };
+    // Bytes that no enabled version of the primary has are most likely those of the one that the pods started with.
+    let explains_pods = copies
+        .iter()
+        .any(|one| Some(&one.held) != newest.as_ref() && matches!(one.held, Held::Value(value) if !enabled(value)));
     let pods = now.consumers.iter().flat_map(|consumer| consumer.pods.iter().map(move |pod| (consumer, pod)));
     let pods = pods.filter_map(|(consumer, pod)| {
         let version = shown_older(now, consumer, pod)?;
@@ -57,7 +63,6 @@ pub fn others(now: &Observation) -> Vec<InUse> {
         };
         Some(InUse { held, place: format!("pod {} of {}", pod.name, consumer.workload) })
     });
-    let newest = now.primary.value().map(Held::Value);
     for one in copies.into_iter().chain(pods).filter(|one| Some(&one.held) != newest.as_ref()) {
         if !found.iter().any(|known| known.held == one.held) {
             found.push(one);

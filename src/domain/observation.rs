@@ -467,7 +467,8 @@ impl Observation {
     pub fn enabled_with(&self, value: ValueTag) -> Option<(Source, VersionId)> {
         [Source::Primary, Source::BackCompat].into_iter().find_map(|source| {
             let mut versions = self.secret(source).versions.iter();
-            let version = versions.find(|version| version.state == VersionState::Enabled && version.value == Some(value));
+            let version =
+                versions.find(|version| version.state == VersionState::Enabled && version.value == Some(value));
             version.map(|version| (source, version.id))
         })
     }

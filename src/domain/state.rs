@@ -5,8 +5,8 @@ use std::fmt;
 use super::in_use::{self, Held, InUse};
 use super::names::VersionId;
 use super::observation::{
-    Announcement, Consumer, ExternalSecretView, Found, Observation, PodView, Rollout, Source, ValueTag,
-    Version, VersionState,
+    Announcement, Consumer, ExternalSecretView, Found, Observation, PodView, Rollout, Source, ValueTag, Version,
+    VersionState,
 };
 
 /// The states of protocol.md.

@@ -23,6 +23,8 @@ use crate::lock::Lock;
 use crate::observe::look_at_consumers;
 use crate::run::{Run, fence, interrupted};
 
+/// How long to wait for another second of the API server's clock.
+const A_SECOND_LATER: Duration = Duration::from_millis(1100);
 /// How often pods are restarted again because a Kubernetes Secret was written while they started.
 const ROUNDS: usize = 3;
 /// Flux leaves alone what this field manager wrote, so that a restart stays (hazard 14).
@@ -43,7 +45,14 @@ pub async fn restart(
             return Ok("nothing to restart".to_owned());
         }
         patch_all(run, lock, progress, &workloads, version).await?;
-        let together = replaced(run, progress, &workloads, version, step).await?;
+        let together = match replaced(run, progress, &workloads, version, step).await? {
+            Replaced::New(together) => together,
+            // The note is gone, and dates are whole seconds: in the next second they tell.
+            Replaced::InTheSecondOfAWrite => {
+                run.interrupt.clone().sleep(A_SECOND_LATER).await?;
+                continue;
+            }
+        };
         if !progress.one_value {
             progress.interruption = Some(progress.interruption.unwrap_or_default() + together);
         }
@@ -127,14 +136,22 @@ pub fn compared(
     observed.chain(proven.map(|(name, version)| (name.clone(), version.clone()))).collect()
 }
 
-/// Waits until the workloads' pods are new ones, and returns how long old and new pods served side by side.
+/// What came of a restart.
+enum Replaced {
+    /// The pods are new; how long old and new ones served side by side.
+    New(Duration),
+    /// All that is left began in the very second in which a Secret was written, and something took the restart's note away.
+    InTheSecondOfAWrite,
+}
+
+/// Waits until the workloads' pods are new ones.
 async fn replaced(
     run: &Run<'_>,
     progress: &mut Progress,
     workloads: &[WorkloadRef],
     version: VersionId,
     step: StepName,
-) -> Result<Duration, Problem> {
+) -> Result<Replaced, Problem> {
     let deadline = Instant::now() + run.request.timeout;
     let mut interrupt = run.interrupt.clone();
     let kinds: BTreeSet<WorkloadKind> = workloads.iter().map(|workload| workload.kind).collect();
@@ -177,7 +194,10 @@ async fn replaced(
         }
         let open: Vec<String> = consumers.iter().filter_map(|consumer| missing(now, consumer, version)).collect();
         if open.is_empty() {
-            return Ok(together.so_far);
+            return Ok(Replaced::New(together.so_far));
+        }
+        if !reverted.is_empty() && consumers.iter().all(|consumer| is_ambiguous(now, consumer, version)) {
+            return Ok(Replaced::InTheSecondOfAWrite);
         }
         let detail = open.join("; ");
         if detail != told {
@@ -193,6 +213,14 @@ async fn replaced(
             () = interrupt.asked() => return Err(interrupted()),
         }
     }
+}
+
+/// Whether a rollout is over, and no pod is left but new ones and such as began in the second of the last write.
+fn is_ambiguous(now: &Observation, consumer: &Consumer, version: VersionId) -> bool {
+    let read = now.external_secrets.iter().filter(|external| consumer.secrets.contains(&external.target));
+    let written = read.map(|external| external.written).max().flatten();
+    consumer.rollout == Rollout::Complete
+        && consumer.pods.iter().all(|pod| is_new(now, consumer, pod, version) || (pod.ready && pod.created == written))
 }
 
 fn mix(now: &Observation, consumers: &[&Consumer], version: VersionId) -> Mix {

@@ -83,10 +83,9 @@ pub async fn preserve(
 ) -> Result<String, Problem> {
     let tag = super::origin_value(&progress.seen.now, value_of);
     let expect = progress.seen.now.back_compat.newest().map_or(VersionId::FIRST, |newest| newest.id.next());
-    let (tag, value) =
-        tag.and_then(|tag| Some((tag, progress.seen.vault.value(tag)?))).ok_or_else(|| {
-            Problem::new(Exit::Failed, "Unreadable", format!("the value of {value_of} could not be read"))
-        })?;
+    let (tag, value) = tag.and_then(|tag| Some((tag, progress.seen.vault.value(tag)?))).ok_or_else(|| {
+        Problem::new(Exit::Failed, "Unreadable", format!("the value of {value_of} could not be read"))
+    })?;
     let mut sent = false;
     let added = add(run, lock, &mut sent, &progress.seen.now.home, secret, value, expect).await;
     progress.note_sent(sent, secret, tag);

@@ -68,9 +68,12 @@ pub async fn observe(request: &Request, cluster: &Cluster, secret_manager: &Secr
 }
 
 async fn list(request: &Request, cluster: &Cluster) -> Result<Listed, Problem> {
-    let (objects, workloads, recorded) =
-        try_join3(external_secret_objects(request, cluster), workloads(cluster), recorded(cluster, &request.names.primary))
-            .await?;
+    let (objects, workloads, recorded) = try_join3(
+        external_secret_objects(request, cluster),
+        workloads(cluster),
+        recorded(cluster, &request.names.primary),
+    )
+    .await?;
     let readers = read_all(request, &objects, None);
     let stores = store::stores(&readers, cluster, request.account.as_str()).await?;
     Ok(Listed { objects, workloads, recorded, stores })
@@ -137,7 +140,8 @@ async fn see(
 fn keep_copies(now: &Observation, readers: &[Reader], targets: &[Option<KubernetesSecret>], vault: &mut Vault) {
     for (reader, target) in readers.iter().zip(targets) {
         let Some(target) = target else { continue };
-        let whole = |mapping: &&Mapping| mapping.derivation == Derivation::Exact && mapping.transform == Transform::default();
+        let whole =
+            |mapping: &&Mapping| mapping.derivation == Derivation::Exact && mapping.transform == Transform::default();
         for mapping in reader.mappings.iter().filter(whole) {
             let held = target.data.get(&mapping.key);
             if let (Some(held), Found::Unknown) = (held, found(now, mapping, Some(target), vault)) {
@@ -216,10 +220,7 @@ fn carriers(now: &Observation) -> Carriers {
 }
 
 /// What the Lease says, or the refusal: who only reads goes on without it, and who takes the lock was refused before.
-async fn recorded(
-    cluster: &Cluster,
-    primary: &SecretId,
-) -> Result<Result<crate::lock::Record, ApiError>, Problem> {
+async fn recorded(cluster: &Cluster, primary: &SecretId) -> Result<Result<crate::lock::Record, ApiError>, Problem> {
     Ok(allowed(crate::lock::recorded(cluster, primary).await)?)
 }
 

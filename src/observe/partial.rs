@@ -46,8 +46,11 @@ impl Unseen {
 /// Looks at everything that can be seen of one account. Without credentials Secret Manager cannot be.
 pub async fn observe(request: &Request, cluster: &Cluster, secret_manager: Result<&SecretManager, Problem>) -> Partial {
     let mut unseen = Unseen::default();
-    let (objects, workloads, recorded) =
-        futures::join!(external_secret_objects(request, cluster), workloads(cluster), recorded(cluster, &request.names.primary));
+    let (objects, workloads, recorded) = futures::join!(
+        external_secret_objects(request, cluster),
+        workloads(cluster),
+        recorded(cluster, &request.names.primary)
+    );
     let objects: Vec<Value> = unseen.or_empty(Part::ExternalSecrets, objects);
     let workloads: Option<Workloads> = unseen.or_empty(Part::Workloads, workloads.map(Some));
     let record = unseen.or_empty(Part::Lock, recorded.and_then(|record| Ok(record?)));

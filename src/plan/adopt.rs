@@ -4,9 +4,7 @@
 //! what nobody has. A newest version that nothing has read yet gives way where both slots are needed. What the back-compat holds
 //! gives way to what pods have in use: it stays enabled there, and `rescue` is due for it once the slot is free again.
 
-use super::{
-    NewValue, Want, external_secrets, finish, readers, refuse_blocked, store, twins, unmapped, workloads,
-};
+use super::{NewValue, Want, external_secrets, finish, readers, refuse_blocked, store, twins, unmapped, workloads};
 use crate::domain::event::StepName;
 use crate::domain::in_use::{self, Held};
 use crate::domain::names::VersionId;
@@ -113,8 +111,11 @@ fn settle(now: &Observation, settled: Settled) -> Option<Plan> {
     let given_way = |version: VersionId| !keeps && version == newest;
     let mut versions = twins(now, to, [Some(primary), second]);
     versions.retain(|version| *version != newest || !keeps);
-    let gives_way = now.primary.newest().filter(|version| given_way(version.id) && version.state == VersionState::Enabled);
-    for version in gives_way.map(|version| version.id).into_iter().filter(|id| !versions.contains(id)).collect::<Vec<_>>() {
+    let gives_way =
+        now.primary.newest().filter(|version| given_way(version.id) && version.state == VersionState::Enabled);
+    for version in
+        gives_way.map(|version| version.id).into_iter().filter(|id| !versions.contains(id)).collect::<Vec<_>>()
+    {
         versions.insert(0, version);
     }
     steps.push(match versions.is_empty() {
@@ -137,7 +138,11 @@ fn needed(now: &Observation) -> Vec<ValueTag> {
         return others;
     }
     let predecessor = now.primary.predecessor().filter(|version| version.state == VersionState::Enabled);
-    predecessor.and_then(|version| version.value).filter(|value| Some(*value) != now.primary.value()).into_iter().collect()
+    predecessor
+        .and_then(|version| version.value)
+        .filter(|value| Some(*value) != now.primary.value())
+        .into_iter()
+        .collect()
 }
 
 fn primary_with(now: &Observation, value: ValueTag) -> Option<VersionId> {

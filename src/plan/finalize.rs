@@ -51,8 +51,17 @@ pub(super) fn finalization(want: &Want, asked: &Observation, destroy: Option<Des
             steps.push(Planned::Do(Step::Destroy { secret: view.secret.clone(), versions }));
         }
     }
-    let retires = now.finalizing.or_else(|| now.back_compat.newest().map(|newest| newest.id)).filter(|_| !older.is_empty());
-    Ok(Plan { way: Way::Retire, state: state::state(now), from: newest.id, to: newest.id, announces: None, retires, steps })
+    let retires =
+        now.finalizing.or_else(|| now.back_compat.newest().map(|newest| newest.id)).filter(|_| !older.is_empty());
+    Ok(Plan {
+        way: Way::Retire,
+        state: state::state(now),
+        from: newest.id,
+        to: newest.id,
+        announces: None,
+        retires,
+        steps,
+    })
 }
 
 /// The versions of the back-compat that are disabled: those with the value that its slot has, or had when this finalization was

@@ -49,10 +49,8 @@ fn held_up(now: &Observation) -> Result<(), Problem> {
             Err(refuse_blocked(now, blocked))
         }
         State::Blocked(blocked @ Blocked::NoPrimary) => Err(refuse_blocked(now, blocked)),
-        State::Blocked(_)
-        | State::Stable
-        | State::Drifted
-        | State::Rotating { .. }
-        | State::AwaitingReencryption => Ok(()),
+        State::Blocked(_) | State::Stable | State::Drifted | State::Rotating { .. } | State::AwaitingReencryption => {
+            Ok(())
+        }
     }
 }

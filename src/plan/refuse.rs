@@ -110,12 +110,17 @@ pub fn refuse_blocked(now: &Observation, blocked: Blocked) -> Problem {
         format!("gcloud secrets versions enable {} --secret={secret} --project={project}", version.get())
     };
     match blocked {
-        Blocked::NoPrimary => problem("NoPrimary", format!("secret {primary} in project {project} has no version that could be rotated"))
-            .hint(format!("look at it: gcloud secrets versions list {primary} --project={project}"))
-            .hint("is this the right account, and the right project?"),
+        Blocked::NoPrimary => {
+            problem("NoPrimary", format!("secret {primary} in project {project} has no version that could be rotated"))
+                .hint(format!("look at it: gcloud secrets versions list {primary} --project={project}"))
+                .hint("is this the right account, and the right project?")
+        }
         Blocked::NewestNotEnabled(version, state) => {
             let word = state_word(state);
-            let refused = problem("LatestNotEnabled", format!("the latest version of {primary}, {version}, is {word}: every sync of it fails"));
+            let refused = problem(
+                "LatestNotEnabled",
+                format!("the latest version of {primary}, {version}, is {word}: every sync of it fails"),
+            );
             match newest_may_be_enabled(now, state) {
                 true => refused.hint(format!("enable it: {}", enable(primary, version))),
                 false if in_use::others(now).is_empty() => refused.hint(format!(
@@ -126,7 +131,10 @@ pub fn refuse_blocked(now: &Observation, blocked: Blocked) -> Problem {
         }
         Blocked::UnexplainedPredecessor(version) => {
             let newest = now.primary.newest().map_or(version, |newest| newest.id);
-            let refused = problem("UnexplainedVersion", format!("{primary} has {version} still enabled beside {newest}, and {back_compat} explains neither"));
+            let refused = problem(
+                "UnexplainedVersion",
+                format!("{primary} has {version} still enabled beside {newest}, and {back_compat} explains neither"),
+            );
             match state::back_compat_is_live(now) && in_use::others(now).is_empty() {
                 // Both slots are taken: the value of the back-compat has to be retired before this one gets its slot.
                 true => refused
@@ -135,19 +143,22 @@ pub fn refuse_blocked(now: &Observation, blocked: Blocked) -> Problem {
                 false => refused.hint(format!("finish it as a rotation, which keeps both values: {adopt}")),
             }
         }
-        Blocked::TwoUncommitted(first, second) => {
-            problem("TwoUncommittedVersions", format!("{primary} has two versions, {first} and {second}, on top of the one that {back_compat} holds"))
-                .hint(format!("go on with {second}, and keep {first} enabled: {adopt}"))
-        }
+        Blocked::TwoUncommitted(first, second) => problem(
+            "TwoUncommittedVersions",
+            format!("{primary} has two versions, {first} and {second}, on top of the one that {back_compat} holds"),
+        )
+        .hint(format!("go on with {second}, and keep {first} enabled: {adopt}")),
         Blocked::BackCompatNotEnabled(version, VersionState::Destroyed) => {
-            let from = now.last_rotation.as_ref().map(|last| last.from.trim_start_matches('v').to_owned()).unwrap_or_default();
+            let from =
+                now.last_rotation.as_ref().map(|last| last.from.trim_start_matches('v').to_owned()).unwrap_or_default();
             problem("BackCompatNotEnabled", format!("the latest version of {back_compat}, {version}, is destroyed, and data may still need the value of primary v{from}"))
                 .hint(format!("store it again: kubectl deepdesk secret rescue {account} --from primary/{from}"))
         }
-        Blocked::BackCompatNotEnabled(version, state) => {
-            problem("BackCompatNotEnabled", format!("the latest version of {back_compat}, {version}, is {}: old data may need it", state_word(state)))
-                .hint(format!("enable it: {}", enable(back_compat, version)))
-        }
+        Blocked::BackCompatNotEnabled(version, state) => problem(
+            "BackCompatNotEnabled",
+            format!("the latest version of {back_compat}, {version}, is {}: old data may need it", state_word(state)),
+        )
+        .hint(format!("enable it: {}", enable(back_compat, version))),
         Blocked::Foreign(newest) => {
             let place = in_use::unkept(now).map(|unkept| has(now, &unkept.held, &unkept.place)).unwrap_or_default();
             problem("ForeignVersion", format!("{newest} of {primary} was added by hand or by another tool: {place}, and {back_compat} does not keep it"))
@@ -181,7 +192,8 @@ pub(super) fn last_copy_in_the_way(now: &Observation, secret: &ObjectName, key: 
         "Kubernetes Secret {}/{secret}, key {key}, holds a value that no enabled version has: a sync would write over its last copy",
         now.account
     );
-    let way = way.unwrap_or_else(|| format!("kubectl deepdesk secret rescue {} --from secret/{secret}:{key}", now.account));
+    let way =
+        way.unwrap_or_else(|| format!("kubectl deepdesk secret rescue {} --from secret/{secret}:{key}", now.account));
     Problem::new(Exit::Refused, "LastCopy", line).hint(format!("store it as back-compat: {way}")).hint(format!(
         "or, where that value was written there by mistake, give it up by name: sync --retired secret/{secret}:{key}"
     ))
@@ -211,11 +223,16 @@ fn newest_may_be_enabled(now: &Observation, state: VersionState) -> bool {
     }
     let others = in_use::others(now);
     let predecessor = now.primary.predecessor().is_some_and(|version| version.state == VersionState::Enabled);
-    let unnamed = |held: &Held| matches!(held, Held::Value(value) if now.enabled_with(*value).is_none());
-    match others.iter().any(|one| unnamed(&one.held)) {
-        // The one before is enabled, and it is not that; or every pod began when the newest was in use: so it is its value.
-        true => predecessor || all_began_later(now),
-        false => others.is_empty(),
+    let named = |held: &Held| matches!(held, Held::Value(value) if matches!(now.enabled_with(*value), Some((Source::Primary, _))));
+    match others.iter().any(|one| named(&one.held)) {
+        // Another version is in use.
+        true => false,
+        // The one before is enabled, and it is not that; or every pod began when the newest was in use: so it is its value. What
+        // the back-compat has is not lost in any case.
+        false => others.iter().all(|one| match &one.held {
+            Held::Value(value) => predecessor || all_began_later(now) || now.enabled_with(*value).is_some(),
+            Held::Version(_) => false,
+        }),
     }
 }
 
@@ -227,7 +244,8 @@ fn all_began_later(now: &Observation) -> bool {
         let dated = pod.created.is_some() && newest.is_some_and(|newest| newest.created.is_some());
         dated || pod.version.is_some()
     };
-    let later = |(consumer, pod): (&Consumer, &PodView)| judged(pod) && in_use::shown_older(now, consumer, pod).is_none();
+    let later =
+        |(consumer, pod): (&Consumer, &PodView)| judged(pod) && in_use::shown_older(now, consumer, pod).is_none();
     pods().next().is_some() && pods().all(later)
 }
 

@@ -44,7 +44,15 @@ pub(super) fn rescue(want: &Want, now: &Observation) -> Result<Plan, Problem> {
     } else {
         steps.push(Planned::Skip(StepName::Commit, "nothing is disabled".to_owned()));
     }
-    Ok(Plan { way: Way::Rescue, state: state::state(now), from: newest, to: newest, announces: None, retires: None, steps })
+    Ok(Plan {
+        way: Way::Rescue,
+        state: state::state(now),
+        from: newest,
+        to: newest,
+        announces: None,
+        retires: None,
+        steps,
+    })
 }
 
 type Opened = Option<(crate::domain::names::SecretId, VersionId)>;
@@ -60,14 +68,18 @@ fn found(now: &Observation, from: &RescueFrom) -> Result<(Origin, Option<ValueTa
                 Source::BackCompat => Origin::BackCompat(*version),
             };
             let known = view.version(*version).ok_or_else(|| {
-                refused(format!("{} has no {version}, as far as was looked at", view.secret))
-                    .hint(format!("see them: gcloud secrets versions list {} --project={}", view.secret, now.home.project))
+                refused(format!("{} has no {version}, as far as was looked at", view.secret)).hint(format!(
+                    "see them: gcloud secrets versions list {} --project={}",
+                    view.secret, now.home.project
+                ))
             })?;
             match known.state {
                 VersionState::Enabled => Ok((origin, known.value, None)),
                 VersionState::Disabled => Ok((origin, None, Some((view.secret.clone(), *version)))),
-                VersionState::Destroyed => Err(refused(format!("{version} of {} is destroyed: its value is gone", view.secret))
-                    .hint("where a Kubernetes Secret still holds it: --from secret/NAME:KEY")),
+                VersionState::Destroyed => {
+                    Err(refused(format!("{version} of {} is destroyed: its value is gone", view.secret))
+                        .hint("where a Kubernetes Secret still holds it: --from secret/NAME:KEY"))
+                }
             }
         }
         RescueFrom::Copy { secret, key } => {
@@ -77,17 +89,22 @@ fn found(now: &Observation, from: &RescueFrom) -> Result<(Origin, Option<ValueTa
                 Some((Derivation::Exact, Found::Value(value))) => {
                     Ok((Origin::Copy { secret: secret.clone(), key: key.clone(), value }, Some(value), None))
                 }
-                Some(_) => Err(refused(format!("key {key} of Kubernetes Secret {secret} holds no whole value that could be stored"))
-                    .hint(format!("see what it holds: kubectl deepdesk secret verify {}", now.account))),
-                None => Err(refused(format!("no external secret fills key {key} of Kubernetes Secret {secret} from one of the account's secrets"))
-                    .hint(format!("see what there is: kubectl deepdesk secret verify {}", now.account))),
+                Some(_) => Err(refused(format!(
+                    "key {key} of Kubernetes Secret {secret} holds no whole value that could be stored"
+                ))
+                .hint(format!("see what it holds: kubectl deepdesk secret verify {}", now.account))),
+                None => Err(refused(format!(
+                    "no external secret fills key {key} of Kubernetes Secret {secret} from one of the account's secrets"
+                ))
+                .hint(format!("see what there is: kubectl deepdesk secret verify {}", now.account))),
             }
         }
     }
 }
 
 fn has_a_slot(now: &Observation, origin: &Origin) -> Problem {
-    let line = format!("pods can read {origin} already: it is the value in use or what {} holds", now.back_compat.secret);
+    let line =
+        format!("pods can read {origin} already: it is the value in use or what {} holds", now.back_compat.secret);
     let due = in_use::displaced(now).map(|displaced| refuse::rescue_command(now, &displaced));
     let due = due.unwrap_or_else(|| format!("kubectl deepdesk secret status {}", now.account));
     Problem::new(Exit::Refused, "NothingToRescue", line).hint(format!("see what is due: {due}"))

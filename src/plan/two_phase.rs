@@ -22,7 +22,10 @@ pub(super) fn begin(now: &Observation, first: Vec<Planned>, current: &Version, v
     steps.push(Planned::Do(Step::Announce { secret: now.back_compat.secret.clone(), expect: next }));
     steps.push(spread(now, next));
     steps.push(Planned::Do(Step::Prepare { workloads: workloads(now), version: current.id }));
-    steps.push(Planned::Do(Step::StoreBackCompat { secret: now.back_compat.secret.clone(), value_of: Origin::Primary(current.id) }));
+    steps.push(Planned::Do(Step::StoreBackCompat {
+        secret: now.back_compat.secret.clone(),
+        value_of: Origin::Primary(current.id),
+    }));
     steps.push(withdraw(now, current.id));
     use_it(now, steps, current.id, next)
 }
@@ -54,8 +57,10 @@ pub(super) fn go_on(want: &Want, now: &Observation, announced: Announced) -> Res
             });
             // Nothing on a pod says which back-compat it started with: they are restarted again.
             steps.push(Planned::Do(Step::Prepare { workloads: workloads(now), version: current }));
-            steps
-                .push(Planned::Do(Step::StoreBackCompat { secret: now.back_compat.secret.clone(), value_of: Origin::Primary(current) }));
+            steps.push(Planned::Do(Step::StoreBackCompat {
+                secret: now.back_compat.secret.clone(),
+                value_of: Origin::Primary(current),
+            }));
             steps.push(withdraw(now, current));
         }
     }

@@ -92,10 +92,7 @@ fn headline(result: &AccountResult, paint: Paint) -> String {
         (Kind::SecretRescue, 0) => paint.good(&format!("{account} can read the value again")),
         (Kind::SecretSync, 0) => paint.good(&format!("{account} synced")),
         (Kind::SecretRestart, 0) => paint.good(&format!("{account} restarted")),
-        (
-            Kind::SecretRotation | Kind::SecretRollback | Kind::SecretFinalization | Kind::SecretRescue,
-            5 | 130,
-        ) => {
+        (Kind::SecretRotation | Kind::SecretRollback | Kind::SecretFinalization | Kind::SecretRescue, 5 | 130) => {
             paint.bad(&format!("{account} incomplete"))
         }
         // Nothing was changed.
@@ -248,12 +245,15 @@ fn consumers(result: &AccountResult, detail: Detail) -> String {
     if result.consumers.is_empty() {
         return String::new();
     }
-    let titles = ["KIND", "NAME", "PODS", "ON-LATEST", "OLDER", "REASON"];
-    let mut table = Table::new(if detail == Detail::Wide { &titles } else { &titles[..5] });
+    let unproven = result.consumers.iter().any(|consumer| consumer.unproven > 0);
+    let mut titles = vec!["KIND", "NAME", "PODS", "ON-LATEST", "OLDER"];
+    titles.extend(unproven.then_some("UNPROVEN"));
+    titles.extend((detail == Detail::Wide).then_some("REASON"));
+    let mut table = Table::new(&titles);
     for consumer in &result.consumers {
-        let counts = [consumer.desired, consumer.on_latest, consumer.older].map(|count| count.to_string());
+        let counts = [consumer.desired, consumer.on_latest, consumer.older - consumer.unproven];
         let mut cells = vec![consumer.kind.clone(), consumer.name.clone()];
-        cells.extend(counts);
+        cells.extend(counts.into_iter().chain(unproven.then_some(consumer.unproven)).map(|count| count.to_string()));
         if detail == Detail::Wide {
             cells.push(consumer.reasons.join(", "));
         }

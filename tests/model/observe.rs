@@ -2,8 +2,8 @@
 
 use kubectl_deepdesk::domain::names::{ObjectName, SecretHome, VersionId};
 use kubectl_deepdesk::domain::observation::{
-    Announcement, Begun, Consumer, Derivation, ExternalSecretView, Found, KeyView, Observation, PodView, Ready, Refresh,
-    Rollout, SecretView, Source, ValueTag, Version, VersionState,
+    Announcement, Begun, Consumer, Derivation, ExternalSecretView, Found, KeyView, Observation, PodView, Ready,
+    Refresh, Rollout, SecretView, Source, ValueTag, Version, VersionState,
 };
 use kubectl_deepdesk::domain::state::{self, Blocked, State};
 

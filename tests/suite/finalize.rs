@@ -106,7 +106,8 @@ fn while_anything_may_write_under_the_older_value_it_is_refused() {
         now.len() == 1 && now != before
     });
     // It began after the last write, so it has what is there; once the Secret was written again nothing shows that any more.
-    world.sync("acme", "backend-secrets");
+    let forced = json!({"metadata": {"annotations": {"force-sync": "once-more"}}});
+    world.patch(&crate::world::external_secret("acme", "backend-secrets"), forced);
     world.until("it is unproven", |world| world.run(&["secret", "verify", "acme"]).code == 3);
     refused(&world, "DD-PODS-CURRENT");
 }

@@ -291,8 +291,7 @@ fn an_enabled_predecessor_that_nothing_explains() {
     };
     let world = start();
     let before = world.state("acme");
-    let ran =
-        world.run(&["secret", "rotate", "acme", "--yes", "-o", "json"]).code(4).says("--adopt");
+    let ran = world.run(&["secret", "rotate", "acme", "--yes", "-o", "json"]).code(4).says("--adopt");
     assert_eq!(ran.json()["reason"], "UnexplainedVersion");
     assert_eq!(world.state("acme"), before);
     assert_eq!(world.writes(), Vec::<String>::new());

@@ -216,17 +216,28 @@ impl World {
         }
         // A pod of the very second of a write is proven by nothing.
         std::thread::sleep(Duration::from_millis(2100));
-        let before = self.pods(account);
+        let path = format!("/api/v1/namespaces/{account}/pods");
+        let running = |world: &World| -> Vec<Value> {
+            let pods = world.sent("GET", &path, None)["items"].as_array().expect("a list").clone();
+            pods.into_iter()
+                .filter(|pod| {
+                    CONSUMERS.iter().any(|name| pod["metadata"]["name"].as_str().expect("a name").starts_with(name))
+                })
+                .collect()
+        };
+        let before = running(self);
         for name in CONSUMERS {
             let annotations = json!({"kubectl.kubernetes.io/restartedAt": "2026-11-29T10:00:00Z"});
             let template = json!({"spec": {"template": {"metadata": {"annotations": annotations}}}});
             self.patch(&workload(account, &format!("deployments/{name}")), template);
         }
-        let runs = |pod: &Value| pod["ended"].is_null();
         self.until("the pods are new", |world| {
-            let now: Vec<Value> = world.pods(account).into_iter().filter(runs).collect();
-            let new = |pod: &Value| !before.iter().any(|old| old["uid"] == pod["uid"]) && !pod["ready"].is_null();
-            now.len() == before.iter().filter(|pod| runs(pod)).count() && now.iter().all(new)
+            let now = running(world);
+            let new = |pod: &Value| {
+                let ready = pod["status"]["containerStatuses"][0]["ready"] == true;
+                ready && !before.iter().any(|old| old["metadata"]["uid"] == pod["metadata"]["uid"])
+            };
+            now.len() == before.len() && now.iter().all(new)
         });
     }
 

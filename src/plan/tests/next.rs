@@ -84,7 +84,12 @@ fn each_state_has_its_next_command() {
             None,
             "Blocked repair: gcloud secrets versions enable 1 --secret=acme_account_secret --project=p",
         ),
-        ("a value was displaced", seen("D E2", "E1 E2", (2, Some(2)), 2), None, "AwaitingReencryption rescue: rescue --from back-compat/1"),
+        (
+            "a value was displaced",
+            seen("D E2", "E1 E2", (2, Some(2)), 2),
+            None,
+            "AwaitingReencryption rescue: rescue --from back-compat/1",
+        ),
         ("a rollout is under way", rolling(stable.clone()), None, "Drifted verify: verify"),
         (
             "a rollout is stuck",
@@ -92,18 +97,8 @@ fn each_state_has_its_next_command() {
             None,
             "Drifted restart: kubectl describe deployment/backend -n acme, restart",
         ),
-        (
-            "never disabled anything",
-            seen("E1 E2", "", (2, None), 2),
-            None,
-            "Blocked repair: rotate --adopt",
-        ),
-        (
-            "two operators",
-            seen("E1 E2 E3", "E1", (3, Some(1)), 3),
-            None,
-            "Blocked repair: rotate --adopt",
-        ),
+        ("never disabled anything", seen("E1 E2", "", (2, None), 2), None, "Blocked repair: rotate --adopt"),
+        ("two operators", seen("E1 E2 E3", "E1", (3, Some(1)), 3), None, "Blocked repair: rotate --adopt"),
         (
             "latest disabled, and something else is in use",
             seen("E1 D", "E1", (1, Some(1)), 1),

@@ -114,7 +114,8 @@ fn act(now: &mut Observation, act: Act, new_value: u16) -> Option<&'static str> 
     let mut change = |want: Want, most: usize| match plan(&want, now) {
         Ok(plan) => {
             now.announced = plan.announces;
-            now.begun = (plan.from != plan.to).then(|| Begun { to: plan.to, back: plan.exchanges(), compromised: false });
+            now.begun =
+                (plan.from != plan.to).then(|| Begun { to: plan.to, back: plan.exchanges(), compromised: false });
             now.finalizing = plan.retires;
             plan.to_do().take(most).for_each(|step| perform(now, step, new_value));
             if most == usize::MAX {
@@ -262,7 +263,11 @@ fn every_arrow_of_the_picture_is_walked() {
                 (SyncAndRestart, "Stable"),
             ],
         ),
-        ("a Secret has another value, and no rotation of ours brought the newest", fresh(), &[(SecretFallsBack, "Blocked")]),
+        (
+            "a Secret has another value, and no rotation of ours brought the newest",
+            fresh(),
+            &[(SecretFallsBack, "Blocked")],
+        ),
         (
             "a pod falls back",
             fresh(),

@@ -24,7 +24,10 @@ fn shown(progress: Progress, terminal: Terminal) -> String {
         retires: None,
         steps: vec![
             Planned::Do(Step::CreateBackCompat { secret: now.back_compat.secret.clone(), like: secret() }),
-            Planned::Do(Step::StoreBackCompat { secret: now.back_compat.secret.clone(), value_of: Origin::Primary(v(7)) }),
+            Planned::Do(Step::StoreBackCompat {
+                secret: now.back_compat.secret.clone(),
+                value_of: Origin::Primary(v(7)),
+            }),
             Planned::Skip(StepName::Stage, "every Secret already holds it".to_owned()),
             Planned::Do(Step::AddVersion { secret: secret(), value_of: None, expect: v(8) }),
             Planned::Do(Step::Sync { external_secrets: external(), version: v(8) }),
