@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use kubectl_deepdesk::check::{self, Purpose};
-use kubectl_deepdesk::domain::observation::Observation;
+use kubectl_deepdesk::domain::observation::{Found, Observation, Source};
 use kubectl_deepdesk::domain::result::Verdict;
 use kubectl_deepdesk::domain::state::{self, State};
 use kubectl_deepdesk::domain::step::Plan;
@@ -123,7 +123,7 @@ impl Planner {
         Some(number)
     }
 
-    /// Whether a change was begun that neither the same command nor a rollback can bring to an end.
+    /// Whether a change was begun that neither the same command nor a rollback nor what their refusal names can bring to an end.
     pub fn is_stuck(&mut self, view: View) -> bool {
         if let Some(stuck) = self.stuck.get(&view) {
             return *stuck;
@@ -133,7 +133,9 @@ impl Planner {
             State::Stable | State::AwaitingReencryption | State::Drifted => false,
         };
         let refused = |command: Command| self.agree(view, command).is_none();
-        let stuck = under_way && [Command::Rotate, Command::RollBack].map(refused) == [true, true];
+        // A rollback whose record is lost looks like a version that somebody enabled: its refusal names `--adopt`.
+        let ways = [Command::Rotate, Command::RollBack, Command::Adopt];
+        let stuck = under_way && ways.map(refused) == [true; 3];
         self.stuck.insert(view, stuck);
         stuck
     }
@@ -166,6 +168,9 @@ fn ask(rules: &Rules, view: View, command: Command, by_pattern: bool) -> Option<
         Err(problem) if problem.reason == "AwaitingReencryption" && !rules.refuses_a_third => {
             let mut blind = now.clone();
             blind.back_compat.versions.clear();
+            // What pods read as back-compat says the same.
+            let keys = blind.external_secrets.iter_mut().flat_map(|external| &mut external.keys);
+            keys.filter(|key| key.source == Source::BackCompat).for_each(|key| key.found = Found::Missing);
             plan::plan(&want, &blind).ok()?
         }
         planned => planned.ok()?,

@@ -328,11 +328,14 @@ fn what_is_in_the_cluster_is_not_what_is_in_secret_manager() {
     world.set(&primary("globex"), 3, "disable");
     world.add(&back_compat("globex"), "YSBuZXcgdmFsdWUgdGhhdCBzb21lYm9keSBhZGRlZCBieSBoYW5k");
     assert_ne!(world.value(&primary("globex"), "latest"), Some(current));
-    refused(&world, "globex", "DD-PREDECESSOR", "added by hand");
+    let (before, writes) = (world.state("globex"), world.writes().len());
+    let ran = world.run(&["secret", "rotate", "globex", "--yes", "-o", "json"]).code(4).says("rotate globex --adopt");
+    assert_eq!((&ran.json()["reason"], world.state("globex")), (&"ForeignVersion".into(), before));
+    assert_eq!(world.writes().len(), writes, "something was written");
     assert_eq!(world.run(&["secret", "verify", "globex", "-o", "json"]).code(3).json()["state"], "Blocked");
     // What would spread v4 alone refuses with the same way out.
     for command in ["sync", "restart"] {
-        world.run(&["secret", command, "globex"]).code(4).says("added by hand").says("rotate globex --adopt");
+        world.run(&["secret", command, "globex"]).code(4).says("does not keep it").says("rotate globex --adopt");
     }
     world.run(&["secret", "rotate", "globex", "--yes", "--adopt"]).code(0);
     world.run(&["secret", "verify", "globex"]).code(0);

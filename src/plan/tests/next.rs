@@ -107,7 +107,7 @@ fn each_state_has_its_next_command() {
         ),
         (
             "latest disabled, and it may be what is in use",
-            seen("E1 D", "E1", (7, Some(1)), 1),
+            seen("E1 D", "E1", (7, Some(1)), 2),
             None,
             "Blocked repair: gcloud secrets versions enable 2 --secret=acme_account_secret --project=p",
         ),
