@@ -12,6 +12,7 @@ pub mod gcloud;
 pub mod gcloud_proxy;
 mod google;
 pub mod kubeconfig;
+mod program;
 pub mod proxy;
 mod rate_limit;
 mod retry;
