@@ -174,7 +174,7 @@ async fn start(
     let directory = directory()?;
     let sandbox = up(world, directory.path()).await?;
     for (name, value) in sandbox.environment() {
-        speak(voice).line(&exported(name, &value, environment));
+        speak(voice).line(&exported(&name, &value, environment));
     }
     speak(voice).note("the sandbox is up; Ctrl-C ends it");
     interrupt.asked().await;

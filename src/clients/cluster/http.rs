@@ -195,11 +195,24 @@ impl Connection {
 
 fn client(config: &kube::Config) -> Result<kube::Client, ApiError> {
     crate::clients::ensure_tls_provider();
-    kube::Client::try_from(config.clone()).map_err(|_| {
+    let mut config = config.clone();
+    if config.cluster_url.scheme_str() == Some("http") {
+        // Nobody's certificate is looked at: a machine without any (a minimal container) serves as well.
+        config.root_cert = Some(config.root_cert.unwrap_or_default());
+    }
+    kube::Client::try_from(config).map_err(|error| {
         // Its cause may quote a key or a plugin's output.
-        let message = "its certificate authority, client certificate, token or proxy cannot be used";
+        let message = match no_authorities(&error) {
+            true => crate::clients::error::NO_AUTHORITIES,
+            false => "its certificate authority, client certificate, token or proxy cannot be used",
+        };
         kubernetes_error("connect to the cluster", ApiErrorKind::Other, message)
     })
+}
+
+/// Whether the system has no certificate authorities: what the verifier says then, in its own words.
+fn no_authorities(error: &dyn std::error::Error) -> bool {
+    root_cause(error).contains("No CA certificates were loaded")
 }
 
 async fn read(operation: &str, mut body: Body) -> Result<Zeroizing<Vec<u8>>, Failure> {

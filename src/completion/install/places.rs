@@ -166,8 +166,9 @@ fn can_write(directory: &Path) -> bool {
     return directory.is_dir() && rustix::fs::access(directory, rustix::fs::Access::WRITE_OK).is_ok();
     // Rights are lists there, and a folder's read-only attribute says nothing of them.
     #[cfg(windows)]
-    directory.is_dir()
-        && tempfile::tempfile_in(directory).is_ok()
+    {
+        directory.is_dir() && tempfile::tempfile_in(directory).is_ok()
+    }
 }
 
 fn on_path(environment: &Environment) -> Vec<PathBuf> {
