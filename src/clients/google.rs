@@ -14,7 +14,7 @@ use http::Method;
 use super::credentials::{Resolved, why};
 use super::ear::Ear;
 use super::endpoint::Endpoint;
-use super::error::{ApiError, ApiErrorKind, Service, kind_of_foreign, root_cause};
+use super::error::{ApiError, ApiErrorKind, NO_AUTHORITIES, Service, kind_of_foreign, no_authorities, root_cause};
 use super::proxy::diverts_loopback;
 use super::retry::{Failure, retry_after};
 use super::{USER_AGENT, ensure_tls_provider};
@@ -65,9 +65,13 @@ impl Caller {
         tokio::time::timeout(within, building)
             .await
             .map_err(|_| failed(ApiErrorKind::Unreachable, "the credentials do not answer"))?
-            .map_err(|_| {
-                let message = "the client cannot be set up: certificates, proxy or universe domain";
-                failed(ApiErrorKind::Invalid, message)
+            .map_err(|error| match no_authorities(&error) {
+                // It wants them for plain http, too.
+                true => failed(ApiErrorKind::Other, NO_AUTHORITIES),
+                false => {
+                    let message = "the client cannot be set up: certificates, proxy or universe domain";
+                    failed(ApiErrorKind::Invalid, message)
+                }
             })
     }
 

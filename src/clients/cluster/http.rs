@@ -13,7 +13,9 @@ use tokio::sync::{Mutex, RwLock};
 use zeroize::Zeroizing;
 
 use crate::clients::ear::{self, Ear};
-use crate::clients::error::{ApiError, ApiErrorKind, Service, kind_of_foreign, root_cause};
+use crate::clients::error::{
+    ApiError, ApiErrorKind, NO_AUTHORITIES, Service, kind_of_foreign, no_authorities, root_cause,
+};
 use crate::clients::kubeconfig::KubeTarget;
 use crate::clients::retry::{Failure, Repeat, Retry, retry_after};
 
@@ -203,16 +205,11 @@ fn client(config: &kube::Config) -> Result<kube::Client, ApiError> {
     kube::Client::try_from(config).map_err(|error| {
         // Its cause may quote a key or a plugin's output.
         let message = match no_authorities(&error) {
-            true => crate::clients::error::NO_AUTHORITIES,
+            true => NO_AUTHORITIES,
             false => "its certificate authority, client certificate, token or proxy cannot be used",
         };
         kubernetes_error("connect to the cluster", ApiErrorKind::Other, message)
     })
-}
-
-/// Whether the system has no certificate authorities: what the verifier says then, in its own words.
-fn no_authorities(error: &dyn std::error::Error) -> bool {
-    root_cause(error).contains("No CA certificates were loaded")
 }
 
 async fn read(operation: &str, mut body: Body) -> Result<Zeroizing<Vec<u8>>, Failure> {
