@@ -46,7 +46,7 @@ impl Caller {
     }
 
     /// Waits for Google's client for `url` to be built. Nothing is sent to the service yet.
-    pub(super) async fn connect<C, E>(
+    pub(super) async fn connect<C, E: std::error::Error>(
         &self,
         operation: &str,
         url: &str,
