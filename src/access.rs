@@ -67,7 +67,7 @@ const fn right(
 /// The rights that a command needs in the account's namespace.
 pub fn rights(purpose: Purpose) -> Vec<&'static Right> {
     let parts: &[&'static [Right]] = match purpose {
-        Purpose::Rotate | Purpose::Rollback | Purpose::Finalize => &[READ, PUSH, ROLL, RECORD],
+        Purpose::Rotate | Purpose::Rollback | Purpose::Finalize | Purpose::Rescue => &[READ, PUSH, ROLL, RECORD],
         Purpose::Sync => &[READ, READ_RECORD, PUSH],
         Purpose::Verify => &[READ, READ_RECORD],
         Purpose::Restart => &[READ, ROLL],
@@ -117,7 +117,7 @@ const TO_READ: (&[&str], &[&str]) = (
 /// What a command needs on the primary and, where it exists, on the back-compat.
 fn permissions(purpose: Purpose, back_compat_exists: bool) -> (Vec<&'static str>, Vec<&'static str>) {
     let (primary, back_compat) = match purpose {
-        Purpose::Rotate | Purpose::Rollback => (ON_PRIMARY, ON_BACK_COMPAT),
+        Purpose::Rotate | Purpose::Rollback | Purpose::Rescue => (ON_PRIMARY, ON_BACK_COMPAT),
         Purpose::Finalize => (TO_READ.0, ON_BACK_COMPAT_TO_FINALIZE),
         Purpose::Sync | Purpose::Verify | Purpose::Restart => TO_READ,
     };

@@ -23,7 +23,7 @@ pub use self::places::{
     Accounts, Clusters, GetCredentials, ListAccounts, ListClusters, ShowList, ShowUse, UseAccount, UseCluster,
 };
 pub use self::sandbox::{Sandbox, World};
-pub use self::secret::{Finalize, Restart, Rollback, Rotate, Secret, Strategy, Sync, Verify};
+pub use self::secret::{CopyKey, Finalize, Rescue, Restart, Rollback, Rotate, Secret, Strategy, Sync, Verify};
 pub use self::status::Status;
 
 /// Change a live application key, and prove that every running pod has it.

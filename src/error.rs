@@ -2,11 +2,14 @@
 
 use crate::clients::error::{ApiError, ApiErrorKind, ConfigError, Service};
 use crate::domain::names::NameError;
-use crate::domain::problem::{Exit, Problem};
+use crate::domain::problem::{Exit, LOCK_LOST, Problem};
 
 /// A request failed before anything was changed: exit 1. A step that comes later raises it to 5 (see `execute`).
 impl From<ApiError> for Problem {
     fn from(error: ApiError) -> Problem {
+        if let ApiErrorKind::Fenced { .. } = error.kind {
+            return lock_lost(&error);
+        }
         let problem = Problem::new(Exit::Failed, reason(error.kind), error.to_string());
         match hint(&error) {
             Some(hint) => problem.hint(hint),
@@ -32,6 +35,12 @@ impl From<NameError> for Problem {
     }
 }
 
+/// The lock knows how it was lost; a look at what is there tells the rest.
+fn lock_lost(error: &ApiError) -> Problem {
+    Problem::new(Exit::Incomplete, reason(error.kind), format!("the lock on this account was lost: {}", error.message))
+        .hint("find out who is at work on it before anything else is written")
+}
+
 fn reason(kind: ApiErrorKind) -> &'static str {
     match kind {
         ApiErrorKind::Unauthenticated => "Unauthenticated",
@@ -48,6 +57,7 @@ fn reason(kind: ApiErrorKind) -> &'static str {
         ApiErrorKind::Connection | ApiErrorKind::Unreachable => "ConnectionFailed",
         ApiErrorKind::Malformed => "MalformedAnswer",
         ApiErrorKind::Expired => "Expired",
+        ApiErrorKind::Fenced { .. } => LOCK_LOST,
         ApiErrorKind::Other => "Other",
     }
 }

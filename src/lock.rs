@@ -1,11 +1,12 @@
 //! One operator at a time: a Lease in the account's namespace (protocol.md, I3).
 //!
 //! Clocks of laptops differ, so nobody's own time is trusted: a Lease has expired when the API server's clock is past
-//! its last write, as the server recorded it in `managedFields`, by more than its duration.
+//! its last write, as the server recorded it in `managedFields`, by more than its duration. How long our own still lives is
+//! judged by a clock that goes on while the machine sleeps.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
@@ -13,9 +14,10 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
 use tokio::sync::Mutex;
 
 use crate::clients::cluster::Cluster;
-use crate::clients::error::{ApiError, ApiErrorKind};
-use crate::domain::names::VersionId;
-use crate::domain::observation::{Announcement, LastRotation};
+use crate::clients::error::{ApiError, ApiErrorKind, Service};
+use crate::clients::fence::{Fence, Grant, Moment};
+use crate::domain::names::{SecretId, VersionId};
+use crate::domain::observation::{Announcement, Begun, LastRotation};
 use crate::domain::problem::{Exit, Problem};
 
 /// The Lease's name, in the account's namespace.
@@ -24,6 +26,8 @@ pub const LEASE: &str = "deepdesk-rotation";
 pub const LIFE: Duration = Duration::from_secs(20);
 /// How much of its life must be left when a write is sent: more than any request may take (10 s).
 const MARGIN: Duration = Duration::from_secs(11);
+/// How much of its life a request under way leaves over.
+const SPARE: Duration = Duration::from_secs(1);
 const RENEWAL: Duration = Duration::from_secs(4);
 /// How often a claim is written again after somebody else changed the Lease at the same moment.
 const TAKES: usize = 4;
@@ -40,6 +44,14 @@ const LAST: [(&str, Field); 4] = [
 ];
 /// The version that the rotation under this lock set out for, until its end is recorded.
 const BEGUN: &str = "deepdesk.com/rotation-begun";
+/// That it goes back: a rollback.
+const BACK: &str = "deepdesk.com/rotation-goes-back";
+/// That it replaces a value that has leaked.
+const COMPROMISED: &str = "deepdesk.com/rotation-of-a-leaked-value";
+/// The version of the back-compat that a finalization retires, until its end is recorded.
+const FINALIZING: &str = "deepdesk.com/finalization-begun";
+/// The primary that the record is of: one namespace may have several.
+const SECRET: &str = "deepdesk.com/record-of";
 /// The version of the back-compat that holds the next value of a two-phase rotation: it cannot be seen that it is not an old one.
 const ANNOUNCED: &str = "deepdesk.com/next-value-version";
 /// That this value is being given up: what is left of that looks like the second phase of the rotation.
@@ -73,7 +85,10 @@ struct Held {
     cluster: Cluster,
     operator: Operator,
     lease: Lease,
-    renewed: Instant,
+    /// When the last renewal that succeeded was sent.
+    renewed: Moment,
+    /// When its answer came.
+    confirmed: Moment,
     lost: Option<String>,
     /// Why the last renewal failed, if it did.
     trouble: Option<String>,
@@ -84,33 +99,43 @@ struct Held {
 pub struct Record {
     /// The last change of the value that was seen to its end.
     pub last: Option<LastRotation>,
-    /// The version that one set out for which did not record its end.
-    pub begun: Option<VersionId>,
+    /// The one that did not record its end.
+    pub begun: Option<Begun>,
+    /// The version of the back-compat that is retired by a finalization which did not record its end.
+    pub finalizing: Option<VersionId>,
     /// The next value, where one was announced.
     pub announced: Option<Announcement>,
 }
 
 /// What a change of the values sets out for.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Aim {
-    /// The version that will be in use; none where the one in use stays.
-    pub begun: Option<VersionId>,
+    /// The primary.
+    pub secret: SecretId,
+    /// The version that will be in use, and how; none where the one in use stays.
+    pub begun: Option<Begun>,
+    /// The version of the back-compat that is retired.
+    pub finalizing: Option<VersionId>,
     /// The next value, where one is announced.
     pub announced: Option<Announcement>,
 }
 
-/// Reads what the Lease records; nothing where there is none.
-pub async fn recorded(cluster: &Cluster) -> Result<Record, ApiError> {
-    Ok(cluster.lease(LEASE).await?.map(record_in).unwrap_or_default())
+/// Reads what the Lease records of this primary; nothing where there is none.
+pub async fn recorded(cluster: &Cluster, primary: &SecretId) -> Result<Record, ApiError> {
+    Ok(cluster.lease(LEASE).await?.map(|lease| record_in(lease, primary)).unwrap_or_default())
 }
 
-/// The same of a Lease at hand.
-pub fn record_in(lease: Lease) -> Record {
+/// The same of a Lease at hand. One that an older program wrote does not say of which secret it is.
+pub fn record_in(lease: Lease, primary: &SecretId) -> Record {
     let annotations = lease.metadata.annotations.unwrap_or_default();
+    if annotations.get(SECRET).is_some_and(|of| of != primary.as_str()) {
+        return Record::default();
+    }
     let version = |name| annotations.get(name).and_then(|version| version.parse().ok());
-    let called_off = annotations.contains_key(CALLED_OFF);
-    let announced = version(ANNOUNCED).map(|version| Announcement { version, called_off });
-    Record { last: last_rotation(&annotations), begun: version(BEGUN), announced }
+    let noted = |name| annotations.contains_key(name);
+    let announced = version(ANNOUNCED).map(|version| Announcement { version, called_off: noted(CALLED_OFF) });
+    let begun = version(BEGUN).map(|to| Begun { to, back: noted(BACK), compromised: noted(COMPROMISED) });
+    Record { last: last_rotation(&annotations), begun, finalizing: version(FINALIZING), announced }
 }
 
 /// The refusal that taking the lock would meet now; none when it is free to be taken. Writes nothing.
@@ -135,12 +160,14 @@ impl Lock {
     /// records stays.
     pub async fn take(cluster: &Cluster, operator: &Operator) -> Result<Lock, Problem> {
         for _ in 0..TAKES {
+            let taken = Moment::now();
             if let Some(lease) = claim(cluster, operator).await? {
                 let held = Held {
                     cluster: cluster.clone(),
                     operator: operator.clone(),
                     lease,
-                    renewed: Instant::now(),
+                    renewed: taken,
+                    confirmed: Moment::now(),
                     lost: None,
                     trouble: None,
                 };
@@ -160,46 +187,40 @@ impl Lock {
     /// from one that wants another rotation. So without it nothing is begun.
     pub async fn set_out(&self, aim: Aim) -> Result<(), Problem> {
         for _ in 0..TAKES {
-            let asked = Instant::now();
-            record(&mut self.held.lock().await.lease, aim);
+            let asked = Moment::now();
+            record(&mut self.held.lock().await.lease, &aim);
             self.still_ours().await?;
             let held = self.held.lock().await;
             // The lock may be ours without having been renewed just now: then the record is in our copy alone.
-            let written = held.renewed >= asked;
+            let written = !held.renewed.is_before(asked);
             if let (false, Some(trouble)) = (written, &held.trouble) {
                 return Err(not_recorded(trouble));
             }
             // After a conflict it is the server's Lease that is renewed, without what we wrote into ours.
-            let recorded = record_in(held.lease.clone());
-            if written && recorded.announced == aim.announced && (aim.begun.is_none() || recorded.begun == aim.begun) {
+            let recorded = record_in(held.lease.clone(), &aim.secret);
+            let begun = aim.begun.is_none() || recorded.begun == aim.begun;
+            if written && recorded.announced == aim.announced && recorded.finalizing == aim.finalizing && begun {
                 return Ok(());
             }
         }
         Err(not_recorded("others keep changing it"))
     }
 
-    /// Makes sure, right before a write, that the Lease is ours and lives longer than the write may take.
+    /// What each attempt of a write asks: whether the Lease is ours and lives longer than the write may take.
     ///
     /// It asks the API server each time: a Lease that was stolen or deleted is noticed before the write, not after.
+    pub fn fence(&self) -> Fence {
+        let held = self.held.clone();
+        Fence::new(move || {
+            let held = held.clone();
+            Box::pin(async move { still_ours(&held).await })
+        })
+    }
+
+    /// The same question, for what is no write by itself.
     pub async fn still_ours(&self) -> Result<(), Problem> {
-        let mut held = self.held.lock().await;
-        let asked = Instant::now();
-        for pause in ATTEMPTS {
-            tokio::time::sleep(pause).await;
-            held.renew().await;
-            if held.renewed >= asked || held.lost.is_some() {
-                break;
-            }
-        }
-        let left = LIFE.saturating_sub(held.renewed.elapsed());
-        match &held.lost {
-            Some(how) => Err(lost(how)),
-            None if left < MARGIN => {
-                let why = held.trouble.as_ref().map(|trouble| format!(": {trouble}")).unwrap_or_default();
-                Err(lost(&format!("it could not be renewed in time{why}")))
-            }
-            None => Ok(()),
-        }
+        still_ours(&self.held).await?;
+        Ok(())
     }
 
     /// Writes a Kubernetes Event about the Lease: what happened, for whoever looks at the namespace.
@@ -222,15 +243,15 @@ impl Lock {
         self.renewal.abort();
         let mut held = self.held.lock().await;
         if let Some(how) = &held.lost {
-            return Err(lost(how));
+            return Err(lost(how).into());
         }
         let mut lease = held.lease.clone();
         let annotations = lease.metadata.annotations.get_or_insert_default();
         annotations.remove(PROCESS);
         if let Some(changed) = completed {
-            annotations.remove(BEGUN);
-            annotations.remove(ANNOUNCED);
-            annotations.remove(CALLED_OFF);
+            for done in [BEGUN, BACK, COMPROMISED, FINALIZING, ANNOUNCED, CALLED_OFF] {
+                annotations.remove(done);
+            }
             if let Some((from, to)) = changed {
                 let values = [held.operator.name.clone(), now_in_seconds(), from.to_string(), to.to_string()];
                 annotations.extend(LAST.iter().map(|(name, _)| (*name).to_owned()).zip(values));
@@ -261,11 +282,12 @@ impl Held {
         if let Some(spec) = &mut lease.spec {
             spec.renew_time = Some(MicroTime(Timestamp::now()));
         }
-        let begun = Instant::now();
+        let begun = Moment::now();
         match self.cluster.replace_lease(&lease).await {
             Ok(lease) => {
                 self.lease = lease;
                 self.renewed = begun;
+                self.confirmed = Moment::now();
                 self.trouble = None;
             }
             Err(error) if matches!(error.kind, ApiErrorKind::Conflict | ApiErrorKind::NotFound) => {
@@ -274,6 +296,11 @@ impl Held {
             }
             Err(error) => self.trouble = Some(error.to_string()),
         }
+    }
+
+    /// How long the Lease lives if it is never renewed again.
+    fn left(&self) -> Duration {
+        LIFE.saturating_sub(self.renewed.elapsed())
     }
 
     /// After a conflict: our own lost answer, or somebody else's write?
@@ -287,6 +314,27 @@ impl Held {
     }
 }
 
+async fn still_ours(held: &Mutex<Held>) -> Result<Grant, ApiError> {
+    let asked = Moment::now();
+    let mut held = held.lock().await;
+    for pause in ATTEMPTS {
+        // Who waited for the answer to another's question has it: consumers are patched at the same moment.
+        if !held.confirmed.is_before(asked) && held.left() >= MARGIN || held.lost.is_some() {
+            break;
+        }
+        tokio::time::sleep(pause).await;
+        held.renew().await;
+    }
+    match &held.lost {
+        Some(how) => Err(lost(how)),
+        None if held.left() < MARGIN => {
+            let why = held.trouble.as_ref().map(|trouble| format!(": {trouble}")).unwrap_or_default();
+            Err(lost(&format!("it could not be renewed in time{why}")))
+        }
+        None => Ok(Grant::until(held.renewed, LIFE - SPARE)),
+    }
+}
+
 async fn renew_for_ever(held: Arc<Mutex<Held>>) {
     loop {
         tokio::time::sleep(RENEWAL).await;
@@ -294,19 +342,34 @@ async fn renew_for_ever(held: Arc<Mutex<Held>>) {
     }
 }
 
-fn record(lease: &mut Lease, aim: Aim) {
+fn record(lease: &mut Lease, aim: &Aim) {
     let annotations = lease.metadata.annotations.get_or_insert_default();
+    // The last rotation of another secret is not this one's.
+    if annotations.get(SECRET).is_some_and(|of| of != aim.secret.as_str()) {
+        for (name, _) in LAST {
+            annotations.remove(name);
+        }
+        annotations.remove(BEGUN);
+    }
+    annotations.insert(SECRET.to_owned(), aim.secret.to_string());
+    let flag = |set: bool| set.then(|| "true".to_owned());
+    let number = |version: VersionId| version.get().to_string();
+    // What was begun stays on record where the version in use stays: its end was not recorded.
     if let Some(begun) = aim.begun {
-        annotations.insert(BEGUN.to_owned(), begun.get().to_string());
+        write(annotations, BEGUN, Some(number(begun.to)));
+        write(annotations, BACK, flag(begun.back));
+        write(annotations, COMPROMISED, flag(begun.compromised));
     }
-    let announced = aim.announced.map(|announced| announced.version.get().to_string());
-    let called_off = aim.announced.is_some_and(|announced| announced.called_off).then(|| "true".to_owned());
-    for (name, value) in [(ANNOUNCED, announced), (CALLED_OFF, called_off)] {
-        match value {
-            Some(value) => annotations.insert(name.to_owned(), value),
-            None => annotations.remove(name),
-        };
-    }
+    write(annotations, FINALIZING, aim.finalizing.map(number));
+    write(annotations, ANNOUNCED, aim.announced.map(|announced| number(announced.version)));
+    write(annotations, CALLED_OFF, flag(aim.announced.is_some_and(|announced| announced.called_off)));
+}
+
+fn write(annotations: &mut BTreeMap<String, String>, name: &str, value: Option<String>) {
+    match value {
+        Some(value) => annotations.insert(name.to_owned(), value),
+        None => annotations.remove(name),
+    };
 }
 
 fn claimed(mut lease: Lease, operator: &Operator) -> Lease {
@@ -368,30 +431,44 @@ async fn refuse_if_held(cluster: &Cluster, lease: &Lease, operator: &Operator) -
         lease.metadata.managed_fields.iter().flatten().filter_map(|entry| entry.time.as_ref()).map(|time| time.0).max();
     let server = cluster.server_time().await?;
     // Without a recorded time the age is unknown, and an unknown Lease is a held one.
-    let age = written.map(|written| server.duration_since(written).as_secs()).unwrap_or(0);
+    let age = written.map(|written| server.duration_since(written).as_secs());
     // Both times are whole seconds: one more makes sure.
-    let left = i64::from(life) + 1 - age;
-    if left <= 0 {
-        return Ok(());
+    let left = age.map(|age| i64::from(life) + 1 - age);
+    match left {
+        Some(left) if left <= 0 => Ok(()),
+        _ => Err(is_held(cluster, lease, holder, age, left)),
     }
-    let since = lease
-        .spec
-        .as_ref()
-        .and_then(|spec| spec.acquire_time.as_ref())
-        .map(|time| time.0.to_string())
-        .unwrap_or_default();
-    Err(Problem::new(
-        Exit::Refused,
-        "Locked",
-        format!("{holder} is at work on this account since {since} (last sign of life {age}s ago)"),
-    )
-    .hint("let them finish; the same command goes on from wherever they stop")
-    .hint(format!("if that process is gone, its lock ends by itself in {left}s")))
 }
 
-fn lost(how: &str) -> Problem {
-    Problem::new(Exit::Incomplete, "LockLost", format!("the lock on this account was lost: {how}"))
-        .hint("find out who is at work on it; the same command goes on afterwards")
+/// How long a Lease may live on before the way to end it by hand is told: ours live for 20 seconds.
+const LONG: i64 = 120;
+
+fn is_held(cluster: &Cluster, lease: &Lease, holder: &str, age: Option<i64>, left: Option<i64>) -> Problem {
+    let since = lease.spec.as_ref().and_then(|spec| spec.acquire_time.as_ref());
+    let since = since.map(|time| format!(" since {}", time.0)).unwrap_or_default();
+    let sign = match age {
+        Some(age) => format!("last sign of life {age}s ago"),
+        None => "nothing tells when it gave its last sign of life".to_owned(),
+    };
+    let line = format!("{holder} is at work on this account{since} ({sign})");
+    let problem = Problem::new(Exit::Refused, "Locked", line)
+        .hint("let them finish; the same command goes on from wherever they stop");
+    let by_hand = format!("kubectl delete lease {LEASE} -n {}", cluster.namespace());
+    match left {
+        Some(left) if left <= LONG => {
+            problem.hint(format!("if that process is gone, its lock ends by itself in {left}s"))
+        }
+        Some(left) => problem.hint(format!(
+            "if that process is gone, its lock ends by itself in {left}s; once you are sure that it is gone: {by_hand}"
+        )),
+        None => problem.hint(format!(
+            "it does not end by itself, since it has no age; once you are sure that {holder} is gone: {by_hand}"
+        )),
+    }
+}
+
+fn lost(how: &str) -> ApiError {
+    ApiError::new(Service::Kubernetes, "the lock", ApiErrorKind::Fenced { sent: false }, how)
 }
 
 fn not_recorded(why: &str) -> Problem {

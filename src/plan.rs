@@ -3,18 +3,25 @@
 //! Pure: no clock, network, environment or randomness. What it needs, it is given. A resumed rotation is a plain one:
 //! observe, and plan what is left.
 
+mod adopt;
 mod finalize;
+mod guard;
 mod next;
+mod refuse;
+mod rescue;
 mod rollback;
 mod two_phase;
 
+pub use self::guard::{may_restart, may_sync};
 pub use self::next::next;
+pub use self::refuse::{refuse_blocked, refuse_displaced, stands_alone};
 use crate::domain::event::StepName;
 use crate::domain::names::{ObjectName, VersionId, WorkloadRef};
 use crate::domain::observation::{Observation, Source, Unread, ValueTag, Version, VersionState};
 use crate::domain::problem::{Exit, Problem};
+use crate::domain::in_use::{self, Displaced};
 use crate::domain::state::{self, Blocked, State};
-use crate::domain::step::{Plan, Planned, Step, Way};
+use crate::domain::step::{Origin, Plan, Planned, RescueFrom, Step, Way};
 
 /// Where the operator wants to go.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -27,6 +34,8 @@ pub enum Goal {
         /// Exchange the two once more after a rollback that is complete (`--again`).
         again: bool,
     },
+    /// Nowhere: a value that no slot keeps becomes the back-compat (`want.rescue`).
+    Rescue,
     /// To one value alone: the older one is retired.
     Finalize {
         /// Destroy disabled versions too; none leaves them.
@@ -64,6 +73,12 @@ pub struct Want {
     pub adopt: bool,
     /// Disable what is older than the newest version first (`--abandon-older`).
     pub abandon_older: bool,
+    /// The value in use has leaked: whatever is done has to end with another (`--compromised`).
+    pub compromised: bool,
+    /// Versions whose value is given up by name (`--retired`).
+    pub retired: Vec<(Source, VersionId)>,
+    /// Where the value is that is to be rescued.
+    pub rescue: Option<RescueFrom>,
     /// The application reads the back-compat from Secret Manager itself (`--back-compat-unmapped`).
     pub back_compat_unmapped: bool,
     /// Where the new value comes from.
@@ -86,25 +101,47 @@ pub fn plan(want: &Want, now: &Observation) -> Result<Plan, Problem> {
     match want.goal {
         Goal::Rotate => rotation(want, now),
         Goal::RollBack { again } => rollback::rollback(want, now, again).map(|plan| Plan { way: Way::Back, ..plan }),
-        Goal::Finalize { destroy } => finalize::finalization(now, destroy),
+        Goal::Rescue => rescue::rescue(want, now),
+        Goal::Finalize { destroy } => finalize::finalization(want, now, destroy),
     }
 }
 
 fn rotation(want: &Want, now: &Observation) -> Result<Plan, Problem> {
+    let state = state::secrets_state(now);
+    if let (State::Rotating { from, to }, true) = (state, want.compromised && !is_of_a_leak(now)) {
+        return Err(refuse::leak_under_way(now, from, to));
+    }
     // Whoever goes on with it need not know the strategy.
-    if let Some(announced) = state::announced(now) {
+    if let (false, Some(announced)) = (matches!(state, State::Blocked(_)), state::announced(now)) {
         return two_phase::go_on(want, now, announced);
     }
-    match state::secrets_state(now) {
+    match state {
         State::Rotating { from, to } => finish(want, now, from, to),
         State::Stable | State::Drifted => begin(want, now, Vec::new()),
         State::AwaitingReencryption => match unrecorded(want, now) {
             Some((from, to)) => Ok(record(now, from, to)),
-            None => Err(awaiting(now)),
+            None => Err(refuse::awaiting(now)),
         },
-        State::Blocked(Blocked::UnexplainedPredecessor(predecessor)) => unexplained(want, now, predecessor),
+        State::Blocked(Blocked::UnexplainedPredecessor(predecessor)) if want.abandon_older => {
+            abandon_older(want, now, predecessor)
+        }
+        State::Blocked(blocked) if want.adopt && !want.compromised => adopt::adopt(want, now, blocked),
         State::Blocked(blocked) => Err(refuse_blocked(now, blocked)),
     }
+}
+
+/// The value that pods read as back-compat, that no enabled version has, and that no slot is left for.
+fn lost_copy(now: &Observation) -> Option<ValueTag> {
+    match in_use::displaced(now) {
+        Some(Displaced::Copy { value, .. }) => Some(value),
+        Some(Displaced::Version(..)) | None => None,
+    }
+}
+
+/// Whether what is under way replaces a value that leaked: then the same command goes on with it.
+fn is_of_a_leak(now: &Observation) -> bool {
+    let newest = now.primary.newest().map(|newest| newest.id);
+    now.begun.is_some_and(|begun| begun.compromised && !begun.back && Some(begun.to) == newest)
 }
 
 /// A rotation from the newest version to one that does not exist yet.
@@ -126,15 +163,11 @@ fn begin(want: &Want, now: &Observation, first: Vec<Planned>) -> Result<Plan, Pr
     let mut steps = first;
     steps.extend(preserve(now, current));
     steps.push(stage(now, current.id, value));
-    steps.push(Planned::Do(Step::AddVersion {
-        secret: now.primary.secret.clone(),
-        from_back_compat: None,
-        expect: to,
-    }));
+    steps.push(Planned::Do(Step::AddVersion { secret: now.primary.secret.clone(), value_of: None, expect: to }));
     steps.push(Planned::Do(Step::Sync { external_secrets: external_secrets(now), version: to }));
     steps.push(Planned::Do(Step::Restart { workloads: workloads(now), version: to }));
     steps.extend(end(now, current.id, to, None));
-    Ok(Plan { way: Way::Forward, state: state::state(now), from: current.id, to, announces: None, steps })
+    Ok(Plan { way: Way::Forward, state: state::state(now), from: current.id, to, announces: None, retires: None, steps })
 }
 
 /// What is left of a rotation that was begun, by whomever.
@@ -155,7 +188,15 @@ fn finish(want: &Want, now: &Observation, from: VersionId, to: VersionId) -> Res
         };
         return Ok(rollback::exchange(now, vec![introduced, sync], from, to, newest));
     }
-    let mut steps = preserve(now, previous);
+    let mut steps = match in_use::displaced(now) {
+        // What pods read as back-compat is in the cluster alone: it gets a version before a sync writes over it.
+        Some(Displaced::Copy { secret, key, value }) => {
+            let mut steps = store(now, Origin::Copy { secret, key, value });
+            steps.extend(store(now, Origin::Primary(from)));
+            steps
+        }
+        Some(Displaced::Version(..)) | None => preserve(now, previous),
+    };
     let preserved = steps.iter().all(|step| matches!(step, Planned::Skip(..)));
     steps.push(Planned::Skip(StepName::Stage, "sync compares both values from here on".to_owned()));
     steps.push(Planned::Skip(StepName::Introduce, format!("{to} is already there")));
@@ -172,7 +213,7 @@ fn finish(want: &Want, now: &Observation, from: VersionId, to: VersionId) -> Res
         false => Planned::Do(Step::Restart { workloads: behind, version: to }),
     });
     steps.extend(end(now, from, to, Some(newest)));
-    Ok(Plan { way: Way::Forward, state: state::state(now), from, to, announces: None, steps })
+    Ok(Plan { way: Way::Forward, state: state::state(now), from, to, announces: None, retires: None, steps })
 }
 
 fn another_value(now: &Observation, from: VersionId, to: VersionId) -> Problem {
@@ -183,7 +224,7 @@ fn another_value(now: &Observation, from: VersionId, to: VersionId) -> Problem {
 
 /// The versions of a rotation that was committed, and died before it could record so.
 fn unrecorded(want: &Want, now: &Observation) -> Option<(VersionId, VersionId)> {
-    let newest = now.primary.newest().filter(|newest| now.begun == Some(newest.id))?;
+    let newest = now.primary.newest().filter(|newest| now.begun.is_some_and(|begun| begun.to == newest.id))?;
     // Another value is another rotation.
     let same = want.new_value == NewValue::Made || want.new_value == NewValue::Given(newest.value);
     Some((newest.id.previous()?, newest.id)).filter(|_| same)
@@ -201,31 +242,25 @@ fn record(now: &Observation, from: VersionId, to: VersionId) -> Plan {
     let mut steps: Vec<Planned> = done.into_iter().map(|(step, why)| Planned::Skip(step, why)).collect();
     steps.push(Planned::Do(Step::Verify { version: to }));
     steps.push(Planned::Skip(StepName::Commit, format!("{from} is disabled already")));
-    Plan { way: Way::Forward, state: state::state(now), from, to, announces: None, steps }
+    Plan { way: Way::Forward, state: state::state(now), from, to, announces: None, retires: None, steps }
 }
 
-/// The predecessor is enabled and nothing explains it: only the operator can say what it is.
-fn unexplained(want: &Want, now: &Observation, predecessor: VersionId) -> Result<Plan, Problem> {
-    if state::back_compat_is_live(now) && (want.adopt || want.abandon_older) {
-        return Err(awaiting(now));
+/// Every older version that is enabled is retired by the operator's word. None of them may be in use anywhere.
+fn abandon_older(want: &Want, now: &Observation, predecessor: VersionId) -> Result<Plan, Problem> {
+    if state::back_compat_is_live(now) {
+        return Err(refuse::awaiting(now));
     }
-    match (want.adopt, want.abandon_older) {
-        (true, _) => finish(want, now, predecessor, predecessor.next()),
-        (false, true) if now.unread.iter().any(|unread| matches!(unread, Unread::Versions(_))) => {
-            let line = format!("which older versions of {} are enabled may not be looked at", now.primary.secret);
-            Err(Problem::new(Exit::Refused, "OlderVersionsUnread", line)
-                .hint("ask for secretmanager.versions.list (README, section Permissions)"))
-        }
-        (false, true) => {
-            let older = now.primary.versions.iter().skip(1).filter(|version| version.state == VersionState::Enabled);
-            let disable = Step::DisableOlder {
-                secret: now.primary.secret.clone(),
-                versions: older.map(|version| version.id).collect(),
-            };
-            begin(want, now, vec![Planned::Do(disable)])
-        }
-        (false, false) => Err(refuse_blocked(now, Blocked::UnexplainedPredecessor(predecessor))),
+    if !in_use::others(now).is_empty() {
+        return Err(refuse_blocked(now, Blocked::UnexplainedPredecessor(predecessor)));
     }
+    if now.unread.iter().any(|unread| matches!(unread, Unread::Versions(_))) {
+        let line = format!("which older versions of {} are enabled may not be looked at", now.primary.secret);
+        return Err(Problem::new(Exit::Refused, "OlderVersionsUnread", line)
+            .hint("ask for secretmanager.versions.list (README, section Permissions)"));
+    }
+    let older = now.primary.versions.iter().skip(1).filter(|version| version.state == VersionState::Enabled);
+    let versions = older.map(|version| version.id).collect();
+    begin(want, now, vec![Planned::Do(Step::DisableOlder { secret: now.primary.secret.clone(), versions })])
 }
 
 /// Has the back-compat hold the value of `version`.
@@ -236,7 +271,12 @@ fn preserve(now: &Observation, version: &Version) -> Vec<Planned> {
             format!("{} holds {} already", now.back_compat.secret, version.id),
         )];
     }
-    let store = Step::StoreBackCompat { secret: now.back_compat.secret.clone(), value_of: version.id };
+    store(now, Origin::Primary(version.id))
+}
+
+/// Has the back-compat hold this value, and exist.
+fn store(now: &Observation, value_of: Origin) -> Vec<Planned> {
+    let store = Step::StoreBackCompat { secret: now.back_compat.secret.clone(), value_of };
     let create = Step::CreateBackCompat { secret: now.back_compat.secret.clone(), like: now.primary.secret.clone() };
     // One without versions may lack its access policy still: see the executor's creation.
     match now.back_compat.newest() {
@@ -253,7 +293,7 @@ fn stage(now: &Observation, current: VersionId, value: ValueTag) -> Planned {
     if now.back_compat.value() == Some(value) && now.all_hold(Source::BackCompat, value) {
         return Planned::Skip(StepName::Stage, format!("the Kubernetes Secrets hold {current} as back-compat already"));
     }
-    Planned::Do(Step::Stage { external_secrets: readers, value_of: current })
+    Planned::Do(Step::Stage { external_secrets: readers, value_of: Origin::Primary(current) })
 }
 
 /// The ExternalSecrets that read the back-compat.
@@ -268,19 +308,22 @@ fn unmapped() -> Planned {
     Planned::Skip(StepName::Stage, "no ExternalSecret maps the back-compat".to_owned())
 }
 
-/// The version before `from` where it is enabled and has the same value as the one after `from`: a rollback goes back to it
-/// out of the middle of a rotation.
-fn twin(now: &Observation, from: VersionId, value: ValueTag) -> Option<VersionId> {
-    let before = from.previous().and_then(|id| now.primary.version(id));
-    before.filter(|version| version.state == VersionState::Enabled && version.value == Some(value)).map(|twin| twin.id)
+/// The older versions that are enabled and have the value of one of the two slots, but for `from`: a rollback goes back to one
+/// out of the middle of a rotation, and people add a value again. Nothing needs them.
+fn twins(now: &Observation, from: VersionId, slots: [Option<ValueTag>; 2]) -> Vec<VersionId> {
+    let older = now.primary.versions.iter().filter(|version| version.id < from);
+    let enabled = older.filter(|version| version.state == VersionState::Enabled && version.value.is_some());
+    enabled.filter(|version| slots.contains(&version.value)).map(|version| version.id).collect()
 }
 
-/// The proof and the commit mark. A twin of the newest version goes first, so that the commit mark stays the last.
+/// The proof and the commit mark. Twins go first, so that the commit mark stays the last.
 fn end(now: &Observation, from: VersionId, to: VersionId, value: Option<ValueTag>) -> Vec<Planned> {
     let secret = || now.primary.secret.clone();
     let mut steps = vec![Planned::Do(Step::Verify { version: to })];
-    if let Some(twin) = value.and_then(|value| twin(now, from, value)) {
-        steps.push(Planned::Do(Step::DisableOlder { secret: secret(), versions: vec![twin] }));
+    let kept = now.primary.version(from).and_then(|version| version.value);
+    let versions = twins(now, from, [value, kept]);
+    if !versions.is_empty() {
+        steps.push(Planned::Do(Step::DisableOlder { secret: secret(), versions }));
     }
     steps.push(Planned::Do(Step::DisablePrevious { secret: secret(), version: from }));
     steps
@@ -300,76 +343,6 @@ fn workloads(now: &Observation) -> Vec<WorkloadRef> {
 
 fn refuse_value(line: &str) -> Problem {
     Problem::new(Exit::Refused, "UnfitValue", line).hint("give another value, or none: the program makes one")
-}
-
-/// I5: a third value would be one that no pod can read.
-fn awaiting(now: &Observation) -> Problem {
-    let back_compat = &now.back_compat.secret;
-    let held =
-        now.back_compat.value().and_then(|value| now.name_of(value)).unwrap_or_else(|| "an older value".to_owned());
-    let line = format!(
-        "{back_compat} still holds {held}, and data may still need it: a third key would make that data unreadable"
-    );
-    let refused = Problem::new(Exit::Refused, "AwaitingReencryption", line);
-    // Whoever repeats a command whose end they did not see learns here that it came to its end.
-    let refused = match &now.last_rotation {
-        Some(last) => refused.hint(format!(
-            "the last rotation is complete: from {} to {}, by {} at {}",
-            last.from, last.to, last.by, last.at
-        )),
-        None => refused,
-    };
-    refused
-        .hint(format!(
-            "first let the application save every encrypted field of {} again, under its current key",
-            now.account
-        ))
-        .hint(format!("then retire the old value: kubectl deepdesk secret finalize {}", now.account))
-        .hint(format!("or go back to it: kubectl deepdesk secret rollback {}", now.account))
-}
-
-/// The line for each reason that only a person can resolve.
-pub fn refuse_blocked(now: &Observation, blocked: Blocked) -> Problem {
-    let (primary, back_compat, project) = (&now.primary.secret, &now.back_compat.secret, &now.home.project);
-    let problem = |reason, line: String| Problem::new(Exit::Refused, reason, line);
-    match blocked {
-        Blocked::NoPrimary => problem("NoPrimary", format!("secret {primary} in project {project} has no version that could be rotated"))
-            .hint(format!("look at it: gcloud secrets versions list {primary} --project={project}"))
-            .hint("is this the right account, and the right project?"),
-        Blocked::NewestNotEnabled(version, state) => {
-            let word = state_word(state);
-            problem("LatestNotEnabled", format!("the latest version of {primary}, {version}, is {word}: every sync of it fails"))
-                .hint(match state {
-                    VersionState::Disabled => format!("enable it: gcloud secrets versions enable {} --secret={primary} --project={project}", version.get()),
-                    VersionState::Enabled | VersionState::Destroyed => {
-                        format!("add the value that is in use as a new version: gcloud secrets versions add {primary} --data-file=- --project={project}")
-                    }
-                })
-        }
-        Blocked::UnexplainedPredecessor(version) => {
-            let newest = version.next();
-            problem("UnexplainedVersion", format!("{primary} has {version} still enabled beside {newest}, and {back_compat} explains neither"))
-                .hint(format!("if {newest} is a rotation that somebody began: kubectl deepdesk secret rotate {} --adopt", now.account))
-                .hint(format!("if {version} is not needed any more: kubectl deepdesk secret rotate {} --abandon-older", now.account))
-        }
-        Blocked::TwoUncommitted(first, second) => {
-            problem("TwoUncommittedVersions", format!("{primary} has two versions, {first} and {second}, on top of the one that {back_compat} holds"))
-                .hint(format!("find out which of them the pods read: kubectl deepdesk secret verify {}", now.account))
-                .hint(format!("if none reads {first}: gcloud secrets versions disable {} --secret={primary} --project={project}, then rotate again", first.get()))
-        }
-        Blocked::BackCompatNotEnabled(version, state) => {
-            problem("BackCompatNotEnabled", format!("the latest version of {back_compat}, {version}, is {}: old data may need it", state_word(state)))
-                .hint(format!("enable it: gcloud secrets versions enable {} --secret={back_compat} --project={project}", version.get()))
-        }
-    }
-}
-
-fn state_word(state: VersionState) -> &'static str {
-    match state {
-        VersionState::Enabled => "enabled",
-        VersionState::Disabled => "disabled",
-        VersionState::Destroyed => "destroyed",
-    }
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use super::*;
 use crate::domain::names::{AccountName, SecretHome, listed};
 use crate::domain::observation::{
-    Announcement, Consumer, Derivation, ExternalSecretView, Found, KeyView, PodView, Ready, Refresh, Rollout,
+    Announcement, Begun, Consumer, Derivation, ExternalSecretView, Found, KeyView, PodView, Ready, Refresh, Rollout,
     SecretView,
 };
 use crate::domain::state::Standing;
@@ -78,8 +78,10 @@ pub(super) fn seen(primary: &str, back_compat: &str, holds: (u16, Option<u16>), 
             immutable: false,
             owner: None,
             unusual_target: None,
+            not_followed: None,
             written: None,
             resource_version: None,
+            written_once: false,
         }],
         missing_external_secrets: Vec::new(),
         consumers: vec![Consumer {
@@ -101,6 +103,7 @@ pub(super) fn seen(primary: &str, back_compat: &str, holds: (u16, Option<u16>), 
         other_readers: Vec::new(),
         last_rotation: None,
         begun: None,
+        finalizing: None,
         announced: None,
         unread: Vec::new(),
     }
@@ -110,17 +113,30 @@ fn announcement(version: u64, called_off: bool) -> Option<Announcement> {
     VersionId::new(version).map(|version| Announcement { version, called_off })
 }
 
+fn begun_to(version: u64) -> Option<Begun> {
+    VersionId::new(version).map(|to| Begun { to, back: false, compromised: false })
+}
+
+/// The lock's record says that a rollback to this version was begun.
+fn back_to(version: u64, now: Observation) -> Observation {
+    let begun = VersionId::new(version).map(|to| Begun { to, back: true, compromised: false });
+    Observation { begun, ..now }
+}
+
 /// The steps to do, by name; a refusal by its reason.
 fn brief(planned: Result<Plan, Problem>) -> String {
     let joined = |versions: &[VersionId]| listed(versions).replace(' ', "");
     let word = |step: &Step| match step {
         Step::DisableOlder { versions, .. } => format!("abandon({})", joined(versions)),
+        Step::Enable { version, .. } => format!("enable({version})"),
         Step::CreateBackCompat { .. } => "create".to_owned(),
-        Step::StoreBackCompat { value_of, .. } => format!("store({value_of})"),
+        Step::StoreBackCompat { value_of: Origin::Copy { .. }, .. } => "store(copy)".to_owned(),
+        Step::StoreBackCompat { value_of, .. } => format!("store({})", value_of.to_string().replace("back-compat ", "b")),
         Step::Stage { .. } => "stage".to_owned(),
         Step::Announce { expect, .. } => format!("announce({expect})"),
         Step::Spread { .. } => "spread".to_owned(),
         Step::Prepare { .. } => "prepare".to_owned(),
+        Step::AddVersion { value_of: Some(Origin::Copy { .. }), expect, .. } => format!("add({expect}=copy)"),
         Step::AddVersion { expect, .. } => format!("add({expect})"),
         Step::Sync { version, .. } => format!("sync({version})"),
         Step::Restart { version, .. } => format!("restart({version})"),
@@ -164,7 +180,7 @@ fn what_is_left_follows_from_what_is_seen() {
         ("staged", seen("E1", "E1", (1, Some(1)), 1), new.to_owned()),
         (
             "an older value in the back-compat's history",
-            seen("D0 E1", "E0 E1", (1, Some(1)), 2),
+            seen("D0 E1", "D E1", (1, Some(1)), 2),
             "add(v3) sync(v3) restart(v3) verify disable(v2)".to_owned(),
         ),
         (
@@ -201,18 +217,18 @@ fn what_is_left_follows_from_what_is_seen() {
         ),
         (
             "a rollback begun",
-            seen("E1 E2", "E2", (2, Some(2)), 1),
+            back_to(2, seen("E1 E2", "E2", (2, Some(2)), 1)),
             "store(v1) stage restart(v2) verify disable(v1)".to_owned(),
         ),
         (
             "a rollback begun, not copied",
-            seen("E1 E2", "E2", (1, Some(2)), 1),
+            back_to(2, seen("E1 E2", "E2", (1, Some(2)), 1)),
             "sync(v2) store(v1) stage restart(v2) verify disable(v1)".to_owned(),
         ),
         ("committed", seen("D E2", "E1", (2, Some(1)), 2), "AwaitingReencryption (4)".to_owned()),
         (
             "finalized",
-            seen("D E2", "E1 E2", (2, Some(2)), 2),
+            seen("D E2", "D E2", (2, Some(2)), 2),
             "add(v3) sync(v3) restart(v3) verify disable(v2)".to_owned(),
         ),
         ("never disabled anything", seen("E1 E2", "", (2, None), 2), "UnexplainedVersion (4)".to_owned()),
@@ -229,7 +245,7 @@ fn what_is_left_follows_from_what_is_seen() {
 
 #[test]
 fn a_committed_rotation_that_died_before_its_record_is_seen_to_its_end() {
-    let committed = |begun| Observation { begun: VersionId::new(begun), ..seen("D E2", "E1", (2, Some(1)), 2) };
+    let committed = |begun| Observation { begun: begun_to(begun), ..seen("D E2", "E1", (2, Some(1)), 2) };
     let given = |value| Want { new_value: NewValue::Given(Some(ValueTag(value))), ..Want::default() };
     let cases = [
         ("it set out for this version", Want::default(), committed(2), "verify"),
@@ -257,7 +273,7 @@ fn the_operator_says_what_nothing_explains() {
             &by_hand,
             "abandon(v2,v1) create store(v3) stage add(v4) sync(v4) restart(v4) verify disable(v3)",
         ),
-        ("adopt beside a third key", &adopt, &other_key, "AwaitingReencryption (4)"),
+        ("adopt beside a third key", &adopt, &other_key, "UnexplainedVersion (4)"),
         ("abandon beside a third key", &abandon, &other_key, "AwaitingReencryption (4)"),
     ];
     for (name, want, now, left) in cases {
@@ -265,22 +281,25 @@ fn the_operator_says_what_nothing_explains() {
     }
 }
 
+/// Age alone proves nothing: an ExternalSecret that was pinned, or failed, kept an older version for as long.
 #[test]
-fn a_pod_of_no_restart_of_ours_is_judged_by_when_both_values_came() {
+fn a_pod_of_no_restart_of_ours_is_judged_by_the_last_write_of_its_secrets() {
     let hour = |hour: i64| jiff::Timestamp::from_second(3600 * hour).ok();
-    let judged = |primary, back_compat, created| {
+    let judged = |noted: u64, written, created| {
         let mut now = seen("D E2", "E1", (2, Some(1)), 2);
-        now.primary.versions[0].created = hour(primary);
-        now.back_compat.versions[0].created = back_compat;
+        now.primary.versions[0].created = hour(0);
+        now.external_secrets[0].written = written;
         now.consumers[0].version = None;
         let pod = &mut now.consumers[0].pods[0];
-        (pod.version, pod.created) = (None, hour(created));
+        (pod.version, pod.created) = (VersionId::new(noted), hour(created));
         state::standing(&now, &now.consumers[0], &now.consumers[0].pods[0])
     };
-    assert_eq!(judged(0, hour(0), 9), Standing::OnNewest);
-    assert_eq!(judged(8, hour(0), 9), Standing::Unproven, "the next sync may have come after it");
-    assert_eq!(judged(0, hour(8), 9), Standing::Unproven, "of the back-compat too");
-    assert_eq!(judged(0, None, 9), Standing::OnNewest, "what is not known came together");
+    assert_eq!(judged(0, hour(8), 9), Standing::OnNewest);
+    assert_eq!(judged(0, hour(9), 9), Standing::Unproven, "in the very second of a write");
+    assert_eq!(judged(0, hour(10), 9), Standing::Unproven, "the Secret was written since");
+    assert_eq!(judged(0, None, 900), Standing::Unproven, "nothing tells when it was written");
+    assert_eq!(judged(1, hour(8), 9), Standing::OnNewest, "restarted by others under a note of before");
+    assert_eq!(judged(1, hour(10), 9), Standing::Older, "its note says so, and nothing speaks against it");
 }
 
 #[test]
@@ -314,20 +333,20 @@ fn a_rollback_exchanges_the_two_values() {
             seen("E1 E2", "E1", (1, Some(1)), 1),
             format!("sync(v2) add(v3) {exchanged} abandon(v1) disable(v2)"),
         ),
-        ("introduced, not copied", seen("D E2 E1", "E1", (2, Some(1)), 2), format!("{exchanged} disable(v2)")),
+        ("introduced, not copied", back_to(3, seen("D E2 E1", "E1", (2, Some(1)), 2)), format!("{exchanged} disable(v2)")),
         (
             "the same, out of the middle of a rotation",
-            seen("E1 E2 E1", "E1", (2, Some(1)), 2),
+            back_to(3, seen("E1 E2 E1", "E1", (2, Some(1)), 2)),
             format!("{exchanged} abandon(v1) disable(v2)"),
         ),
         (
             "the same, copied: what came between was seen before it was added",
-            seen("E1 E2 E1", "E1", (1, Some(1)), 2),
+            back_to(3, seen("E1 E2 E1", "E1", (1, Some(1)), 2)),
             "store(v2) stage restart(v3) verify abandon(v1) disable(v2)".to_owned(),
         ),
         (
             "copied: both slots hold the older value",
-            seen("D E2 E1", "E1", (1, Some(1)), 2),
+            back_to(3, seen("D E2 E1", "E1", (1, Some(1)), 2)),
             "store(v2) stage restart(v3) verify disable(v2)".to_owned(),
         ),
         (
@@ -347,7 +366,7 @@ fn a_rollback_exchanges_the_two_values() {
             seen("D D E1@3", "E1 E2@4", (1, Some(2)), 3),
             "verify".to_owned(),
         ),
-        ("nothing to go back to", seen("D E2", "E1 E2", (2, Some(2)), 2), "NothingToRollBack (4)".to_owned()),
+        ("nothing to go back to", seen("D E2", "D E2", (2, Some(2)), 2), "NothingToRollBack (4)".to_owned()),
         ("no back-compat", seen("E1", "", (1, None), 1), "NothingToRollBack (4)".to_owned()),
         ("nothing explains the predecessor", seen("E1 E2", "", (2, None), 2), "UnexplainedVersion (4)".to_owned()),
         ("latest disabled", seen("E1 D", "E1", (1, Some(1)), 1), "LatestNotEnabled (4)".to_owned()),
@@ -358,7 +377,7 @@ fn a_rollback_exchanges_the_two_values() {
     let complete = seen("D D E1@3", "E1 E2@4", (1, Some(2)), 3);
     assert_eq!(brief(plan(&back(true), &complete)), "add(v4) sync(v4) store(v3) stage restart(v4) verify disable(v3)");
     // `rotate` finishes what a rollback began, in the rollback's order.
-    let begun = seen("D E2 E1", "E1", (2, Some(1)), 2);
+    let begun = back_to(3, seen("D E2 E1", "E1", (2, Some(1)), 2));
     assert_eq!(brief(plan(&Want::default(), &begun)), format!("{exchanged} disable(v2)"));
 }
 
@@ -413,10 +432,14 @@ fn two_phases_let_every_pod_read_before_any_writes() {
     let back = Want { goal: Goal::RollBack { again: false }, ..Want::default() };
     assert_eq!(brief(plan(&back, &unrecorded)), "verify");
     let calls_off = [
-        ("announced", announced(2, seen("E1", "E1 E2", (1, Some(2)), 1)), "store(v1) stage"),
-        ("announced, not copied", announced(2, seen("E1", "E1 E2", (1, Some(1)), 1)), "spread store(v1) stage"),
-        ("withdrawn", announced(2, seen("E1", "E1 E2 E1", (1, Some(2)), 1)), "stage"),
-        ("withdrawn, copied", announced(2, seen("E1", "E1 E2 E1", (1, Some(1)), 1)), ""),
+        ("announced", announced(2, seen("E1", "E1 E2", (1, Some(2)), 1)), "store(v1) stage retire(v2)"),
+        (
+            "announced, not copied",
+            announced(2, seen("E1", "E1 E2", (1, Some(1)), 1)),
+            "spread store(v1) stage retire(v2)",
+        ),
+        ("withdrawn", announced(2, seen("E1", "E1 E2 E1", (1, Some(2)), 1)), "stage retire(v2)"),
+        ("withdrawn, copied", announced(2, seen("E1", "E1 E2 E1", (1, Some(1)), 1)), "retire(v2)"),
         (
             "introduced",
             announced(2, seen("E1 E2@5", "E1 E2 E1@4", (2, Some(1)), 1)),
@@ -432,7 +455,7 @@ fn two_phases_let_every_pod_read_before_any_writes() {
     for want in [&two_phase, &Want::default()] {
         assert_eq!(brief(plan(want, &called_off)), "BeingCalledOff (4)");
     }
-    assert_eq!(brief(plan(&back, &called_off)), "");
+    assert_eq!(brief(plan(&back, &called_off)), "retire(v2)");
     let given = Want { new_value: NewValue::Given(None), ..two_phase.clone() };
     assert_eq!(brief(plan(&given, &announced(2, seen("E1", "E1 E2", (1, Some(1)), 1)))), "RotationUnderWay (4)");
     let finalize = Want { goal: Goal::Finalize { destroy: None }, ..Want::default() };
@@ -444,10 +467,19 @@ fn a_finalization_retires_the_older_value() {
     let finalize = |destroy| Want { goal: Goal::Finalize { destroy }, ..Want::default() };
     let all = Some(Destroy { before: None, keep: 0 });
     let retired = "stage restart(v2) verify retire(v1)";
+    let begun = |now: Observation| Observation { finalizing: VersionId::new(1), ..now };
     let cases = [
         ("committed", None, seen("D E2", "E1", (2, Some(1)), 2), format!("store(v2) {retired}")),
-        ("stored, not copied", None, seen("D E2", "E1 E2", (2, Some(1)), 2), retired.to_owned()),
-        ("copied", None, seen("D E2", "E1 E2", (2, Some(2)), 2), "restart(v2) verify retire(v1)".to_owned()),
+        ("stored, not copied", None, begun(seen("D E2", "E1 E2", (2, Some(1)), 2)), retired.to_owned()),
+        ("copied", None, begun(seen("D E2", "E1 E2", (2, Some(2)), 2)), "restart(v2) verify retire(v1)".to_owned()),
+        // Somebody filled the back-compat with the value in use: pods could not read the other while data was saved again.
+        ("stored by hand", None, seen("D E2", "E1 E2", (2, Some(2)), 2), "DisplacedBackCompat (4)".to_owned()),
+        (
+            "beside a value of before",
+            None,
+            seen("D D E3", "E1 E2", (3, Some(2)), 3),
+            "store(v3) stage restart(v3) verify retire(v2)".to_owned(),
+        ),
         ("done", None, seen("D E2", "D E2", (2, Some(2)), 2), String::new()),
         ("never rotated", None, seen("E1", "", (1, None), 1), String::new()),
         ("rotating", None, seen("E1 E2", "E1", (2, Some(1)), 2), "RotationUnderWay (4)".to_owned()),
@@ -456,7 +488,7 @@ fn a_finalization_retires_the_older_value() {
             "all of it destroyed",
             all,
             seen("D D E3", "E1 E2", (3, Some(2)), 3),
-            "store(v3) stage restart(v3) verify retire(v2,v1) destroy(v2,v1) destroy(v2,v1)".to_owned(),
+            "store(v3) stage restart(v3) verify retire(v2) destroy(v2,v1) destroy(v2)".to_owned(),
         ),
         (
             "but for the newest of each",

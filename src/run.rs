@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 
 use crate::clients::cluster::Cluster;
+use crate::clients::fence::Fence;
 use crate::clients::secret_manager::SecretManager;
 use crate::domain::event::{Event, StepName, StepState};
 use crate::domain::names::{AccountName, ObjectName, printable};
@@ -155,10 +156,7 @@ pub fn interrupted() -> Problem {
     Problem::new(Exit::Interrupted, "Interrupted", "interrupted")
 }
 
-/// Makes sure that the lock is still ours, where there is one.
-pub async fn still_ours(lock: Option<&Lock>) -> Result<(), Problem> {
-    match lock {
-        Some(lock) => lock.still_ours().await,
-        None => Ok(()),
-    }
+/// What each attempt of a write asks: the lock, where there is one.
+pub fn fence(lock: Option<&Lock>) -> Fence {
+    lock.map_or(Fence::OPEN, Lock::fence)
 }

@@ -114,12 +114,7 @@ pub static CATALOGUE: &[Entry] = &[
     entry(super::HEALTHY, CONSUMERS, "they are fully rolled out", WORK_AND_STATE),
     entry(super::PODS_CURRENT, CONSUMERS, "pods started on the newest version", ALL_HELD),
     entry("DD-OTHER-READERS", CONSUMERS, "nothing reads the secret that a restart does not reach", WORK),
-    entry(
-        "DD-OLD-READERS",
-        CONSUMERS,
-        "no job or pod of its own still runs on an older value",
-        &[Part::ExternalSecrets, Part::KubernetesSecrets, Part::Workloads],
-    ),
+    entry("DD-OLD-READERS", CONSUMERS, "nothing else that reads it runs on an older value", ALL_HELD),
     entry("DD-RELOADER", CONSUMERS, "nobody else restarts them", WORK),
     entry("DD-GITOPS", CONSUMERS, "nobody takes the restart away again", WORK),
     entry("DD-ONE-POD", CONSUMERS, "they have more than one pod", WORK),

@@ -92,42 +92,6 @@ pub(super) fn pods_current(seen: &Seen) -> Vec<Finding> {
     })
 }
 
-pub(super) fn other_readers(seen: &Seen) -> Vec<Finding> {
-    let readers = seen.now.other_readers.iter();
-    readers
-        .map(|reader| {
-            let running = if reader.running { ", and runs now" } else { "" };
-            Finding(
-                format!(
-                    "{} {} reads the secret too{running}; a restart does not reach it",
-                    reader.kind.to_ascii_lowercase(),
-                    reader.name
-                ),
-                "see that it starts afresh afterwards".to_owned(),
-            )
-        })
-        .collect()
-}
-
-/// What a restart does not reach and may have started before the Kubernetes Secrets held the newest version. Without a
-/// date it counts as older: what it writes would be lost with the value.
-pub(super) fn older_readers(seen: &Seen) -> Vec<Finding> {
-    let written = seen.now.external_secrets.iter().filter_map(|external| external.written).max();
-    let older = seen.now.other_readers.iter().filter(|reader| {
-        let after = reader.since.zip(written).is_some_and(|(since, written)| since > written);
-        reader.running && !after
-    });
-    older
-        .map(|reader| {
-            let kind = reader.kind.to_ascii_lowercase();
-            Finding(
-                format!("{kind} {} runs, and nothing shows that it started on the newest version", reader.name),
-                format!("let it end, or start it afresh: kubectl get pods -n {}", seen.now.account),
-            )
-        })
-        .collect()
-}
-
 pub(super) fn reloader(seen: &Seen) -> Vec<Finding> {
     each_consumer(seen, |consumer| {
         let by = consumer.reloader.as_ref()?;

@@ -1,7 +1,7 @@
 //! Looks at the ExternalSecrets: each case in which a forced sync does nothing, most of them in silence.
 
 use super::{Finding, Purpose, Seen, under_way};
-use crate::domain::observation::{Derivation, ExternalSecretView, Observation, Ready, Refresh, Source};
+use crate::domain::observation::{Derivation, ExternalSecretView, Observation, Ready, Refresh, Source, VersionState};
 use crate::plan::NewValue;
 
 /// The message of the `Ready` condition for every error of the provider (External Secrets' controller; facts 1.4).
@@ -55,7 +55,7 @@ pub(super) fn ready(seen: &Seen) -> Vec<Finding> {
             // The one failure that `preserve` heals: it maps a back-compat that does not exist yet.
             Ready::False { .. } if heals_by_itself(seen.now, external) => None,
             // What a rotation that goes on has to have synced anyway, and proves: its controller's next try may be far off.
-            Ready::False { .. } if under_way(seen) || is_staging(seen) => None,
+            Ready::False { .. } if under_way(seen) || is_staging(seen) || is_refilling(seen) => None,
             Ready::False { reason, message } => Some((format!("is not syncing: {reason}: {message}"), describe)),
             Ready::Unknown => Some(("has never been synced".to_owned(), describe)),
         }
@@ -83,6 +83,12 @@ pub(super) fn back_compat_awaited(seen: &Seen) -> Vec<Finding> {
 fn is_staging(seen: &Seen) -> bool {
     let kept = seen.now.back_compat.value().filter(|kept| seen.now.primary.value() == Some(*kept));
     seen.purpose == Purpose::Rotate && kept.is_some_and(|kept| !seen.now.all_hold(Source::BackCompat, kept))
+}
+
+/// Whether a rotation stores a value in a back-compat whose newest version is destroyed: every sync of it fails until then.
+fn is_refilling(seen: &Seen) -> bool {
+    let newest = seen.now.back_compat.newest();
+    seen.purpose == Purpose::Rotate && newest.is_some_and(|newest| newest.state == VersionState::Destroyed)
 }
 
 /// Whether an ExternalSecret fails for no other reason than that the back-compat does not exist yet, or has no version yet.
@@ -169,9 +175,18 @@ pub(super) fn unusual_target(seen: &Seen) -> Vec<Finding> {
 pub(super) fn opaque(seen: &Seen) -> Vec<Finding> {
     each(seen, |external| {
         let key = external.keys.iter().find(|key| key.derivation == Derivation::Opaque)?;
+        let filled = match key.key.starts_with('(') {
+            true => "keys that are not known beforehand".to_owned(),
+            false => format!("key {}", key.key),
+        };
+        let secret = &seen.now.secret(key.source).secret;
+        let how = external.not_followed.as_deref().unwrap_or("a template that computes it");
         Some((
-            format!("computes key {} from the secret by a template: its bytes cannot be compared", key.key),
-            "give the key the plain value: {{ .name }}".to_owned(),
+            format!("fills {filled} from {secret} by {how}: its bytes cannot be compared"),
+            format!(
+                "map {secret} under spec.data by remoteRef.key alone, and give a template the plain value ({{{{ .name }}}}): kubectl edit externalsecret {} -n {}",
+                external.name, seen.now.account
+            ),
         ))
     })
 }

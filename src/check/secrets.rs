@@ -1,8 +1,9 @@
 //! Looks at the two secrets: what Secret Manager holds, and what of it arrives in the cluster.
 
-use super::{Finding, Seen, under_way};
+use super::{Finding, Purpose, Seen, under_way};
+use crate::domain::in_use;
 use crate::domain::names::{VersionId, listed};
-use crate::domain::observation::{Found, Source, VersionState};
+use crate::domain::observation::{Source, VersionState};
 use crate::domain::state::{self, State};
 
 pub(super) fn project(seen: &Seen) -> Vec<Finding> {
@@ -34,6 +35,8 @@ pub(super) fn project(seen: &Seen) -> Vec<Finding> {
 
 pub(super) fn latest_enabled(seen: &Seen) -> Vec<Finding> {
     match state::secrets_state(seen.now) {
+        // The planner knows how to bring the value in use back.
+        State::Blocked(state::Blocked::NewestNotEnabled(..)) if seen.want.adopt => Vec::new(),
         State::Blocked(blocked @ (state::Blocked::NoPrimary | state::Blocked::NewestNotEnabled(..))) => {
             let problem = crate::plan::refuse_blocked(seen.now, blocked);
             vec![Finding(problem.message, problem.hints.join("; "))]
@@ -49,27 +52,30 @@ pub(super) fn back_compat_enabled(seen: &Seen) -> Vec<Finding> {
             let problem = crate::plan::refuse_blocked(now, blocked);
             vec![Finding(problem.message, problem.hints.join("; "))]
         }
-        // A value that is in the cluster alone may be one that data still needs: a rotation would write over it.
-        _ if now.back_compat.newest().is_none() => {
-            let lost = now.keys(Source::BackCompat).find(|(_, key)| key.found == Found::Unknown);
-            let finding = lost.map(|(external, key)| {
-                Finding(
-                    format!(
-                        "Kubernetes Secret {}/{}, key {}, holds a value that no version in Secret Manager has: {} was deleted",
-                        now.account, external.target, key.key, now.back_compat.secret
-                    ),
-                    format!("store that value as {} first: data may still need it", now.back_compat.secret),
-                )
-            });
-            finding.into_iter().collect()
-        }
-        _ => Vec::new(),
+        // While another version holds the account up, that is told; what is displaced stays enabled, and is told after it.
+        State::Blocked(_) | State::Rotating { .. } | State::Stable | State::Drifted => Vec::new(),
+        // A value that is in the cluster alone may be one that data still needs: a sync would write over it.
+        State::AwaitingReencryption => match (in_use::displaced(&now.without(&seen.want.retired)), seen.purpose) {
+            (None, _) | (Some(in_use::Displaced::Version(..)), Purpose::Sync) => Vec::new(),
+            (Some(displaced), _) => {
+                let problem = crate::plan::refuse_displaced(now, &displaced);
+                vec![Finding(problem.message, problem.hints.join("; "))]
+            }
+        },
     }
 }
 
 pub(super) fn predecessor(seen: &Seen) -> Vec<Finding> {
     match state::secrets_state(seen.now) {
-        State::Blocked(blocked @ (state::Blocked::UnexplainedPredecessor(_) | state::Blocked::TwoUncommitted(..))) => {
+        // What the back-compat holds is retired first, and the slot is needed for this one after that.
+        State::Blocked(state::Blocked::UnexplainedPredecessor(_))
+            if seen.purpose == Purpose::Finalize && state::back_compat_is_live(seen.now) => Vec::new(),
+        State::Blocked(
+            blocked @ (state::Blocked::UnexplainedPredecessor(_)
+            | state::Blocked::TwoUncommitted(..)
+            | state::Blocked::Foreign(_)
+            | state::Blocked::Unreadable(..)),
+        ) => {
             let problem = crate::plan::refuse_blocked(seen.now, blocked);
             vec![Finding(problem.message, problem.hints.join("; "))]
         }
@@ -87,10 +93,14 @@ pub(super) fn older_enabled(seen: &Seen) -> Vec<Finding> {
     if older.is_empty() {
         return Vec::new();
     }
-    let (secret, project) = (&seen.now.primary.secret, &seen.now.home.project);
+    let secret = &seen.now.primary.secret;
     vec![Finding(
         format!("{secret} has older versions enabled: {}", listed(&older)),
-        format!("if nothing needs them: gcloud secrets versions disable VERSION --secret={secret} --project={project}"),
+        format!(
+            "where data may still be encrypted under one of them, let pods read it: kubectl deepdesk secret rescue {} --from primary/{}",
+            seen.now.account,
+            older.first().map(|version| version.get()).unwrap_or_default()
+        ),
     )]
 }
 

@@ -1,13 +1,16 @@
 //! `secret …`: the commands that change an account's secret, or look at it.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::{Common, DryRunFlag, ReportFlag, Status, age, duration};
-use crate::domain::names::WorkloadRef;
+use crate::domain::names::{ObjectName, VersionId, WorkloadRef};
+use crate::domain::observation::Source;
 use crate::domain::reencryption::Command as Words;
+use crate::domain::step::RescueFrom;
 
 /// The commands on an account's secret.
 #[derive(Debug, Subcommand)]
@@ -40,6 +43,14 @@ pub enum Secret {
         after_help = "Example:\n  kubectl deepdesk secret rollback acme\n\nExample, which changes nothing:\n  kubectl deepdesk secret rollback acme --dry-run"
     )]
     Rollback(Rollback),
+    /// Store a value that no slot keeps as back-compat, so that pods can read what is encrypted under it
+    ///
+    /// For a value that hands displaced: an older version's, or one that only a Kubernetes Secret still holds. The value in use
+    /// stays. What the back-compat held stays enabled, and is not the newest version any more.
+    #[command(
+        after_help = "Example:\n  kubectl deepdesk secret rescue acme --from back-compat/1\n  kubectl deepdesk secret rescue acme --from secret/backend-secrets:SECRET_KEY"
+    )]
+    Rescue(Rescue),
     /// Retire the back-compat value, once every encrypted field was saved again under the new one
     ///
     /// Sets the back-compat to the value in use, sees that arrive in every pod, so that whatever was forgotten shows now
@@ -90,7 +101,7 @@ pub struct Rotate {
     /// Rotate although no ExternalSecret maps the back-compat: the application reads Secret Manager itself
     #[arg(long, help_heading = "Rotation")]
     pub back_compat_unmapped: bool,
-    /// Finish what is found as a rotation: the previous version is enabled and nothing explains it
+    /// Finish what others left half-way, keeping every value that is in use: store it as back-compat, copy, restart, verify
     #[arg(long, conflicts_with = "abandon_older", help_heading = "Rotation")]
     pub adopt: bool,
     /// First disable every version older than the one in use, which nothing needs any more
@@ -119,6 +130,9 @@ pub struct Sync {
     /// What a command that changes something takes.
     #[command(flatten)]
     pub change: DryRunFlag,
+    /// Write over this key although no enabled version has its value: secret/NAME:KEY
+    #[arg(long, value_name = "SECRET/NAME:KEY")]
+    pub retired: Vec<CopyKey>,
     /// What a command takes whose run may be put on record.
     #[command(flatten)]
     pub report: ReportFlag,
@@ -179,6 +193,71 @@ pub struct Rollback {
     pub report: ReportFlag,
 }
 
+/// `secret rescue`.
+#[derive(Debug, Args)]
+#[command(mut_arg("accounts", |accounts| accounts.num_args(0..=1).help("The account; default: the current context's namespace")))]
+pub struct Rescue {
+    /// What every command takes.
+    #[command(flatten)]
+    pub common: Common,
+    /// What a command that changes something takes.
+    #[command(flatten)]
+    pub change: DryRunFlag,
+    /// Do not ask: the answer to the question is yes
+    #[arg(short, long)]
+    pub yes: bool,
+    /// Where the value is: back-compat/N, primary/N or secret/NAME:KEY
+    #[arg(long, value_name = "PLACE", help_heading = "Rescue")]
+    pub from: Place,
+    /// What a command takes whose run may be put on record.
+    #[command(flatten)]
+    pub report: ReportFlag,
+}
+
+/// A place that has a value: `back-compat/N`, `primary/N` or `secret/NAME:KEY`.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Place(pub RescueFrom);
+
+impl FromStr for Place {
+    type Err = String;
+
+    fn from_str(given: &str) -> Result<Place, String> {
+        let version = |number: &str| number.parse().map_err(|_| format!("`{number}` is no version number"));
+        match given.split_once('/') {
+            Some(("primary", number)) => Ok(Place(RescueFrom::Version(Source::Primary, version(number)?))),
+            Some(("back-compat", number)) => Ok(Place(RescueFrom::Version(Source::BackCompat, version(number)?))),
+            Some(("secret", _)) => {
+                let CopyKey { secret, key } = given.parse()?;
+                Ok(Place(RescueFrom::Copy { secret, key }))
+            }
+            _ => Err("a place is back-compat/N, primary/N or secret/NAME:KEY".to_owned()),
+        }
+    }
+}
+
+/// A key of a Kubernetes Secret: `secret/NAME:KEY`.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct CopyKey {
+    /// The Kubernetes Secret.
+    pub secret: ObjectName,
+    /// The key.
+    pub key: String,
+}
+
+impl FromStr for CopyKey {
+    type Err = String;
+
+    fn from_str(given: &str) -> Result<CopyKey, String> {
+        let parts = given.strip_prefix("secret/").and_then(|rest| rest.split_once(':'));
+        let (name, key) = parts.ok_or_else(|| "a key of a Kubernetes Secret is secret/NAME:KEY".to_owned())?;
+        let secret = name.parse().map_err(|_| format!("`{name}` is no name of a Kubernetes Secret"))?;
+        match key.is_empty() {
+            true => Err("the key is missing: secret/NAME:KEY".to_owned()),
+            false => Ok(CopyKey { secret, key: key.to_owned() }),
+        }
+    }
+}
+
 /// `secret finalize`.
 #[derive(Debug, Args)]
 pub struct Finalize {
@@ -220,6 +299,9 @@ pub struct Finalize {
         help_heading = "Finalization"
     )]
     pub reencryption_timeout: Duration,
+    /// Retire this older version of the back-compat, too, whose value nothing needs any more: back-compat/N
+    #[arg(long, value_name = "back-compat/N", value_parser = retired, help_heading = "Finalization")]
+    pub retired: Vec<VersionId>,
     /// Destroy disabled versions of both secrets, for good: backups made under them become unreadable
     #[arg(long, help_heading = "Finalization")]
     pub destroy: bool,
@@ -241,6 +323,13 @@ pub enum Strategy {
     Rolling,
     /// For applications that try both values: first every pod can read the new value, then it comes into use
     TwoPhase,
+}
+
+fn retired(given: &str) -> Result<VersionId, String> {
+    match given.parse::<Place>()? {
+        Place(RescueFrom::Version(Source::BackCompat, version)) => Ok(version),
+        Place(_) => Err("what is retired is a version of the back-compat: back-compat/N".to_owned()),
+    }
 }
 
 fn length(given: &str) -> Result<usize, String> {

@@ -39,6 +39,7 @@ use self::pulse::{Pulse, Watched};
 use self::requests::{found, to_json};
 use super::ear::Ear;
 use super::error::{ApiError, ApiErrorKind};
+use super::fence::Fence;
 use super::kubeconfig::KubeTarget;
 use super::retry::{Repeat, date};
 use crate::domain::names::{AccountName, WorkloadRef};
@@ -50,6 +51,8 @@ pub struct Cluster {
     namespace: AccountName,
     external_secrets_api: Arc<OnceCell<ExternalSecretsApi>>,
     dry_run: bool,
+    /// What each attempt of a patch or a Job asks; nothing but for who holds the lock.
+    fence: Fence,
 }
 
 impl std::fmt::Debug for Cluster {
@@ -111,7 +114,13 @@ impl Cluster {
     /// A client for the account's namespace. Nothing is sent yet. Needs a runtime of tokio around it.
     pub fn connect(target: &KubeTarget, namespace: &AccountName) -> Result<Cluster, ApiError> {
         let connection = Connection::new(target)?;
-        Ok(Cluster { connection, namespace: namespace.clone(), external_secrets_api: Arc::default(), dry_run: false })
+        Ok(Cluster {
+            connection,
+            namespace: namespace.clone(),
+            external_secrets_api: Arc::default(),
+            dry_run: false,
+            fence: Fence::OPEN,
+        })
     }
 
     /// The same, but that this hears of each request.
@@ -134,6 +143,11 @@ impl Cluster {
     /// The same, but that the API server judges each patch without doing it (`dryRun=All`).
     pub fn as_dry_run(&self) -> Cluster {
         Cluster { dry_run: true, ..self.clone() }
+    }
+
+    /// The same, but that each attempt to change an object asks this first. The Lease itself and Events are left out.
+    pub fn fenced_by(&self, fence: Fence) -> Cluster {
+        Cluster { fence, ..self.clone() }
     }
 
     /// The account.

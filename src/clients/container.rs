@@ -11,6 +11,7 @@ use super::credentials::Resolved;
 use super::ear::{self, Ear};
 use super::endpoint::Endpoint;
 use super::error::{ApiError, Service};
+use super::fence::Fence;
 use super::google::{Caller, unredirected};
 use super::retry::{Repeat, Retry};
 
@@ -101,7 +102,7 @@ impl Container {
             .run(Repeat::WhenNotAnswered, |within| {
                 let sent = send(self.caller.prepare(make(), within));
                 let url = || ear::shown(&self.url.parse().unwrap_or_default(), &format!("/v1/{path}"));
-                self.caller.attempt(operation, &Method::GET, url, within, sent)
+                self.caller.attempt(operation, &Method::GET, url, within, &Fence::OPEN, sent)
             })
             .await
     }

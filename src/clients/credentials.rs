@@ -8,16 +8,18 @@ mod providers;
 #[cfg(all(test, unix))]
 mod tests;
 
+use std::error::Error;
 use std::path::Path;
 use std::time::Duration;
 
-use google_cloud_auth::credentials::{Credentials, anonymous, impersonated};
+use google_cloud_auth::credentials::{CacheableResource, Credentials, anonymous, impersonated};
 use google_cloud_gax::error::{CredentialsError, Error as GoogleError};
 
 use self::providers::{GcloudAccount, TokenFile};
 use super::endpoint::Endpoint;
-use super::error::{ApiError, ApiErrorKind, Service, root_cause};
+use super::error::{ApiError, ApiErrorKind, ConfigError, Service};
 use super::gcloud::Gcloud;
+use super::known;
 use crate::domain::environment::Environment;
 
 /// Credentials that gave out a token, and how to call them.
@@ -152,7 +154,10 @@ fn is_quota_word(project: &str) -> bool {
 async fn prove(found: &Found) -> Result<(), ApiError> {
     let asked = found.credentials.headers(http::Extensions::new());
     match tokio::time::timeout(FIRST_TOKEN, asked).await {
-        Ok(Ok(_)) => Ok(()),
+        Ok(Ok(headers)) => {
+            note_token(&headers);
+            Ok(())
+        }
         Ok(Err(error)) => {
             let kind = if error.is_transient() { ApiErrorKind::Unreachable } else { ApiErrorKind::Unauthenticated };
             let message = format!("{}: {}; {LOG_IN}", found.description, why(&error));
@@ -162,6 +167,15 @@ async fn prove(found: &Found) -> Result<(), ApiError> {
             let message = format!("{}: no token in {} seconds", found.description, FIRST_TOKEN.as_secs());
             Err(ApiError::new(Service::Credentials, OPERATION, ApiErrorKind::Timeout, &message))
         }
+    }
+}
+
+/// Takes note of the token that is sent: who refuses it may quote it.
+pub(super) fn note_token(headers: &CacheableResource<http::HeaderMap>) {
+    let CacheableResource::New { data, .. } = headers else { return };
+    let token = data.get(http::header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    if let Some(token) = token {
+        known::values().keep_credential(token.rsplit(' ').next().unwrap_or(token));
     }
 }
 
@@ -175,37 +189,111 @@ fn refused(message: &str) -> ApiError {
     ApiError::new(Service::Credentials, OPERATION, ApiErrorKind::Unauthenticated, message)
 }
 
-/// Why there is no token. Never the text of an answer as it is: a token may be in it.
+/// Why there is no token: in our own words, and those of errors that cannot hold an answer. Google's errors end with the
+/// whole body, or with what a program printed: a token may be in it, of a form that nobody knows.
 pub(super) fn why(error: &CredentialsError) -> String {
-    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
-    while let Some(error) = cause {
-        if error.is::<serde_json::Error>() {
-            return "the answer cannot be read".to_owned();
+    let chain = || std::iter::successors(Some(error as &(dyn Error + 'static)), |&error| error.source());
+    chain().find_map(said_by).unwrap_or_else(|| {
+        let texts: Vec<String> = chain().map(|error| error.to_string()).collect();
+        let code = texts.iter().find_map(|text| oauth_code(text));
+        let status = texts.iter().find_map(|text| http_status(text));
+        let known = || texts.iter().find_map(|text| known_failure(text)).map(str::to_owned);
+        match (status, code) {
+            (Some(status), Some(code)) => format!("answered {status} ({code})"),
+            (Some(status), None) => format!("answered {status}"),
+            (None, Some(code)) => code,
+            (None, None) => known().unwrap_or_else(|| "it gave out no token".to_owned()),
         }
-        if let Some(error) = error.downcast_ref::<GoogleError>() {
-            match (error.status(), error.http_status_code()) {
-                (Some(status), _) => return status.message.clone(),
-                // Its text ends with the body.
-                (None, Some(code)) => return format!("answered {code}"),
-                // One around another, whose text is the better one.
-                (None, None) => {}
-            }
-        }
-        if let Some(words) = oauth_words(&error.to_string()) {
-            return words;
-        }
-        cause = error.source();
-    }
-    root_cause(error)
+    })
 }
 
-/// A token endpoint's own words (RFC 6749, 5.2) from the text of Google's error, which ends with the whole body.
-fn oauth_words(text: &str) -> Option<String> {
+/// What one error of a chain says, if it is of a kind whose words are safe to show.
+fn said_by(error: &(dyn Error + 'static)) -> Option<String> {
+    if error.is::<serde_json::Error>() {
+        return Some("the answer cannot be read".to_owned());
+    }
+    if let Some(error) = error.downcast_ref::<ConfigError>() {
+        return Some(error.message.clone());
+    }
+    if let Some(error) = error.downcast_ref::<GoogleError>() {
+        return match (error.http_status_code(), error.status()) {
+            (Some(code), Some(status)) => Some(format!("answered {code} ({})", status.code)),
+            (Some(code), None) => Some(format!("answered {code}")),
+            (None, Some(status)) => Some(format!("answered {}", status.code)),
+            // One around another, which says more.
+            (None, None) => None,
+        };
+    }
+    if let Some(error) = error.downcast_ref::<std::io::Error>() {
+        let text = error.to_string();
+        // One that wraps another may say anything.
+        return match error.get_ref() {
+            None => Some(text),
+            Some(inner) if inner.is::<rustls::Error>() || text.starts_with("failed to lookup address") => Some(text),
+            Some(_) => None,
+        };
+    }
+    error.downcast_ref::<rustls::Error>().map(ToString::to_string)
+}
+
+/// A token endpoint's error code (RFC 6749, 5.2) from the text of Google's error. The description beside it is anybody's.
+fn oauth_code(text: &str) -> Option<String> {
     let body = text.split_once("body=<")?.1;
     let body: serde_json::Value = serde_json::from_str(&body[..=body.rfind('}')?]).ok()?;
-    let word = body.get("error")?.as_str()?;
-    match body.get("error_description").and_then(|description| description.as_str()) {
-        Some(description) => Some(format!("{word}: {description}")),
-        None => Some(word.to_owned()),
-    }
+    let code = body.get("error")?.as_str()?;
+    CODES.contains(&code).then(|| code.to_owned())
+}
+
+/// The codes there are (RFC 6749, 5.2, and what Google adds to them). Another word may be anything.
+const CODES: [&str; 13] = [
+    "access_denied",
+    "admin_policy_enforced",
+    "deleted_client",
+    "invalid_client",
+    "invalid_grant",
+    "invalid_request",
+    "invalid_scope",
+    "invalid_target",
+    "org_internal",
+    "rate_limit_exceeded",
+    "temporarily_unavailable",
+    "unauthorized_client",
+    "unsupported_grant_type",
+];
+
+/// The status in the words of the HTTP client: `HTTP status client error (400 Bad Request) for url (…)`.
+fn http_status(text: &str) -> Option<u16> {
+    let rest = text.strip_prefix("HTTP status ")?.split_once(" error (")?.1;
+    rest.get(..3)?.parse().ok()
+}
+
+/// What the credentials crate says beside something that it quotes, in our words.
+fn known_failure(text: &str) -> Option<&'static str> {
+    const KNOWN: [(&str, &str); 12] = [
+        (
+            "failed to read subject token field",
+            "the answer has no text in the field that `subject_token_field_name` names",
+        ),
+        (
+            "executables need to be explicitly allowed",
+            "its program may be run only with GOOGLE_EXTERNAL_ACCOUNT_ALLOW_EXECUTABLES=1",
+        ),
+        ("command execution failed", "its program failed; run it yourself to see what it says"),
+        (
+            "response contains unsuccessful response",
+            "its program says that it has no token; run it yourself to see why",
+        ),
+        (
+            "response must include `code` and `message`",
+            "its program says that it has no token; run it yourself to see why",
+        ),
+        ("subject token is empty", "its program gave out nothing"),
+        ("the token returned by the executable is expired", "its program gave out a token that has expired"),
+        ("missing `id_token` field", "its program gave out no `id_token`"),
+        ("missing `saml_response` field", "its program gave out no `saml_response`"),
+        ("contains unsupported token type", "its program gave out a token of another type"),
+        ("could not resolve AWS", "the AWS metadata server gave out no region, role or credentials"),
+        ("error sending request", "it cannot be reached"),
+    ];
+    KNOWN.iter().find(|(words, _)| text.contains(words)).map(|(_, meaning)| *meaning)
 }

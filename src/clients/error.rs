@@ -50,6 +50,12 @@ pub enum ApiErrorKind {
     Malformed,
     /// The resource version or the continue token is too old (410).
     Expired,
+    /// The lock that guards the write was lost: this attempt was not sent. With `sent`, an earlier one was, and what came
+    /// of that is not known.
+    Fenced {
+        /// Whether an earlier attempt of the same write may have arrived.
+        sent: bool,
+    },
     /// Anything else.
     Other,
 }
@@ -73,6 +79,7 @@ impl ApiErrorKind {
             ApiErrorKind::Unreachable => "cannot connect",
             ApiErrorKind::Malformed => "unreadable answer",
             ApiErrorKind::Expired => "too old",
+            ApiErrorKind::Fenced { .. } => "not sent, the lock was lost",
             ApiErrorKind::Other => "failed",
         }
     }
@@ -97,6 +104,14 @@ impl ApiError {
         ApiError { service, operation: operation.into(), kind, message: short(message) }
     }
 
+    /// The same error of a later attempt, where an earlier one may have arrived.
+    pub fn after_sending(self) -> ApiError {
+        match self.kind {
+            ApiErrorKind::Fenced { .. } => ApiError { kind: ApiErrorKind::Fenced { sent: true }, ..self },
+            _ => self,
+        }
+    }
+
     /// Whether the effect of a mutating request that failed this way is not known.
     ///
     /// A readable refusal says that nothing was done; so do 429 and a connection that never came to be. Anything else
@@ -108,6 +123,7 @@ impl ApiError {
             | ApiErrorKind::Unavailable
             | ApiErrorKind::Internal
             | ApiErrorKind::Malformed
+            | ApiErrorKind::Fenced { sent: true }
             | ApiErrorKind::Other => true,
             ApiErrorKind::Unauthenticated
             | ApiErrorKind::Forbidden
@@ -118,7 +134,8 @@ impl ApiError {
             | ApiErrorKind::Invalid
             | ApiErrorKind::TooManyRequests
             | ApiErrorKind::Unreachable
-            | ApiErrorKind::Expired => false,
+            | ApiErrorKind::Expired
+            | ApiErrorKind::Fenced { sent: false } => false,
         }
     }
 }

@@ -11,10 +11,11 @@ use google_cloud_gax::error::{CredentialsError, Error as GoogleError};
 use google_cloud_gax::options::RequestOptionsBuilder;
 use http::Method;
 
-use super::credentials::{Resolved, why};
+use super::credentials::{Resolved, note_token, why};
 use super::ear::Ear;
 use super::endpoint::Endpoint;
 use super::error::{ApiError, ApiErrorKind, NO_AUTHORITIES, Service, kind_of_foreign, no_authorities, root_cause};
+use super::fence::{Fence, Overdue};
 use super::proxy::diverts_loopback;
 use super::retry::{Failure, retry_after};
 use super::{USER_AGENT, ensure_tls_provider};
@@ -83,29 +84,31 @@ impl Caller {
         }
     }
 
-    /// Sends once. `method` and `url` are for whoever hears of requests: Google's client makes its own.
+    /// Sends once, if the fence lets it. `method` and `url` are for whoever hears of requests: Google's client makes its own.
     pub(super) async fn attempt<T>(
         &self,
         operation: &str,
         method: &Method,
         url: impl FnOnce() -> String,
         within: Duration,
+        fence: &Fence,
         sent: impl Future<Output = Result<T, GoogleError>>,
     ) -> Result<T, Failure> {
         // The token first, by itself: whatever fails here, the request was not sent.
         match tokio::time::timeout(within, self.credentials.headers(http::Extensions::new())).await {
-            Ok(Ok(_)) => {}
+            Ok(Ok(headers)) => note_token(&headers),
             Ok(Err(error)) => return Err(credentials_failure(operation, &error).into()),
             Err(_) => {
                 let message = "no token in time";
                 return Err(ApiError::new(Service::Credentials, operation, ApiErrorKind::Unreachable, message).into());
             }
         }
+        let grant = fence.ask().await?;
         let sending = self.ear.sending(method, url);
         // Google's client bounds the request alone; a second limit bounds whatever else it does.
         let bounded = async {
             tokio::select! {
-                answer = tokio::time::timeout(within + Duration::from_secs(1), sent) => Some(answer),
+                answer = tokio::time::timeout(grant.bounds(within + Duration::from_secs(1)), grant.hold(sent)) => Some(answer),
                 () = swollen() => None,
             }
         };
@@ -114,17 +117,23 @@ impl Caller {
             return Err(error.into());
         };
         match answer {
-            Ok(Ok(answer)) => {
+            Ok(Ok(Ok(answer))) => {
                 sending.answered(200);
                 Ok(answer)
             }
-            Ok(Err(error)) => {
+            Ok(Ok(Err(error))) => {
                 if let Some(status) = error.http_status_code() {
                     sending.answered(status);
                 }
                 Err(failure(self.service, operation, &error))
             }
-            Err(_) => Err(ApiError::new(self.service, operation, ApiErrorKind::Timeout, "").into()),
+            Ok(Err(Overdue::Unsent)) => {
+                let message = "this process stood still before it was sent";
+                Err(ApiError::new(self.service, operation, ApiErrorKind::Unreachable, message).into())
+            }
+            Ok(Err(Overdue::Unanswered)) | Err(_) => {
+                Err(ApiError::new(self.service, operation, ApiErrorKind::Timeout, "").into())
+            }
         }
     }
 }

@@ -21,7 +21,7 @@ use std::time::Duration;
 use http::{HeaderValue, Uri};
 use jiff::Timestamp;
 use kube::config::{AuthInfo, Cluster};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 
 use self::exec::Plugin;
 pub use self::files::{ContextEntry, contexts, paths};
@@ -31,6 +31,7 @@ pub use self::write::{Entry, Locked, lock};
 use super::USER_AGENT;
 use super::endpoint::is_loopback;
 use super::error::ConfigError;
+use super::known;
 use super::proxy::proxy_for;
 use crate::domain::environment::Environment;
 use crate::domain::setting::{Source, without_password};
@@ -181,6 +182,10 @@ pub async fn load(flags: &KubeFlags, env: &Environment, stdin: StdinUse) -> Resu
     let proxy = config.proxy_url.as_ref().map(|proxy| without_password(&proxy.to_string()));
     let impersonated =
         (user.impersonate.clone(), user.impersonate_groups.clone().unwrap_or_default(), user.impersonate_uid.clone());
+    // A server that refuses them may quote them.
+    for credential in user.token.iter().chain(&user.password) {
+        known::values().keep_credential(credential.expose_secret());
+    }
     config.auth_info = user;
     config.connect_timeout = Some(Duration::from_secs(5));
     // Each request has a limit of its own, and a watch must not have this one.

@@ -35,6 +35,7 @@ impl Repeat {
             | ApiErrorKind::Invalid
             | ApiErrorKind::Malformed
             | ApiErrorKind::Expired
+            | ApiErrorKind::Fenced { .. }
             | ApiErrorKind::Other => false,
         }
     }
@@ -90,6 +91,7 @@ impl Retry {
     {
         let started = Instant::now();
         let mut pause = self.first_pause;
+        let mut sent = false;
         for tries in 1u32.. {
             let left = self.deadline.saturating_sub(started.elapsed());
             let failure = match attempt(self.attempt.min(left)).await {
@@ -99,6 +101,10 @@ impl Retry {
                 }
                 Err(failure) => failure,
             };
+            if let ApiErrorKind::Fenced { .. } = failure.error.kind {
+                return Err(if sent { failure.error.after_sending() } else { failure.error });
+            }
+            sent |= failure.error.is_outcome_unknown();
             let stranger = match failure.error.kind {
                 ApiErrorKind::Unreachable => !self.answered.load(Ordering::Relaxed),
                 ApiErrorKind::Timeout | ApiErrorKind::Connection => false,

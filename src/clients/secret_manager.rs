@@ -25,6 +25,8 @@ use super::credentials::Resolved;
 use super::ear::Ear;
 use super::endpoint::Endpoint;
 use super::error::{ApiError, ApiErrorKind};
+use super::fence::Fence;
+use super::known;
 use super::rate_limit::Cost;
 use super::retry::Repeat;
 use crate::domain::names::{SecretHome, SecretId, VersionId};
@@ -236,10 +238,16 @@ impl SecretManager {
     }
 
     /// Creates a secret with these settings.
-    pub async fn create(&self, home: &SecretHome, secret: &SecretId, like: &SecretSettings) -> Result<(), ApiError> {
+    pub async fn create(
+        &self,
+        home: &SecretHome,
+        secret: &SecretId,
+        like: &SecretSettings,
+        fence: &Fence,
+    ) -> Result<(), ApiError> {
         let operation = format!("createSecret {secret}");
         let path = format!("{home}/secrets?secretId={secret}");
-        let call = write(&operation, &path, home, Cost::Write, Repeat::WhenNotDone);
+        let call = write(&operation, &path, home, Cost::Write, Repeat::WhenNotDone, fence);
         let settings = like.secret(home.location.is_some());
         self.wire
             .call(
@@ -274,14 +282,21 @@ impl SecretManager {
     }
 
     /// Adds the policy's bindings to the secret's own; none of its own is lost, also not one set meanwhile.
-    pub async fn set_policy(&self, home: &SecretHome, secret: &SecretId, policy: &Policy) -> Result<(), ApiError> {
+    pub async fn set_policy(
+        &self,
+        home: &SecretHome,
+        secret: &SecretId,
+        policy: &Policy,
+        fence: &Fence,
+    ) -> Result<(), ApiError> {
         let operation = format!("setIamPolicy {secret}");
         let name = secret_name(home, secret);
         let path = format!("{name}:setIamPolicy");
         let mut conflicts = 0;
+        let mut sent = false;
         loop {
             let Some(wanted) = self.policy(home, secret).await?.with_bindings_of(policy) else { return Ok(()) };
-            let call = write(&operation, &path, home, Cost::Write, Repeat::WhenNotDone);
+            let call = write(&operation, &path, home, Cost::Write, Repeat::WhenNotDone, fence);
             let result = self
                 .wire
                 .call(
@@ -295,7 +310,9 @@ impl SecretManager {
                 // Somebody else set it after we read it, or our own answer got lost: the next look tells.
                 Err(error) if (error.kind == ApiErrorKind::Conflict || error.is_outcome_unknown()) && conflicts < 3 => {
                     conflicts += 1;
+                    sent |= error.is_outcome_unknown();
                 }
+                Err(error) if sent => return Err(error.after_sending()),
                 Err(error) => return Err(error),
             }
         }
@@ -307,11 +324,14 @@ impl SecretManager {
         home: &SecretHome,
         secret: &SecretId,
         payload: &Payload,
+        fence: &Fence,
     ) -> Result<VersionId, ApiError> {
         let operation = format!("addSecretVersion {secret}");
         let parent = secret_name(home, secret);
         let path = format!("{parent}:addVersion");
-        let call = write(&operation, &path, home, Cost::Add(secret.as_str()), Repeat::WhenNotDone);
+        let call = write(&operation, &path, home, Cost::Add(secret.as_str()), Repeat::WhenNotDone, fence);
+        // Before it is sent: whoever refuses it may quote it.
+        known::values().keep(payload);
         // Shared by all attempts, and wiped with the last of them. What the client makes of it is not ours to wipe.
         let data = Bytes::from_owner(Zeroizing::new(payload.expose().to_vec()));
         let checksum = payload.crc32c();
@@ -329,6 +349,31 @@ impl SecretManager {
         version_of(&operation, &answer.name)
     }
 
+    /// Enables a version if its etag is still this one. Done twice it does the same.
+    pub async fn enable(
+        &self,
+        home: &SecretHome,
+        secret: &SecretId,
+        version: VersionId,
+        etag: &str,
+        fence: &Fence,
+    ) -> Result<(), ApiError> {
+        let which = Which::Number(version);
+        let operation = format!("enableSecretVersion {secret}/{which}");
+        let name = version_name(home, secret, which);
+        let path = format!("{name}:enable");
+        let call = write(&operation, &path, home, Cost::Write, Repeat::WhenNotAnswered, fence);
+        let enabled = self
+            .wire
+            .call(
+                call,
+                |client| client.enable_secret_version().set_name(&name).set_etag(etag),
+                |request| request.send(),
+            )
+            .await;
+        enabled.map(|_| ())
+    }
+
     /// Disables a version if its etag is still this one.
     pub async fn disable(
         &self,
@@ -336,13 +381,14 @@ impl SecretManager {
         secret: &SecretId,
         version: VersionId,
         etag: &str,
+        fence: &Fence,
     ) -> Result<(), ApiError> {
         let which = Which::Number(version);
         let operation = format!("disableSecretVersion {secret}/{which}");
         let name = version_name(home, secret, which);
         // The etag makes it safe to repeat: it is another one as soon as it was done.
         let path = format!("{name}:disable");
-        let call = write(&operation, &path, home, Cost::Write, Repeat::WhenNotAnswered);
+        let call = write(&operation, &path, home, Cost::Write, Repeat::WhenNotAnswered, fence);
         let attempts = std::sync::atomic::AtomicU32::new(0);
         let result = self
             .wire
@@ -376,13 +422,14 @@ impl SecretManager {
         secret: &SecretId,
         version: VersionId,
         etag: &str,
+        fence: &Fence,
     ) -> Result<VersionState, ApiError> {
         let which = Which::Number(version);
         let operation = format!("destroySecretVersion {secret}/{which}");
         let name = version_name(home, secret, which);
         let path = format!("{name}:destroy");
         // As with `disable`: after it was done, the etag is another one.
-        let call = write(&operation, &path, home, Cost::Write, Repeat::WhenNotAnswered);
+        let call = write(&operation, &path, home, Cost::Write, Repeat::WhenNotAnswered, fence);
         let sent = self
             .wire
             .call(
@@ -434,9 +481,17 @@ impl SecretManager {
 /// A call that changes nothing.
 fn read<'a>(operation: &'a str, path: &'a str, home: &'a SecretHome, cost: Cost<'a>) -> Call<'a> {
     let (method, repeat) = (Method::GET, Repeat::WhenNotAnswered);
-    Call { operation, method, path, location: home.location.as_ref(), cost, repeat }
+    Call { operation, method, path, location: home.location.as_ref(), cost, repeat, fence: &Fence::OPEN }
 }
 
-fn write<'a>(operation: &'a str, path: &'a str, home: &'a SecretHome, cost: Cost<'a>, repeat: Repeat) -> Call<'a> {
-    Call { operation, method: Method::POST, path, location: home.location.as_ref(), cost, repeat }
+/// A call that the fence is asked about before each attempt.
+fn write<'a>(
+    operation: &'a str,
+    path: &'a str,
+    home: &'a SecretHome,
+    cost: Cost<'a>,
+    repeat: Repeat,
+    fence: &'a Fence,
+) -> Call<'a> {
+    Call { operation, method: Method::POST, path, location: home.location.as_ref(), cost, repeat, fence }
 }

@@ -2,7 +2,9 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::StreamExt;
@@ -15,6 +17,9 @@ use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
+
+use super::error::{ApiError, ApiErrorKind, Service};
+use super::fence::{Fence, Grant, Moment};
 
 /// A request as it came in.
 #[derive(Clone, Debug)]
@@ -39,6 +44,25 @@ impl Asked {
     pub(crate) fn line(&self) -> String {
         format!("{} {}", self.method, self.target.split('?').next().unwrap_or_default())
     }
+}
+
+/// A fence that lets so many attempts pass, and how often it was asked.
+pub(crate) fn fence(lets: usize) -> (Fence, Arc<AtomicUsize>) {
+    let asked: Arc<AtomicUsize> = Arc::default();
+    let count = asked.clone();
+    let fence = Fence::new(move || {
+        let passes = count.fetch_add(1, Ordering::SeqCst) < lets;
+        Box::pin(async move {
+            match passes {
+                true => Ok(Grant::until(Moment::now(), Duration::from_secs(60))),
+                false => {
+                    let kind = ApiErrorKind::Fenced { sent: false };
+                    Err(ApiError::new(Service::Kubernetes, "the lock", kind, "somebody has it"))
+                }
+            }
+        })
+    });
+    (fence, asked)
 }
 
 /// What to do with a request.

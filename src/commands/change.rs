@@ -1,9 +1,11 @@
 //! What `secret rotate`, `rollback` and `finalize` share: look, ask, lock, look again, do the plan's steps, record. Only this
 //! file knows that order; the order of the steps is the planner's.
 
+use std::collections::BTreeSet;
+
 use super::confirm;
 use super::evidence::{self, Evidence};
-use super::outcome::{Found, outcome, refusal};
+use super::outcome::{Found, outcome, refusal, refuse};
 use super::session::Desk;
 use super::sync::tell_preflight;
 use super::{speak, value};
@@ -11,15 +13,15 @@ use crate::access;
 use crate::check::{self, Purpose};
 use crate::cli::DryRun;
 use crate::domain::event::{StepName, StepState};
-use crate::domain::names::VersionId;
-use crate::domain::observation::Observation;
+use crate::domain::names::{SecretId, VersionId, listed};
+use crate::domain::observation::{Begun, Observation};
 use crate::domain::payload::Payload;
 use crate::domain::problem::{Exit, Problem};
 use crate::domain::result::{AccountResult, CheckResult, Kind, RotationResult, Verdict};
 use crate::domain::step::{Plan, Planned, Step, Way};
 use crate::domain::trail::Look;
 use crate::execute::{self, Pauses, Progress};
-use crate::lock::Lock;
+use crate::lock::{Aim, Lock};
 use crate::observe::versions::add_history;
 use crate::observe::{Seen, observe};
 use crate::plan::{self, Goal, NewValue, Want};
@@ -154,13 +156,15 @@ async fn look(desk: &Desk, args: &Change, given: Option<&Payload>, found: &mut F
         found.access.extend(access::secret_manager(&desk.secret_manager, args.purpose, also, &seen.now).await?);
     }
     let want = want(args, given, &seen);
+    let planned = plan::plan(&want, &seen.now);
     found.checks.clone_from(&found.access);
     found.checks.extend(access::unread(&seen.now));
     found.checks.extend(check::run(&check::Seen { purpose: args.purpose, want: &want, now: &seen.now }));
-    if let Some(refusal) = refusal(&found.checks, Exit::Refused) {
-        return Err(refusal);
+    refuse(&found.checks, planned.as_ref().err().filter(|refused| plan::stands_alone(refused)))?;
+    let plan = planned?;
+    if adds(&plan) {
+        value::check_decoding(given, &desk.request.account, &seen.readers)?;
     }
-    let plan = plan::plan(&want, &seen.now)?;
     Ok((seen, plan))
 }
 
@@ -210,6 +214,7 @@ fn deed(plan: &Plan) -> &'static str {
         Way::Back => "roll back",
         Way::Retire if plan.destroys() => "finalize and destroy versions of",
         Way::Retire => "finalize",
+        Way::Rescue => "store a value as back-compat for",
     }
 }
 
@@ -241,6 +246,10 @@ fn breaks(plan: &Plan, compromised: bool) -> String {
         Way::Retire if plan.destroys() => format!(
             "whatever is still encrypted under an older value than {} cannot be read any more, and never again: the versions are destroyed, and backups of the data made under them become unreadable",
             plan.to
+        ),
+        Way::Rescue => format!(
+            "pods restart, and read what {} gets; what it holds now stays enabled, and pods cannot read it any more",
+            "the back-compat"
         ),
         Way::Retire => format!(
             "whatever is still encrypted under an older value than {} cannot be read any more, until a version of it is enabled again",
@@ -279,21 +288,32 @@ async fn locked(
         (seen, plan) = look(desk, args, given.as_ref(), found).await?;
         check_agreed(desk, &plan, agreed)?;
     }
-    let adds = plan
-        .to_do()
-        .any(|step| matches!(step, Step::AddVersion { from_back_compat: None, .. } | Step::Announce { .. }));
-    let new_value = match (adds, given) {
+    let new_value = match (adds(&plan), given) {
         (false, _) => None,
         (true, Some(value)) => Some(value),
         (true, None) => Some(value::made(args.length)?),
     };
     found.rotation = versions(&plan, None);
     // A finalization restarts pods that all write under one value.
-    let one_value = plan.way == Way::Retire;
-    let mut progress =
-        Progress { seen, new_value, proven: Default::default(), interruption: None, one_value, changed: false };
-    let ended = execute::execute(&desk.run(), lock, &plan, args.pauses, &mut progress).await;
-    let version = progress.seen.now.primary.newest().map(|newest| newest.id).filter(|id| *id == plan.to);
+    let one_value = plan.from == plan.to;
+    let mut progress = Progress {
+        seen,
+        new_value,
+        proven: Default::default(),
+        interruption: None,
+        one_value,
+        changed: false,
+        sent: Default::default(),
+    };
+    let aim = aim(&plan, &progress.seen.now.primary.secret, args.compromised);
+    let ended = execute::execute(&desk.run(), lock, &plan, aim, args.pauses, &mut progress).await;
+    let version = progress
+        .seen
+        .now
+        .primary
+        .newest()
+        .map(|newest| newest.id)
+        .filter(|id| *id == plan.to && !progress.sent.overtaken);
     found.rotation = versions(&plan, version);
     found.interruption = progress.interruption;
     if args.compromised && ended.is_ok() {
@@ -303,21 +323,65 @@ async fn locked(
     ended
 }
 
+/// Whether a new value is added.
+fn adds(plan: &Plan) -> bool {
+    plan.to_do().any(|step| matches!(step, Step::AddVersion { value_of: None, .. } | Step::Announce { .. }))
+}
+
+/// What is put on record before the first write.
+fn aim(plan: &Plan, secret: &SecretId, compromised: bool) -> Aim {
+    let begun = Begun { to: plan.to, back: plan.exchanges(), compromised: compromised && plan.way == Way::Forward };
+    Aim {
+        secret: secret.clone(),
+        begun: (plan.from != plan.to).then_some(begun),
+        finalizing: plan.retires,
+        announced: plan.announces,
+    }
+}
+
 /// Refuses what is another change than the one that was agreed to.
 fn check_agreed(desk: &Desk, plan: &Plan, agreed: &Plan) -> Result<(), Problem> {
-    if (plan.from, plan.to, plan.announces) == (agreed.from, agreed.to, agreed.announces) {
-        return Ok(());
-    }
-    let account = &desk.request.account;
-    let line = match (plan.from, plan.to) == (agreed.from, agreed.to) {
-        true => {
-            format!("{account} changed while you were deciding: what is announced as its next value is not what it was")
-        }
-        false => {
-            format!("{account} changed while you were deciding: it would now go from {} to {}", plan.from, plan.to)
-        }
-    };
+    let Some(difference) = difference(plan, agreed) else { return Ok(()) };
+    let line = format!("{} changed while you were deciding: {difference}", desk.request.account);
     Err(Problem::new(Exit::Refused, "ChangedMeanwhile", line).hint("run the same command again to see the new plan"))
+}
+
+/// What a plan does that the agreed one does not; none where it is the same change, or less of it.
+fn difference(plan: &Plan, agreed: &Plan) -> Option<String> {
+    if (plan.from, plan.to) != (agreed.from, agreed.to) {
+        return Some(format!("it would now go from {} to {}", plan.from, plan.to));
+    }
+    if plan.announces != agreed.announces {
+        return Some("what is announced as its next value is not what it was".to_owned());
+    }
+    let shown = ends(agreed);
+    let new: Vec<String> =
+        ends(plan).difference(&shown).map(|(deed, secret, version)| format!("{deed} {version} of {secret}")).collect();
+    (!new.is_empty()).then(|| format!("it would now {} too, which the plan did not name", listed(&new)))
+}
+
+/// The versions that cannot be read any more after a plan: what is done to which of them.
+fn ends(plan: &Plan) -> BTreeSet<(&'static str, &SecretId, VersionId)> {
+    let each = |deed, secret, versions: &[VersionId]| versions.iter().map(|id| (deed, secret, *id)).collect::<Vec<_>>();
+    let ended = plan.to_do().flat_map(|step| match step {
+        Step::Destroy { secret, versions } => each("destroy", secret, versions),
+        Step::DisableOlder { secret, versions } | Step::RetireOlder { secret, versions } => {
+            each("disable", secret, versions)
+        }
+        Step::DisablePrevious { secret, version } => each("disable", secret, &[*version]),
+        Step::Enable { secret, version } => each("enable", secret, &[*version]),
+        Step::CreateBackCompat { .. }
+        | Step::StoreBackCompat { .. }
+        | Step::Stage { .. }
+        | Step::Announce { .. }
+        | Step::Spread { .. }
+        | Step::Prepare { .. }
+        | Step::AddVersion { .. }
+        | Step::Sync { .. }
+        | Step::Restart { .. }
+        | Step::Verify { .. } => Vec::new(),
+    });
+    ended.collect()
 }
 
 /// Where a leaked value can still be read after a rotation, and what ends that.
@@ -338,7 +402,8 @@ fn exposed(now: &Observation, leaked: VersionId) -> Vec<String> {
 
 /// The versions of a change of the value; none where the value stays.
 fn versions(plan: &Plan, version: Option<VersionId>) -> Option<RotationResult> {
-    (plan.way != Way::Retire).then(|| RotationResult {
+    matches!(plan.way, Way::Forward | Way::Back).then(|| RotationResult {
+        went_back: plan.way == Way::Back,
         previous: plan.from.get().to_string(),
         version: version.map(|version| version.get().to_string()).unwrap_or_default(),
     })
@@ -355,10 +420,11 @@ async fn unlock(desk: &Desk, lock: Lock, ended: Result<(), Problem>, plan: &Plan
             Way::Forward => ("SecretRotated", "rotated the account secret"),
             Way::Back => ("SecretRolledBack", "rolled the account secret back"),
             Way::Retire => ("SecretFinalized", "retired what is older than the account secret"),
+            Way::Rescue => ("SecretRescued", "stored a value as back-compat beside the account secret"),
         };
         let versions = match plan.way {
             Way::Forward | Way::Back => format!("from {} to {}", plan.from, plan.to),
-            Way::Retire => plan.to.to_string(),
+            Way::Retire | Way::Rescue => plan.to.to_string(),
         };
         let note = format!("{} {done} {versions}", desk.operator.name);
         if let Err(error) = lock.publish(reason, &note).await {
@@ -374,4 +440,53 @@ async fn unlock(desk: &Desk, lock: Lock, ended: Result<(), Problem>, plan: &Plan
         ),
     }
     ended
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::names::ObjectName;
+    use crate::domain::observation::Announcement;
+    use crate::domain::state::State;
+
+    fn id(number: u64) -> VersionId {
+        VersionId::new(number).expect("not zero")
+    }
+
+    fn plan(from: u64, to: u64, steps: Vec<Step>) -> Plan {
+        let steps = steps.into_iter().map(Planned::Do).collect();
+        Plan { way: Way::Retire, state: State::Stable, from: id(from), to: id(to), announces: None, retires: None, steps }
+    }
+
+    #[test]
+    fn a_yes_is_for_the_versions_that_were_shown() {
+        let secret = || "acme_account_secret".parse::<SecretId>().expect("an id");
+        let ids = |numbers: &[u64]| numbers.iter().map(|number| id(*number)).collect::<Vec<_>>();
+        let destroy = |numbers: &[u64]| Step::Destroy { secret: secret(), versions: ids(numbers) };
+        let older = |numbers: &[u64]| Step::DisableOlder { secret: secret(), versions: ids(numbers) };
+        let retire = |numbers: &[u64]| Step::RetireOlder { secret: secret(), versions: ids(numbers) };
+        let commit = |number| Step::DisablePrevious { secret: secret(), version: id(number) };
+        let sync = || Step::Sync { external_secrets: Vec::<ObjectName>::new(), version: id(8) };
+        let announcing =
+            || Plan { announces: Some(Announcement { version: id(2), called_off: false }), ..plan(7, 8, Vec::new()) };
+        for (now, agreed, difference_in) in [
+            (plan(7, 8, vec![destroy(&[6, 4])]), plan(7, 8, vec![destroy(&[6, 4])]), None),
+            // What others have done meanwhile need not be done.
+            (plan(7, 8, vec![destroy(&[4])]), plan(7, 8, vec![sync(), destroy(&[6, 4])]), None),
+            (plan(7, 8, vec![sync()]), plan(7, 8, vec![]), None),
+            (plan(7, 8, vec![destroy(&[6, 5, 4])]), plan(7, 8, vec![destroy(&[6, 4])]), Some("destroy v5 of")),
+            (plan(7, 8, vec![retire(&[3])]), plan(7, 8, vec![]), Some("disable v3 of")),
+            (plan(7, 8, vec![older(&[6, 5])]), plan(7, 8, vec![older(&[6])]), Some("disable v5 of")),
+            (plan(7, 8, vec![commit(7)]), plan(7, 8, vec![]), Some("disable v7 of")),
+            (plan(7, 8, vec![destroy(&[5])]), plan(7, 8, vec![older(&[5])]), Some("destroy v5 of")),
+            (plan(8, 9, vec![]), plan(7, 8, vec![]), Some("from v8 to v9")),
+            (announcing(), plan(7, 8, vec![]), Some("announced")),
+        ] {
+            let found = difference(&now, &agreed);
+            match difference_in {
+                None => assert_eq!(found, None),
+                Some(words) => assert!(found.as_ref().is_some_and(|found| found.contains(words)), "{words}: {found:?}"),
+            }
+        }
+    }
 }

@@ -95,7 +95,7 @@ async fn ask(
         };
         return Ok(accounts.into_iter().map(alone).collect());
     };
-    let accounts = session.accounts(common).await?;
+    let accounts = session.accounts(common, None).await?;
     shared.api = hello(&session).await;
     let mut checkups = Vec::new();
     for account in accounts {
@@ -232,7 +232,7 @@ async fn of_account(
     let goal = match purpose {
         Purpose::Rollback => Goal::RollBack { again: false },
         Purpose::Finalize => Goal::Finalize { destroy: None },
-        Purpose::Rotate | Purpose::Sync | Purpose::Verify | Purpose::Restart => Goal::Rotate,
+        Purpose::Rotate | Purpose::Sync | Purpose::Verify | Purpose::Restart | Purpose::Rescue => Goal::Rotate,
     };
     let want = Want { goal, back_compat_unmapped: args.back_compat_unmapped, ..Want::default() };
     answers.of_observation(check::run(&check::Seen { purpose, want: &want, now: &seen.now }), &seen.unseen);

@@ -3,7 +3,7 @@
 use super::outcome::Found;
 use super::session::Desk;
 use crate::access::{self, Right};
-use crate::domain::observation::Observation;
+use crate::domain::observation::{Observation, OtherReader};
 use crate::domain::problem::Problem;
 use crate::domain::reencryption::Reencryption;
 use crate::domain::result::EvidenceResult;
@@ -45,8 +45,16 @@ impl Evidence {
 /// run. What is there afterwards counts, whatever its name.
 pub fn leave_out_left_behind(now: &mut Observation, evidence: Option<&Evidence>, found: &Found) {
     if let (Some(Evidence::Job(_)), None) = (evidence, &found.evidence) {
-        now.other_readers
-            .retain(|reader| reader.kind != "Job" || !reader.name.starts_with(reencrypt::manifest::PREFIX));
+        // Also the pod of one that is deleted and still ends.
+        let own = |reader: &OtherReader| match reader.kind.as_str() {
+            "Job" => reader.name.starts_with(reencrypt::manifest::PREFIX),
+            _ => reader
+                .owner
+                .as_ref()
+                .and_then(|owner| owner.strip_prefix("Job/"))
+                .is_some_and(|job| job.starts_with(reencrypt::manifest::PREFIX)),
+        };
+        now.other_readers.retain(|reader| !own(reader));
     }
 }
 

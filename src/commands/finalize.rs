@@ -5,6 +5,7 @@ use super::evidence::Evidence;
 use super::session::Desk;
 use crate::check::Purpose;
 use crate::cli;
+use crate::domain::observation::Source;
 use crate::domain::payload::DEFAULT_LENGTH;
 use crate::domain::problem::Problem;
 use crate::domain::reencryption::Reencryption;
@@ -20,6 +21,7 @@ pub async fn finalize(desk: &Desk, args: &cli::Finalize) -> (AccountResult, Opti
         kind: Kind::SecretFinalization,
         want: Want {
             goal: Goal::Finalize { destroy: args.destroy.then_some(Destroy { before, keep: args.keep }) },
+            retired: args.retired.iter().map(|version| (Source::BackCompat, *version)).collect(),
             ..Want::default()
         },
         dry_run: args.change.dry_run,

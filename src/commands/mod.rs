@@ -13,6 +13,7 @@ mod names;
 mod outcome;
 mod report;
 mod restart;
+mod rescue;
 mod rollback;
 mod rotate;
 mod sandbox;
@@ -106,6 +107,7 @@ fn common_of(command: &Secret) -> &cli::Common {
     | Secret::Verify(cli::Verify { common, .. })
     | Secret::Restart(cli::Restart { common, .. })
     | Secret::Rollback(cli::Rollback { common, .. })
+    | Secret::Rescue(cli::Rescue { common, .. })
     | Secret::Finalize(cli::Finalize { common, .. })
     | Secret::Status(cli::Status { common, .. })) = command;
     common
@@ -170,13 +172,14 @@ async fn one_by_one(
         | Secret::Verify(_)
         | Secret::Restart(_)
         | Secret::Rollback(_)
+        | Secret::Rescue(_)
         | Secret::Finalize(_)
         | Secret::Status(_) => None,
     };
     let takes_stdin = matches!(command, Secret::Rotate(args) if value::is_stdin(args));
     let session = session::open(common, environment, takes_stdin, voice.clone(), interrupt).await?;
     session.credentials().clone_into(&mut record.credentials);
-    let accounts = session.accounts(common).await?;
+    let accounts = session.accounts(common, asks_nothing(command)).await?;
     if value.is_some() && accounts.len() > 1 {
         return Err(Problem::new(
             Exit::Usage,
@@ -198,6 +201,7 @@ async fn one_by_one(
             Secret::Verify(_) | Secret::Status(_) => verify::verify(&desk).await,
             Secret::Restart(args) => restart::restart(&desk, args).await,
             Secret::Rollback(args) => rollback::rollback(&desk, args).await,
+            Secret::Rescue(args) => rescue::rescue(&desk, args).await,
             Secret::Finalize(args) => finalize::finalize(&desk, args).await,
         };
         session.note(environment, &result);
@@ -212,6 +216,20 @@ async fn one_by_one(
         speak(voice).problem(&problem);
     }
     Ok(())
+}
+
+/// The deed of a command that changes something and asks nothing, or was told not to.
+fn asks_nothing(command: &Secret) -> Option<&'static str> {
+    let (deed, asks, dry_run) = match command {
+        Secret::Rotate(args) => ("rotate", !args.yes, args.change.dry_run),
+        Secret::Rollback(args) => ("roll back", !args.yes, args.change.dry_run),
+        Secret::Finalize(args) => ("finalize", !args.yes, args.change.dry_run),
+        Secret::Rescue(args) => ("store a value as back-compat for", !args.yes, args.change.dry_run),
+        Secret::Sync(args) => ("sync", false, args.change.dry_run),
+        Secret::Restart(args) => ("restart", false, args.change.dry_run),
+        Secret::Verify(_) | Secret::Status(_) => return None,
+    };
+    (!asks && dry_run == cli::DryRun::None).then_some(deed)
 }
 
 fn voice(common: Option<&cli::Common>, environment: &Environment) -> Voice {
@@ -230,7 +248,8 @@ fn voice_in(style: Style, environment: &Environment) -> Voice {
         width: columns(environment),
         no_color: crate::request::no_color(environment),
     };
-    Arc::new(Mutex::new(Presenter::new(style, terminal, std::io::stdout(), std::io::stderr())))
+    let known = crate::clients::known::values().clone();
+    Arc::new(Mutex::new(Presenter::new(style, terminal, std::io::stdout(), std::io::stderr(), known)))
 }
 
 /// Columns of the terminal; `COLUMNS` where there is none to ask.

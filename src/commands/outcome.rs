@@ -1,7 +1,7 @@
 //! Makes the result object of an account from what was seen and done.
 
 use super::session::Desk;
-use crate::check::catalogue;
+use crate::check::{self, catalogue};
 use crate::domain::observation::{Consumer, ExternalSecretView, Observation, Ready};
 use crate::domain::problem::{Exit, Problem};
 use crate::domain::result::{
@@ -135,6 +135,8 @@ fn external_secret(now: &Observation, external: &ExternalSecretView) -> External
 fn consumer(now: &Observation, consumer: &Consumer) -> ConsumerResult {
     let on_newest =
         consumer.pods.iter().filter(|pod| state::standing(now, consumer, pod) == Standing::OnNewest).count();
+    let unproven =
+        consumer.pods.iter().filter(|pod| state::standing(now, consumer, pod) == Standing::Unproven).count();
     let count = |pods: usize| u32::try_from(pods).unwrap_or(u32::MAX);
     ConsumerResult {
         kind: consumer.workload.kind.as_str().to_owned(),
@@ -143,6 +145,20 @@ fn consumer(now: &Observation, consumer: &Consumer) -> ConsumerResult {
         desired: consumer.desired,
         on_latest: count(on_newest),
         older: count(consumer.pods.len() - on_newest),
+        unproven: count(unproven),
+    }
+}
+
+/// Refuses for what has to be put right first, then with the planner's own word where it stands alone, then for any other check:
+/// a cause is told before what follows from it.
+pub fn refuse(checks: &[CheckResult], planners: Option<&Problem>) -> Result<(), Problem> {
+    let first: Vec<CheckResult> = checks.iter().filter(|check| check::comes_first(check.id)).cloned().collect();
+    if let Some(refused) = refusal(&first, Exit::Refused) {
+        return Err(refused);
+    }
+    match planners {
+        Some(refused) => Err(refused.clone()),
+        None => refusal(checks, Exit::Refused).map_or(Ok(()), Err),
     }
 }
 

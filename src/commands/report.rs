@@ -8,6 +8,7 @@ use jiff::Timestamp;
 
 use super::session;
 use crate::cli::{self, Secret};
+use crate::clients::known;
 use crate::domain::environment::Environment;
 use crate::domain::names::AccountName;
 use crate::domain::problem::{Exit, Problem};
@@ -68,6 +69,7 @@ fn name(command: &Secret) -> &'static str {
         Secret::Verify(_) => "verify",
         Secret::Restart(_) => "restart",
         Secret::Rollback(_) => "rollback",
+        Secret::Rescue(_) => "rescue",
         Secret::Finalize(_) => "finalize",
         Secret::Status(_) => "status",
     }
@@ -81,6 +83,7 @@ pub fn asked(command: &Secret) -> Option<&Path> {
         | Secret::Verify(cli::Verify { report, .. })
         | Secret::Restart(cli::Restart { report, .. })
         | Secret::Rollback(cli::Rollback { report, .. })
+        | Secret::Rescue(cli::Rescue { report, .. })
         | Secret::Finalize(cli::Finalize { report, .. }) => report.report.as_deref(),
         Secret::Status(_) => None,
     }
@@ -117,8 +120,9 @@ impl Files {
     pub fn write(&self, report: &Report) -> Result<(), Problem> {
         // It may have become something else while the command ran.
         self.replaceable()?;
-        put(&self.json, self.directory(), &report::json(report)).map_err(|error| failed(&self.json, &error))?;
-        put(&self.page, self.directory(), &report::page(report)).map_err(|error| failed(&self.page, &error))?;
+        let known = known::values();
+        put(&self.json, self.directory(), &report::json(report, known)).map_err(|error| failed(&self.json, &error))?;
+        put(&self.page, self.directory(), &report::page(report, known)).map_err(|error| failed(&self.page, &error))?;
         #[cfg(unix)]
         // The new names. What cannot be made sure of here is as safe as with any other program.
         let _ = std::fs::File::open(self.directory()).and_then(|directory| directory.sync_all());

@@ -18,6 +18,7 @@ use crate::execute::arrive::{self, FIELD_MANAGER, Manner};
 use crate::execute::{self, Progress};
 use crate::lock::Lock;
 use crate::observe::{Seen, observe};
+use crate::plan;
 
 /// Restarts one account's consumers.
 pub async fn restart(desk: &Desk, args: &cli::Restart) -> (AccountResult, Option<Problem>) {
@@ -27,7 +28,7 @@ pub async fn restart(desk: &Desk, args: &cli::Restart) -> (AccountResult, Option
 }
 
 async fn steps(desk: &Desk, dry_run: DryRun, found: &mut Found) -> Result<(), Problem> {
-    let seen = preflight(desk, Purpose::Restart, found).await?;
+    let seen = preflight(desk, Purpose::Restart, found, plan::may_restart).await?;
     let workloads: Vec<WorkloadRef> = seen.now.consumers.iter().map(|consumer| consumer.workload.clone()).collect();
     let listed = listed(&workloads);
     match dry_run {
@@ -72,8 +73,15 @@ async fn locked(
     let names: Vec<ObjectName> = seen.readers.iter().map(|reader| reader.name.clone()).collect();
     // Pods that were on the newest version already are replaced by pods on the same.
     let one_value = seen.now.consumers.iter().all(|consumer| state::is_on_newest(&seen.now, consumer));
-    let mut progress =
-        Progress { seen, new_value: None, proven: Default::default(), interruption: None, one_value, changed: false };
+    let mut progress = Progress {
+        seen,
+        new_value: None,
+        proven: Default::default(),
+        interruption: None,
+        one_value,
+        changed: false,
+        sent: Default::default(),
+    };
     let run = desk.run();
     let listed = listed(workloads);
     desk.teller.tell(StepName::Restart, StepState::Started, format!("restarting {listed}"));

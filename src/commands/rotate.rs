@@ -23,6 +23,7 @@ pub async fn rotate(desk: &Desk, args: &cli::Rotate, given: Option<Payload>) -> 
             },
             adopt: args.adopt,
             abandon_older: args.abandon_older,
+            compromised: args.compromised,
             back_compat_unmapped: args.back_compat_unmapped,
             ..Want::default()
         },

@@ -13,11 +13,12 @@ use crate::clients::ear::Ear;
 use crate::clients::endpoint::Endpoint;
 use crate::clients::gcloud::Gcloud;
 use crate::clients::gcloud_proxy::gcloud_proxy;
+use crate::clients::known;
 use crate::clients::kubeconfig::{self, KubeFlags, KubeTarget, StdinUse};
 use crate::clients::secret_manager::SecretManager;
 use crate::completion;
 use crate::domain::environment::Environment;
-use crate::domain::names::AccountName;
+use crate::domain::names::{AccountName, SecretId};
 use crate::domain::problem::Problem;
 use crate::domain::result::AccountResult;
 use crate::lock::{self, Operator};
@@ -190,8 +191,9 @@ impl Session {
         &self.secret_manager
     }
 
-    /// The accounts to work on: those named, else the namespace of the context, else one picked at the terminal.
-    pub async fn accounts(&self, common: &cli::Common) -> Result<Vec<AccountName>, Problem> {
+    /// The accounts to work on: those named, else the namespace of the context, else one picked at the terminal. What is
+    /// picked is asked about where a `deed` follows that asks nothing by itself.
+    pub async fn accounts(&self, common: &cli::Common, deed: Option<&str>) -> Result<Vec<AccountName>, Problem> {
         let named = request::named_accounts(common)?;
         if !named.is_empty() {
             return Ok(named);
@@ -205,7 +207,7 @@ impl Session {
             return Err(request::no_account(namespace));
         }
         let candidates = self.candidates().await?;
-        super::confirm::pick(&self.voice, namespace, candidates).map(|account| vec![account])
+        super::confirm::pick(&self.voice, namespace, candidates, deed).map(|account| vec![account])
     }
 
     /// The namespaces that have an ExternalSecret.
@@ -230,9 +232,17 @@ impl Session {
     pub fn desk(&self, account: AccountName, common: &cli::Common) -> Result<Desk, Problem> {
         let voice = self.voice.clone();
         let teller = Teller::new(account.clone(), move |event| speak(&voice).event(event));
+        let cluster = self.cluster.for_account(&account);
+        let request = request::request(account, common, &self.settings, &self.gcloud, self.target.context.as_deref())?;
+        // A value may have its account's name in it, and a hint must be able to say it.
+        let names = [&request.names.primary, &request.names.back_compat].map(SecretId::as_str);
+        [request.account.as_str(), &request.context]
+            .into_iter()
+            .chain(names)
+            .for_each(|name| known::values().publish(name));
         Ok(Desk {
-            cluster: self.cluster.for_account(&account),
-            request: request::request(account, common, &self.settings, &self.gcloud, self.target.context.as_deref())?,
+            cluster,
+            request,
             secret_manager: self.secret_manager.clone(),
             operator: self.operator.clone(),
             teller,

@@ -183,7 +183,7 @@ type Places = (Vec<Desk>, Vec<Subject>, bool);
 
 /// The accounts that the arguments name, or the context.
 async fn named(session: &Session, args: &cli::Status) -> Result<Places, Problem> {
-    let accounts = session.accounts(&args.common).await?;
+    let accounts = session.accounts(&args.common, None).await?;
     let desks = accounts.into_iter().map(|account| session.desk(account, &args.common));
     let desks: Vec<Desk> = desks.collect::<Result<_, _>>()?;
     let subjects =

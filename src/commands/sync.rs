@@ -1,29 +1,37 @@
 //! `secret sync`: make External Secrets copy now, and see that it arrived.
 
-use super::outcome::{Found, outcome, refusal};
+use super::outcome::{Found, outcome, refusal, refuse};
 use super::session::Desk;
 use crate::access;
 use crate::check::{self, Purpose};
 use crate::cli::{self, DryRun};
 use crate::domain::event::{StepName, StepState};
 use crate::domain::names::{ObjectName, listed};
+use crate::domain::observation::Observation;
 use crate::domain::problem::{Exit, Problem};
 use crate::domain::result::{AccountResult, CheckResult, Kind, Verdict};
 use crate::domain::trail::Look;
 use crate::execute::Progress;
 use crate::execute::arrive::{self, Ask, Manner};
 use crate::observe::{Seen, observe};
-use crate::plan::Want;
+use crate::plan::{self, Want};
 
 /// Syncs one account.
 pub async fn sync(desk: &Desk, args: &cli::Sync) -> (AccountResult, Option<Problem>) {
     let mut found = Found { dry_run: args.change.dry_run != DryRun::None, ..Found::default() };
-    let ended = steps(desk, args.change.dry_run, &mut found).await;
+    let retired: Vec<(ObjectName, String)> =
+        args.retired.iter().map(|key| (key.secret.clone(), key.key.clone())).collect();
+    let ended = steps(desk, args.change.dry_run, &retired, &mut found).await;
     outcome(desk, Kind::SecretSync, found, ended)
 }
 
-async fn steps(desk: &Desk, dry_run: DryRun, found: &mut Found) -> Result<(), Problem> {
-    let seen = preflight(desk, Purpose::Sync, found).await?;
+async fn steps(
+    desk: &Desk,
+    dry_run: DryRun,
+    retired: &[(ObjectName, String)],
+    found: &mut Found,
+) -> Result<(), Problem> {
+    let seen = preflight(desk, Purpose::Sync, found, |now| plan::may_sync(now, retired)).await?;
     let names: Vec<ObjectName> = seen.readers.iter().map(|reader| reader.name.clone()).collect();
     let listed = listed(&names);
     match dry_run {
@@ -46,6 +54,7 @@ async fn steps(desk: &Desk, dry_run: DryRun, found: &mut Found) -> Result<(), Pr
         interruption: None,
         one_value: true,
         changed: false,
+        sent: Default::default(),
     };
     let run = desk.run();
     let arrived =
@@ -66,9 +75,15 @@ async fn steps(desk: &Desk, dry_run: DryRun, found: &mut Found) -> Result<(), Pr
 }
 
 /// Reads and checks everything for a command that needs no plan.
-pub async fn preflight(desk: &Desk, purpose: Purpose, found: &mut Found) -> Result<Seen, Problem> {
+/// `guard` is the planner's word on what the command would do to values.
+pub async fn preflight(
+    desk: &Desk,
+    purpose: Purpose,
+    found: &mut Found,
+    guard: impl Fn(&Observation) -> Result<(), Problem>,
+) -> Result<Seen, Problem> {
     desk.teller.tell(StepName::Preflight, StepState::Started, "reading Secret Manager and the cluster");
-    let looked = look(desk, purpose, found).await;
+    let looked = look(desk, purpose, found, guard).await;
     tell_preflight(desk, &found.checks, looked.as_ref().err());
     looked
 }
@@ -91,7 +106,12 @@ pub fn tell_preflight(desk: &Desk, checks: &[CheckResult], refused: Option<&Prob
     desk.teller.tell(StepName::Preflight, StepState::Done, format!("{passed} checks passed{warnings}"));
 }
 
-async fn look(desk: &Desk, purpose: Purpose, found: &mut Found) -> Result<Seen, Problem> {
+async fn look(
+    desk: &Desk,
+    purpose: Purpose,
+    found: &mut Found,
+    guard: impl Fn(&Observation) -> Result<(), Problem>,
+) -> Result<Seen, Problem> {
     let allowed = access::cluster(&desk.cluster, purpose, &[]).await?;
     if let Some(refusal) = refusal(&allowed, Exit::Failed) {
         found.checks = allowed;
@@ -103,10 +123,8 @@ async fn look(desk: &Desk, purpose: Purpose, found: &mut Found) -> Result<Seen, 
     found.checks = allowed;
     found.checks.extend(access::unread(&seen.now));
     found.checks.extend(check::run(&check::Seen { purpose, want: &Want::default(), now: &seen.now }));
-    match refusal(&found.checks, Exit::Refused) {
-        Some(refusal) => Err(refusal),
-        None => Ok(seen),
-    }
+    refuse(&found.checks, guard(&seen.now).err().as_ref())?;
+    Ok(seen)
 }
 
 /// Lets the API server judge the patches of a sync without doing them.

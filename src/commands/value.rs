@@ -6,8 +6,12 @@ use std::path::Path;
 use zeroize::Zeroizing;
 
 use crate::cli;
+use crate::clients::known;
+use crate::domain::names::AccountName;
 use crate::domain::payload::{MAXIMUM_BYTES, Payload, check_new_value, make_value};
 use crate::domain::problem::{Exit, Problem};
+use crate::observe::external_secrets::Reader;
+use crate::observe::vault;
 
 /// Whether the value comes from standard input, so that nobody else may read from it.
 pub fn is_stdin(args: &cli::Rotate) -> bool {
@@ -33,6 +37,7 @@ pub fn given(args: &cli::Rotate) -> Result<Option<Payload>, Problem> {
     };
     let value =
         read.map_err(|error| Problem::new(Exit::Usage, "Usage", format!("--value-from {}: {error}", path.display())))?;
+    known::values().keep(&value);
     check_new_value(&value).map_err(|error| {
         Problem::new(Exit::Refused, "UnfitValue", error.to_string())
             .hint("nothing was changed; leave --value-from out to have a value made")
@@ -54,6 +59,31 @@ fn read_bounded(mut from: impl Read) -> std::io::Result<Payload> {
         }
     }
     Ok(Payload::new(buffer[..length].to_vec()))
+}
+
+/// Refuses a value that an ExternalSecret would make another one of, or none: what the application needs is the value
+/// that its keys hold. A made one has letters and digits, and a decoder takes those for an encoded value.
+pub fn check_decoding(given: Option<&Payload>, account: &AccountName, readers: &[Reader]) -> Result<(), Problem> {
+    let decoded = |reader: &'_ Reader| {
+        let mapping = reader.mappings.iter().find(|mapping| match (&mapping.transform.decoding, given) {
+            (None, _) => false,
+            (Some(_), None) => true,
+            (Some(_), Some(value)) => vault::transformed(value, &mapping.transform).is_none(),
+        })?;
+        Some((reader.name.clone(), mapping.key.clone(), mapping.transform.decoding.clone()?))
+    };
+    let Some((name, key, strategy)) = readers.iter().find_map(decoded) else { return Ok(()) };
+    let line = match given {
+        None => format!(
+            "external secret {name} decodes what it copies into {key} (decodingStrategy {strategy}): of a made value it would make another one, or none"
+        ),
+        Some(_) => format!(
+            "external secret {name} decodes what it copies into {key} (decodingStrategy {strategy}), and the new value is not encoded so"
+        ),
+    };
+    Err(Problem::new(Exit::Refused, "DecodedValue", line)
+        .hint(format!("give an encoded value, as in: openssl rand -hex 32 | tr -d '\\n' | base64 -w0 | kubectl deepdesk secret rotate {account} --value-from -"))
+        .hint(format!("or have it copied as it is, where the application decodes nothing itself: set decodingStrategy to None in {name}")))
 }
 
 /// Makes a value of `length` letters and digits.

@@ -6,6 +6,8 @@ pub mod account;
 pub mod checkup;
 pub mod environment;
 pub mod event;
+pub mod in_use;
+pub mod known;
 pub mod names;
 pub mod observation;
 pub mod payload;

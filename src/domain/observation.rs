@@ -117,7 +117,7 @@ pub enum Found {
 /// A key of a Kubernetes Secret that an ExternalSecret fills from one of the two secrets.
 #[derive(Clone, Debug)]
 pub struct KeyView {
-    /// The key in the Kubernetes Secret.
+    /// The key in the Kubernetes Secret; in parentheses, which no key has, what stands for keys that nobody knows beforehand.
     pub key: String,
     /// Which secret it comes from.
     pub source: Source,
@@ -195,10 +195,14 @@ pub struct ExternalSecretView {
     pub owner: Option<String>,
     /// What in its target's definition this program cannot follow (a generic manifest, `creationPolicy: None`).
     pub unusual_target: Option<String>,
+    /// On which way of its first opaque key from the secret this program cannot follow it (`a template over all keys at once`).
+    pub not_followed: Option<String>,
     /// When its Kubernetes Secret was last written, data or metadata, by the API server's clock.
     pub written: Option<Timestamp>,
     /// The resource version of that Secret: each write gives it another.
     pub resource_version: Option<String>,
+    /// Whether nobody wrote that Secret after its creation: then it never held anything else.
+    pub written_once: bool,
 }
 
 /// How far the rollout of a consumer is, judged from its spec and status alone.
@@ -287,16 +291,41 @@ pub enum GitOps {
 }
 
 /// Something else that reads one of the Kubernetes Secrets and that a restart does not reach.
-#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[derive(Clone, Debug, Default, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct OtherReader {
-    /// `CronJob`, `Job` or `Pod`.
+    /// `CronJob`, `Job`, `ReplicaSet`, or `Pod` for a running pod of anything else.
     pub kind: String,
     /// Its name.
     pub name: String,
+    /// What it belongs to, as far up as could be seen: `Rollout/payments (ReplicaSet payments-7f9c)`; null when it belongs to nobody.
+    pub owner: Option<String>,
     /// Whether pods of it run now, on the value they started with.
     pub running: bool,
+    /// Whether what runs ends by itself, as a Job does.
+    pub ends: bool,
     /// When the oldest that runs was created, by the API server's clock; null when none runs, or nobody said.
     pub since: Option<Timestamp>,
+    /// Why it is one, in words: `container checkout: envFrom backend-secrets`.
+    pub reasons: Vec<String>,
+    /// The Kubernetes Secrets it reads.
+    pub secrets: Vec<ObjectName>,
+}
+
+impl OtherReader {
+    /// What stands behind its owner's name where that owner is gone; no name has a parenthesis.
+    pub const GONE: &str = "(gone";
+
+    /// Whether its owner makes it again when it is deleted.
+    pub fn is_made_again(&self) -> bool {
+        self.owner.as_ref().is_some_and(|owner| !owner.contains(OtherReader::GONE))
+    }
+
+    /// Its name for people: `pod/payments-7f9c-x of Rollout/payments (ReplicaSet payments-7f9c)`.
+    pub fn named(&self) -> String {
+        let of = self.owner.as_ref().map(|owner| format!(" of {owner}")).unwrap_or_default();
+        format!("{}/{}{of}", self.kind.to_lowercase(), self.name)
+    }
 }
 
 /// A value that a two-phase rotation stored before it comes into use.
@@ -306,6 +335,18 @@ pub struct Announcement {
     pub version: VersionId,
     /// Whether it is being given up: its withdrawal looks like the second phase of the rotation.
     pub called_off: bool,
+}
+
+/// A change of the value in use that did not get to record its end: its process died, or its lock was lost.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Begun {
+    /// The version of the primary that it set out for.
+    pub to: VersionId,
+    /// Whether it is a rollback: it brings the back-compat's value to the primary first, and stores the abandoned one after.
+    /// Nothing that can be observed tells that from a version that somebody enabled.
+    pub back: bool,
+    /// Whether it replaces a value that has leaked (`--compromised`).
+    pub compromised: bool,
 }
 
 /// The last rotation, as the Lease's annotations tell it.
@@ -346,8 +387,10 @@ pub struct Observation {
     pub other_readers: Vec<OtherReader>,
     /// The last rotation on record.
     pub last_rotation: Option<LastRotation>,
-    /// The version that a rotation set out for which never got to record its end: its process died, or its lock was lost.
-    pub begun: Option<VersionId>,
+    /// The rotation or rollback that did not get to record its end, as the lock's record says.
+    pub begun: Option<Begun>,
+    /// The version of the back-compat that a finalization retires which did not get to record its end.
+    pub finalizing: Option<VersionId>,
     /// The next value that a two-phase rotation announced, as the lock's record says.
     pub announced: Option<Announcement>,
     /// What was refused to us, and is not needed to go on with less.
@@ -392,6 +435,7 @@ impl Observation {
             other_readers: Vec::new(),
             last_rotation: None,
             begun: None,
+            finalizing: None,
             announced: None,
             unread: Vec::new(),
         }
@@ -404,6 +448,28 @@ impl Observation {
             Some(format!("{} {}", source.as_str(), version.id))
         };
         named(Source::Primary, &self.primary).or_else(|| named(Source::BackCompat, &self.back_compat))
+    }
+
+    /// The same, with these versions given up by the operator's word.
+    pub fn without(&self, retired: &[(Source, VersionId)]) -> Observation {
+        let mut now = self.clone();
+        for (source, view) in [(Source::Primary, &mut now.primary), (Source::BackCompat, &mut now.back_compat)] {
+            let named = view.versions.iter_mut().filter(|version| retired.contains(&(source, version.id)));
+            named.for_each(|version| {
+                version.state = VersionState::Disabled;
+                version.value = None;
+            });
+        }
+        now
+    }
+
+    /// The newest enabled version of either secret that has this value; none where the cluster alone has it.
+    pub fn enabled_with(&self, value: ValueTag) -> Option<(Source, VersionId)> {
+        [Source::Primary, Source::BackCompat].into_iter().find_map(|source| {
+            let mut versions = self.secret(source).versions.iter();
+            let version = versions.find(|version| version.state == VersionState::Enabled && version.value == Some(value));
+            version.map(|version| (source, version.id))
+        })
     }
 
     /// What a key holds, for people and for `holds`: a version's name, `unknown`, or `nothing`.

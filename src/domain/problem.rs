@@ -30,6 +30,9 @@ impl Exit {
     }
 }
 
+/// The reason of a problem that is a lost lock.
+pub const LOCK_LOST: &str = "LockLost";
+
 /// Why a run did not end well.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("{message}")]

@@ -22,6 +22,8 @@ pub enum Kind {
     SecretRollback,
     /// Of `secret finalize`.
     SecretFinalization,
+    /// Of `secret rescue`.
+    SecretRescue,
     /// Of `secret status`.
     SecretStatus,
 }
@@ -169,6 +171,8 @@ pub struct ConsumerResult {
     pub on_latest: u32,
     /// Running pods that are not.
     pub older: u32,
+    /// How many of those nothing shows to be on an older version either: a Secret that they read was written after they began.
+    pub unproven: u32,
 }
 
 /// Outcome of a check.
@@ -202,6 +206,9 @@ pub struct CheckResult {
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RotationResult {
+    /// Whether it brought back a value that was in use before.
+    #[serde(rename = "wentBack", skip_serializing_if = "std::ops::Not::not")]
+    pub went_back: bool,
     /// The version that was in use before.
     pub previous: String,
     /// The version that is in use after; empty when it was not added.

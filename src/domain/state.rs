@@ -2,9 +2,10 @@
 
 use std::fmt;
 
+use super::in_use::{self, Held, InUse};
 use super::names::VersionId;
 use super::observation::{
-    Announcement, Consumer, ExternalSecretView, Found, Observation, PodView, Refresh, Rollout, Source, ValueTag,
+    Announcement, Consumer, ExternalSecretView, Found, Observation, PodView, Rollout, Source, ValueTag,
     Version, VersionState,
 };
 
@@ -39,8 +40,12 @@ pub enum Blocked {
     UnexplainedPredecessor(VersionId),
     /// Two versions were added on top of the one that the back-compat holds.
     TwoUncommitted(VersionId, VersionId),
-    /// The newest version of the back-compat is disabled or destroyed: its value cannot be told.
+    /// The newest version of the back-compat is disabled, or destroyed while a rotation on record needs it: its value cannot be told.
     BackCompatNotEnabled(VersionId, VersionState),
+    /// No run of ours brought the newest version, some place is shown to have another value, and the back-compat does not keep it.
+    Foreign(VersionId),
+    /// The same, where what some pod has is the value of this version, which cannot be read.
+    Unreadable(VersionId, VersionState),
 }
 
 /// The stable word for `state` in results.
@@ -67,37 +72,72 @@ pub fn state(now: &Observation) -> State {
     }
 }
 
-/// The state by Secret Manager alone: what a rotation may do depends on this, and never on the cluster.
+/// The state of the values: what Secret Manager has, and what the cluster is shown to have beside it. Drift is another question.
 pub fn secrets_state(now: &Observation) -> State {
     let Some(newest) = now.primary.newest() else { return State::Blocked(Blocked::NoPrimary) };
     if newest.state != VersionState::Enabled {
         return State::Blocked(Blocked::NewestNotEnabled(newest.id, newest.state));
     }
-    if let Some(back_compat) = now.back_compat.newest().filter(|version| version.state != VersionState::Enabled) {
+    if let Some(back_compat) = now.back_compat.newest().filter(|version| is_needed_and_closed(now, version)) {
         return State::Blocked(Blocked::BackCompatNotEnabled(back_compat.id, back_compat.state));
     }
-    match now.primary.predecessor().filter(|version| version.state == VersionState::Enabled) {
-        Some(predecessor) => uncommitted(now, newest, predecessor),
-        None if announced(now).is_some() => State::Rotating { from: newest.id, to: newest.id.next() },
-        None if back_compat_is_live(now) => State::AwaitingReencryption,
-        None => State::Stable,
+    if let Some(unkept) = in_use::unkept(now) {
+        return State::Blocked(foreign(now, newest, &unkept));
+    }
+    // A rollback introduces first and preserves after. Without its record it is a version that somebody enabled.
+    let predecessor = now.primary.predecessor().filter(|version| version.state == VersionState::Enabled);
+    let back = now.begun.is_some_and(|begun| begun.back && begun.to == newest.id);
+    if let Some(predecessor) = predecessor.filter(|_| back && now.back_compat.value() == newest.value) {
+        return State::Rotating { from: predecessor.id, to: newest.id };
+    }
+    let kept = kept_older(now);
+    match (predecessor.filter(|version| version.value != newest.value), kept) {
+        (Some(predecessor), Some(kept)) if kept.id == predecessor.id => {
+            State::Rotating { from: kept.id, to: newest.id }
+        }
+        (Some(predecessor), Some(_)) => State::Blocked(Blocked::TwoUncommitted(predecessor.id, newest.id)),
+        (Some(predecessor), None) => State::Blocked(Blocked::UnexplainedPredecessor(predecessor.id)),
+        (None, Some(kept)) => State::Rotating { from: kept.id, to: newest.id },
+        (None, None) if announced(now).is_some() => State::Rotating { from: newest.id, to: newest.id.next() },
+        (None, None) if back_compat_is_live(now) || in_use::displaced(now).is_some() => State::AwaitingReencryption,
+        (None, None) => State::Stable,
     }
 }
 
-fn uncommitted(now: &Observation, newest: &Version, predecessor: &Version) -> State {
-    let explained = now.back_compat.value().filter(|value| {
-        Some(*value) == predecessor.value // a rotation begun: the predecessor's value was preserved first
-            || Some(*value) == newest.value // a rollback begun: it introduces first and preserves after
+/// Whether the newest version of the back-compat cannot be read, and nothing shows that its value is not needed. One that is
+/// destroyed holds nothing: it counts as none, unless a rotation on record left its value there.
+fn is_needed_and_closed(now: &Observation, version: &Version) -> bool {
+    match version.state {
+        VersionState::Enabled => false,
+        VersionState::Disabled => true,
+        VersionState::Destroyed => {
+            let copied = now.keys(Source::BackCompat).any(|(_, key)| matches!(key.found, Found::Value(_)));
+            let left = now.last_rotation.is_some() && in_use::is_ours(now);
+            left && !copied && in_use::displaced(now).is_none()
+        }
+    }
+}
+
+fn foreign(now: &Observation, newest: &Version, unkept: &InUse) -> Blocked {
+    let unreadable = in_use::others(now).into_iter().find_map(|one| match one.held {
+        Held::Version(version) => Some(version),
+        Held::Value(_) => None,
     });
-    if explained.is_some() {
-        return State::Rotating { from: predecessor.id, to: newest.id };
+    match (&unkept.held, unreadable.as_ref()) {
+        (Held::Version(version), _) | (Held::Value(_), Some(version)) => {
+            let version = *version;
+            let state = now.primary.version(version).map_or(VersionState::Disabled, |version| version.state);
+            Blocked::Unreadable(version, state)
+        }
+        (Held::Value(_), None) => Blocked::Foreign(newest.id),
     }
-    let before = predecessor.id.previous().and_then(|id| now.primary.version(id));
-    let raced = before.filter(|version| version.state == VersionState::Enabled && version.value.is_some());
-    match raced.filter(|version| version.value == now.back_compat.value()) {
-        Some(_) => State::Blocked(Blocked::TwoUncommitted(predecessor.id, newest.id)),
-        None => State::Blocked(Blocked::UnexplainedPredecessor(predecessor.id)),
-    }
+}
+
+/// The older version of the primary that is enabled and whose value the back-compat keeps: a rotation from it is not committed.
+fn kept_older(now: &Observation) -> Option<&Version> {
+    let kept = now.back_compat.value().filter(|kept| Some(*kept) != now.primary.value())?;
+    let mut older = now.primary.versions.iter().skip(1);
+    older.find(|version| version.state == VersionState::Enabled && version.value == Some(kept))
 }
 
 /// Whether the back-compat holds a value that is not the primary's: old data may need it.
@@ -150,10 +190,17 @@ pub fn is_rolled_back(now: &Observation) -> bool {
     is_exchanged(now) && created(&now.back_compat) > created(&now.primary) && created(&now.primary).is_some()
 }
 
-/// Whether anything in the cluster is not on the newest version.
+/// Whether anything in the cluster is shown not to be on the newest version. What is only unproven is none of it: a forced sync
+/// writes unchanged data again, and looks like that.
 pub fn drifts(now: &Observation) -> bool {
     let keys = now.external_secrets.iter().any(|external| external.keys.iter().any(|key| !as_expected(now, key)));
-    keys || now.consumers.iter().any(|consumer| !is_on_newest(now, consumer))
+    let older = |consumer: &Consumer| consumer.pods.iter().any(|pod| standing(now, consumer, pod) == Standing::Older);
+    keys || now.consumers.iter().any(|consumer| consumer.rollout != Rollout::Complete || older(consumer))
+}
+
+/// Whether every consumer's rollout is complete, and all its pods are proven to be on the newest version.
+pub fn all_on_newest(now: &Observation) -> bool {
+    now.consumers.iter().all(|consumer| is_on_newest(now, consumer))
 }
 
 /// Whether a key holds what it should: the newest value of its secret. What cannot be told counts as it should be;
@@ -189,8 +236,8 @@ pub fn is_on_newest(now: &Observation, consumer: &Consumer) -> bool {
 ///
 /// A pod is on the newest version when a restart of ours made it (its annotations name the versions of both secrets, and were
 /// written after the bytes had been compared) and, until a rotation is committed, no Secret was written since; or when it was
-/// created after the last write of every Secret it reads, by the API server's clock, or so long after the versions were
-/// created that at least two scheduled syncs lay between.
+/// created after the last write of every Secret it reads, by the API server's clock, or the Secret was written once. Age alone proves nothing: an ExternalSecret
+/// that was pinned, or failed, kept an older version for as long.
 /// All of it counts only while those Secrets hold the newest value: one that fell back may have been read meanwhile.
 pub fn standing(now: &Observation, consumer: &Consumer, pod: &PodView) -> Standing {
     let Some(newest) = now.primary.newest() else { return Standing::Unproven };
@@ -201,32 +248,30 @@ pub fn standing(now: &Observation, consumer: &Consumer, pod: &PodView) -> Standi
     if !read.iter().flat_map(|external| &external.keys).filter(matters).all(|key| as_expected(now, key)) {
         return Standing::Older;
     }
-    if let Some(version) = pod.version {
-        return match version == newest.id && has_back_compat(now, consumer, pod) {
-            true if written_since(&read, pod) && is_unproven_yet(now) => Standing::Unproven,
-            true => Standing::OnNewest,
-            false => Standing::Older,
+    let noted = pod.version == Some(newest.id);
+    if noted && has_back_compat(now, consumer, pod) {
+        return match written_since(&read, pod) && is_unproven_yet(now) {
+            true => Standing::Unproven,
+            false => Standing::OnNewest,
         };
     }
-    let Some(created) = pod.created else { return Standing::Unproven };
-    let started_after = |external: &&ExternalSecretView| external.written.is_some_and(|written| created > written);
-    // Where its date is not known, the back-compat came with the newest version.
-    let kept = now
-        .back_compat
-        .newest()
-        .filter(|kept| kept.created.is_some() && consumer.reads_back_compat && back_compat_is_live(now));
-    let settled = |external: &&ExternalSecretView| {
-        let mut copied = [Some(newest), kept].into_iter().flatten().map(|version| settled_at(version, external));
-        copied.all(|at| at.is_some_and(|at| created > at))
+    // A pod that was created before its Secret waits for it.
+    let started_after = |external: &&ExternalSecretView| {
+        let after = pod.created.zip(external.written).is_some_and(|(created, written)| created > written);
+        after || (external.written_once && pod.started.is_some())
     };
     // Its workload was restarted onto the newest version and it is not of that restart: a pod of before, whatever the
     // dates of an observation that was begun before the last write say.
-    let superseded = consumer.version == Some(newest.id);
-    if !superseded && read.iter().all(|external| started_after(external) || settled(external)) {
+    let superseded = consumer.version == Some(newest.id) && !noted;
+    // A note of an older restart stays on the template: who was restarted by others later is judged by dates, too.
+    if !superseded && read.iter().all(started_after) {
         return Standing::OnNewest;
     }
+    if pod.version.is_some() {
+        return Standing::Older;
+    }
     // Before the version existed, by more than clocks differ: it cannot have read it.
-    match newest.created.is_some_and(|at| created < at - CLOCKS_DIFFER) {
+    match pod.created.zip(newest.created).is_some_and(|(created, at)| created < at - CLOCKS_DIFFER) {
         true => Standing::Older,
         false => Standing::Unproven,
     }
@@ -256,12 +301,4 @@ fn has_back_compat(now: &Observation, consumer: &Consumer, pod: &PodView) -> boo
 }
 
 /// By how much the clocks of Google and of the cluster are taken to differ at most.
-const CLOCKS_DIFFER: jiff::SignedDuration = jiff::SignedDuration::from_mins(5);
-
-/// When scheduled syncs have surely copied a version: two intervals and an hour after it was created.
-/// Never for an ExternalSecret that does not sync by itself.
-fn settled_at(newest: &Version, external: &ExternalSecretView) -> Option<jiff::Timestamp> {
-    let Refresh::Periodic { seconds } = external.refresh else { return None };
-    let intervals = jiff::SignedDuration::from_secs(i64::try_from(seconds.checked_mul(2)?).ok()?);
-    newest.created?.checked_add(jiff::SignedDuration::from_hours(1)).ok()?.checked_add(intervals).ok()
-}
+pub(crate) const CLOCKS_DIFFER: jiff::SignedDuration = jiff::SignedDuration::from_mins(5);

@@ -1,11 +1,55 @@
 //! What a rotation has to do, as data: each step fully decided, so that the executor chooses nothing.
 
+use std::fmt;
 use std::ops::Range;
 
 use super::event::StepName;
 use super::names::{ObjectName, SecretId, VersionId, WorkloadRef};
-use super::observation::Announcement;
+use super::observation::{Announcement, Source, ValueTag};
 use super::state::State;
+
+/// Where the bytes of a value that is stored are taken from. They are in hand already: nothing is read for it again but the
+/// version that the plan enables.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Origin {
+    /// A version of the primary.
+    Primary(VersionId),
+    /// A version of the back-compat.
+    BackCompat(VersionId),
+    /// A key of a Kubernetes Secret: no version that is enabled has its value.
+    Copy {
+        /// The Kubernetes Secret.
+        secret: ObjectName,
+        /// The key.
+        key: String,
+        /// Its value.
+        value: ValueTag,
+    },
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Origin::Primary(version) => write!(f, "{version}"),
+            Origin::BackCompat(version) => write!(f, "back-compat {version}"),
+            Origin::Copy { secret, key, .. } => write!(f, "what Kubernetes Secret {secret}, key {key}, holds"),
+        }
+    }
+}
+
+/// A value that is to be rescued, by where it is.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum RescueFrom {
+    /// `primary/N`, `back-compat/N`.
+    Version(Source, VersionId),
+    /// `secret/NAME:KEY`.
+    Copy {
+        /// The Kubernetes Secret.
+        secret: ObjectName,
+        /// The key.
+        key: String,
+    },
+}
 
 /// One effect.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -18,6 +62,13 @@ pub enum Step {
         /// The versions, newest first.
         versions: Vec<VersionId>,
     },
+    /// Enable a version that is disabled, so that its value can be stored.
+    Enable {
+        /// The primary or the back-compat.
+        secret: SecretId,
+        /// The version.
+        version: VersionId,
+    },
     /// Create the back-compat with the settings and the IAM policy of the primary.
     CreateBackCompat {
         /// The back-compat.
@@ -25,26 +76,26 @@ pub enum Step {
         /// The primary.
         like: SecretId,
     },
-    /// Add the value of this version of the primary to the back-compat, and read it back by number.
+    /// Add this value to the back-compat, and read it back by number.
     StoreBackCompat {
         /// The back-compat.
         secret: SecretId,
-        /// The version of the primary whose value it gets.
-        value_of: VersionId,
+        /// Whose value it gets.
+        value_of: Origin,
     },
     /// Have the back-compat copied into the cluster, and compare bytes.
     Stage {
         /// The ExternalSecrets that read it.
         external_secrets: Vec<ObjectName>,
-        /// The version of the primary whose value must arrive.
-        value_of: VersionId,
+        /// Whose value must arrive.
+        value_of: Origin,
     },
     /// Add a version to the primary, and read it back by number.
     AddVersion {
         /// The primary.
         secret: SecretId,
-        /// The version of the back-compat whose value it gets; none for a new one.
-        from_back_compat: Option<VersionId>,
+        /// Whose value it gets; none for a new one.
+        value_of: Option<Origin>,
         /// The number that it will get: the next one. Another number means that someone else added one meanwhile.
         expect: VersionId,
     },
@@ -116,7 +167,7 @@ impl Step {
     pub fn name(&self) -> StepName {
         match self {
             Step::DisableOlder { .. } => StepName::Abandon,
-            Step::CreateBackCompat { .. } | Step::StoreBackCompat { .. } => StepName::Preserve,
+            Step::Enable { .. } | Step::CreateBackCompat { .. } | Step::StoreBackCompat { .. } => StepName::Preserve,
             Step::Stage { .. } => StepName::Stage,
             Step::Announce { .. } => StepName::Announce,
             Step::Spread { .. } => StepName::Spread,
@@ -159,6 +210,8 @@ pub enum Way {
     Back,
     /// Nowhere: the value in use stays, the older one goes.
     Retire,
+    /// Nowhere: the value in use stays, and a value that no pod can read becomes the back-compat.
+    Rescue,
 }
 
 /// A rotation, a rollback or a finalization, decided.
@@ -175,6 +228,9 @@ pub struct Plan {
     /// The value that is announced before it comes into use (`two-phase`), if one is. Recorded before the first write, and
     /// until the end: it cannot be observed.
     pub announces: Option<Announcement>,
+    /// The version of the back-compat whose value is retired, by a finalization. Recorded like that: once the value in use is stored
+    /// over it, nothing tells it from one that somebody displaced.
+    pub retires: Option<VersionId>,
     /// All steps in order, the skipped ones too.
     pub steps: Vec<Planned>,
 }

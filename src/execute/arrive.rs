@@ -19,7 +19,7 @@ use crate::domain::problem::{Exit, Problem};
 use crate::lock::Lock;
 use crate::observe::external_secrets::{self, Reader};
 use crate::observe::{Seen, found};
-use crate::run::{Run, interrupted, still_ours};
+use crate::run::{Run, fence, interrupted};
 
 /// The annotation that the runbook sets; any changed metadata of an ExternalSecret makes it sync (facts 1.2).
 pub const FORCE_SYNC: &str = "force-sync";
@@ -145,23 +145,35 @@ pub async fn arrive(
 }
 
 /// What the keys that an ExternalSecret fills hold, and the resource version of the Secret that they were read from.
-type Held = (ObjectName, Option<String>, Vec<(String, Source, Found)>);
+struct Held {
+    name: ObjectName,
+    resource_version: Option<String>,
+    written: Option<jiff::Timestamp>,
+    keys: Vec<(String, Source, Found)>,
+}
 
 fn held(seen: &Seen, reader: &Reader, target: &Option<KubernetesSecret>) -> Held {
     let keys = reader
         .mappings
         .iter()
         .map(|mapping| (mapping.key.clone(), mapping.source, found(&seen.now, mapping, target.as_ref(), &seen.vault)));
-    (reader.name.clone(), target.as_ref().map(|target| target.resource_version.clone()), keys.collect())
+    Held {
+        name: reader.name.clone(),
+        resource_version: target.as_ref().map(|target| target.resource_version.clone()),
+        written: target.as_ref().and_then(|target| target.last_write),
+        keys: keys.collect(),
+    }
 }
 
-/// Remembers what has arrived: a run that ends early still reports it, and judges its pods by it.
-fn note(seen: &mut Seen, (name, resource_version, held): Held) {
-    for view in seen.now.external_secrets.iter_mut().filter(|view| view.name == name) {
-        view.resource_version.clone_from(&resource_version);
+/// Remembers what has arrived, and when: a run that ends early still reports it, and judges its pods by it.
+fn note(seen: &mut Seen, held: Held) {
+    for view in seen.now.external_secrets.iter_mut().filter(|view| view.name == held.name) {
+        view.resource_version.clone_from(&held.resource_version);
+        // Pods are judged by dates where something took a restart's note away: those of this sync, not of before.
+        view.written = held.written;
         for key in &mut view.keys {
             let same = |(name, source, _): &&(String, Source, Found)| *name == key.key && *source == key.source;
-            if let Some((_, _, found)) = held.iter().find(same) {
+            if let Some((_, _, found)) = held.keys.iter().find(same) {
                 key.found = *found;
             }
         }
@@ -237,12 +249,12 @@ fn wrong_key(seen: &Seen, reader: &Reader, target: &KubernetesSecret) -> Option<
 /// Asks for a sync with a token never used before.
 async fn push(run: &Run<'_>, lock: Option<&Lock>, one: &mut Waiting<'_>) -> Result<(), Problem> {
     let failures = failures(run, one.reader).await;
-    still_ours(lock).await?;
+    let cluster = run.cluster.fenced_by(fence(lock));
     let name = one.reader.name.as_str();
-    let answer = match run.cluster.annotate_external_secret(name, FORCE_SYNC, &token(), FIELD_MANAGER).await {
+    let answer = match cluster.annotate_external_secret(name, FORCE_SYNC, &token(), FIELD_MANAGER).await {
         // Whether it arrived or not, another token asks for a sync that comes after this answer.
         Err(error) if error.is_outcome_unknown() => {
-            run.cluster.annotate_external_secret(name, FORCE_SYNC, &token(), FIELD_MANAGER).await?
+            cluster.annotate_external_secret(name, FORCE_SYNC, &token(), FIELD_MANAGER).await?
         }
         answer => answer?,
     };

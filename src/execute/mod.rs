@@ -3,6 +3,7 @@
 //! Chooses nothing and looks nothing up that the plan has not decided. Every step is safe to repeat.
 
 pub mod arrive;
+mod left;
 mod narrow;
 pub mod reencrypt;
 pub mod restart;
@@ -15,12 +16,12 @@ use std::collections::BTreeMap;
 use self::arrive::Manner;
 use crate::clients::secret_manager::Which;
 use crate::domain::event::StepState;
-use crate::domain::names::{ObjectName, VersionId, listed};
-use crate::domain::observation::{Version, VersionState};
+use crate::domain::names::{ObjectName, SecretId, VersionId, listed};
+use crate::domain::observation::{ValueTag, Version, VersionState};
 use crate::domain::payload::Payload;
-use crate::domain::problem::{Exit, Problem};
+use crate::domain::problem::Problem;
 use crate::domain::state::State;
-use crate::domain::step::{Plan, Planned, Step, Way};
+use crate::domain::step::{Origin, Plan, Planned, Step, Way};
 use crate::lock::{Aim, Lock};
 use crate::observe::Seen;
 use crate::run::Run;
@@ -39,6 +40,27 @@ pub struct Progress {
     pub one_value: bool,
     /// Whether anything was written, in this run or in the one that it goes on from.
     pub changed: bool,
+    /// What became of the additions.
+    pub sent: Sent,
+}
+
+/// What became of additions whose answers say too little.
+#[derive(Debug, Default)]
+pub struct Sent {
+    /// The value that was last sent, or may have been, and to which secret: it may arrive after the last look for it.
+    last: Option<(SecretId, ValueTag)>,
+    /// Whether the newest version of the primary was added by somebody else meanwhile.
+    pub overtaken: bool,
+}
+
+impl Progress {
+    /// Notes that a value was sent, or may have been.
+    fn note_sent(&mut self, sent: bool, secret: &SecretId, value: ValueTag) {
+        if sent {
+            self.changed = true;
+            self.sent.last = Some((secret.clone(), value));
+        }
+    }
 }
 
 /// How long to wait at two points of the protocol, as asked for.
@@ -50,17 +72,31 @@ pub struct Pauses {
     pub soak: std::time::Duration,
 }
 
-/// Does what the plan says, once the lock's record says what it sets out for.
+/// Does what the plan says, once the lock's record says what it sets out for. Where that fails, looks at what is there.
 pub async fn execute(
     run: &Run<'_>,
     lock: &Lock,
     plan: &Plan,
+    aim: Aim,
+    pauses: Pauses,
+    progress: &mut Progress,
+) -> Result<(), Problem> {
+    match steps(run, lock, plan, aim, pauses, progress).await {
+        Ok(()) => Ok(()),
+        Err(problem) => Err(left::explained(run, plan, progress, problem).await),
+    }
+}
+
+async fn steps(
+    run: &Run<'_>,
+    lock: &Lock,
+    plan: &Plan,
+    aim: Aim,
     pauses: Pauses,
     progress: &mut Progress,
 ) -> Result<(), Problem> {
     progress.changed |= matches!(plan.state, State::Rotating { .. });
-    let aim = Aim { begun: (plan.from != plan.to).then_some(plan.to), announced: plan.announces };
-    lock.set_out(aim).await.map_err(|problem| explained(run, plan, progress, problem))?;
+    lock.set_out(aim).await?;
     let narrow = plan.narrow();
     let mut narrowed = None;
     for (at, planned) in plan.steps.iter().enumerate() {
@@ -71,8 +107,8 @@ pub async fn execute(
                 continue;
             }
         };
-        run.interrupt.check().map_err(|problem| explained(run, plan, progress, problem))?;
-        lock.still_ours().await.map_err(|problem| explained(run, plan, progress, problem))?;
+        run.interrupt.check()?;
+        lock.still_ours().await?;
         run.teller.tell(step.name(), StepState::Started, announce(step));
         if narrowed.is_none() && narrow.as_ref().is_some_and(|narrow| narrow.contains(&at)) {
             let opened = match narrow.as_ref().map(|narrow| &plan.steps[narrow.start]) {
@@ -101,7 +137,7 @@ pub async fn execute(
             Ok(outcome) => run.teller.tell(step.name(), StepState::Done, outcome),
             Err(problem) => {
                 run.teller.tell(step.name(), StepState::Failed, &problem.message);
-                return Err(explained(run, plan, progress, problem));
+                return Err(problem);
             }
         }
     }
@@ -127,8 +163,9 @@ async fn perform(
             }
             Ok(format!("{} older versions are disabled", versions.len()))
         }
+        Step::Enable { secret, version } => store::enable(run, lock, progress, secret, *version).await,
         Step::CreateBackCompat { secret, like } => store::create_like(run, lock, progress, secret, like).await,
-        Step::StoreBackCompat { secret, value_of } => store::preserve(run, lock, progress, secret, *value_of).await,
+        Step::StoreBackCompat { secret, value_of } => store::preserve(run, lock, progress, secret, value_of).await,
         Step::Stage { external_secrets, value_of } => {
             arrive::arrive(run, Some(lock), progress, external_secrets, Manner::until_right(step.name())).await?;
             Ok(format!("the Kubernetes Secrets hold {value_of} as back-compat"))
@@ -146,8 +183,8 @@ async fn perform(
             progress.one_value = one_value;
             done
         }
-        Step::AddVersion { secret, from_back_compat, expect } => {
-            store::introduce(run, lock, progress, secret, *from_back_compat, *expect).await
+        Step::AddVersion { secret, value_of, expect } => {
+            store::introduce(run, lock, progress, secret, value_of.as_ref(), *expect).await
         }
         Step::Sync { external_secrets, version } => {
             arrive::arrive(run, Some(lock), progress, external_secrets, Manner::until_right(step.name())).await?;
@@ -159,7 +196,11 @@ async fn perform(
         }
         Step::Verify { version } => {
             verify::verify(run, lock, progress, *version).await?;
-            run.interrupt.clone().sleep(pauses.soak).await?;
+            if !pauses.soak.is_zero() {
+                run.interrupt.clone().sleep(pauses.soak).await?;
+                // Whatever happened meanwhile: the commit is of what is there now.
+                verify::verify(run, lock, progress, *version).await?;
+            }
             Ok(format!("every Kubernetes Secret and every pod is on {version}, and no old pod is left"))
         }
         Step::RetireOlder { secret, versions } => {
@@ -197,6 +238,7 @@ fn announce(step: &Step) -> String {
         Step::DisableOlder { versions, .. } => format!("disabling {}", listed(versions)),
         Step::RetireOlder { secret, versions } => format!("disabling {} of {secret}", listed(versions)),
         Step::Destroy { secret, versions } => format!("destroying {} of {secret}", listed(versions)),
+        Step::Enable { secret, version } => format!("enabling {version} of {secret}, to read its value"),
         Step::CreateBackCompat { secret, .. } => format!("creating {secret}"),
         Step::StoreBackCompat { secret, value_of } => format!("storing {value_of} in {secret}"),
         Step::Stage { .. } => "having the back-compat copied into the cluster".to_owned(),
@@ -213,71 +255,23 @@ fn announce(step: &Step) -> String {
     }
 }
 
-/// A problem with what holds now, and the exit code that goes with how far the run came.
-fn explained(run: &Run, plan: &Plan, progress: &Progress, mut problem: Problem) -> Problem {
-    let account = &run.request.account;
-    if !progress.changed {
-        // A lock that was lost before the first write, say.
-        if problem.exit == Exit::Incomplete {
-            problem.exit = Exit::Failed;
-        }
-        return problem.now(format!("nothing was changed: primary {} is in use", plan.from));
-    }
-    if problem.exit != Exit::Interrupted {
-        problem.exit = Exit::Incomplete;
-    }
-    let (from, to) = (plan.from, plan.to);
-    let now = &progress.seen.now;
-    let introduced = now.primary.newest().is_some_and(|newest| newest.id == to);
-    match plan.way {
-        Way::Forward => {}
-        Way::Back => return explained_back(run, plan, progress, problem, introduced),
-        Way::Retire => {
-            return problem
-                .now(format!("primary {} is in use, and nothing was destroyed that --destroy did not name", plan.to))
-                .now(format!("pods started before the restart can still read the older value, pods started after it cannot; older versions of {} can be enabled again", now.back_compat.secret))
-                .hint(format!("the same command goes on from here: kubectl deepdesk secret finalize {account}"));
-        }
-    }
-    let preserved = now.back_compat.value().is_some() && now.back_compat.value() == value_of(now, from);
-    let problem = match (introduced, preserved) {
-        (false, false) => problem.now(format!("primary {from} is still the only value in use")),
-        (false, true) => problem.now(format!("primary {from} is still the only value in use; {} holds it too", now.back_compat.secret)),
-        (true, _) => problem
-            .now(format!("{to} is the newest version of {}, and {from} is still enabled: no value is lost", now.primary.secret))
-            .now(format!("pods started before the restart use {from}, pods started after it use {to} and read {from} as back-compat")),
-    };
-    let problem = problem.hint(format!("the same command goes on from here: kubectl deepdesk secret rotate {account}"));
-    match introduced {
-        true => problem.hint(format!("or go back to the value of {from}: kubectl deepdesk secret rollback {account}")),
-        false => problem,
-    }
-}
-
-/// The same for a rollback: what it brings back is the older value, and most data is encrypted under that.
-fn explained_back(run: &Run, plan: &Plan, progress: &Progress, problem: Problem, introduced: bool) -> Problem {
-    let (from, to) = (plan.from, plan.to);
-    let now = &progress.seen.now;
-    let back_compat = &now.back_compat.secret;
-    let stored = now.back_compat.value().is_some() && now.back_compat.value() == value_of(now, from);
-    let problem = match (introduced, stored) {
-        (false, _) => problem.now(format!("primary {from} is in use, {back_compat} holds the value to go back to")),
-        (true, false) => problem
-            .now(format!("{to} is the newest version of {}, with the value that {back_compat} holds too: no value is lost", now.primary.secret))
-            .now(format!("a pod that starts now cannot read what was written under {from} until the rollback is complete")),
-        (true, true) => problem
-            .now(format!("{to} is the newest version of {}, and {from} is still enabled: no value is lost", now.primary.secret))
-            .now(format!("pods started before the restart use {from}, pods started after it use {to} and read {from} as back-compat")),
-    };
-    problem
-        .hint(format!("the same command goes on from here: kubectl deepdesk secret rollback {}", run.request.account))
-}
-
 fn value_of(
     now: &crate::domain::observation::Observation,
     id: VersionId,
 ) -> Option<crate::domain::observation::ValueTag> {
     now.primary.version(id).and_then(|version| version.value)
+}
+
+/// The value that an origin names.
+fn origin_value(
+    now: &crate::domain::observation::Observation,
+    origin: &Origin,
+) -> Option<crate::domain::observation::ValueTag> {
+    match origin {
+        Origin::Primary(version) => value_of(now, *version),
+        Origin::BackCompat(version) => now.back_compat.version(*version).and_then(|version| version.value),
+        Origin::Copy { value, .. } => Some(*value),
+    }
 }
 
 /// Notes in the observation that a version was added.

@@ -21,7 +21,7 @@ use crate::domain::state;
 use crate::domain::trail::Look;
 use crate::lock::Lock;
 use crate::observe::look_at_consumers;
-use crate::run::{Run, interrupted, still_ours};
+use crate::run::{Run, fence, interrupted};
 
 /// How often pods are restarted again because a Kubernetes Secret was written while they started.
 const ROUNDS: usize = 3;
@@ -42,8 +42,7 @@ pub async fn restart(
         if workloads.is_empty() {
             return Ok("nothing to restart".to_owned());
         }
-        still_ours(lock).await?;
-        patch_all(run, progress, &workloads, version).await?;
+        patch_all(run, lock, progress, &workloads, version).await?;
         let together = replaced(run, progress, &workloads, version, step).await?;
         if !progress.one_value {
             progress.interruption = Some(progress.interruption.unwrap_or_default() + together);
@@ -78,6 +77,7 @@ pub async fn restart(
 /// Patches all pod templates at the same moment: old and new pods serve side by side as short as can be.
 async fn patch_all(
     run: &Run<'_>,
+    lock: Option<&Lock>,
     progress: &mut Progress,
     workloads: &[WorkloadRef],
     version: VersionId,
@@ -92,8 +92,9 @@ async fn patch_all(
         (workload.clone(), restart_note::annotations(version, back_compat, &compared, at), manager)
     };
     let patches: Vec<_> = workloads.iter().map(patch).collect();
+    let cluster = run.cluster.fenced_by(fence(lock));
     let send = async |(workload, annotations, manager): &(WorkloadRef, BTreeMap<String, String>, &str)| {
-        run.cluster.patch_template_annotations(workload, annotations, None, manager).await
+        cluster.patch_template_annotations(workload, annotations, None, manager).await
     };
     // All are sent before any failure is looked at: half a restart is worse than a whole one with an error.
     let answers = join_all(patches.iter().map(&send)).await;

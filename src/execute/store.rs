@@ -8,6 +8,7 @@ use crate::clients::secret_manager::{Access, Which};
 use crate::domain::names::{SecretHome, SecretId, VersionId};
 use crate::domain::payload::Payload;
 use crate::domain::problem::{Exit, Problem};
+use crate::domain::step::Origin;
 use crate::lock::Lock;
 use crate::run::Run;
 
@@ -34,18 +35,17 @@ pub async fn create_like(
     secret: &SecretId,
     like: &SecretId,
 ) -> Result<String, Problem> {
-    let home = &progress.seen.now.home;
+    let (home, fence) = (&progress.seen.now.home, lock.fence());
     let (manager, gone) =
         (run.secret_manager, || Problem::new(Exit::Failed, "NotFound", format!("secret {like} does not exist")));
     if !progress.seen.now.back_compat.exists {
         let settings = manager.settings(home, like).await?.ok_or_else(gone)?;
-        lock.still_ours().await?;
-        let mut created = manager.create(home, secret, &settings).await;
+        let mut created = manager.create(home, secret, &settings, &fence).await;
+        progress.changed |= may_have_arrived(&created);
         if created.as_ref().is_err_and(ApiError::is_outcome_unknown) && manager.settings(home, secret).await?.is_none()
         {
             // It did not arrive. Should it still do so, one of the two finds that the secret exists.
-            lock.still_ours().await?;
-            created = manager.create(home, secret, &settings).await;
+            created = manager.create(home, secret, &settings, &fence).await.map_err(ApiError::after_sending);
         }
         match created {
             Ok(()) => {}
@@ -61,10 +61,16 @@ pub async fn create_like(
     }
     let policy = manager.policy(home, like).await?;
     if !policy.is_empty() {
-        lock.still_ours().await?;
-        manager.set_policy(home, secret, &policy).await?;
+        let set = manager.set_policy(home, secret, &policy, &fence).await;
+        progress.changed |= set.as_ref().is_err_and(ApiError::is_outcome_unknown);
+        set?;
     }
     Ok(format!("{secret} exists, with the settings and the access policy of {like}"))
+}
+
+/// Whether a write was done, or may have been.
+fn may_have_arrived<T>(answer: &Result<T, ApiError>) -> bool {
+    answer.as_ref().map_or_else(ApiError::is_outcome_unknown, |_| true)
 }
 
 /// Stores the value of a version of the primary in the back-compat.
@@ -73,13 +79,18 @@ pub async fn preserve(
     lock: &Lock,
     progress: &mut Progress,
     secret: &SecretId,
-    value_of: VersionId,
+    value_of: &Origin,
 ) -> Result<String, Problem> {
-    let tag = super::value_of(&progress.seen.now, value_of);
+    let tag = super::origin_value(&progress.seen.now, value_of);
     let expect = progress.seen.now.back_compat.newest().map_or(VersionId::FIRST, |newest| newest.id.next());
     let (tag, value) =
-        tag.and_then(|tag| Some((tag, progress.seen.vault.value(tag)?))).ok_or_else(|| unreadable(value_of))?;
-    let added = add(run, lock, &mut progress.changed, &progress.seen.now.home, secret, value, expect).await?;
+        tag.and_then(|tag| Some((tag, progress.seen.vault.value(tag)?))).ok_or_else(|| {
+            Problem::new(Exit::Failed, "Unreadable", format!("the value of {value_of} could not be read"))
+        })?;
+    let mut sent = false;
+    let added = add(run, lock, &mut sent, &progress.seen.now.home, secret, value, expect).await;
+    progress.note_sent(sent, secret, tag);
+    let added = added?;
     note_added(&mut progress.seen.now.back_compat, added, tag);
     Ok(format!("{secret} {added} holds {value_of}"))
 }
@@ -95,8 +106,11 @@ pub async fn announce(
     let Some(value) = progress.new_value.take() else {
         return Err(Problem::new(Exit::Failed, "NoValue", "there is no new value to add"));
     };
-    let added = add(run, lock, &mut progress.changed, &progress.seen.now.home, secret, &value, expect).await?;
+    let mut sent = false;
+    let added = add(run, lock, &mut sent, &progress.seen.now.home, secret, &value, expect).await;
     let tag = progress.seen.vault.keep(value);
+    progress.note_sent(sent, secret, tag);
+    let added = added?;
     note_added(&mut progress.seen.now.back_compat, added, tag);
     Ok(format!("{secret} {added} holds the next value"))
 }
@@ -107,12 +121,12 @@ pub async fn introduce(
     lock: &Lock,
     progress: &mut Progress,
     secret: &SecretId,
-    from_back_compat: Option<VersionId>,
+    value_of: Option<&Origin>,
     expect: VersionId,
 ) -> Result<String, Problem> {
-    let value = match from_back_compat {
-        Some(held) => {
-            let tag = progress.seen.now.back_compat.version(held).and_then(|version| version.value);
+    let value = match value_of {
+        Some(origin) => {
+            let tag = super::origin_value(&progress.seen.now, origin);
             tag.and_then(|tag| progress.seen.vault.value(tag)).map(Payload::copy)
         }
         None => progress.new_value.take(),
@@ -125,32 +139,33 @@ pub async fn introduce(
     if !matches!(run.secret_manager.access(&home, secret, Which::Number(expect)).await?, Access::Missing) {
         return Err(foreign(secret, expect));
     }
-    let added = add(run, lock, &mut progress.changed, &home, secret, &value, expect).await?;
+    let mut sent = false;
+    let added = add(run, lock, &mut sent, &home, secret, &value, expect).await;
     let tag = progress.seen.vault.keep(value);
+    progress.note_sent(sent, secret, tag);
+    let added = added?;
     note_added(&mut progress.seen.now.primary, added, tag);
     Ok(format!("{secret} {added} is there, read back by number"))
 }
 
 /// Adds a version and reads it back by number. A lost answer is resolved by looking, never by adding blindly again:
-/// `addSecretVersion` knows neither an etag nor a request id. Notes when something may have changed: a plain refusal, or a
-/// lock that was lost before it was sent, changes nothing.
+/// `addSecretVersion` knows neither an etag nor a request id. Notes when something may have been added: a plain refusal, or a
+/// lock that was lost before it was sent, adds nothing.
 async fn add(
     run: &Run<'_>,
     lock: &Lock,
-    changed: &mut bool,
+    sent: &mut bool,
     home: &SecretHome,
     secret: &SecretId,
     value: &Payload,
     expect: VersionId,
 ) -> Result<VersionId, Problem> {
     for _ in 0..REPEATS {
-        // Right before each: the reads before it may have taken as long as a lock lives.
-        lock.still_ours().await?;
-        let added = run.secret_manager.add_version(home, secret, value).await;
-        *changed |= added.as_ref().map_or_else(ApiError::is_outcome_unknown, |_| true);
+        let added = run.secret_manager.add_version(home, secret, value, &lock.fence()).await;
+        *sent |= may_have_arrived(&added);
         match added {
             Ok(added) if added == expect => break,
-            Ok(_) => return Err(foreign(secret, expect)),
+            Ok(added) => return Err(overtaken(secret, expect, added)),
             Err(error) if error.is_outcome_unknown() => match look(run, home, secret, value, expect).await? {
                 true => break,
                 // The server said itself that it failed: nothing of ours is still under way, and a repetition is safe.
@@ -183,11 +198,39 @@ async fn look(
         tokio::time::sleep(pause).await;
         match run.secret_manager.access(home, secret, Which::Number(expect)).await? {
             Access::Enabled { payload, .. } if payload.same_as(value) => return Ok(true),
-            Access::Enabled { .. } | Access::NotEnabled { .. } => return Err(foreign(secret, expect)),
+            Access::Enabled { .. } | Access::NotEnabled { .. } => {
+                return Err(after_foreign(run, home, secret, value, expect).await);
+            }
             Access::Missing => {}
         }
     }
     Ok(false)
+}
+
+/// Somebody else's version stands where ours was to be. Ours may have been added after it all the same.
+async fn after_foreign(
+    run: &Run<'_>,
+    home: &SecretHome,
+    secret: &SecretId,
+    value: &Payload,
+    expect: VersionId,
+) -> Problem {
+    let mut number = expect.next();
+    for _ in LOOKS {
+        match run.secret_manager.access(home, secret, Which::Number(number)).await {
+            Ok(Access::Enabled { payload, .. }) if payload.same_as(value) => {
+                return overtaken(secret, expect, number);
+            }
+            Ok(Access::Enabled { .. } | Access::NotEnabled { .. }) => number = number.next(),
+            Ok(Access::Missing) | Err(_) => break,
+        }
+    }
+    foreign(secret, expect).now(format!("whether this run's own addition to {secret} still arrives is not known"))
+}
+
+/// Ours was on its way when somebody else added theirs.
+fn overtaken(secret: &SecretId, expected: VersionId, added: VersionId) -> Problem {
+    foreign(secret, expected).now(format!("{secret} {added} is what this run added, after it"))
 }
 
 fn unresolved(error: ApiError, secret: &SecretId) -> Problem {
@@ -262,14 +305,52 @@ pub async fn disable(
             }
             Enabled => {}
         }
-        lock.still_ours().await?;
-        match run.secret_manager.disable(&home, secret, version, &info.etag).await {
+        match run.secret_manager.disable(&home, secret, version, &info.etag, &lock.fence()).await {
             Ok(()) => {
                 progress.changed = true;
                 note_disabled(progress, secret, version);
                 return Ok(());
             }
             // An etag of before, or an answer that got lost: look again, and repeat with what is there then.
+            Err(error) if error.kind == ApiErrorKind::Precondition || error.is_outcome_unknown() => {
+                progress.changed |= error.is_outcome_unknown();
+                last = Some(error);
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Err(last.map_or_else(|| unreadable(version), Problem::from))
+}
+
+/// Enables a version, and reads its value.
+pub async fn enable(
+    run: &Run<'_>,
+    lock: &Lock,
+    progress: &mut Progress,
+    secret: &SecretId,
+    version: VersionId,
+) -> Result<String, Problem> {
+    let home = progress.seen.now.home.clone();
+    let mut last = None;
+    for pause in LOOKS {
+        tokio::time::sleep(pause).await;
+        // By access, which is consistent, and tells the value with the state.
+        let access = run.secret_manager.access(&home, secret, Which::Number(version)).await?;
+        if let Access::Enabled { payload, .. } = access {
+            let tag = progress.seen.vault.keep(payload);
+            let views = [&mut progress.seen.now.primary, &mut progress.seen.now.back_compat];
+            let view = views.into_iter().find(|view| view.secret == *secret);
+            if let Some(known) = view.and_then(|view| view.versions.iter_mut().find(|known| known.id == version)) {
+                known.state = crate::domain::observation::VersionState::Enabled;
+                known.value = Some(tag);
+            }
+            return Ok(format!("{version} of {secret} is enabled"));
+        }
+        let Some(info) = run.secret_manager.version(&home, secret, Which::Number(version)).await? else {
+            return Err(Problem::new(Exit::Incomplete, "NotFound", format!("{secret} {version} does not exist")));
+        };
+        match run.secret_manager.enable(&home, secret, version, &info.etag, &lock.fence()).await {
+            Ok(()) => progress.changed = true,
             Err(error) if error.kind == ApiErrorKind::Precondition || error.is_outcome_unknown() => {
                 progress.changed |= error.is_outcome_unknown();
                 last = Some(error);
@@ -339,9 +420,9 @@ pub async fn destroy(
             }
             Disabled => {}
         }
-        lock.still_ours().await?;
-        let state = run.secret_manager.destroy(&home, secret, *version, &info.etag).await?;
-        progress.changed = true;
+        let destroyed = run.secret_manager.destroy(&home, secret, *version, &info.etag, &lock.fence()).await;
+        progress.changed |= may_have_arrived(&destroyed);
+        let state = destroyed?;
         scheduled |= state == Disabled;
         note_state(progress, secret, *version, state);
     }

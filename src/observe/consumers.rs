@@ -9,8 +9,9 @@ use k8s_openapi::api::batch::v1::{CronJob, Job};
 use k8s_openapi::api::core::v1::{Container, EnvFromSource, EnvVar, KeyToPath, Pod, PodSpec, PodTemplateSpec, Volume};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
+use super::mappings::stands_for_any;
 use crate::domain::names::{ObjectName, WorkloadKind, WorkloadRef};
-use crate::domain::observation::{Consumer, GitOps, OtherReader, PodView, Rollout, Source};
+use crate::domain::observation::{Consumer, GitOps, PodView, Rollout, Source};
 use crate::domain::restart_note::RestartNote;
 
 /// The keys that matter: for each Kubernetes Secret, which of its keys carry which of the two values.
@@ -38,8 +39,8 @@ pub struct Workloads {
 /// What a pod spec reads of the carriers.
 #[derive(Default)]
 pub(super) struct Reads {
-    reasons: Vec<String>,
-    secrets: BTreeSet<ObjectName>,
+    pub(super) reasons: Vec<String>,
+    pub(super) secrets: BTreeSet<ObjectName>,
     pub(super) primary: bool,
     pub(super) back_compat: bool,
 }
@@ -55,6 +56,19 @@ impl Reads {
         self.primary && self.back_compat
     }
 
+    /// Adds what a pod reads by its own spec and its template does not name.
+    fn add(&mut self, own: Reads) {
+        for reason in own.reasons {
+            let injected = format!("{reason} (in a pod, not in its template)");
+            if !self.reasons.contains(&reason) && !self.reasons.contains(&injected) {
+                self.reasons.push(injected);
+            }
+        }
+        self.secrets.extend(own.secrets);
+        self.primary |= own.primary;
+        self.back_compat |= own.back_compat;
+    }
+
     /// Notes that `place` reads these keys of `secret`: all of them when `keys` is none.
     fn note(
         &mut self,
@@ -65,8 +79,8 @@ impl Reads {
     ) {
         let found = secret.and_then(|secret| carriers.iter().find(|(name, _)| name.as_str() == secret));
         let Some((name, carried)) = found else { return };
-        let wanted: Vec<&(String, Source)> =
-            carried.iter().filter(|(key, _)| keys.is_none_or(|keys| keys.contains(&key.as_str()))).collect();
+        let is_wanted = |key: &str| stands_for_any(key) || keys.is_none_or(|keys| keys.contains(&key));
+        let wanted: Vec<&(String, Source)> = carried.iter().filter(|(key, _)| is_wanted(key)).collect();
         if wanted.is_empty() {
             return;
         }
@@ -123,6 +137,12 @@ impl Reads {
         };
         spec.init_containers.iter().flatten().for_each(|container| of(container, "init container", &mut reads));
         spec.containers.iter().for_each(|container| of(container, "container", &mut reads));
+        // No template has them: `kubectl debug` adds them to a pod that runs.
+        for container in spec.ephemeral_containers.iter().flatten() {
+            let label = format!("ephemeral container {}", container.name);
+            let (env, env_from) = (container.env.as_deref(), container.env_from.as_deref());
+            reads.container(carriers, &label, env.unwrap_or_default(), env_from.unwrap_or_default());
+        }
         spec.volumes.iter().flatten().for_each(|volume| reads.volume(carriers, volume));
         reads
     }
@@ -155,10 +175,15 @@ pub fn consumers(all: &Workloads, carriers: &Carriers) -> Vec<Consumer> {
 }
 
 fn consumer(all: &Workloads, carriers: &Carriers, common: &Common) -> Option<Consumer> {
-    let reads = Reads::pod_spec(carriers, common.template.spec.as_ref()?);
+    let mut reads = Reads::pod_spec(carriers, common.template.spec.as_ref()?);
     if reads.reasons.is_empty() {
         return None;
     }
+    let pods = pods_of(all, common.kind, common.metadata.uid.as_deref());
+    // What a webhook put into them is theirs too: a restart replaces them, and they are judged by every Secret they read.
+    pods.iter().filter_map(|pod| pod.spec.as_ref()).for_each(|spec| reads.add(Reads::pod_spec(carriers, spec)));
+    let mut pods: Vec<PodView> = pods.into_iter().map(pod_view).collect();
+    pods.sort_by(|a, b| a.name.cmp(&b.name));
     let name: ObjectName = common.metadata.name.as_deref()?.parse().ok()?;
     let annotations = common.template.metadata.as_ref().and_then(|metadata| metadata.annotations.as_ref());
     let note = RestartNote::read(annotations);
@@ -172,7 +197,7 @@ fn consumer(all: &Workloads, carriers: &Carriers, common: &Common) -> Option<Con
         rollout: common.rollout.clone(),
         version: note.version,
         restart: note.restart,
-        pods: pods_of(all, common.kind, common.metadata.uid.as_deref()),
+        pods,
         reloader: reloader(common, &reads.secrets),
         gitops: gitops(common.metadata),
         secrets: reads.secrets.into_iter().collect(),
@@ -180,7 +205,7 @@ fn consumer(all: &Workloads, carriers: &Carriers, common: &Common) -> Option<Con
 }
 
 /// The running pods of a workload: by owner, not by label, since labels can match foreign pods.
-fn pods_of(all: &Workloads, kind: WorkloadKind, uid: Option<&str>) -> Vec<PodView> {
+fn pods_of<'a>(all: &'a Workloads, kind: WorkloadKind, uid: Option<&str>) -> Vec<&'a Pod> {
     let Some(uid) = uid else { return Vec::new() };
     let owned_by =
         |metadata: &ObjectMeta, uid: &str| metadata.owner_references.iter().flatten().any(|owner| owner.uid == uid);
@@ -192,13 +217,11 @@ fn pods_of(all: &Workloads, kind: WorkloadKind, uid: Option<&str>) -> Vec<PodVie
         WorkloadKind::StatefulSet | WorkloadKind::DaemonSet => vec![uid],
     };
     let pods = all.pods.iter().filter(|pod| owners.iter().any(|owner| owned_by(&pod.metadata, owner)));
-    let mut views: Vec<PodView> = pods.filter(|pod| runs(pod)).map(pod_view).collect();
-    views.sort_by(|a, b| a.name.cmp(&b.name));
-    views
+    pods.filter(|pod| runs(pod)).collect()
 }
 
 /// Whether a pod has not ended: an ended one holds no value any more.
-fn runs(pod: &Pod) -> bool {
+pub(super) fn runs(pod: &Pod) -> bool {
     let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
     !matches!(phase, Some("Succeeded" | "Failed"))
 }
@@ -382,51 +405,4 @@ fn gitops(metadata: &ObjectMeta) -> Option<GitOps> {
             None
         }
     })
-}
-
-/// What else reads the carriers: CronJobs, Jobs that are not over, and pods (or ReplicaSets) that nobody restarts.
-pub fn other_readers(all: &Workloads, carriers: &Carriers) -> Vec<OtherReader> {
-    let reads = |spec: Option<&PodSpec>| spec.is_some_and(|spec| !Reads::pod_spec(carriers, spec).reasons.is_empty());
-    let active = |job: &Job| job.status.as_ref().and_then(|status| status.active).unwrap_or(0) > 0;
-    let owner = |metadata: &ObjectMeta| {
-        metadata.owner_references.iter().flatten().find(|owner| owner.controller == Some(true)).cloned()
-    };
-    let created = |metadata: &ObjectMeta| metadata.creation_timestamp.as_ref().map(|time| time.0);
-    let reader = |kind: &str, metadata: &ObjectMeta, running: bool, since| OtherReader {
-        kind: kind.to_owned(),
-        name: metadata.name.clone().unwrap_or_default(),
-        running,
-        since,
-    };
-    let mut found: Vec<OtherReader> = Vec::new();
-    for cron in &all.cron_jobs {
-        let spec = cron
-            .spec
-            .as_ref()
-            .and_then(|spec| spec.job_template.spec.as_ref())
-            .and_then(|job| job.template.spec.as_ref());
-        let own = |job: &&Job| active(job) && owner(&job.metadata).map(|owner| owner.uid) == cron.metadata.uid;
-        let running: Vec<&Job> = all.jobs.iter().filter(own).collect();
-        let since = running.iter().map(|job| created(&job.metadata)).min().flatten();
-        found.extend(reads(spec).then(|| reader("CronJob", &cron.metadata, !running.is_empty(), since)));
-    }
-    for job in all.jobs.iter().filter(|job| owner(&job.metadata).is_none_or(|owner| owner.kind != "CronJob")) {
-        let over =
-            job.status.iter().flat_map(|status| status.conditions.iter().flatten()).any(|condition| {
-                matches!(condition.type_.as_str(), "Complete" | "Failed") && condition.status == "True"
-            });
-        let spec = job.spec.as_ref().and_then(|spec| spec.template.spec.as_ref());
-        let since = created(&job.metadata).filter(|_| active(job));
-        found.extend((!over && reads(spec)).then(|| reader("Job", &job.metadata, active(job), since)));
-    }
-    for set in all.replica_sets.iter().filter(|set| owner(&set.metadata).is_none()) {
-        let spec =
-            set.spec.as_ref().and_then(|spec| spec.template.as_ref()).and_then(|template| template.spec.as_ref());
-        found.extend(reads(spec).then(|| reader("ReplicaSet", &set.metadata, true, created(&set.metadata))));
-    }
-    for pod in all.pods.iter().filter(|pod| runs(pod) && owner(&pod.metadata).is_none()) {
-        found.extend(reads(pod.spec.as_ref()).then(|| reader("Pod", &pod.metadata, true, created(&pod.metadata))));
-    }
-    found.sort();
-    found
 }

@@ -40,26 +40,28 @@ pub struct Reader {
     pub unusual_target: Option<String>,
 }
 
-/// Whether the object's `find` by tags needs the labels of the primary.
+/// Whether the object's `find` by tags needs the labels of the two secrets.
 pub fn needs_labels(external: &Value) -> bool {
     items(external, "/spec/dataFrom").iter().any(|item| item.pointer("/find/tags").is_some())
 }
 
-/// Reads one ExternalSecret; none when it reads neither of the two secrets.
+/// Reads one ExternalSecret; none when it reads neither of the two secrets. Whatever of it is not followed, it is one that does.
 pub fn read(external: &Value, secrets: &Secrets) -> Option<Reader> {
     let mut mappings = Vec::new();
     let mut store = None;
     let mut needs_back_compat = false;
-    for item in items(external, "/spec/data") {
-        let Some(mapping) = from_data_item(item, secrets) else { continue };
-        needs_back_compat |= mapping.source == Source::BackCompat;
-        mappings.push(mapping);
-        store = store.or_else(|| store_ref(item, external));
+    for item in entries(external, "/spec/data") {
+        let found = from_data_item(item, secrets);
+        needs_back_compat |= found.iter().any(|mapping| mapping.source == Source::BackCompat);
+        if !found.is_empty() {
+            store = store.or_else(|| store_ref(item, external));
+        }
+        mappings.extend(found);
     }
-    for item in items(external, "/spec/dataFrom") {
+    for item in entries(external, "/spec/dataFrom") {
         let found = from_item(item, secrets);
         needs_back_compat |=
-            found.iter().any(|mapping| mapping.source == Source::BackCompat && mapping.transform.extract);
+            item.pointer("/find").is_none() && found.iter().any(|mapping| mapping.source == Source::BackCompat);
         if !found.is_empty() {
             store = store.or_else(|| store_ref(item, external));
         }
@@ -80,11 +82,15 @@ pub fn read(external: &Value, secrets: &Secrets) -> Option<Reader> {
         return None;
     }
     let name: ObjectName = text(external, "/metadata/name")?.parse().ok()?;
-    let target = text(external, "/spec/target/name").map_or(Some(name.clone()), |target| target.parse().ok())?;
+    let target = text(external, "/spec/target/name").map_or(Ok(name.clone()), str::parse).unwrap_or_else(|_| {
+        unusual_target = Some("a target whose name is none of a Kubernetes Secret".to_owned());
+        name.clone()
+    });
     Some(Reader {
         uid: text(external, "/metadata/uid").unwrap_or_default().to_owned(),
         target,
-        store: store?,
+        // Without one it fails, and says so; it is there all the same.
+        store: store.unwrap_or_default(),
         mappings,
         needs_back_compat,
         refresh: refresh(external),
@@ -95,6 +101,15 @@ pub fn read(external: &Value, secrets: &Secrets) -> Option<Reader> {
         unusual_target,
         name,
     })
+}
+
+/// The items at a JSON pointer; what is no list is one item, to be judged as it stands.
+fn entries<'a>(external: &'a Value, pointer: &str) -> &'a [Value] {
+    match external.pointer(pointer) {
+        None | Some(Value::Null) => &[],
+        Some(Value::Array(all)) => all,
+        Some(other) => std::slice::from_ref(other),
+    }
 }
 
 fn store_ref(item: &Value, external: &Value) -> Option<StoreRef> {
@@ -178,15 +193,17 @@ pub fn ready(external: &Value) -> Ready {
 mod tests {
     use serde_json::json;
 
+    use super::super::mappings::Labels;
     use super::*;
 
     fn keys(spec: Value) -> String {
         let (primary, back_compat) = ("acme_account_secret".parse(), "acme_account_secret_back_compat".parse());
-        let labels = [("app".to_owned(), "deepdesk".to_owned())];
+        let labels = vec![("app".to_owned(), "deepdesk".to_owned())];
+        let labels = Labels { primary: labels.clone(), back_compat: labels };
         let secrets = Secrets {
             primary: primary.as_ref().expect("a fit id"),
             back_compat: back_compat.as_ref().expect("a fit id"),
-            labels: &labels,
+            labels: Some(&labels),
         };
         let external = json!({"metadata": {"name": "admin-secrets", "uid": "u"}, "spec": spec});
         let Some(reader) = read(&external, &secrets) else { return String::new() };
@@ -235,7 +252,7 @@ mod tests {
             (json!({"dataFrom": find("account_secret_back", rename)}), "OLD_back_compat=back-compat Exact"),
             (
                 json!({"dataFrom": find("^acme_", json!([{"transform": {"template": "x"}}]))}),
-                "acme_account_secret=primary Opaque, acme_account_secret_back_compat=back-compat Opaque",
+                "(any key)=primary Opaque, (any key)=back-compat Opaque",
             ),
             (
                 json!({"dataFrom": [{"find": {"tags": {"app": "deepdesk"}}}]}),
@@ -287,6 +304,104 @@ mod tests {
         ];
         for (spec, expected) in cases {
             assert_eq!(keys(with(spec.clone())), expected, "{spec}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_followed_is_opaque_and_never_absent() {
+        let (id, both) = ("acme_account_secret", "(any key)=primary Opaque, (any key)=back-compat Opaque");
+        let by = |reference: Value| json!({"data": [{"secretKey": "k", "remoteRef": reference}]});
+        let extract = |more: Value| {
+            let mut item = json!({"extract": {"key": id}});
+            json_patch::merge(&mut item, &more);
+            json!({"dataFrom": [item]})
+        };
+        let made = |template: Value| {
+            json!({"data": [{"secretKey": "KEY", "remoteRef": {"key": id}}, {"secretKey": "URL", "remoteRef": {"key": "url"}}],
+                "target": {"template": template}})
+        };
+        let text = |text: &str| made(json!({"data": {"T": text}}));
+        let cases = [
+            (by(json!({"key": format!("projects/p/secrets/{id}")})), "k=primary Opaque"),
+            (by(json!({"key": format!("projects/p/locations/l/secrets/{id}/versions/3")})), "k=primary Opaque"),
+            (by(json!({"key": format!("{id}/versions/latest")})), "k=primary Opaque"),
+            (by(json!({"key": format!("projects/p/secrets/another_{id}")})), ""),
+            (by(json!({"key": id, "metadataPolicy": "Fetch"})), "k=primary Opaque"),
+            (by(json!({"key": id, "metadataPolicy": "None"})), "k=primary Exact"),
+            (by(json!({"key": {"name": id}})), "(any key)=primary Opaque"),
+            (json!({"data": {"secretKey": "k", "remoteRef": {"key": id}}}), "k=primary Exact"),
+            (json!({"data": [{"secretKey": id, "remoteRef": {"key": "another"}}]}), ""),
+            (json!({"data": [{"remoteRef": {"key": id}}]}), "(any key)=primary Opaque"),
+            (
+                extract(json!({"extract": {"metadataPolicy": "Fetch"}})),
+                "(extract of acme_account_secret)=primary Opaque",
+            ),
+            (extract(json!({"sourceRef": {"generatorRef": {"kind": "Password", "name": "x"}}})), "=primary Exact"),
+            (json!({"dataFrom": [{"sourceRef": {"generatorRef": {"kind": "Password", "name": "x"}}}]}), ""),
+            (json!({"dataFrom": [{"fetch": {"key": id}}]}), "(any key)=primary Opaque"),
+            (
+                json!({"dataFrom": [{"find": {"name": {"regexp": "("}}}]}),
+                "acme_account_secret=primary Opaque, acme_account_secret_back_compat=back-compat Opaque",
+            ),
+            (
+                json!({"dataFrom": [{"find": {"name": {"regexp": "^acme"}}, "rewrite": [{"merge": {"into": "x"}}]}]}),
+                both,
+            ),
+            (
+                json!({"dataFrom": [{"find": {"name": {"regexp": "^acme"}}, "rewrite": [{"regexp": {"source": "[a&&b]", "target": "x"}}]}]}),
+                both,
+            ),
+            (json!({"dataFrom": [{"find": {"name": {"regexp": "^acme"}, "conversionStrategy": "New"}}]}), both),
+            (text("{{ range $k, $v := . }}{{ $k }}={{ $v }}{{ end }}"), "T=primary Opaque"),
+            (text("{{- range $name, $value := $ -}}{{ $value }}{{ end }}"), "T=primary Opaque"),
+            (text("{{ . | toJson }}"), "T=primary Opaque"),
+            (text("{{ toJson $ }}"), "T=primary Opaque"),
+            (text("{{ index . \"KEY\" }}"), "T=primary Opaque"),
+            (text("{{ index . (printf \"%s%s\" \"K\" \"EY\") }}"), "T=primary Opaque"),
+            (text("{{ with . }}{{ .URL }}{{ end }}"), "T=primary Opaque"),
+            (text("{{ template \"x\" . }}"), "T=primary Opaque"),
+            (text("{{ .KEY }}{{ range . }}x{{ end }}"), "T=primary Opaque"),
+            (text("{{ $.KEY }}"), "T=primary Opaque"),
+            (text("{{ unfinished ."), "T=primary Opaque"),
+            // These take other keys alone.
+            (text("{{ .URL }}"), ""),
+            (text("{{ $.URL | trimSuffix \".\" }}/{{ printf `.` }}"), ""),
+            (text("{{ $url := .URL }}{{ $url | b64enc }} 1.5 . $"), ""),
+            (text("{{/* all of . */}}fixed"), ""),
+            (text("{{ .KEY }}, {{ .URL }}."), "T=primary Within"),
+            (made(json!({"templateFrom": [{"configMap": {"name": "x"}}]})), "(any key)=primary Opaque"),
+            (
+                made(json!({"data": {"T": "{{ .KEY }}"}, "templateFrom": [{"literal": "x"}]})),
+                "T=primary Exact, (any key)=primary Opaque",
+            ),
+            (
+                json!({"dataFrom": [{"extract": {"key": id}}], "target": {"template": {"data": {"T": "{{ .any }}", "U": "x"}}}}),
+                "T=primary Opaque",
+            ),
+        ];
+        for (mut spec, expected) in cases {
+            spec["secretStoreRef"] = json!({"name": "gsm", "kind": "SecretStore"});
+            assert_eq!(keys(spec.clone()), expected, "{spec}");
+            // Without a store, or with a target that no Secret can have, it fails; it is there all the same.
+            spec.as_object_mut().expect("an object").remove("secretStoreRef");
+            spec["target"]["name"] = "No name!".into();
+            assert_eq!(keys(spec.clone()), expected, "{spec}");
+        }
+    }
+
+    #[test]
+    fn labels_that_were_not_read_may_be_any() {
+        let (primary, back_compat) = ("acme_account_secret".parse(), "acme_account_secret_back_compat".parse());
+        let (primary, back_compat) = (primary.expect("a fit id"), back_compat.expect("a fit id"));
+        let label = || vec![("app".to_owned(), "deepdesk".to_owned())];
+        let of_one = Labels { primary: Vec::new(), back_compat: label() };
+        let external =
+            json!({"metadata": {"name": "x"}, "spec": {"dataFrom": [{"find": {"tags": {"app": "deepdesk"}}}]}});
+        for (labels, expected) in [(None, "primary Opaque, back-compat Opaque"), (Some(&of_one), "back-compat Exact")] {
+            let secrets = Secrets { primary: &primary, back_compat: &back_compat, labels };
+            let reader = read(&external, &secrets).expect("it reads");
+            let found = reader.mappings.iter().map(|one| format!("{} {:?}", one.source.as_str(), one.derivation));
+            assert_eq!(found.collect::<Vec<_>>().join(", "), expected);
         }
     }
 

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use futures::StreamExt as _;
 use serde_json::Value;
 
+use super::mappings::Labels;
 use super::{read_all, served, store};
 use crate::clients::cluster::Cluster;
 use crate::clients::error::ApiErrorKind;
@@ -52,7 +53,8 @@ pub async fn everywhere(cluster: &Cluster, context: &str) -> Result<Everywhere, 
 
 /// Whether one of these reads the account's primary.
 pub fn reads_primary(request: &Request, objects: &[Value]) -> bool {
-    let readers = read_all(request, objects, &[]);
+    // What is found by tags alone would make every namespace an account that has such a search.
+    let readers = read_all(request, objects, Some(&Labels::default()));
     readers.iter().flat_map(|reader| &reader.mappings).any(|mapping| mapping.source == Source::Primary)
 }
 
@@ -74,17 +76,17 @@ pub async fn glances(accounts: &[Asked], secret_manager: &SecretManager) -> Vec<
 
 async fn glance(asked: &Asked, secret_manager: &SecretManager) -> Result<(SecretHome, Glance), Problem> {
     let Asked { request, cluster, objects } = asked;
-    let readers = read_all(request, objects, &[]);
+    let readers = read_all(request, objects, Some(&Labels::default()));
     let stores = store::stores(&readers, cluster, request.account.as_str());
     // A help, not a need: without the right to read the lock, dates alone tell.
-    let recorded = async { Ok(crate::lock::recorded(cluster).await.unwrap_or_default()) };
+    let recorded = async { Ok(crate::lock::recorded(cluster, &request.names.primary).await.unwrap_or_default()) };
     let (stores, record) = futures::try_join!(stores, recorded)?;
     let home = store::home(request, &readers, &stores)?;
     let (primary, back_compat) = futures::try_join!(
         versions(secret_manager, &home, &request.names.primary),
         versions(secret_manager, &home, &request.names.back_compat),
     )?;
-    Ok((home, Glance { primary, back_compat, last_rotation: record.last, begun: record.begun }))
+    Ok((home, Glance { primary, back_compat, last_rotation: record.last, begun: record.begun.map(|begun| begun.to) }))
 }
 
 async fn versions(manager: &SecretManager, home: &SecretHome, secret: &SecretId) -> Result<SecretGlance, Problem> {

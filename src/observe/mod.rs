@@ -5,8 +5,10 @@ pub mod external_secrets;
 pub mod glance;
 pub mod json;
 pub mod mappings;
+pub mod other_readers;
 pub mod partial;
 pub mod redaction;
+pub mod rendered;
 pub mod served;
 pub mod store;
 pub mod survey;
@@ -22,7 +24,8 @@ use serde_json::Value;
 use crate::clients::cluster::{Cluster, KubernetesSecret};
 use crate::clients::error::ApiError;
 use crate::clients::secret_manager::SecretManager;
-use crate::domain::names::ObjectName;
+use crate::domain::in_use;
+use crate::domain::names::{ObjectName, SecretHome, SecretId};
 use crate::domain::observation::{
     Derivation, ExternalSecretView, Found, KeyView, Observation, Ready, SecretView, Unread,
 };
@@ -30,7 +33,7 @@ use crate::domain::problem::Problem;
 use crate::request::Request;
 use consumers::{Carriers, Workloads};
 use external_secrets::Reader;
-use mappings::{Mapping, Secrets};
+use mappings::{Labels, Mapping, Secrets, Transform};
 use store::{Store, StoreRef};
 use vault::Vault;
 use versions::{Metadata, allowed, labels_of, read_older, secrets};
@@ -66,8 +69,9 @@ pub async fn observe(request: &Request, cluster: &Cluster, secret_manager: &Secr
 
 async fn list(request: &Request, cluster: &Cluster) -> Result<Listed, Problem> {
     let (objects, workloads, recorded) =
-        try_join3(external_secret_objects(request, cluster), workloads(cluster), recorded(cluster)).await?;
-    let readers = read_all(request, &objects, &[]);
+        try_join3(external_secret_objects(request, cluster), workloads(cluster), recorded(cluster, &request.names.primary))
+            .await?;
+    let readers = read_all(request, &objects, None);
     let stores = store::stores(&readers, cluster, request.account.as_str()).await?;
     Ok(Listed { objects, workloads, recorded, stores })
 }
@@ -80,14 +84,14 @@ async fn see(
     metadata: Metadata,
 ) -> Result<Seen, Problem> {
     let Listed { objects, workloads, recorded, stores } = listed;
-    let mut readers = read_all(request, &objects, &[]);
+    let mut readers = read_all(request, &objects, None);
     let home = store::home(request, &readers, &stores)?;
-    let mut labels = Vec::new();
+    let mut labels = None;
     if objects.iter().any(external_secrets::needs_labels) {
-        let settings = secret_manager.settings(&home, &request.names.primary).await?;
-        labels = settings.map(labels_of).unwrap_or_default();
-        readers = read_all(request, &objects, &labels);
+        labels = Some(labels_of_both(request, &home, secret_manager).await?);
+        readers = read_all(request, &objects, labels.as_ref());
     }
+    let labels = labels.unwrap_or_default().primary;
     let mut vault = Vault::default();
     let (primary, back_compat, refused) = secrets(request, &home, secret_manager, &mut vault, labels, metadata).await?;
     let mut unread: Vec<Unread> = refused.map(|error| Unread::Versions(error.to_string())).into_iter().collect();
@@ -101,12 +105,19 @@ async fn see(
         asked_project: request.asked_project.clone(),
         last_rotation: recorded.last,
         begun: recorded.begun,
+        finalizing: recorded.finalizing,
         announced: recorded.announced,
         unread,
         ..Observation::of_secrets(request.account.clone(), home, primary, back_compat)
     };
     if has_unknown(&now, &readers, &targets, &vault) {
         read_older(&mut now, secret_manager, &mut vault).await?;
+    }
+    keep_copies(&now, &readers, &targets, &mut vault);
+    let failing = readers.iter().any(|reader| matches!(reader.ready, Ready::False { .. }));
+    if failing && metadata == Metadata::Leave && now.back_compat.newest().is_none() {
+        // One that exists and is empty makes a sync fail, and an access does not tell it from none.
+        now.back_compat.exists = secret_manager.settings(&now.home, &request.names.back_compat).await?.is_some();
     }
     for (reader, target) in readers.iter().zip(&targets) {
         let ready = with_cause(reader, cluster).await;
@@ -115,7 +126,25 @@ async fn see(
     }
     now.missing_external_secrets = missing(request, &readers);
     add_consumers(request, &mut now, &workloads);
+    if metadata == Metadata::Read && in_use::is_unread(&now) {
+        read_older(&mut now, secret_manager, &mut vault).await?;
+    }
     Ok(Seen { now, vault, readers })
+}
+
+/// Keeps the values that no version read has and that a Kubernetes Secret holds as they are: it may be their last copy, and two
+/// places with the same bytes get the same tag.
+fn keep_copies(now: &Observation, readers: &[Reader], targets: &[Option<KubernetesSecret>], vault: &mut Vault) {
+    for (reader, target) in readers.iter().zip(targets) {
+        let Some(target) = target else { continue };
+        let whole = |mapping: &&Mapping| mapping.derivation == Derivation::Exact && mapping.transform == Transform::default();
+        for mapping in reader.mappings.iter().filter(whole) {
+            let held = target.data.get(&mapping.key);
+            if let (Some(held), Found::Unknown) = (held, found(now, mapping, Some(target), vault)) {
+                vault.keep(held.copy());
+            }
+        }
+    }
 }
 
 /// The ExternalSecrets that were named and are not among those found.
@@ -132,6 +161,16 @@ async fn external_secret_objects(request: &Request, cluster: &Cluster) -> Result
 }
 
 async fn workloads(cluster: &Cluster) -> Result<Workloads, Problem> {
+    let mut all = list_workloads(cluster).await?;
+    // Lists are of different moments: a pod may be listed whose ReplicaSet was made after those were. It is nobody's only
+    // if that is still so once the ReplicaSets are listed after the pods.
+    if other_readers::is_ownerless(&all) {
+        (all.deployments, all.replica_sets) = futures::try_join!(cluster.list(), cluster.list())?;
+    }
+    Ok(all)
+}
+
+async fn list_workloads(cluster: &Cluster) -> Result<Workloads, Problem> {
     let (deployments, replica_sets, stateful_sets, daemon_sets, cron_jobs, jobs, pods) = futures::try_join!(
         cluster.list(),
         cluster.list(),
@@ -159,7 +198,7 @@ pub async fn look_at_consumers(
 fn add_consumers(request: &Request, now: &mut Observation, workloads: &Workloads) {
     let carriers = carriers(now);
     now.consumers = consumers::consumers(workloads, &carriers);
-    now.other_readers = consumers::other_readers(workloads, &carriers);
+    now.other_readers = other_readers::other_readers(workloads, &carriers, &now.consumers);
     let wanted = request.names.workloads.iter();
     let found = |workload: &&crate::domain::names::WorkloadRef| {
         now.consumers.iter().any(|consumer| consumer.workload == **workload)
@@ -177,11 +216,24 @@ fn carriers(now: &Observation) -> Carriers {
 }
 
 /// What the Lease says, or the refusal: who only reads goes on without it, and who takes the lock was refused before.
-async fn recorded(cluster: &Cluster) -> Result<Result<crate::lock::Record, ApiError>, Problem> {
-    Ok(allowed(crate::lock::recorded(cluster).await)?)
+async fn recorded(
+    cluster: &Cluster,
+    primary: &SecretId,
+) -> Result<Result<crate::lock::Record, ApiError>, Problem> {
+    Ok(allowed(crate::lock::recorded(cluster, primary).await)?)
 }
 
-fn read_all(request: &Request, objects: &[Value], labels: &[(String, String)]) -> Vec<Reader> {
+/// The labels of both secrets. A back-compat that does not exist yet will get the primary's.
+async fn labels_of_both(request: &Request, home: &SecretHome, manager: &SecretManager) -> Result<Labels, ApiError> {
+    let names = &request.names;
+    let (primary, back_compat) =
+        futures::try_join!(manager.settings(home, &names.primary), manager.settings(home, &names.back_compat))?;
+    let primary = primary.map(labels_of).unwrap_or_default();
+    Ok(Labels { back_compat: back_compat.map_or_else(|| primary.clone(), labels_of), primary })
+}
+
+/// The ExternalSecrets that read one of the two, or may. Without labels, whatever finds by tags may.
+fn read_all(request: &Request, objects: &[Value], labels: Option<&Labels>) -> Vec<Reader> {
     let secrets = Secrets { primary: &request.names.primary, back_compat: &request.names.back_compat, labels };
     let mut readers: Vec<Reader> =
         objects.iter().filter_map(|object| external_secrets::read(object, &secrets)).collect();
@@ -200,7 +252,7 @@ fn expand(readers: &mut [Reader], primary: &SecretView, back_compat: &SecretView
 /// What a key holds.
 pub fn found(now: &Observation, mapping: &Mapping, target: Option<&KubernetesSecret>, vault: &Vault) -> Found {
     let held = target.and_then(|target| target.data.get(&mapping.key));
-    vault.find(held, &mapping.transform, mapping.derivation, now.secret(mapping.source).value())
+    vault.find(held, mapping, now.secret(mapping.source).value())
 }
 
 fn has_unknown(now: &Observation, readers: &[Reader], targets: &[Option<KubernetesSecret>], vault: &Vault) -> bool {
@@ -258,7 +310,14 @@ fn view(
         immutable: reader.immutable || target.is_some_and(|target| target.immutable),
         owner: reader.owner.clone(),
         unusual_target: reader.unusual_target.clone(),
+        not_followed: reader
+            .mappings
+            .iter()
+            .filter(|mapping| mapping.derivation == Derivation::Opaque)
+            .find_map(|mapping| mapping.not_followed)
+            .map(str::to_owned),
         written: target.and_then(|target| target.last_write),
         resource_version: target.map(|target| target.resource_version.clone()),
+        written_once: target.is_some_and(|target| target.written_once),
     }
 }

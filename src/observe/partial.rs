@@ -9,8 +9,8 @@ use serde_json::Value;
 
 use super::external_secrets;
 use super::vault::Vault;
-use super::versions::{Metadata, add_version, keep, labels_of, newest, read_older, secrets};
-use super::{Workloads, add_consumers, expand, external_secret_objects, has_unknown};
+use super::versions::{Metadata, add_version, keep, newest, read_older, secrets};
+use super::{Workloads, add_consumers, expand, external_secret_objects, has_unknown, keep_copies, labels_of_both};
 use super::{missing, read_all, recorded, store, view, with_cause, workloads};
 use crate::clients::cluster::Cluster;
 use crate::clients::secret_manager::SecretManager;
@@ -47,12 +47,12 @@ impl Unseen {
 pub async fn observe(request: &Request, cluster: &Cluster, secret_manager: Result<&SecretManager, Problem>) -> Partial {
     let mut unseen = Unseen::default();
     let (objects, workloads, recorded) =
-        futures::join!(external_secret_objects(request, cluster), workloads(cluster), recorded(cluster));
+        futures::join!(external_secret_objects(request, cluster), workloads(cluster), recorded(cluster, &request.names.primary));
     let objects: Vec<Value> = unseen.or_empty(Part::ExternalSecrets, objects);
     let workloads: Option<Workloads> = unseen.or_empty(Part::Workloads, workloads.map(Some));
     let record = unseen.or_empty(Part::Lock, recorded.and_then(|record| Ok(record?)));
 
-    let mut readers = read_all(request, &objects, &[]);
+    let mut readers = read_all(request, &objects, None);
     let stores = store::stores(&readers, cluster, request.account.as_str()).await;
     let mut stores = unseen.or_empty(Part::Stores, stores);
     let home = unseen.or_empty(Part::Project, store::home(request, &readers, &stores).map(Some));
@@ -66,12 +66,13 @@ pub async fn observe(request: &Request, cluster: &Cluster, secret_manager: Resul
     let manager = home.as_ref().and_then(|home| Some((secret_manager.as_ref().ok()?, home)));
     let (primary, back_compat) = match manager {
         Some((manager, home)) => {
-            let mut labels = Vec::new();
+            let mut labels = None;
             if objects.iter().any(external_secrets::needs_labels) {
-                let settings = manager.settings(home, &request.names.primary).await.map_err(Problem::from);
-                labels = unseen.or_empty(Part::ExternalSecrets, settings).map(labels_of).unwrap_or_default();
-                readers = read_all(request, &objects, &labels);
+                let both = labels_of_both(request, home, manager).await.map(Some).map_err(Problem::from);
+                labels = unseen.or_empty(Part::ExternalSecrets, both);
+                readers = read_all(request, &objects, labels.as_ref());
             }
+            let labels = labels.unwrap_or_default().primary;
             both_secrets(request, home, manager, labels, &mut vault, &mut unseen).await
         }
         None => {
@@ -100,6 +101,7 @@ pub async fn observe(request: &Request, cluster: &Cluster, secret_manager: Resul
         asked_project: request.asked_project.clone(),
         last_rotation: record.last,
         begun: record.begun,
+        finalizing: record.finalizing,
         announced: record.announced,
         ..Observation::of_secrets(request.account.clone(), known, primary, back_compat)
     };
@@ -110,6 +112,7 @@ pub async fn observe(request: &Request, cluster: &Cluster, secret_manager: Resul
         let read = read_older(&mut now, manager, &mut vault).await;
         unseen.or_empty(Part::Versions, read);
     }
+    keep_copies(&now, &readers, &targets, &mut vault);
     for (reader, target) in readers.iter().zip(&targets) {
         let ready = with_cause(reader, cluster).await;
         now.external_secrets.push(view(&now, reader, ready, &stores[&reader.store], target.as_ref(), &vault));

@@ -6,23 +6,23 @@ use futures::future::try_join_all;
 use zeroize::Zeroizing;
 
 use super::Seen;
-use super::vault::property_values;
 use crate::clients::cluster::Cluster;
 use crate::clients::error::ApiError;
+use crate::domain::known::{INSTEAD, KnownValues};
 use crate::domain::names::{ObjectName, printable};
 use crate::domain::payload::Payload;
 
-/// What stands where a value stood.
-const INSTEAD: &str = "[redacted]";
-/// The least length of what stands beside the account's values in the same Kubernetes Secrets, to be taken for a secret: a
-/// port or a `true` is none.
-const LEAST: usize = 8;
 /// The most characters of a line that are shown.
 const LONGEST: usize = 4096;
 
-/// The values that must not be shown, the longest first: a shorter one may be part of it.
-#[derive(Debug, Default)]
-pub struct Redaction(Vec<Payload>);
+/// The values that must not be shown: the account's, and all that stands beside them in the Kubernetes Secrets.
+#[derive(Debug)]
+pub struct Redaction {
+    known: KnownValues,
+    /// Replaced as a whole as well, the longest first, however short they are: what an application prints is no text of
+    /// ours, in which that would hide a version or a port.
+    whole: Vec<Payload>,
+}
 
 /// The Kubernetes Secrets that the consumers read, as they were when their values were taken note of.
 pub type Versions = BTreeMap<ObjectName, String>;
@@ -30,7 +30,7 @@ pub type Versions = BTreeMap<ObjectName, String>;
 impl Redaction {
     /// All values that were seen, and all that the Kubernetes Secrets hold beside them. With the Secrets' versions.
     pub async fn of(seen: &Seen, cluster: &Cluster) -> Result<(Redaction, Versions), ApiError> {
-        let mut values: Vec<Payload> = seen.vault.all().iter().map(Payload::copy).collect();
+        let redaction = Redaction::new(seen.vault.all().iter().map(Payload::copy));
         let mut versions = Versions::new();
         let targets = seen.readers.iter().map(|reader| async {
             Ok::<_, ApiError>((reader.target.clone(), cluster.secret(reader.target.as_str()).await?))
@@ -38,16 +38,17 @@ impl Redaction {
         for (name, target) in try_join_all(targets).await? {
             let Some(target) = target else { continue };
             versions.insert(name, target.resource_version);
-            values.extend(target.data.into_values().filter(|value| value.length() >= LEAST));
+            // What is shorter beside the account's values is no secret: a port or a `true`.
+            target.data.values().for_each(|value| redaction.known.keep(value));
         }
-        Ok((Redaction::new(values), versions))
+        Ok((redaction, versions))
     }
 
-    fn new(mut values: Vec<Payload>) -> Redaction {
-        let parts = values.iter().flat_map(property_values).filter(|part| part.length() >= LEAST).collect::<Vec<_>>();
-        values.extend(parts);
-        values.sort_by_key(|value| std::cmp::Reverse(value.length()));
-        Redaction(values)
+    fn new(values: impl IntoIterator<Item = Payload>) -> Redaction {
+        let known = KnownValues::default();
+        let mut whole: Vec<Payload> = values.into_iter().inspect(|value| known.keep(value)).collect();
+        whole.sort_by_key(|value| std::cmp::Reverse(value.length()));
+        Redaction { known, whole }
     }
 
     /// The lines to show for one that was written; a carriage return ends a line here, and empty ones are left out.
@@ -59,8 +60,8 @@ impl Redaction {
     fn line(&self, written: &[u8]) -> String {
         // Escapes go first: what stands between two halves of a value would hide it.
         let plain = without_escapes(written);
-        let hidden = self.0.iter().fold(plain, |line, value| value.replaced_in(line, INSTEAD));
-        let shown = printable(String::from_utf8_lossy(&hidden).trim_end());
+        let hidden = self.whole.iter().fold(plain, |line, value| value.replaced_in(line, INSTEAD));
+        let shown = printable(self.known.hidden_in(&String::from_utf8_lossy(&hidden)).trim_end());
         match shown.char_indices().nth(LONGEST) {
             Some((at, _)) => format!("{}…", &shown[..at]),
             None => shown,
@@ -112,7 +113,7 @@ mod tests {
     use super::*;
 
     fn redaction(values: &[&str]) -> Redaction {
-        Redaction::new(values.iter().map(|value| Payload::new(value.as_bytes().to_vec())).collect())
+        Redaction::new(values.iter().map(|value| Payload::new(value.as_bytes().to_vec())))
     }
 
     #[test]

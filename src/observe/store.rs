@@ -7,18 +7,19 @@ use serde_json::Value;
 
 use super::external_secrets::{Reader, ready};
 use super::json::{items, text};
+use super::mappings::Mapping;
 use crate::clients::cluster::Cluster;
 use crate::domain::names::{LocationId, ProjectId, SecretHome};
-use crate::domain::observation::{Ready, Source};
+use crate::domain::observation::{Derivation, Ready, Source};
 use crate::domain::problem::{Exit, Problem};
 use crate::request::Request;
 
 /// A reference to a store.
-#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
 pub struct StoreRef {
     /// Whether it is a ClusterSecretStore.
     pub cluster: bool,
-    /// Its name.
+    /// Its name; empty where none is named.
     pub name: String,
 }
 
@@ -87,14 +88,19 @@ pub fn home(request: &Request, readers: &[Reader], stores: &BTreeMap<StoreRef, S
 /// What the store says that the primary is read from; where none is, any store that says something.
 fn by_store<'a>(readers: &'a [Reader], stores: &BTreeMap<StoreRef, Store>) -> Option<(&'a StoreRef, SecretHome)> {
     let reads_primary = |reader: &&Reader| reader.mappings.iter().any(|mapping| mapping.source == Source::Primary);
-    let first = readers.iter().filter(reads_primary).chain(readers);
+    // What only may read it decides last.
+    let surely = |reader: &&Reader| {
+        let primary = |mapping: &Mapping| mapping.source == Source::Primary && mapping.derivation != Derivation::Opaque;
+        reader.mappings.iter().any(primary)
+    };
+    let first = readers.iter().filter(surely).chain(readers.iter().filter(reads_primary)).chain(readers);
     first.into_iter().find_map(|reader| Some((&reader.store, stores.get(&reader.store)?.home.clone()?)))
 }
 
 /// Where the account's secrets live as its store says it, and the store's name. Reads no value.
 pub async fn said_by_store(request: &Request, cluster: &Cluster) -> Result<Option<(String, SecretHome)>, Problem> {
     let objects = super::external_secret_objects(request, cluster).await?;
-    let readers = super::read_all(request, &objects, &[]);
+    let readers = super::read_all(request, &objects, None);
     let stores = stores(&readers, cluster, request.account.as_str()).await?;
     let said = by_store(&readers, &stores);
     Ok(said.map(|(store, home)| {
@@ -111,6 +117,9 @@ pub fn read_store(
     namespace_labels: Option<&Value>,
 ) -> Store {
     let kind = if reference.cluster { "ClusterSecretStore" } else { "SecretStore" };
+    if reference.name.is_empty() {
+        return Store { home: None, problem: Some("it names no store (spec.secretStoreRef)".to_owned()) };
+    }
     let Some(store) = store else {
         return Store { home: None, problem: Some(format!("{kind} {} does not exist", reference.name)) };
     };

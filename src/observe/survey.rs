@@ -21,10 +21,11 @@ use serde_json::Value;
 
 use super::external_secrets::Reader;
 use super::versions::{Metadata, VERSIONS_LISTED, add_metadata};
-use super::{Listed, Workloads, list, read_all, see, store};
+use super::{Listed, Workloads, list, observe, read_all, see, store};
 use crate::clients::cluster::Cluster;
 use crate::clients::error::{ApiError, ApiErrorKind};
 use crate::clients::secret_manager::SecretManager;
+use crate::domain::in_use;
 use crate::domain::names::{AccountName, SecretHome, SecretId, VersionId};
 use crate::domain::observation::{LastRotation, Observation, SecretView, VersionState};
 use crate::domain::problem::Problem;
@@ -112,7 +113,8 @@ async fn listed_everywhere(cluster: &Cluster, accounts: &[(Request, Vec<Value>)]
             parts.entry(namespace).or_default().stores.push(store);
         }
     }
-    let readers: Vec<Reader> = accounts.iter().flat_map(|(request, objects)| read_all(request, objects, &[])).collect();
+    let readers: Vec<Reader> =
+        accounts.iter().flat_map(|(request, objects)| read_all(request, objects, None)).collect();
     let mut shared = BTreeMap::new();
     for name in readers.iter().map(|reader| &reader.store).filter(|store| store.cluster).map(|store| &store.name) {
         if !shared.contains_key(name) {
@@ -191,6 +193,8 @@ pub async fn survey(
     wanted: Wanted,
     mut waits: impl FnMut(usize),
 ) -> Vec<Look> {
+    let again: Vec<(Request, Cluster)> =
+        subjects.iter().map(|subject| (subject.request.clone(), subject.cluster.clone())).collect();
     let looks = subjects.into_iter().map(|subject| look(subject, secret_manager, dates));
     let mut looks: Vec<Look> = futures::stream::iter(looks).buffered(AT_ONCE).collect().await;
     let seen = looks.iter_mut().filter_map(|look| look.seen.as_mut().ok());
@@ -224,6 +228,12 @@ pub async fn survey(
     }
     let asking = asked.into_iter().map(|(home, view)| date(home, view, secret_manager, dates));
     futures::stream::iter(asking).buffer_unordered(AT_ONCE).collect::<Vec<()>>().await;
+    // Where a pod has a version that accesses to the newest ones do not tell of, all of it is looked at: such accounts are few.
+    for (look, (request, cluster)) in looks.iter_mut().zip(again) {
+        if look.seen.as_ref().is_ok_and(in_use::is_unread) {
+            look.seen = observe(&request, &cluster, secret_manager).await.map(|seen| seen.now);
+        }
+    }
     looks
 }
 
@@ -269,12 +279,12 @@ async fn look(subject: Subject, secret_manager: &SecretManager, dates: &Dates) -
 
 fn listed(request: &Request, found: FoundParts) -> Listed {
     let FoundParts { objects, rest, shared } = found;
-    let readers = read_all(request, &objects, &[]);
+    let readers = read_all(request, &objects, None);
     let stores = store::among(&readers, &rest.stores, &shared, request.account.as_str());
     Listed {
         objects,
         workloads: rest.workloads,
-        recorded: Ok(rest.lease.map(lock::record_in).unwrap_or_default()),
+        recorded: Ok(rest.lease.map(|lease| lock::record_in(lease, &request.names.primary)).unwrap_or_default()),
         stores,
     }
 }

@@ -1,12 +1,16 @@
 //! The values that were seen, by tag. They live here and nowhere else, and go when the vault goes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use base64::Engine as _;
+use base64::alphabet::{Alphabet, STANDARD, URL_SAFE};
+use base64::engine::{GeneralPurpose, GeneralPurposeConfig};
 use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
-use super::mappings::Transform;
+use super::mappings::{Mapping, Transform};
+use super::rendered::{Piece, Text};
+use crate::clients::known;
 use crate::domain::observation::{Derivation, Found, ValueTag};
 use crate::domain::payload::Payload;
 
@@ -42,69 +46,122 @@ impl Vault {
     }
 
     /// Which value the bytes of a key are, given how they follow from it. Tries `expected` first: most often it is that.
-    pub fn find(
-        &self,
-        held: Option<&Payload>,
-        transform: &Transform,
-        derivation: Derivation,
-        expected: Option<ValueTag>,
-    ) -> Found {
+    pub fn find(&self, held: Option<&Payload>, mapping: &Mapping, expected: Option<ValueTag>) -> Found {
         let Some(held) = held else { return Found::Missing };
-        let all = (0..self.0.len()).filter_map(|at| u16::try_from(at).ok().map(ValueTag));
-        let is_it = |tag: &ValueTag| self.value(*tag).is_some_and(|value| follows(value, held, transform, derivation));
-        expected.into_iter().chain(all).find(is_it).map_or(Found::Unknown, Found::Value)
+        let transform = &mapping.transform;
+        let found = match (mapping.derivation, &mapping.inside) {
+            (Derivation::Exact, _) => {
+                let is_it = |tag: &ValueTag| self.value(*tag).is_some_and(|value| follows(value, held, transform));
+                expected.into_iter().chain(self.tags()).find(is_it)
+            }
+            (Derivation::Within, Some(text)) => self.find_within(held, transform, text, expected),
+            (Derivation::Within, None) | (Derivation::Opaque, _) => None,
+        };
+        if found.is_none() && mapping.derivation == Derivation::Exact {
+            // Of a version that was destroyed, for one: the application's key all the same.
+            known::values().keep(held);
+        }
+        found.map_or(Found::Unknown, Found::Value)
+    }
+
+    fn tags(&self) -> impl Iterator<Item = ValueTag> {
+        (0..self.0.len()).filter_map(|at| u16::try_from(at).ok().map(ValueTag))
+    }
+
+    /// The one value that explains a text. Where two different ones would, neither is proven: one may contain the other.
+    fn find_within(
+        &self,
+        held: &Payload,
+        transform: &Transform,
+        text: &Text,
+        expected: Option<ValueTag>,
+    ) -> Option<ValueTag> {
+        let explains = |known| {
+            let made = self.tags().filter_map(|tag| Some((tag, transformed(self.value(tag)?, transform)?)));
+            made.filter(|(_, made)| self.stands_in(held, made, text, known)).collect::<Vec<_>>()
+        };
+        let mut found = explains(Beside::Known);
+        if found.is_empty() {
+            // The other secret's value may be one that was never seen.
+            found = explains(Beside::Unknown);
+        }
+        let (tag, made) = found.iter().find(|(tag, _)| Some(*tag) == expected).or_else(|| found.first())?;
+        found.iter().all(|(_, other)| other.same_as(made)).then_some(*tag)
+    }
+
+    /// Whether `held` is the text with this value in it.
+    fn stands_in(&self, held: &Payload, value: &Payload, text: &Text, beside: Beside) -> bool {
+        let Text::Pieces(pieces) = text else { return value.is_within(held) };
+        let mut ends = BTreeSet::from([0]);
+        for piece in pieces {
+            ends = match (piece, beside) {
+                (Piece::Literal(text), _) => ends.iter().filter_map(|at| held.end_of(text, *at)).collect(),
+                (Piece::Value, _) => ends.iter().filter_map(|at| value.end_in(held, *at)).collect(),
+                (Piece::Other(transform), Beside::Known) => {
+                    let others = self.0.iter().filter_map(|value| transformed(value, transform));
+                    let after =
+                        |other: Payload| ends.iter().filter_map(|at| other.end_in(held, *at)).collect::<Vec<_>>();
+                    others.flat_map(after).collect()
+                }
+                (Piece::Other(_), Beside::Unknown) | (Piece::Anything, _) => match ends.first() {
+                    Some(first) => (*first..=held.length()).collect(),
+                    None => return false,
+                },
+            };
+        }
+        ends.contains(&held.length())
     }
 }
 
-/// Whether `held` are the bytes that follow from `value`.
-pub fn follows(value: &Payload, held: &Payload, transform: &Transform, derivation: Derivation) -> bool {
-    let made;
-    let expected = match (&transform.property, &transform.decoding) {
-        (None, None) => value,
-        _ => match transformed(value, transform) {
-            Some(payload) => {
-                made = payload;
-                &made
-            }
-            None => return false,
-        },
-    };
-    match derivation {
-        Derivation::Exact => expected.same_as(held),
-        Derivation::Within => expected.is_within(held),
-        Derivation::Opaque => false,
+/// What may stand for the other secret's value in a text.
+#[derive(Clone, Copy)]
+enum Beside {
+    /// A value that was seen.
+    Known,
+    /// Anything.
+    Unknown,
+}
+
+/// Whether `held` are the bytes that the provider makes of `value`.
+pub fn follows(value: &Payload, held: &Payload, transform: &Transform) -> bool {
+    match (&transform.property, &transform.decoding) {
+        (None, None) => value.same_as(held),
+        _ => transformed(value, transform).is_some_and(|made| made.same_as(held)),
     }
 }
 
 /// What the provider makes of a value: a property of it, decoded. None where it cannot.
-fn transformed(value: &Payload, transform: &Transform) -> Option<Payload> {
+pub fn transformed(value: &Payload, transform: &Transform) -> Option<Payload> {
     let taken = match &transform.property {
         Some(property) => self::property(value, property)?,
         None => Zeroizing::new(value.expose().to_vec()),
     };
     let decoded = match transform.decoding.as_deref() {
         None => taken.to_vec(),
-        Some("Base64") => base64::engine::general_purpose::STANDARD.decode(taken.as_slice()).ok()?,
-        Some("Base64URL") => base64::engine::general_purpose::URL_SAFE.decode(taken.as_slice()).ok()?,
+        Some("Base64") => decoded_as_go_does(&STANDARD, &taken)?,
+        Some("Base64URL") => decoded_as_go_does(&URL_SAFE, &taken)?,
         // `Auto`: decoded where it decodes, as it is where it does not.
-        Some(_) => match base64::engine::general_purpose::STANDARD.decode(taken.as_slice()) {
-            Ok(decoded) => decoded,
-            Err(_) => taken.to_vec(),
-        },
+        Some("Auto") => decoded_as_go_does(&STANDARD, &taken)
+            .or_else(|| decoded_as_go_does(&URL_SAFE, &taken))
+            .unwrap_or_else(|| taken.to_vec()),
+        // One of a later release: what it makes is not known.
+        Some(_) => return None,
     };
     Some(Payload::new(decoded))
+}
+
+/// Go's decoder skips line breaks, and does not look at the bits after the last byte.
+fn decoded_as_go_does(alphabet: &Alphabet, text: &[u8]) -> Option<Vec<u8>> {
+    let config = GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true);
+    let written = text.iter().copied().filter(|byte| !matches!(byte, b'\r' | b'\n'));
+    let written: Zeroizing<Vec<u8>> = Zeroizing::new(written.collect());
+    GeneralPurpose::new(alphabet, config).decode(written.as_slice()).ok()
 }
 
 /// The names of the properties of a JSON object; none when the value is not one.
 pub fn properties(value: &Payload) -> Option<Vec<String>> {
     let object: BTreeMap<String, &RawValue> = serde_json::from_slice(value.expose()).ok()?;
     Some(object.into_keys().collect())
-}
-
-/// The values of the properties of a JSON object; none when the value is not one.
-pub fn property_values(value: &Payload) -> Vec<Payload> {
-    let names = properties(value).unwrap_or_default();
-    names.iter().filter_map(|name| property(value, name)).map(|bytes| Payload::new(bytes.to_vec())).collect()
 }
 
 /// A top-level property of a JSON object as External Secrets takes it: text without its quotes, anything else as it is.
@@ -121,10 +178,17 @@ fn property(value: &Payload, name: &str) -> Option<Zeroizing<Vec<u8>>> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::rendered::{Use, use_of};
     use super::*;
+    use crate::domain::observation::Source;
 
     fn payload(text: &str) -> Payload {
         Payload::new(text.as_bytes().to_vec())
+    }
+
+    fn mapping(inside: Option<Text>, transform: Transform) -> Mapping {
+        let derivation = if inside.is_some() { Derivation::Within } else { Derivation::Exact };
+        Mapping { transform, derivation, inside, ..Mapping::new(Source::Primary, "K") }
     }
 
     #[test]
@@ -133,10 +197,14 @@ mod tests {
         let (a, b) = (vault.keep(payload("a")), vault.keep(payload("b")));
         assert_ne!(a, b);
         assert_eq!(vault.keep(payload("a")), a);
-        let plain = Transform::default();
-        assert_eq!(vault.find(Some(&payload("b")), &plain, Derivation::Exact, Some(a)), Found::Value(b));
-        assert_eq!(vault.find(Some(&payload("c")), &plain, Derivation::Exact, None), Found::Unknown);
-        assert_eq!(vault.find(None, &plain, Derivation::Exact, None), Found::Missing);
+        let plain = mapping(None, Transform::default());
+        assert_eq!(vault.find(Some(&payload("b")), &plain, Some(a)), Found::Value(b));
+        assert_eq!(vault.find(Some(&payload("c")), &plain, None), Found::Unknown);
+        assert_eq!(vault.find(None, &plain, None), Found::Missing);
+        assert_eq!(
+            vault.find(Some(&payload("a")), &Mapping { derivation: Derivation::Opaque, ..plain }, Some(a)),
+            Found::Unknown
+        );
     }
 
     #[test]
@@ -149,6 +217,10 @@ mod tests {
             ("aGk=", None, Some("Base64"), "hi", true),
             ("aGk=", None, Some("Auto"), "hi", true),
             ("plain!", None, Some("Auto"), "plain!", true),
+            ("aGk-", None, Some("Auto"), "hi>", true),
+            ("aGk=\n", None, Some("Base64"), "hi", true),
+            ("aGl=", None, Some("Base64"), "hi", true),
+            ("aGk=", None, Some("Rot13"), "aGk=", false),
             ("plain!", None, Some("Base64"), "plain!", false),
         ];
         for (value, property, decoding, held, expected) in cases {
@@ -157,12 +229,61 @@ mod tests {
                 decoding: decoding.map(str::to_owned),
                 extract: false,
             };
+            assert_eq!(follows(&payload(value), &payload(held), &transform), expected, "{value} {held}");
+        }
+    }
+
+    /// The values that are known are `V`, `V` with a newline, `AV`, `V,W` and `W`.
+    #[test]
+    fn that_a_text_contains_a_value_is_no_proof_where_it_contains_another() {
+        let mut vault = Vault::default();
+        let known = ["V", "V\n", "AV", "V,W", "W"];
+        for value in known {
+            vault.keep(payload(value));
+        }
+        for (template, held, expected) in [
+            ("redis://:{{ .key }}@h", "redis://:V@h", Some("V")),
+            ("redis://:{{ .key }}@h", "redis://:V\n@h", Some("V\n")),
+            ("redis://:{{ .key }}@h", "redis://:AV@h", Some("AV")),
+            ("redis://:{{ .key }}@h", "redis://:X@h", None),
+            ("redis://:{{ .key }}@h", "V redis://:X@h", None),
+            ("{{ .key }}{{ .key }}", "VV", Some("V")),
+            ("{{ .key }}{{ .key }}", "VAV", None),
+            // Beside the other of the account's secrets, whether its value is known or not.
+            ("{{ .key }}:{{ .old }}", "V:W", Some("V")),
+            ("{{ .key }}:{{ .old }}", "V:X", Some("V")),
+            ("{{ .key }},{{ .old }}", "V,W,W", Some("V,W")),
+            ("{{ .key }},{{ .old }}", "V,X,X", Some("V")),
+            // Beside anything: as far as nothing but one explains it.
+            ("{{ .user }}:{{ .key }}", "me:V", Some("V")),
+            ("{{ .user }}:{{ .key }}", "me:V\n", Some("V\n")),
+            ("{{ .user }}{{ .key }}", "meAV", None),
+            ("{{ .key }}{{ .user }}", "V\nme", None),
+            // In what conditions make.
+            ("{{ if .user }}key {{ .key }}{{ end }}", "key W", Some("W")),
+            ("{{ if .user }}key {{ .key }}{{ end }}", "key V\n", None),
+            ("{{ if .user }}key {{ .key }}{{ end }}", "key X", None),
+        ] {
+            let old = Transform::default();
+            let Some(Use::Inside(text)) = use_of(template, "key", &[("old", &old)]) else { panic!("{template}") };
+            let found = vault.find(Some(&payload(held)), &mapping(Some(text), Transform::default()), None);
+            let named = |value: &str| vault.tag_of(&payload(value)).expect("it is known");
             assert_eq!(
-                follows(&payload(value), &payload(held), &transform, Derivation::Exact),
-                expected,
-                "{value} {held}"
+                found,
+                expected.map_or(Found::Unknown, |value| Found::Value(named(value))),
+                "{template}: {held:?}"
             );
         }
-        assert!(follows(&payload("k"), &payload("url:k@h"), &Transform::default(), Derivation::Within));
+    }
+
+    #[test]
+    fn what_is_decoded_stands_in_a_text_decoded() {
+        let mut vault = Vault::default();
+        let hi = vault.keep(payload("aGk="));
+        let transform = Transform { decoding: Some("Base64".to_owned()), ..Transform::default() };
+        let Some(Use::Inside(text)) = use_of("say {{ .key }}", "key", &[]) else { panic!("it stands inside") };
+        let mapping = mapping(Some(text), transform);
+        assert_eq!(vault.find(Some(&payload("say hi")), &mapping, None), Found::Value(hi));
+        assert_eq!(vault.find(Some(&payload("say aGk=")), &mapping, None), Found::Unknown);
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! By number wherever it matters: `latest`, lists and states are eventually consistent.
 
-use futures::future::{try_join, try_join3};
+use futures::future::{try_join, try_join_all, try_join3};
 
 use super::vault::Vault;
 use crate::clients::error::{ApiError, ApiErrorKind};
@@ -15,7 +15,9 @@ use crate::request::Request;
 
 /// How many of the newest enabled versions are read to name what an unknown value is.
 const OLDER_VERSIONS_READ: usize = 8;
-/// How many of the newest versions are listed, for their dates.
+/// How many versions of the back-compat below its newest are read: one that is enabled has a value that no finalization retired.
+const KEPT_READ: usize = 6;
+/// How many of the newest versions are kept of a list, for their dates, beside every one that is enabled.
 pub const VERSIONS_LISTED: usize = 25;
 /// How many numbers above `latest` are tried: more than this many versions added within the lag of `latest` is no lag.
 const PROBES: usize = 64;
@@ -58,7 +60,8 @@ pub async fn secrets(
     };
     let versions = async {
         match wanted {
-            true => allowed(secret_manager.versions(home, &names.primary, VERSIONS_LISTED).await),
+            // All of them are one request too, and an old one that is enabled is what is asked for here.
+            true => allowed(secret_manager.versions(home, &names.primary, usize::MAX).await),
             false => Ok(Ok(None)),
         }
     };
@@ -81,23 +84,27 @@ pub async fn secrets(
         None
     });
     let Some(newest) = primary.newest().map(|version| version.id) else { return Ok((primary, back_compat, refused)) };
-    // What the back-compat held before tells a rollback from the rotation that it undoes, and is what a two-phase one
-    // announced. Both at once: a look at an account waits for one answer.
-    let kept = back_compat.newest().and_then(|newest| newest.id.previous());
-    let (before, kept) = try_join(
-        read_version(&names.primary, newest.previous(), home, secret_manager),
-        read_version(&names.back_compat, kept, home, secret_manager),
-    )
-    .await?;
+    // What the back-compat held before tells a rollback from the rotation that it undoes, is what a two-phase one announced, or
+    // a value that somebody displaced. All at once: a look at an account waits for one answer.
+    let kept = below(back_compat.newest().map(|newest| newest.id)).take(KEPT_READ);
+    let kept = kept.map(|id| read_version(&names.back_compat, Some(id), home, secret_manager));
+    let (before, kept) =
+        try_join(read_version(&names.primary, newest.previous(), home, secret_manager), try_join_all(kept)).await?;
     primary.versions.extend(before.and_then(|(id, access)| version(id, access, vault)));
-    back_compat.versions.extend(kept.and_then(|(id, access)| version(id, access, vault)));
+    for (id, access) in kept.into_iter().flatten() {
+        back_compat.versions.extend(version(id, access, vault));
+    }
     let state = unjudged(request, home, &primary, &back_compat);
     let explained = !matches!(state, state::State::Blocked(state::Blocked::UnexplainedPredecessor(_)));
     if !explained || matches!(state, state::State::Rotating { .. }) {
-        let before = newest.previous().and_then(VersionId::previous);
+        let before = newest.previous().and_then(VersionId::previous).filter(|id| primary.version(*id).is_none());
         add_version(&mut primary, before, home, secret_manager, vault).await?;
     }
-    add_metadata(&mut primary, listed.into_iter().flatten());
+    let listed = listed.into_iter().flatten().enumerate();
+    let kept = listed.filter(|(at, version)| *at < VERSIONS_LISTED || version.state == VersionState::Enabled);
+    add_metadata(&mut primary, kept.map(|(_, version)| version));
+    // One of these may be what the back-compat keeps, or what the cluster has.
+    read_values(&mut primary, home, secret_manager, vault).await?;
     let now = Observation::of_secrets(request.account.clone(), home.clone(), primary, back_compat);
     // Only a plan asks for that: a look at hundreds of accounts has no dates to spare.
     let exchanged = wanted && state::is_exchanged(&now);
@@ -229,7 +236,7 @@ async fn read_version(
     Ok(Some((id, secret_manager.access(home, secret, Which::Number(id)).await?)))
 }
 
-/// Reads the values of older enabled versions: only when some key holds a value that no version read so far explains.
+/// Reads older versions, by number: only when some key holds a value that no version read so far explains.
 pub async fn read_older(
     now: &mut Observation,
     secret_manager: &SecretManager,
@@ -237,16 +244,37 @@ pub async fn read_older(
 ) -> Result<(), Problem> {
     let home = now.home.clone();
     for view in [&mut now.primary, &mut now.back_compat] {
-        let unread = view
-            .versions
-            .iter_mut()
-            .filter(|version| version.state == VersionState::Enabled && version.value.is_none());
-        for known in unread.take(OLDER_VERSIONS_READ) {
-            if let Access::Enabled { payload, .. } =
-                secret_manager.access(&home, &view.secret, Which::Number(known.id)).await?
-            {
-                known.value = Some(vault.keep(payload));
-            }
+        let unknown = below(view.newest().map(|newest| newest.id)).filter(|id| view.version(*id).is_none());
+        let unknown: Vec<VersionId> = unknown.take(OLDER_VERSIONS_READ).collect();
+        let read = unknown.into_iter().map(|id| read_version(&view.secret, Some(id), &home, secret_manager));
+        for (id, access) in try_join_all(read).await?.into_iter().flatten() {
+            view.versions.extend(version(id, access, vault));
+        }
+        view.versions.sort_by_key(|version| std::cmp::Reverse(version.id));
+        read_values(view, &home, secret_manager, vault).await?;
+    }
+    Ok(())
+}
+
+/// The numbers below this one, newest first.
+fn below(newest: Option<VersionId>) -> impl Iterator<Item = VersionId> {
+    std::iter::successors(newest.and_then(VersionId::previous), |id| id.previous())
+}
+
+/// Reads the values of versions that are known to be enabled, and were not read.
+async fn read_values(
+    view: &mut SecretView,
+    home: &SecretHome,
+    secret_manager: &SecretManager,
+    vault: &mut Vault,
+) -> Result<(), Problem> {
+    let unread =
+        view.versions.iter_mut().filter(|version| version.state == VersionState::Enabled && version.value.is_none());
+    for known in unread.take(OLDER_VERSIONS_READ) {
+        if let Access::Enabled { payload, .. } =
+            secret_manager.access(home, &view.secret, Which::Number(known.id)).await?
+        {
+            known.value = Some(vault.keep(payload));
         }
     }
     Ok(())

@@ -1,10 +1,11 @@
 //! The end of an older value.
 
-use super::{Destroy, enabled_newest, preserve, refuse_blocked, stage, workloads};
+use super::{Destroy, Want, enabled_newest, preserve, refuse, refuse_blocked, stage, workloads};
 use crate::domain::event::StepName;
+use crate::domain::in_use;
 use crate::domain::names::VersionId;
-use crate::domain::observation::{Observation, SecretView, Version, VersionState};
-use crate::domain::problem::{Exit, Problem};
+use crate::domain::observation::{Observation, SecretView, Source, ValueTag, Version, VersionState};
+use crate::domain::problem::Problem;
 use crate::domain::state::{self, Blocked, State};
 use crate::domain::step::{Plan, Planned, Step, Way};
 
@@ -12,19 +13,22 @@ use crate::domain::step::{Plan, Planned, Step, Way};
 /// saved again shows now and not at some later restart; then its older versions are disabled.
 ///
 /// The secret itself stays: what maps it by name keeps working, and nothing is destroyed unless asked for by name.
-pub(super) fn finalization(now: &Observation, destroy: Option<Destroy>) -> Result<Plan, Problem> {
+pub(super) fn finalization(want: &Want, asked: &Observation, destroy: Option<Destroy>) -> Result<Plan, Problem> {
+    let now = &asked.without(&want.retired);
     match state::secrets_state(now) {
-        State::Rotating { from, to } => return Err(under_way(now, from, to)),
+        State::Rotating { from, to } => return Err(refuse::under_way(now, from, to)),
+        // What the back-compat holds goes first: its slot is needed for the version that nothing explains.
+        State::Blocked(Blocked::UnexplainedPredecessor(_))
+            if state::back_compat_is_live(now) && in_use::others(now).is_empty() => {}
         State::Blocked(blocked) => return Err(refuse_blocked(now, blocked)),
         State::Stable | State::Drifted | State::AwaitingReencryption => {}
     }
+    if in_use::displaced(now).is_some() {
+        return Err(refuse::awaiting(now));
+    }
     let Some((newest, value)) = enabled_newest(now) else { return Err(refuse_blocked(now, Blocked::NoPrimary)) };
     let held = now.back_compat.value();
-    let older: Vec<VersionId> = {
-        let keeps_newest = usize::from(held == Some(value));
-        let versions = now.back_compat.versions.iter().skip(keeps_newest);
-        versions.filter(|version| version.state == VersionState::Enabled).map(|version| version.id).collect()
-    };
+    let older = retired(want, now, value);
     let mut steps = Vec::new();
     if held.is_none() || older.is_empty() {
         let why = match held {
@@ -47,7 +51,20 @@ pub(super) fn finalization(now: &Observation, destroy: Option<Destroy>) -> Resul
             steps.push(Planned::Do(Step::Destroy { secret: view.secret.clone(), versions }));
         }
     }
-    Ok(Plan { way: Way::Retire, state: state::state(now), from: newest.id, to: newest.id, announces: None, steps })
+    let retires = now.finalizing.or_else(|| now.back_compat.newest().map(|newest| newest.id)).filter(|_| !older.is_empty());
+    Ok(Plan { way: Way::Retire, state: state::state(now), from: newest.id, to: newest.id, announces: None, retires, steps })
+}
+
+/// The versions of the back-compat that are disabled: those with the value that its slot has, or had when this finalization was
+/// begun, those with the value in use, and those that the operator names. Pods could read no other while the data was saved again.
+fn retired(want: &Want, now: &Observation, in_use: ValueTag) -> Vec<VersionId> {
+    let begun = now.finalizing.and_then(|version| now.back_compat.version(version)).and_then(|version| version.value);
+    let ended = [begun, now.back_compat.value(), Some(in_use)];
+    let keeps_newest = usize::from(now.back_compat.value() == Some(in_use));
+    let older = now.back_compat.versions.iter().skip(keeps_newest);
+    let named = |version: &Version| want.retired.contains(&(Source::BackCompat, version.id));
+    let ends = |version: &Version| version.state == VersionState::Enabled && ended.contains(&version.value);
+    older.filter(|version| named(version) || ends(version)).map(|version| version.id).collect()
 }
 
 /// The versions that `--destroy` takes: disabled now, or about to be.
@@ -57,11 +74,4 @@ fn destroyed(view: &SecretView, retired: &[VersionId], which: Destroy) -> Vec<Ve
     let old =
         |version: &&Version| which.before.is_none_or(|before| version.created.is_some_and(|created| created < before));
     view.versions.iter().filter(gone).skip(which.keep).filter(old).map(|version| version.id).collect()
-}
-
-fn under_way(now: &Observation, from: VersionId, to: VersionId) -> Problem {
-    let line = format!("a rotation of {} from {from} to {to} is under way: both values are needed", now.account);
-    let verb = if state::called_off(now).is_some() { "rollback" } else { "rotate" };
-    Problem::new(Exit::Refused, "RotationUnderWay", line)
-        .hint(format!("finish it: kubectl deepdesk secret {verb} {}", now.account))
 }

@@ -1,6 +1,7 @@
 //! What is due next for an account, and the commands for it. Pure, like the planner, and held to agree with it.
 
-use super::{Want, plan, refuse_blocked};
+use super::{Want, plan, refuse, refuse_blocked, refuse_displaced};
+use crate::domain::in_use;
 use crate::domain::observation::{Consumer, Observation, Rollout};
 use crate::domain::problem::Problem;
 use crate::domain::result::{CheckResult, Verdict};
@@ -38,14 +39,28 @@ pub fn next(now: &Observation, checks: &[CheckResult], old: Option<String>) -> O
     }
 }
 
+/// The first command for what is behind in the cluster; none where nothing is, or where a person has to look first.
+pub(super) fn behind(now: &Observation) -> Option<String> {
+    is_behind(now).then(|| drifted(now).commands.into_iter().next()).flatten()
+}
+
+/// Whether something has to be brought or proven first: finalizing refuses what is not proven.
+fn is_behind(now: &Observation) -> bool {
+    state::drifts(now) || !state::all_on_newest(now)
+}
+
 fn awaiting(now: &Observation) -> Option<Due> {
+    if let Some(displaced) = in_use::displaced(now) {
+        let what = refuse_displaced(now, &displaced).message;
+        return Some(Due { action: "rescue", what, commands: vec![refuse::rescue_command(now, &displaced)] });
+    }
     let newest = now.primary.newest()?.id;
     let line = |verb: &str| format!("kubectl deepdesk secret {verb} {}", now.account);
     if let Ok(plan) = plan(&Want::default(), now) {
         let what = format!("the rotation from {} to {} is committed, and did not record its end", plan.from, plan.to);
         return Some(Due { action: "rotate", what, commands: vec![line("rotate")] });
     }
-    if state::drifts(now) {
+    if is_behind(now) {
         let mut first = drifted(now);
         first.commands.push(line("finalize"));
         return Some(first);
@@ -62,6 +77,10 @@ fn drifted(now: &Observation) -> Due {
         Some(format!("secret/{} {} does not hold what it should", external.target, key.key))
     });
     if let Some(what) = behind {
+        if let Err(refused) = super::may_sync(now, &[]) {
+            let commands = refused.hints.iter().filter_map(|hint| command_in(hint)).take(1).collect();
+            return Due { action: "repair", what: refused.message, commands };
+        }
         return Due { action: "sync", what, commands: vec![line("sync"), line("restart")] };
     }
     let late: Vec<&Consumer> = now.consumers.iter().filter(|consumer| !state::is_on_newest(now, consumer)).collect();
@@ -91,16 +110,8 @@ fn drifted(now: &Observation) -> Due {
 }
 
 fn blocked_by(now: &Observation, blocked: Blocked) -> Due {
-    let adopted = || plan(&Want { adopt: true, ..Want::default() }, now).err();
-    let problem: Problem = match blocked {
-        // A live value of another origin stands in the way of both answers.
-        Blocked::UnexplainedPredecessor(_) => adopted().unwrap_or_else(|| refuse_blocked(now, blocked)),
-        _ => refuse_blocked(now, blocked),
-    };
-    let mut commands: Vec<String> = problem.hints.iter().filter_map(|hint| command_in(hint)).collect();
-    if commands.is_empty() {
-        commands.push(format!("kubectl deepdesk secret verify {}", now.account));
-    }
+    let problem: Problem = refuse_blocked(now, blocked);
+    let commands: Vec<String> = problem.hints.iter().filter_map(|hint| command_in(hint)).take(1).collect();
     Due { action: "repair", what: problem.message, commands }
 }
 

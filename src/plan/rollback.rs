@@ -1,14 +1,15 @@
 //! Going back: the two values are exchanged.
 
-use super::{Want, two_phase};
+use super::{Want, refuse, two_phase};
 use super::{
-    enabled_newest, end, external_secrets, finish, readers, record, refuse_blocked, twin, unmapped, workloads,
+    enabled_newest, end, external_secrets, finish, readers, record, refuse_blocked, twins, unmapped, workloads,
 };
+use crate::domain::in_use;
 use crate::domain::names::VersionId;
 use crate::domain::observation::{Observation, Source, ValueTag};
 use crate::domain::problem::{Exit, Problem};
 use crate::domain::state::{self, State};
-use crate::domain::step::{Plan, Planned, Step, Way};
+use crate::domain::step::{Origin, Plan, Planned, Step, Way};
 
 /// Exchanges the two values, or goes on with an exchange that was begun.
 pub(super) fn rollback(want: &Want, now: &Observation, again: bool) -> Result<Plan, Problem> {
@@ -18,6 +19,7 @@ pub(super) fn rollback(want: &Want, now: &Observation, again: bool) -> Result<Pl
     match state::secrets_state(now) {
         State::Rotating { from, to } if is_exchanging(now) || state::is_rolled_back(now) => finish(want, now, from, to),
         State::Rotating { .. } => go_back(now),
+        State::AwaitingReencryption if in_use::displaced(now).is_some() => Err(refuse::awaiting(now)),
         State::AwaitingReencryption => match now.primary.newest() {
             // Whoever repeats the command wants what it did, not its opposite.
             Some(newest) if state::is_rolled_back(now) && !again => {
@@ -44,13 +46,16 @@ fn go_back(now: &Observation) -> Result<Plan, Problem> {
     };
     let to = abandoned.id.next();
     let held = now.back_compat.newest().map(|newest| newest.id);
-    let introduce =
-        Planned::Do(Step::AddVersion { secret: now.primary.secret.clone(), from_back_compat: held, expect: to });
+    let introduce = Planned::Do(Step::AddVersion {
+        secret: now.primary.secret.clone(),
+        value_of: held.map(Origin::BackCompat),
+        expect: to,
+    });
     let sync = |version| Planned::Do(Step::Sync { external_secrets: external_secrets(now), version });
     let mut first = Vec::new();
     // The Secrets may hold the same bytes from the version before: only once they held what came between do they say that
     // they are the newer one's. Else the abandoned value might come by a late sync, when the back-compat has it too.
-    if twin(now, abandoned.id, value).is_some() && !now.all_hold(Source::Primary, given_up) {
+    if !twins(now, abandoned.id, [Some(value), None]).is_empty() && !now.all_hold(Source::Primary, given_up) {
         first.push(sync(abandoned.id));
     }
     first.extend([introduce, sync(to)]);
@@ -67,15 +72,15 @@ pub(super) fn exchange(
     value: ValueTag,
 ) -> Plan {
     let mut steps = first;
-    let store = Step::StoreBackCompat { secret: now.back_compat.secret.clone(), value_of: from };
+    let store = Step::StoreBackCompat { secret: now.back_compat.secret.clone(), value_of: Origin::Primary(from) };
     steps.push(Planned::Do(store));
     steps.push(match readers(now) {
         readers if readers.is_empty() => unmapped(),
-        external_secrets => Planned::Do(Step::Stage { external_secrets, value_of: from }),
+        external_secrets => Planned::Do(Step::Stage { external_secrets, value_of: Origin::Primary(from) }),
     });
     steps.push(Planned::Do(Step::Restart { workloads: workloads(now), version: to }));
     steps.extend(end(now, from, to, Some(value)));
-    Plan { way: Way::Back, state: state::state(now), from, to, announces: None, steps }
+    Plan { way: Way::Back, state: state::state(now), from, to, announces: None, retires: None, steps }
 }
 
 fn nothing_to_go_back_to(now: &Observation) -> Problem {

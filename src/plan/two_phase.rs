@@ -6,7 +6,7 @@ use crate::domain::names::VersionId;
 use crate::domain::observation::{Announcement, Observation, Source, ValueTag, Version};
 use crate::domain::problem::{Exit, Problem};
 use crate::domain::state::{self, Announced};
-use crate::domain::step::{Plan, Planned, Step, Way};
+use crate::domain::step::{Origin, Plan, Planned, Step, Way};
 
 /// From the start. The value in use goes into the back-compat's history first: there it shows, should the lock's record be
 /// lost, that what came after it was never in use.
@@ -22,7 +22,7 @@ pub(super) fn begin(now: &Observation, first: Vec<Planned>, current: &Version, v
     steps.push(Planned::Do(Step::Announce { secret: now.back_compat.secret.clone(), expect: next }));
     steps.push(spread(now, next));
     steps.push(Planned::Do(Step::Prepare { workloads: workloads(now), version: current.id }));
-    steps.push(Planned::Do(Step::StoreBackCompat { secret: now.back_compat.secret.clone(), value_of: current.id }));
+    steps.push(Planned::Do(Step::StoreBackCompat { secret: now.back_compat.secret.clone(), value_of: Origin::Primary(current.id) }));
     steps.push(withdraw(now, current.id));
     use_it(now, steps, current.id, next)
 }
@@ -55,7 +55,7 @@ pub(super) fn go_on(want: &Want, now: &Observation, announced: Announced) -> Res
             // Nothing on a pod says which back-compat it started with: they are restarted again.
             steps.push(Planned::Do(Step::Prepare { workloads: workloads(now), version: current }));
             steps
-                .push(Planned::Do(Step::StoreBackCompat { secret: now.back_compat.secret.clone(), value_of: current }));
+                .push(Planned::Do(Step::StoreBackCompat { secret: now.back_compat.secret.clone(), value_of: Origin::Primary(current) }));
             steps.push(withdraw(now, current));
         }
     }
@@ -84,8 +84,10 @@ pub(super) fn call_off(now: &Observation, announced: Announced) -> Plan {
         steps.extend(preserve(now, version));
         steps.push(stage(now, current, value));
     }
+    // Nothing was ever written under it. Left enabled, it would look like a value that lost its slot.
+    steps.push(Planned::Do(Step::RetireOlder { secret: now.back_compat.secret.clone(), versions: vec![next] }));
     let announces = Some(Announcement { version: next, called_off: true });
-    Plan { way: Way::Back, state: state::state(now), from: current, to: current, announces, steps }
+    Plan { way: Way::Back, state: state::state(now), from: current, to: current, announces, retires: None, steps }
 }
 
 fn spread(now: &Observation, next: VersionId) -> Planned {
@@ -102,17 +104,17 @@ fn spread(now: &Observation, next: VersionId) -> Planned {
 fn withdraw(now: &Observation, current: VersionId) -> Planned {
     match readers(now) {
         readers if readers.is_empty() => unmapped(),
-        external_secrets => Planned::Do(Step::Stage { external_secrets, value_of: current }),
+        external_secrets => Planned::Do(Step::Stage { external_secrets, value_of: Origin::Primary(current) }),
     }
 }
 
 fn use_it(now: &Observation, mut steps: Vec<Planned>, current: VersionId, next: VersionId) -> Plan {
     let to = current.next();
     let secret = now.primary.secret.clone();
-    steps.push(Planned::Do(Step::AddVersion { secret, from_back_compat: Some(next), expect: to }));
+    steps.push(Planned::Do(Step::AddVersion { secret, value_of: Some(Origin::BackCompat(next)), expect: to }));
     steps.push(Planned::Do(Step::Sync { external_secrets: external_secrets(now), version: to }));
     steps.push(Planned::Do(Step::Restart { workloads: workloads(now), version: to }));
     steps.extend(end(now, current, to, None));
     let announces = Some(Announcement { version: next, called_off: false });
-    Plan { way: Way::Forward, state: state::state(now), from: current, to, announces, steps }
+    Plan { way: Way::Forward, state: state::state(now), from: current, to, announces, retires: None, steps }
 }

@@ -64,7 +64,11 @@ fn account(result: &AccountResult, paint: Paint, detail: Detail) -> String {
         // It has a table of its own.
         (Kind::SecretStatus, _) => String::new(),
         (
-            Kind::SecretRotation | Kind::SecretRollback | Kind::SecretFinalization | Kind::SecretRestart,
+            Kind::SecretRotation
+            | Kind::SecretRollback
+            | Kind::SecretFinalization
+            | Kind::SecretRescue
+            | Kind::SecretRestart,
             Detail::Short,
         ) => joined([headline, consumers, steps, checks, close]),
         (_, Detail::Wide) => joined([headline, context, places, consumers, steps, checks, close]),
@@ -79,18 +83,26 @@ fn headline(result: &AccountResult, paint: Paint) -> String {
             return format!("{}\n", paint.good(&format!("{account}: all on {}", newest(result))));
         }
         (Kind::SecretVerification, _) => return verdict_against(result, paint),
+        (Kind::SecretRotation, 0) if result.rotation.as_ref().is_some_and(|rotation| rotation.went_back) => {
+            paint.good(&format!("{account} went back to the value of before"))
+        }
         (Kind::SecretRotation, 0) => paint.good(&format!("{account} rotated")),
         (Kind::SecretRollback, 0) => paint.good(&format!("{account} rolled back")),
         (Kind::SecretFinalization, 0) => paint.good(&format!("{account} finalized")),
+        (Kind::SecretRescue, 0) => paint.good(&format!("{account} can read the value again")),
         (Kind::SecretSync, 0) => paint.good(&format!("{account} synced")),
         (Kind::SecretRestart, 0) => paint.good(&format!("{account} restarted")),
-        (Kind::SecretRotation | Kind::SecretRollback | Kind::SecretFinalization, 5 | 130) => {
+        (
+            Kind::SecretRotation | Kind::SecretRollback | Kind::SecretFinalization | Kind::SecretRescue,
+            5 | 130,
+        ) => {
             paint.bad(&format!("{account} incomplete"))
         }
         // Nothing was changed.
         (Kind::SecretRotation, _) => paint.bad(&format!("{account} not rotated")),
         (Kind::SecretRollback, _) => paint.bad(&format!("{account} not rolled back")),
         (Kind::SecretFinalization, _) => paint.bad(&format!("{account} not finalized")),
+        (Kind::SecretRescue, _) => paint.bad(&format!("{account} not rescued")),
         (Kind::SecretSync, _) => paint.bad(&format!("{account} not synced")),
         (Kind::SecretRestart, _) => paint.bad(&format!("{account} not restarted")),
         (Kind::SecretStatus, _) => return String::new(),
@@ -103,7 +115,11 @@ fn headline(result: &AccountResult, paint: Paint) -> String {
             let (ready, all) = pods(result);
             format!("{ready} of {all} pods on {}", newest(result))
         }
-        Kind::SecretSync | Kind::SecretFinalization | Kind::SecretVerification | Kind::SecretStatus => {
+        Kind::SecretSync
+        | Kind::SecretFinalization
+        | Kind::SecretRescue
+        | Kind::SecretVerification
+        | Kind::SecretStatus => {
             format!("{}{}", newest(result), back_compat(result))
         }
     };
@@ -128,7 +144,12 @@ pub(super) fn versions(result: &AccountResult) -> String {
     let Some(rotation) = &result.rotation else { return newest(result) };
     let previous = &rotation.previous;
     let change = match rotation.version.as_str() {
-        "" => format!("primary v{previous}, no version added"),
+        "" => match result.primary.as_ref().map(|primary| primary.latest.as_str()) {
+            Some(latest) if !latest.is_empty() && latest != previous => {
+                format!("primary v{previous}, v{latest} is the newest now")
+            }
+            Some(_) | None => format!("primary v{previous}, no version added"),
+        },
         same if same == previous => return format!("primary v{same}"),
         version => format!("primary v{previous} → v{version}"),
     };
@@ -211,6 +232,7 @@ fn places(result: &AccountResult, paint: Paint) -> String {
         let holds = match consumer.older {
             0 if running == 0 => "no pods".to_owned(),
             0 => newest_expected.clone(),
+            unproven if unproven == consumer.unproven => format!("{unproven} of {running} pods unproven"),
             older => format!("{older} of {running} pods older"),
         };
         table.row([&format!("{}/{}", consumer.kind.to_lowercase(), consumer.name), &holds, &newest_expected]);
@@ -288,8 +310,7 @@ fn close(result: &AccountResult) -> String {
             true => "it runs now, on the value that it started with",
             false => "it takes the new value when it next starts",
         };
-        let name = format!("{}/{}", reader.kind.to_lowercase(), reader.name);
-        out.push_str(&format!("not restarted: {}: {how}\n", printable(&name)));
+        out.push_str(&format!("not restarted: {}: {how}\n", printable(&reader.named())));
     }
     if let Some(seconds) = result.interruption_seconds {
         out.push_str(&format!(

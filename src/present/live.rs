@@ -160,6 +160,11 @@ impl<E: Write + Send + 'static> Live<E> {
     pub(super) fn put(&self, text: &str) {
         self.suspend(|| self.stream.lock().put(text));
     }
+
+    /// The same with what has no values in it any more.
+    pub(super) fn put_hidden(&self, text: &str) {
+        self.suspend(|| self.stream.lock().put_hidden(text));
+    }
 }
 
 /// The line of a lane, made anew at each drawing.

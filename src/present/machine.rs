@@ -4,21 +4,22 @@ use serde::Serialize;
 use serde_json::ser::PrettyFormatter;
 
 use super::text::{Newlines, acts, escaped_json};
+use crate::domain::known::KnownValues;
 use crate::domain::result::{API_VERSION, AccountResult, Kind, ResultList};
 
 /// One object for one account, a `List` for any other number.
-pub(super) fn json_results(results: &[AccountResult]) -> String {
+pub(super) fn json_results(results: &[AccountResult], known: &KnownValues) -> String {
     match results {
-        [one] => json(one),
-        several => json(&list(several)),
+        [one] => json(one, known),
+        several => json(&list(several), known),
     }
 }
 
 /// The same as YAML.
-pub(super) fn yaml_results(results: &[AccountResult]) -> String {
+pub(super) fn yaml_results(results: &[AccountResult], known: &KnownValues) -> String {
     match results {
-        [one] => yaml(one),
-        several => yaml(&list(several)),
+        [one] => yaml(one, known),
+        several => yaml(&list(several), known),
     }
 }
 
@@ -27,20 +28,24 @@ pub(super) fn list(items: &[AccountResult]) -> ResultList {
     ResultList { api_version: API_VERSION, kind: "List", items: items.to_vec() }
 }
 
-/// Any object as JSON, laid out as kubectl does.
-pub(super) fn json(object: &impl Serialize) -> String {
+/// Any object as JSON, laid out as kubectl does; no text in it has a known value.
+pub(super) fn json(object: &impl Serialize, known: &KnownValues) -> String {
     let mut bytes = Vec::new();
     let mut serializer = serde_json::Serializer::with_formatter(&mut bytes, PrettyFormatter::with_indent(b"    "));
     // Our own types: structs, strings and numbers, which always serialize into memory.
-    let _ = object.serialize(&mut serializer);
+    if let Ok(mut value) = serde_json::to_value(object) {
+        known.hide_in(&mut value);
+        let _ = value.serialize(&mut serializer);
+    }
     let text = String::from_utf8_lossy(&bytes);
     format!("{}\n", escaped_json(&text, Newlines::Layout))
 }
 
-/// Any object as YAML.
-pub(super) fn yaml(object: &impl Serialize) -> String {
+/// The same as YAML.
+pub(super) fn yaml(object: &impl Serialize, known: &KnownValues) -> String {
     let options = serde_saphyr::ser_options! { prefer_block_scalars: false };
     let Ok(mut value) = serde_json::to_value(object) else { return String::new() };
+    known.hide_in(&mut value);
     show(&mut value);
     serde_saphyr::to_string_with_options(&value, options).unwrap_or_default()
 }
@@ -73,6 +78,7 @@ fn singular(kind: Kind) -> &'static str {
         Kind::SecretRotation => "secretrotation",
         Kind::SecretRollback => "secretrollback",
         Kind::SecretFinalization => "secretfinalization",
+        Kind::SecretRescue => "secretrescue",
         Kind::SecretSync => "secretsync",
         Kind::SecretVerification => "secretverification",
         Kind::SecretRestart => "secretrestart",

@@ -2,7 +2,8 @@
 //!
 //! Standard output carries the result alone; progress, plans, warnings and problems go to standard error. A stream
 //! that fails (a pipe whose reader left) is remembered and never written again: telling about a run must not stop it.
-//! Text that may come from a server is made printable on the way out, so that no escape reaches a terminal.
+//! Text that may come from a server is made printable on the way out, so that no escape reaches a terminal, and the values
+//! that the run knows are taken out of it: here, where everything passes, and when all of them are known.
 
 mod checkup;
 mod human;
@@ -33,6 +34,7 @@ use text::{Newlines, Paint, escaped_json, printable};
 
 use crate::domain::checkup::Checkup;
 use crate::domain::event::{Event, StepState};
+use crate::domain::known::KnownValues;
 use crate::domain::names::AccountName;
 use crate::domain::problem::Problem;
 use crate::domain::result::{AccountResult, CheckResult, Verdict};
@@ -144,15 +146,16 @@ pub struct Presenter<O: Write, E: Write + Send + 'static> {
     live: Live<E>,
     told: Told,
     seen: status::Watched,
+    known: KnownValues,
 }
 
 impl<O: Write, E: Write + Send + 'static> Presenter<O, E> {
-    /// A presenter over these streams.
-    pub fn new(style: Style, terminal: Terminal, stdout: O, stderr: E) -> Self {
-        Self::with_spinner(style, terminal, stdout, stderr, true)
+    /// A presenter over these streams, which shows none of the known values.
+    pub fn new(style: Style, terminal: Terminal, stdout: O, stderr: E, known: KnownValues) -> Self {
+        Self::with_spinner(style, terminal, stdout, stderr, known, true)
     }
 
-    fn with_spinner(style: Style, terminal: Terminal, stdout: O, stderr: E, turning: bool) -> Self {
+    fn with_spinner(style: Style, terminal: Terminal, stdout: O, stderr: E, known: KnownValues, turning: bool) -> Self {
         let paint = |is_terminal: bool| {
             Paint(match style.color {
                 Color::Auto => is_terminal && !terminal.no_color,
@@ -167,7 +170,7 @@ impl<O: Write, E: Write + Send + 'static> Presenter<O, E> {
             Progress::None => Mode::Silent,
         };
         let (out_paint, err_paint) = (paint(terminal.stdout), paint(terminal.stderr));
-        let (stdout, stderr) = (Sink::new(stdout), Shared::new(Sink::new(stderr)));
+        let (stdout, stderr) = (Sink::new(stdout, known.clone()), Shared::new(Sink::new(stderr, known.clone())));
         let live = Live::new(stderr.clone(), terminal.width, err_paint, turning);
         Presenter {
             style,
@@ -180,6 +183,7 @@ impl<O: Write, E: Write + Send + 'static> Presenter<O, E> {
             live,
             told: Told::default(),
             seen: Default::default(),
+            known,
         }
     }
 
@@ -250,11 +254,11 @@ impl<O: Write, E: Write + Send + 'static> Presenter<O, E> {
         let text = match self.style.output {
             Output::Human => human::render(results, self.out_paint, Detail::Short),
             Output::Wide => human::render(results, self.out_paint, Detail::Wide),
-            Output::Json => machine::json_results(results),
-            Output::Yaml => machine::yaml_results(results),
+            Output::Json => machine::json_results(results, &self.known),
+            Output::Yaml => machine::yaml_results(results, &self.known),
             Output::Name => machine::names(results),
         };
-        self.stdout.put(&text);
+        self.put_out(&text);
     }
 
     /// Writes the states of accounts: a row each and what is due below; `as_list` also where there is one alone.
@@ -263,13 +267,13 @@ impl<O: Write, E: Write + Send + 'static> Presenter<O, E> {
         let text = match self.style.output {
             Output::Human => status::render(results, now, self.out_paint, Detail::Short),
             Output::Wide => status::render(results, now, self.out_paint, Detail::Wide),
-            Output::Json if as_list => machine::json(&machine::list(results)),
-            Output::Json => machine::json_results(results),
-            Output::Yaml if as_list => machine::yaml(&machine::list(results)),
-            Output::Yaml => machine::yaml_results(results),
+            Output::Json if as_list => machine::json(&machine::list(results), &self.known),
+            Output::Json => machine::json_results(results, &self.known),
+            Output::Yaml if as_list => machine::yaml(&machine::list(results), &self.known),
+            Output::Yaml => machine::yaml_results(results, &self.known),
             Output::Name => status::names(results),
         };
-        self.stdout.put(&text);
+        self.put_out(&text);
     }
 
     /// Writes the states of accounts once more: on a terminal in place of those before, or `afresh` below what was
@@ -287,13 +291,15 @@ impl<O: Write, E: Write + Send + 'static> Presenter<O, E> {
                 let new = self.seen.news(results);
                 match self.style.output {
                     Output::Human | Output::Wide => self.seen.rows(results, &new, now, detail),
-                    Output::Json => new.iter().map(|at| machine::json(&results[*at])).collect(),
-                    Output::Yaml => new.iter().map(|at| format!("---\n{}", machine::yaml(&results[*at]))).collect(),
+                    Output::Json => new.iter().map(|at| machine::json(&results[*at], &self.known)).collect(),
+                    Output::Yaml => {
+                        new.iter().map(|at| format!("---\n{}", machine::yaml(&results[*at], &self.known))).collect()
+                    }
                     Output::Name => status::names(&new.iter().map(|at| results[*at].clone()).collect::<Vec<_>>()),
                 }
             }
         };
-        self.stdout.put(&text);
+        self.put_out(&text);
     }
 
     /// Writes checks as the result: all of them for people, `object` as JSON or YAML, the names of those that passed.
@@ -301,14 +307,14 @@ impl<O: Write, E: Write + Send + 'static> Presenter<O, E> {
         self.finish();
         let text = match self.style.output {
             Output::Human | Output::Wide => human::checks(checks, self.out_paint),
-            Output::Json => machine::json(object),
-            Output::Yaml => machine::yaml(object),
+            Output::Json => machine::json(object, &self.known),
+            Output::Yaml => machine::yaml(object, &self.known),
             Output::Name => {
                 let passed = checks.iter().filter(|check| check.result == Verdict::Pass);
                 passed.map(|check| format!("{}\n", check.name)).collect()
             }
         };
-        self.stdout.put(&text);
+        self.put_out(&text);
     }
 
     /// Writes what `check` found: by group for people, of `short` only what is not fine.
@@ -318,12 +324,12 @@ impl<O: Write, E: Write + Send + 'static> Presenter<O, E> {
             (Output::Human | Output::Wide | Output::Name, _) => {
                 checkup::render(checkups, self.out_paint, self.terminal.stdout, short)
             }
-            (Output::Json, [one]) => machine::json(one),
-            (Output::Json, _) => machine::json(&checkup::list(checkups)),
-            (Output::Yaml, [one]) => machine::yaml(one),
-            (Output::Yaml, _) => machine::yaml(&checkup::list(checkups)),
+            (Output::Json, [one]) => machine::json(one, &self.known),
+            (Output::Json, _) => machine::json(&checkup::list(checkups), &self.known),
+            (Output::Yaml, [one]) => machine::yaml(one, &self.known),
+            (Output::Yaml, _) => machine::yaml(&checkup::list(checkups), &self.known),
         };
-        self.stdout.put(&text);
+        self.put_out(&text);
     }
 
     /// Writes any other result: a table for people, `object` as JSON or YAML, the names.
@@ -335,11 +341,11 @@ impl<O: Write, E: Write + Send + 'static> Presenter<O, E> {
                 listing.rows.iter().for_each(|row| table.push(row.clone()));
                 table.render()
             }
-            Output::Json => machine::json(object),
-            Output::Yaml => machine::yaml(object),
+            Output::Json => machine::json(object, &self.known),
+            Output::Yaml => machine::yaml(object, &self.known),
             Output::Name => listing.names.iter().map(|name| format!("{}\n", printable(name))).collect(),
         };
-        self.stdout.put(&text);
+        self.put_out(&text);
     }
 
     /// A line of the result for people; in the other forms there is none.
@@ -405,6 +411,14 @@ impl<O: Write, E: Write + Send + 'static> Presenter<O, E> {
         self.stderr.lock().failed().map(io::Error::kind)
     }
 
+    /// Puts out a result in the form asked for.
+    fn put_out(&mut self, text: &str) {
+        match self.style.output {
+            Output::Human | Output::Wide | Output::Name => self.stdout.put(text),
+            Output::Json | Output::Yaml => self.stdout.put_hidden(text),
+        }
+    }
+
     fn put_err(&self, line: &str) {
         self.live.put(&format!("{line}\n"));
     }
@@ -421,8 +435,9 @@ impl<O: Write, E: Write + Send + 'static> Presenter<O, E> {
 
     fn json_line(&self, object: &impl Serialize) {
         // Our own types: plain structs and strings, which always serialize.
-        if let Ok(line) = serde_json::to_string(object) {
-            self.put_err(&escaped_json(&line, Newlines::None));
+        if let Ok(mut value) = serde_json::to_value(object) {
+            self.known.hide_in(&mut value);
+            self.live.put_hidden(&format!("{}\n", escaped_json(&value.to_string(), Newlines::None)));
         }
     }
 }

@@ -49,6 +49,7 @@ fn count(results: &[AccountResult], paint: Paint) -> String {
         Some(Kind::SecretRotation) => "rotated",
         Some(Kind::SecretRollback) => "rolled back",
         Some(Kind::SecretFinalization) => "finalized",
+        Some(Kind::SecretRescue) => "rescued",
         Some(Kind::SecretSync) => "synced",
         Some(Kind::SecretVerification) => "all on the newest version",
         Some(Kind::SecretRestart) => "restarted",

@@ -6,7 +6,7 @@ use crate::domain::event::StepName;
 use crate::domain::names::{AccountName, ProjectId, listed};
 use crate::domain::observation::{Observation, SecretView};
 use crate::domain::result::{CheckResult, Verdict};
-use crate::domain::step::{Plan, Planned, Step};
+use crate::domain::step::{Origin, Plan, Planned, Step};
 
 /// What the operator is shown before a change: all of it was decided elsewhere.
 pub struct PlanView<'a> {
@@ -92,7 +92,11 @@ fn consumers(now: &Observation, width: Option<usize>) -> String {
             true => "not restarted: runs on the value that it started with",
             false => "not restarted: takes the value when it next starts",
         };
-        table.row([&format!("{}/{}", reader.kind.to_lowercase(), reader.name), "", how]);
+        let name = format!("{}/{}", reader.kind.to_lowercase(), reader.name);
+        match &reader.owner {
+            Some(owner) => table.row([&name, "", &format!("{how}; of {}", printable(owner))]),
+            None => table.row([&name, "", how]),
+        }
     }
     table.render_with(width, Paint(false))
 }
@@ -129,10 +133,11 @@ fn steps(plan: &Plan, evidence: Option<&str>, paint: Paint, width: Option<usize>
 fn describe(step: &Step) -> String {
     match step {
         Step::DisableOlder { secret, versions } => format!("disable {} of {secret}", listed(versions)),
+        Step::Enable { secret, version } => format!("enable {version} of {secret}, to read its value"),
         Step::CreateBackCompat { secret, like } => format!("create {secret} with the settings and access of {like}"),
-        Step::StoreBackCompat { secret, value_of } => format!("store the value of primary {value_of} in {secret}"),
+        Step::StoreBackCompat { secret, value_of } => format!("store {} in {secret}", value(value_of)),
         Step::Stage { external_secrets, value_of } => {
-            format!("copy primary {value_of} into the cluster as back-compat: {}", listed(external_secrets))
+            format!("copy {} into the cluster as back-compat: {}", place(value_of), listed(external_secrets))
         }
         Step::Announce { secret, expect } => format!("store the next value in {secret}, as {expect}"),
         Step::Spread { external_secrets, version } => {
@@ -141,11 +146,11 @@ fn describe(step: &Step) -> String {
         Step::Prepare { workloads, version } => {
             format!("restart on {version}, able to read the next value, at the same moment: {}", listed(workloads))
         }
-        Step::AddVersion { secret, from_back_compat: None, expect } => {
+        Step::AddVersion { secret, value_of: None, expect } => {
             format!("add {expect}, a new value, to {secret}")
         }
-        Step::AddVersion { secret, from_back_compat: Some(held), expect } => {
-            format!("add {expect}, with the value of back-compat {held}, to {secret}")
+        Step::AddVersion { secret, value_of: Some(held), expect } => {
+            format!("add {expect}, with {}, to {secret}", value(held))
         }
         Step::Sync { external_secrets, version } => {
             format!("copy {version} into the cluster and compare: {}", listed(external_secrets))
@@ -157,6 +162,22 @@ fn describe(step: &Step) -> String {
         Step::RetireOlder { secret, versions } => format!("disable {} of {secret}", listed(versions)),
         Step::Destroy { secret, versions } => format!("destroy {} of {secret}, for good", listed(versions)),
         Step::DisablePrevious { secret, version } => format!("disable {version} of {secret}"),
+    }
+}
+
+/// `the value of primary v7`.
+fn value(of: &Origin) -> String {
+    match of {
+        Origin::Primary(_) | Origin::BackCompat(_) => format!("the value of {}", place(of)),
+        Origin::Copy { .. } => place(of),
+    }
+}
+
+/// `primary v7`.
+fn place(of: &Origin) -> String {
+    match of {
+        Origin::Primary(version) => format!("primary {version}"),
+        Origin::BackCompat(_) | Origin::Copy { .. } => of.to_string(),
     }
 }
 

@@ -2,19 +2,29 @@
 
 use std::io::{self, Write};
 
-/// A stream that takes whole texts and never gives an error back.
+use crate::domain::known::KnownValues;
+
+/// A stream that takes whole texts and never gives an error back. No text for people passes it with a value in it.
 pub(super) struct Sink<W> {
     inner: W,
+    known: KnownValues,
     failed: Option<io::Error>,
 }
 
 impl<W: Write> Sink<W> {
-    pub(super) fn new(inner: W) -> Sink<W> {
-        Sink { inner, failed: None }
+    pub(super) fn new(inner: W, known: KnownValues) -> Sink<W> {
+        Sink { inner, known, failed: None }
     }
 
-    /// Writes in one piece, so that two processes on one terminal do not mix within a line.
+    /// Writes a text for people, without the values.
     pub(super) fn put(&mut self, text: &str) {
+        let hidden = self.known.hidden_in(text).into_owned();
+        self.put_hidden(&hidden);
+    }
+
+    /// Writes what has no values in it any more: JSON or YAML, whose texts were looked through one by one, since it would
+    /// be none any more otherwise. In one piece, so that two processes on one terminal do not mix within a line.
+    pub(super) fn put_hidden(&mut self, text: &str) {
         // After a failure the reader is gone or has lost a piece: more would only look like the whole.
         if self.failed.is_some() || text.is_empty() {
             return;

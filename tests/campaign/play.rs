@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::checks::{self, Violation};
 use crate::record::{self, Counts, Event, Span, Success};
 use crate::script::{Attempt, Chapter, Goal, How, Script};
-use crate::world::{World, nothing, signal};
+use crate::world::{World, nothing, program, signal};
 
 /// The most that one run may take, whatever strikes it.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -88,7 +88,7 @@ pub fn play(script: &Script) -> Outcome {
         "globex" => 2,
         _ => 3,
     };
-    let world = World::start(accounts, script.seed, &script.world);
+    let world = World::start(&program(), accounts, script.seed, &script.world);
     let values = world.values(script.account).into_iter().collect();
     let outcome = Outcome::default();
     let mut stage = Stage { script, world, outcome, runs: Vec::new(), spans: Vec::new(), values };

@@ -1,7 +1,7 @@
 //! A sandbox of one seed's own, and what its control endpoint is asked.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -34,10 +34,10 @@ pub struct World {
 }
 
 impl World {
-    /// A world with this many accounts and these faults.
-    pub fn start(accounts: usize, seed: u64, faults: &[String]) -> World {
+    /// A world with this many accounts and these faults, served by this binary.
+    pub fn start(served_by: &OsStr, accounts: usize, seed: u64, faults: &[String]) -> World {
         let home = tempfile::tempdir().expect("a temporary directory");
-        let mut command = Command::new(program());
+        let mut command = Command::new(served_by);
         command.args(["sandbox", "start", "--sync-delay=4ms", "--pod-start=16ms"]);
         command.args([format!("--accounts={accounts}"), format!("--seed={seed}")]);
         command.args(faults.iter().map(|fault| format!("--fault={fault}")));

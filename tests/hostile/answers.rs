@@ -9,6 +9,7 @@ use kubectl_deepdesk::clients::cluster::Cluster;
 use kubectl_deepdesk::clients::credentials::Resolved;
 use kubectl_deepdesk::clients::endpoint::Endpoint;
 use kubectl_deepdesk::clients::error::ApiError;
+use kubectl_deepdesk::clients::fence::Fence;
 use kubectl_deepdesk::clients::kubeconfig::{self, KubeFlags, StdinUse};
 use kubectl_deepdesk::clients::secret_manager::{Access, SecretManager, Which};
 use kubectl_deepdesk::domain::environment::Environment;
@@ -146,8 +147,8 @@ fn secret_manager_may_answer_anything() {
                 1 => drop(told(manager.version(&home, &secret, Which::Number(seven)).await)),
                 2 => drop(told(manager.versions(&home, &secret, 25).await)),
                 3 => drop(told(manager.settings(&home, &secret).await)),
-                4 => drop(told(manager.add_version(&home, &secret, &Payload::new(MARKER.into())).await)),
-                5 => drop(told(manager.disable(&home, &secret, seven, "\"e\"").await)),
+                4 => drop(told(manager.add_version(&home, &secret, &Payload::new(MARKER.into()), &Fence::OPEN).await)),
+                5 => drop(told(manager.disable(&home, &secret, seven, "\"e\"", &Fence::OPEN).await)),
                 _ => drop(told(manager.policy(&home, &secret).await)),
             }
         });

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use kubectl_deepdesk::domain::names::{SecretHome, SecretId};
 use kubectl_deepdesk::observe::external_secrets::{needs_labels, read, ready};
-use kubectl_deepdesk::observe::mappings::Secrets;
+use kubectl_deepdesk::observe::mappings::{Labels, Secrets};
 use kubectl_deepdesk::observe::store::{StoreRef, read_store};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -49,9 +49,10 @@ fn id(text: &str) -> SecretId {
 #[test]
 fn external_secrets_may_say_anything() {
     let (primary, back_compat) = (id("acme_account_secret"), id("acme_account_secret_back_compat"));
-    let labels = [("app".to_owned(), "deepdesk".to_owned())];
+    let labels = vec![("app".to_owned(), "deepdesk".to_owned())];
+    let labels = Labels { primary: labels.clone(), back_compat: labels };
     holds("ExternalSecrets", 3000, prop_oneof![9 => nearly_json(external()), 1 => anything()], |external| {
-        let secrets = Secrets { primary: &primary, back_compat: &back_compat, labels: &labels };
+        let secrets = Secrets { primary: &primary, back_compat: &back_compat, labels: Some(&labels) };
         needs_labels(&external);
         ready(&external);
         if let Some(reader) = read(&external, &secrets) {
@@ -134,7 +135,7 @@ fn a_find_pattern_is_followed_or_owned_up_to() {
             json!({"find": {"name": {"regexp": find}}, "rewrite": [{"regexp": {"source": source, "target": target}}]});
         let external =
             json!({"metadata": {"name": "x"}, "spec": {"secretStoreRef": {"name": "gsm"}, "dataFrom": [item]}});
-        let found = read(&external, &Secrets { primary: &primary, back_compat: &back_compat, labels: &[] });
+        let found = read(&external, &Secrets { primary: &primary, back_compat: &back_compat, labels: None });
         // One that cannot be read may find both, as far as this program knows.
         if regex::Regex::new(&find).is_err() {
             assert_eq!(found.expect("it may").mappings.len(), 2, "{find}");

@@ -2,7 +2,7 @@
 
 use kubectl_deepdesk::domain::names::{ObjectName, SecretHome, VersionId};
 use kubectl_deepdesk::domain::observation::{
-    Announcement, Consumer, Derivation, ExternalSecretView, Found, KeyView, Observation, PodView, Ready, Refresh,
+    Announcement, Begun, Consumer, Derivation, ExternalSecretView, Found, KeyView, Observation, PodView, Ready, Refresh,
     Rollout, SecretView, Source, ValueTag, Version, VersionState,
 };
 use kubectl_deepdesk::domain::state::{self, Blocked, State};
@@ -67,7 +67,9 @@ impl View {
         now.primary.versions.iter_mut().take(1).for_each(|newest| newest.created = second(10));
         let later = if self.back_compat_later { 11 } else { 9 };
         now.back_compat.versions.iter_mut().take(1).for_each(|newest| newest.created = second(later));
-        now.begun = id(self.lease.begun);
+        let back = self.lease.back;
+        now.begun = id(self.lease.begun).map(|to| Begun { to, back, compromised: false });
+        now.finalizing = id(self.lease.finalizing);
         let called_off = self.lease.called_off;
         now.announced = id(self.lease.announced).map(|version| Announcement { version, called_off });
         now.external_secrets = vec![self.external_secret(by_pattern)];
@@ -108,8 +110,10 @@ impl View {
             immutable: false,
             owner: None,
             unusual_target: None,
+            not_followed: None,
             written: None,
             resource_version: None,
+            written_once: false,
         }
     }
 

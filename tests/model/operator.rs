@@ -145,7 +145,9 @@ fn record(planner: &Planner, world: &mut World, number: u16) {
     let program = planner.program(number);
     if program.from != program.to {
         world.lease.begun = program.to;
+        world.lease.back = program.back;
     }
+    world.lease.finalizing = program.retires;
     let (announced, called_off) = program.announces.unwrap_or_default();
     world.lease.announced = announced;
     world.lease.called_off = called_off && planner.rules().marks_call_offs;

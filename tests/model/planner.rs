@@ -100,6 +100,8 @@ impl Planner {
             from: number(plan.from),
             to: number(plan.to),
             announces: announced(plan),
+            back: false,
+            retires: 0,
             makes: 0,
             narrow: 0..0,
             changes: false,

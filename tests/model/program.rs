@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use kubectl_deepdesk::domain::names::{SecretId, VersionId};
 use kubectl_deepdesk::domain::observation::{Observation, Source};
-use kubectl_deepdesk::domain::step::{Plan, Planned, Step, Way};
+use kubectl_deepdesk::domain::step::{Origin, Plan, Planned, Step, Way};
 
 use super::rules::{LockAsked, Rules};
 use super::world::{Number, Pair, Value};
@@ -42,6 +42,10 @@ pub struct Program {
     pub to: Number,
     /// The version of the back-compat that is announced, and whether to give it up.
     pub announces: Option<(Number, bool)>,
+    /// Whether it brings the back-compat's value to the primary first.
+    pub back: bool,
+    /// The version of the back-compat that it retires.
+    pub retires: Number,
     /// The value that it makes; none where it makes none.
     pub makes: Value,
     /// The first request of the narrow interval, and the patch that ends it.
@@ -102,6 +106,8 @@ pub fn compile(plan: &Plan, now: &Observation, rules: &Rules, fresh_value: Value
         from: number(plan.from),
         to: number(plan.to),
         announces: announced(plan),
+        back: plan.exchanges(),
+        retires: plan.retires.map_or(0, number),
         makes: compiler.makes,
         narrow: enters.map_or(0..0, |enters| enters..leaves),
         changes: plan.from != plan.to || plan.way == Way::Retire,
@@ -119,25 +125,34 @@ impl Compiler<'_> {
         value.map_or(0, |tag| tag.0 as Value)
     }
 
+    fn origin_value(&self, origin: &Origin) -> Value {
+        match origin {
+            Origin::Primary(version) => self.value_of(*version),
+            // Of a version added by this very plan: the announced value.
+            Origin::BackCompat(version) => match self.now.back_compat.version(*version).and_then(|known| known.value) {
+                Some(tag) => tag.0 as Value,
+                None => self.makes,
+            },
+            Origin::Copy { value, .. } => value.0 as Value,
+        }
+    }
+
     fn step(&mut self, step: &Step) {
         if self.rules.lock == LockAsked::AtEachStep {
             self.requests.push(Request::StillOurs);
         }
         match step {
+            Step::Enable { .. } => unreachable!("no run of the model asks for it"),
             // Neither the settings nor the policy of the back-compat are in the model.
             Step::CreateBackCompat { .. } => {}
-            Step::StoreBackCompat { value_of, .. } => self.add_back_compat(self.value_of(*value_of)),
+            Step::StoreBackCompat { value_of, .. } => self.add_back_compat(self.origin_value(value_of)),
             Step::Announce { .. } => {
                 self.makes = self.fresh_value;
                 self.add_back_compat(self.fresh_value);
             }
-            Step::AddVersion { from_back_compat, expect, .. } => {
-                let value = match from_back_compat {
-                    // Of a version added by this very plan: the announced value.
-                    Some(held) => match self.now.back_compat.version(*held).and_then(|version| version.value) {
-                        Some(tag) => tag.0 as Value,
-                        None => self.makes,
-                    },
+            Step::AddVersion { value_of, expect, .. } => {
+                let value = match value_of {
+                    Some(origin) => self.origin_value(origin),
                     None => {
                         self.makes = self.fresh_value;
                         self.fresh_value

@@ -73,7 +73,8 @@ pub fn send(planner: &Planner, world: &World, who: usize, program: &Program, eac
             }
             let mark = match secret {
                 Source::Primary => version == program.from && program.to != program.from,
-                Source::BackCompat => true,
+                // The announced value that is given up was never in use: closing it ends nothing.
+                Source::BackCompat => program.retires != 0,
             };
             each(go(after, next), if mark { Deed::Committed } else { Deed::Wrote });
         }
@@ -83,6 +84,8 @@ pub fn send(planner: &Planner, world: &World, who: usize, program: &Program, eac
                 after.lease.begun = 0;
                 after.lease.announced = 0;
                 after.lease.called_off = false;
+                after.lease.back = false;
+                after.lease.finalizing = 0;
             }
             each(after, if ours { Deed::Ended } else { Deed::None });
         }

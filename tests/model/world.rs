@@ -110,6 +110,10 @@ pub struct Lease {
     pub announced: Number,
     /// Whether that is being given up.
     pub called_off: bool,
+    /// Whether what was begun is a rollback.
+    pub back: bool,
+    /// The version of the back-compat that a finalization retires which did not record its end.
+    pub finalizing: Number,
 }
 
 /// Everything.
@@ -163,10 +167,12 @@ impl World {
         rest = rest << 4 | u64::from(lease.begun);
         rest = rest << 4 | u64::from(lease.announced);
         rest = rest << 1 | u64::from(lease.called_off);
+        rest = rest << 1 | u64::from(lease.back);
+        rest = rest << 4 | u64::from(lease.finalizing);
         rest = rest << 4 | u64::from(self.late);
         rest = rest << 1 | u64::from(self.narrow);
         rest = rest << 1 | u64::from(self.back_compat_later);
-        // The oldest fifteen versions leave four bits; the rest takes 53, two operators 52, two pods 32.
+        // The oldest fifteen versions leave four bits; the rest takes 58, two operators 52, two pods 32.
         [
             self.primary.0 | u64::from(self.runs) << 60,
             self.back_compat.0,
@@ -244,7 +250,7 @@ impl World {
 #[test]
 fn nothing_is_lost_when_a_world_is_packed() {
     use super::operator::Phase;
-    let changes: [fn(&mut World); 28] = [
+    let changes: [fn(&mut World); 30] = [
         |_| {},
         |world| world.primary.0 = 9,
         |world| world.back_compat.0 = 9,
@@ -268,6 +274,8 @@ fn nothing_is_lost_when_a_world_is_packed() {
         |world| world.lease.begun = 15,
         |world| world.lease.announced = 15,
         |world| world.lease.called_off = true,
+        |world| world.lease.back = true,
+        |world| world.lease.finalizing = 15,
         |world| world.narrow = true,
         |world| world.late = 15,
         |world| world.runs = 15,

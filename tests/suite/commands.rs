@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::world::{CONSUMERS, PROGRAM, World, back_compat, external_secret, lease, primary, workload};
+use crate::world::{CONSUMERS, PROGRAM, World, external_secret, lease, primary, workload};
 
 /// The accounts of the sandbox, and the version that each has in use.
 const ACCOUNTS: [(&str, u64); 3] = [("acme", 7), ("globex", 3), ("initech", 5)];
@@ -85,9 +85,8 @@ fn a_second_rotation_is_refused_until_the_data_is_encrypted_again() {
 fn the_way_that_the_refusal_names_leads_to_the_next_rotation() {
     let world = World::start(&["--accounts=1"]);
     world.run(&["secret", "rotate", "acme", "--yes"]).code(0);
-    world.add(&back_compat("acme"), &world.value(&primary("acme"), "latest").expect("enabled"));
-    world.run(&["secret", "sync", "acme"]).code(0);
-    world.run(&["secret", "restart", "acme"]).code(0);
+    world.run(&["secret", "rotate", "acme", "--yes"]).code(4).says("secret finalize acme");
+    world.run(&["secret", "finalize", "acme", "--yes", "--reencrypted"]).code(0);
     world.run(&["secret", "rotate", "acme", "--yes"]).code(0);
     let holdings = world.holdings("acme");
     assert_eq!(holdings["backend-secrets/SECRET_KEY"], "primary v9");

@@ -256,7 +256,7 @@ fn another_command_line_goes_on_too() {
     // The value was given, and the version with it is there: the one who goes on need not have the value.
     let world = world("acme");
     world.fault("hang", Some("patch/deployments"));
-    std::fs::write(world.home().join("value"), "a value of the operator's own password manager").expect("writable");
+    std::fs::write(world.home().join("value"), "Qw3-Er5-Ty7-Ui9-Op1-As2-Df4-Gh6-Jk8-Lz0").expect("writable");
     let child = world.spawn(&["secret", "rotate", "acme", "--yes", "--value-from", "value"]);
     world.until("the restart", |world| world.log().iter().any(|entry| entry["outcome"] == "hung"));
     kill(child);
@@ -264,7 +264,7 @@ fn another_command_line_goes_on_too() {
     let verified = world.run(&["secret", "verify", "acme", "-o", "json"]).code(3).json();
     assert_eq!(verified["state"], "Rotating");
     // Another value now would be a third key.
-    std::fs::write(world.home().join("other"), "another value of somebody else's password manager").expect("writable");
+    std::fs::write(world.home().join("other"), "Zq8-vT2-Lw5-Xr9-Kd3-Hy7-Bn4-Mp6-Js1-Gf0").expect("writable");
     world
         .run(&["secret", "rotate", "acme", "--yes", "--value-from", "other"])
         .code(4)

@@ -122,8 +122,7 @@ fn what_is_older_is_not_abandoned_unseen() {
     let world = World::start(&["--accounts=1"]);
     // Somebody added a version by hand, and disabled nothing.
     world.add(&primary("acme"), "bmV3IHZhbHVlIG5ldyB2YWx1ZSBuZXcgdmFsdWUgbmV3IHZhbHVl");
-    world.run(&["secret", "sync", "acme"]).code(0);
-    world.run(&["secret", "restart", "acme"]).code(0);
+    world.copied_by_hand("acme");
     set(&world, LIST);
     let abandon = ["secret", "rotate", "acme", "--yes", "--abandon-older"];
     let refused = world.run(&abandon).code(4).says("may not be looked at");

@@ -82,6 +82,10 @@ fn while_anything_may_write_under_the_older_value_it_is_refused() {
     world.run(&ROTATE).code(0);
     refused(&world, "job export runs, and nothing shows that it started on the newest version");
     world.sent("DELETE", &format!("{path}?propagationPolicy=Background"), None);
+    // Its pod may still write while it ends.
+    world.until("the end of its pod", |world| {
+        !world.pods("acme").iter().any(|pod| pod["owner"] == "export" && pod["ended"].is_null())
+    });
     world.run(&FINALIZE).code(0);
     // A pod on an older version: somebody set the template back, and so took its annotation away.
     let world = rotated();
@@ -101,6 +105,9 @@ fn while_anything_may_write_under_the_older_value_it_is_refused() {
         let now = running(world);
         now.len() == 1 && now != before
     });
+    // It began after the last write, so it has what is there; once the Secret was written again nothing shows that any more.
+    world.sync("acme", "backend-secrets");
+    world.until("it is unproven", |world| world.run(&["secret", "verify", "acme"]).code == 3);
     refused(&world, "DD-PODS-CURRENT");
 }
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
-use crate::world::{Ran, World, finish, lease};
+use crate::world::{Ran, World, finish, lease, primary};
 
 const ROTATE: [&str; 4] = ["secret", "rotate", "globex", "--yes"];
 /// How long a lock lives that nobody renews, and a little more.
@@ -172,4 +172,84 @@ fn the_lock_of_one_who_was_killed_on_this_machine_is_free_at_once() {
     world.run(&ROTATE).code(0);
     assert!(start.elapsed() < Duration::from_secs(15), "it waited for the lock to expire");
     world.rotated("globex", 3, 4);
+}
+
+/// Holds the n-th addition back by a 429 that has it come again after 12 seconds. Nobody but it sees the fault.
+fn told_to_wait(world: &World, account: &str, nth: u64) -> (u64, Child) {
+    let strike = json!({
+        "at": nth, "operation": "addSecretVersion", "begin": "too-many-requests-retry-after", "value": "12",
+    });
+    let door = world.sent("POST", "/sandbox/v1/doors", Some(json!({ "strikes": [strike] })));
+    let url = door["url"].as_str().expect("text").to_owned();
+    let mut command = world.command(&["secret", "rotate", account, "--yes", "--progress=none"]);
+    command.env("CLOUDSDK_API_ENDPOINT_OVERRIDES_SECRETMANAGER", format!("{url}/"));
+    let child = command.stdin(Stdio::null()).spawn().expect("the program starts");
+    let number = door["door"].as_u64().expect("a number");
+    let refused = |entry: &Value| entry["door"] == number && entry["outcome"] == "too many requests";
+    world.until("the refusal", |world| world.log().iter().any(refused));
+    world.heal("too-many-requests-retry-after");
+    (number, child)
+}
+
+#[test]
+fn what_waits_for_its_turn_asks_for_the_lock_again() {
+    // Before the first write, and in the middle.
+    for (account, nth, code) in [("globex", 1, 1), ("acme", 2, 5)] {
+        let world = World::start(&["--accounts=2"]);
+        let (door, child) = told_to_wait(&world, account, nth);
+        world.sent("DELETE", &lease(account), None);
+        // Somebody else, who has no idea of locks.
+        let before = world.versions(&primary(account));
+        world.add(&primary(account), "c29tZWJvZHktZWxzZS1zLXZhbHVlLXNvbWVib2R5LWVsc2Utcw==");
+        let lost = events(&world);
+        let ended = finish(child);
+        let ended = ended.code(code).says("the lock on this account was lost: it was deleted");
+        assert_eq!(writes_after(&world, door, lost), 0, "{account}");
+        // What is told is what is there, not what was.
+        let ended = ended.says("and this run did not add it").says("is the newest version of");
+        let all = format!("{}{}", ended.stdout, ended.stderr);
+        for untrue in ["still the only value in use", "is in use", "goes on from here"] {
+            assert!(!all.contains(untrue), "{account}: {untrue}: {all}");
+        }
+        let now = world.versions(&primary(account));
+        assert_eq!(now.split(' ').count(), before.split(' ').count() + 1, "{account}: {now}");
+    }
+}
+
+#[test]
+fn a_run_that_slept_through_its_lock_sends_nothing_late() {
+    let world = World::start(&["--accounts=2"]);
+    let (door, child) = told_to_wait(&world, "acme", 2);
+    signal(&child, Signal::STOP);
+    let deadline = Instant::now() + EXPIRY;
+    while world.run(&["secret", "rotate", "acme", "--yes", "--progress=none"]).code != 0 {
+        assert!(Instant::now() < deadline, "the lock never expired");
+        std::thread::sleep(Duration::from_secs(2));
+    }
+    world.settled("acme", 7, 8);
+    let taken = events(&world);
+    signal(&child, Signal::CONT);
+    let ended = finish(child).code(5);
+    assert_eq!(writes_after(&world, door, taken), 0);
+    ended.says("the lock on this account was lost").says("v8 is the newest version of acme_account_secret");
+    world.settled("acme", 7, 8);
+}
+
+#[test]
+fn a_lock_without_an_age_is_not_said_to_end_by_itself() {
+    let world = World::start(&["--accounts=2"]);
+    world.run(&ROTATE).code(0);
+    world.patch(
+        &lease("globex"),
+        json!({"spec": {"holderIdentity": "gone@else (deadbeef)", "leaseDurationSeconds": 20}}),
+    );
+    // Nothing else is changed by this, or the server would note it anew.
+    let mut held = world.sent("GET", &lease("globex"), None);
+    held["metadata"]["managedFields"] = json!([{}]);
+    world.sent("PUT", &lease("globex"), Some(held));
+    let refused = world.run(&["secret", "finalize", "globex", "--yes", "--reencrypted"]).code(4);
+    let refused = refused.says("gone@else").says("kubectl delete lease deepdesk-rotation -n globex");
+    assert!(!refused.stderr.contains("ends by itself in"), "{}", refused.stderr);
+    world.sent("DELETE", &lease("globex"), None);
+    world.run(&["secret", "finalize", "globex", "--yes", "--reencrypted"]).code(0);
 }

@@ -30,6 +30,7 @@ mod memory;
 mod output;
 mod payloads;
 mod proxy;
+mod readers;
 mod reencryption;
 mod refusals;
 mod report;

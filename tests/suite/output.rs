@@ -5,6 +5,8 @@ use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use portable_pty::{CommandBuilder, PtySize, native_pty_system};
 use serde_json::Value;
 
@@ -281,11 +283,17 @@ pub struct Terminal {
 impl Terminal {
     /// Runs the program with these arguments, and then shows how it ended and how the terminal is.
     pub fn open(world: &World, args: &[&str]) -> Terminal {
+        Terminal::piped(world, "", args)
+    }
+
+    /// The same, with its standard input from this: `printf x |`.
+    pub fn piped(world: &World, from: &str, args: &[&str]) -> Terminal {
         let size = PtySize { rows: 50, cols: 100, pixel_width: 0, pixel_height: 0 };
         let pair = native_pty_system().openpty(size).expect("a terminal");
         let mut command = CommandBuilder::new("sh");
         // What the terminal is like afterwards, for whoever types there next.
-        command.args(["-c", r#"trap : INT; "$@"; echo "exit $?"; stty -a | tr ';' '\n' | grep -ow -e '-*echo' -e '-*icanon' -e '-*isig' | tr '\n' ' '; echo '[end]'"#, "sh", PROGRAM]);
+        let then = r#"echo "exit $?"; stty -a | tr ';' '\n' | grep -ow -e '-*echo' -e '-*icanon' -e '-*isig' | tr '\n' ' '; echo '[end]'"#;
+        command.args(["-c", &format!(r#"trap : INT; {from} "$@"; {then}"#), "sh", PROGRAM]);
         command.args(args);
         command.env_clear();
         command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
@@ -362,7 +370,7 @@ fn a_yes_at_the_terminal_rotates() {
     let asked = terminal.until("Rotate acme?");
     assert!(asked.contains("Plan for acme"), "the plan comes before the question:\n{asked}");
     assert_eq!(world.lock_holder("acme"), None, "nothing is written before the answer");
-    terminal.types("y");
+    terminal.types("y\r");
     let shown = terminal.ends(0);
     assert!(shown.contains("acme rotated: primary v7 → v8"), "{shown}");
     assert!(world.versions("acme_account_secret").ends_with("7:DISABLED 8:ENABLED"));
@@ -372,7 +380,7 @@ fn a_yes_at_the_terminal_rotates() {
 fn a_no_at_the_terminal_changes_nothing() {
     let world = World::start(&["--seed=7"]);
     // Return alone takes the default, which is no.
-    for (keys, code) in [("n", 1), ("\r", 1), ("\u{3}", 130)] {
+    for (keys, code) in [("n\r", 1), ("NO\r", 1), ("\r", 1), ("\u{3}", 130), ("y\u{3}", 130)] {
         let mut terminal = Terminal::open(&world, &["secret", "rotate", "acme"]);
         terminal.until("Rotate acme?");
         terminal.types(keys);
@@ -380,6 +388,57 @@ fn a_no_at_the_terminal_changes_nothing() {
         assert!(world.versions("acme_account_secret").ends_with("7:ENABLED"), "{keys:?}");
         assert_eq!(world.lock_holder("acme"), None);
     }
+}
+
+#[test]
+fn a_question_takes_a_line_and_nothing_that_was_typed_before_it() {
+    let world = World::start(&["--seed=7"]);
+    let mut terminal = Terminal::open(&world, &["secret", "rotate", "acme"]);
+    terminal.types("y\ry\r");
+    terminal.until("Rotate acme?");
+    std::thread::sleep(Duration::from_millis(500));
+    assert_eq!(world.lock_holder("acme"), None, "typed ahead is no answer");
+    // Neither a key nor another line is one.
+    terminal.types("y");
+    std::thread::sleep(Duration::from_millis(500));
+    assert_eq!(world.lock_holder("acme"), None, "a key is no answer");
+    terminal.types("awn\r");
+    terminal.until("Type y or n");
+    assert_eq!(world.lock_holder("acme"), None, "another word is no answer");
+    terminal.types("yes\r");
+    let shown = terminal.ends(0);
+    assert!(shown.contains("acme rotated: primary v7 → v8"), "{shown}");
+}
+
+#[test]
+fn a_question_is_asked_beside_a_value_that_comes_by_a_pipe() {
+    let world = World::start(&["--seed=7"]);
+    let value = "a-value-of-our-own-a-value-of-our-own-a-value-of-our-own";
+    let args = ["secret", "rotate", "acme", "--value-from", "-"];
+    let mut terminal = Terminal::piped(&world, &format!("printf {value} |"), &args);
+    terminal.types("y\r");
+    terminal.until("Rotate acme?");
+    std::thread::sleep(Duration::from_millis(500));
+    assert_eq!(world.lock_holder("acme"), None, "typed ahead is no answer");
+    terminal.types("y\r");
+    terminal.ends(0);
+    let kept = world.value("acme_account_secret", "8").expect("enabled");
+    assert_eq!(STANDARD.decode(kept).expect("base64"), value.as_bytes());
+}
+
+#[test]
+fn a_yes_is_for_the_versions_that_the_plan_named() {
+    let world = World::start(&["--seed=7"]);
+    world.set("acme_account_secret", 5, "enable");
+    world.run(&["secret", "rotate", "acme", "--yes"]).code(0);
+    let mut terminal = Terminal::open(&world, &["secret", "finalize", "acme", "--destroy", "--reencrypted"]);
+    terminal.until("estroy versions of acme?");
+    // It was enabled, and so it is not in the plan.
+    world.set("acme_account_secret", 5, "disable");
+    terminal.types("y\r");
+    let shown = terminal.ends(4);
+    assert!(shown.contains("changed while you were deciding"), "{shown}");
+    assert!(!world.versions("acme_account_secret").contains("DESTROYED"), "nothing is destroyed");
 }
 
 #[test]
@@ -422,6 +481,25 @@ fn without_an_account_one_is_picked() {
     terminal.until("initech");
     terminal.types("\u{3}");
     terminal.ends(130);
+    // What was typed before picks nothing, and what changes something is asked about by name.
+    for (args, deed) in [
+        (vec!["secret", "restart", "--kubeconfig", &copy], "Restart globex?"),
+        (vec!["secret", "sync", "--kubeconfig", &copy], "Sync globex?"),
+        (vec!["secret", "rotate", "--yes", "--kubeconfig", &copy], "Rotate globex?"),
+    ] {
+        let before = world.writes();
+        let mut terminal = Terminal::open(&world, &args);
+        terminal.types("\r");
+        terminal.until("initech");
+        std::thread::sleep(Duration::from_millis(300));
+        terminal.types("\u{1b}[B");
+        std::thread::sleep(Duration::from_millis(100));
+        terminal.types("\r");
+        terminal.until(deed);
+        terminal.types("n\r");
+        terminal.ends(1);
+        assert_eq!(world.writes(), before, "{deed}");
+    }
     // With nobody to ask it is an error.
     world.run(&args).code(2).says("namespace default is never an account");
 }

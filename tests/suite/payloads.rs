@@ -4,15 +4,16 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::world::{World, back_compat, primary};
+use serde_json::json;
+
+use crate::world::{World, back_compat, external_secret, primary};
 
 /// A world in which acme's value in use is these bytes, in every place.
 fn holding(value: &[u8]) -> World {
     let world = World::start(&["--accounts=1"]);
     world.set(&primary("acme"), 7, "disable");
     world.add(&primary("acme"), &STANDARD.encode(value));
-    world.run(&["secret", "sync", "acme"]).code(0);
-    world.run(&["secret", "restart", "acme"]).code(0);
+    world.copied_by_hand("acme");
     world
 }
 
@@ -76,4 +77,38 @@ fn an_unfit_new_value_is_refused_and_a_fit_one_of_any_length_is_taken() {
         assert_eq!(world.value(&primary("acme"), "latest"), Some(STANDARD.encode(&value)));
         world.run(&["secret", "finalize", "acme", "--yes", "--reencrypted"]).code(0);
     }
+}
+
+#[test]
+fn what_an_external_secret_decodes_does_not_get_a_made_value() {
+    let world = holding(b"an-old-key-that-no-decoder-takes!");
+    for name in ["admin-secrets", "backend-secrets"] {
+        let path = external_secret("acme", name);
+        let mut object = world.sent("GET", &path, None);
+        for item in object["spec"]["data"].as_array_mut().expect("a list") {
+            item["remoteRef"]["decodingStrategy"] = json!("Auto");
+        }
+        world.sent("PUT", &path, Some(object));
+    }
+    let (writes, versions) = (world.writes(), world.versions(&primary("acme")));
+    // 64 letters and digits are base64, and every pod would have the 48 bytes that they stand for.
+    world.run(&["secret", "rotate", "acme", "--yes"]).code(4).says("decodingStrategy Auto").says("base64 -w0");
+    assert_eq!((world.writes(), world.versions(&primary("acme"))), (writes, versions));
+    let encoded = STANDARD.encode("a-new-key-of-our-own-a-new-key-of-our-own");
+    let args = ["secret", "rotate", "acme", "--yes", "--value-from", "-"];
+    world.run_with_input(&args, encoded.as_bytes()).code(0);
+    world.run(&["secret", "verify", "acme"]).code(0);
+}
+
+#[test]
+fn every_older_version_is_abandoned_however_many_there_are() {
+    let world = World::start(&["--accounts=1"]);
+    for n in 8..=40 {
+        world.add(&primary("acme"), &STANDARD.encode(format!("manual-manual-manual-manual-manual-{n:02}")));
+    }
+    world.copied_by_hand("acme");
+    world.run(&["secret", "rotate", "acme", "--yes", "--abandon-older"]).code(0);
+    let versions = world.versions(&primary("acme"));
+    let enabled: Vec<&str> = versions.split(' ').filter(|version| version.ends_with(":ENABLED")).collect();
+    assert_eq!(enabled, ["41:ENABLED"], "{versions}");
 }

@@ -105,6 +105,8 @@ fn a_property_of_a_json_value() {
     world.set(&primary("globex"), 3, "disable");
     world.add(&primary("globex"), &value);
     world.add(&back_compat("globex"), &value);
+    // Nothing is encrypted under what was there before.
+    world.set(&back_compat("globex"), 1, "disable");
     for name in ["admin-secrets", "backend-secrets"] {
         let data = json!([
             {"secretKey": "SECRET_KEY", "remoteRef": {"key": primary("globex"), "property": "key"}},
@@ -113,8 +115,7 @@ fn a_property_of_a_json_value() {
         ]);
         world.patch(&external_secret("globex", name), json!({"spec": {"data": data}}));
     }
-    world.run(&["secret", "sync", "globex"]).code(0);
-    world.run(&["secret", "restart", "globex"]).code(0);
+    world.copied_by_hand("globex");
     refused(&world, "globex", "DD-ES-PROPERTY", "--value-from");
     // The whole new JSON is what the hint asks for.
     let new = r#"{"key":"9876543210987654321098765432109876543210"}"#;
@@ -267,13 +268,15 @@ fn a_latest_version_that_is_not_enabled() {
     world.run(&["secret", "rotate", "globex", "--yes"]).code(0);
 }
 
-/// Version 4 was added by hand, version 3 never disabled, and the back-compat holds neither.
+/// Version 4 was brought by hand, and version 5 on top of it once the back-compat held the value of 4.
 fn by_hand() -> World {
     let world = World::start(&["--accounts=2"]);
-    world.add(&back_compat("globex"), "YSB2YWx1ZSBvZiBsb25nIGFnbywgd2hpY2ggbm9ib2R5IG5lZWRz");
     world.add(&primary("globex"), "YSBuZXcgdmFsdWUgdGhhdCBzb21lYm9keSBhZGRlZCBieSBoYW5k");
-    // The back-compat's value is retired as the refusal says: the one in use is put there, then rotated by hand once more.
+    world.set(&primary("globex"), 3, "disable");
+    world.copied_by_hand("globex");
+    // What is in use is put into the back-compat, then rotated by hand once more.
     world.add(&back_compat("globex"), &world.value(&primary("globex"), "latest").expect("enabled"));
+    world.set(&back_compat("globex"), 1, "disable");
     world.add(&primary("globex"), "YW5vdGhlciBuZXcgdmFsdWUgdGhhdCB3YXMgYWRkZWQgYnkgaGFuZA==");
     world
 }
@@ -289,7 +292,7 @@ fn an_enabled_predecessor_that_nothing_explains() {
     let world = start();
     let before = world.state("acme");
     let ran =
-        world.run(&["secret", "rotate", "acme", "--yes", "-o", "json"]).code(4).says("--adopt").says("--abandon-older");
+        world.run(&["secret", "rotate", "acme", "--yes", "-o", "json"]).code(4).says("--adopt");
     assert_eq!(ran.json()["reason"], "UnexplainedVersion");
     assert_eq!(world.state("acme"), before);
     assert_eq!(world.writes(), Vec::<String>::new());
@@ -320,20 +323,23 @@ fn a_rotation_begun_by_hand_is_finished() {
 #[test]
 fn what_is_in_the_cluster_is_not_what_is_in_secret_manager() {
     let world = World::start(&["--accounts=2"]);
-    // Somebody disabled v3 and added v4, and nothing has copied it yet.
+    // Somebody disabled v3, added v4 and put it into the back-compat, too, and nothing has copied it yet.
     let current = world.value(&primary("globex"), "latest").expect("enabled");
     world.add(&primary("globex"), "YSBuZXcgdmFsdWUgdGhhdCBzb21lYm9keSBhZGRlZCBieSBoYW5k");
     world.set(&primary("globex"), 3, "disable");
     world.add(&back_compat("globex"), "YSBuZXcgdmFsdWUgdGhhdCBzb21lYm9keSBhZGRlZCBieSBoYW5k");
     assert_ne!(world.value(&primary("globex"), "latest"), Some(current));
-    refused(&world, "globex", "DD-SECRETS-CURRENT", "not the newest version");
-    assert_eq!(world.run(&["secret", "verify", "globex", "-o", "json"]).code(3).json()["state"], "Drifted");
-    // The way out that the hints name.
-    world.run(&["secret", "sync", "globex"]).code(0);
-    world.run(&["secret", "restart", "globex"]).code(0);
+    refused(&world, "globex", "DD-PREDECESSOR", "added by hand");
+    assert_eq!(world.run(&["secret", "verify", "globex", "-o", "json"]).code(3).json()["state"], "Blocked");
+    // What would spread v4 alone refuses with the same way out.
+    for command in ["sync", "restart"] {
+        world.run(&["secret", command, "globex"]).code(4).says("added by hand").says("rotate globex --adopt");
+    }
+    world.run(&["secret", "rotate", "globex", "--yes", "--adopt"]).code(0);
     world.run(&["secret", "verify", "globex"]).code(0);
-    world.run(&["secret", "rotate", "globex", "--yes"]).code(0);
-    world.rotated("globex", 4, 5);
+    let holdings = world.holdings("globex");
+    assert_eq!(holdings["backend-secrets/SECRET_KEY"], "primary v4");
+    assert_eq!(holdings["backend-secrets/SECRET_KEY_BACK_COMPAT"], "primary v3");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 
 mod evidence;
 mod harm;
+mod quotes;
 mod scanner;
 
 use std::io::Write as _;

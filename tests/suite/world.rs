@@ -208,6 +208,28 @@ impl World {
         self.sent("POST", &path, Some(json!({"payload": {"data": value}})));
     }
 
+    /// Has External Secrets copy, and restarts the three deployments, as the runbook does by hand.
+    #[track_caller]
+    pub fn copied_by_hand(&self, account: &str) {
+        for name in ["admin-secrets", "backend-secrets"] {
+            self.sync(account, name);
+        }
+        // A pod of the very second of a write is proven by nothing.
+        std::thread::sleep(Duration::from_millis(2100));
+        let before = self.pods(account);
+        for name in CONSUMERS {
+            let annotations = json!({"kubectl.kubernetes.io/restartedAt": "2026-11-29T10:00:00Z"});
+            let template = json!({"spec": {"template": {"metadata": {"annotations": annotations}}}});
+            self.patch(&workload(account, &format!("deployments/{name}")), template);
+        }
+        let runs = |pod: &Value| pod["ended"].is_null();
+        self.until("the pods are new", |world| {
+            let now: Vec<Value> = world.pods(account).into_iter().filter(runs).collect();
+            let new = |pod: &Value| !before.iter().any(|old| old["uid"] == pod["uid"]) && !pod["ready"].is_null();
+            now.len() == before.iter().filter(|pod| runs(pod)).count() && now.iter().all(new)
+        });
+    }
+
     /// Enables or disables a version, as an operator does by hand.
     #[track_caller]
     pub fn set(&self, secret: &str, version: u64, what: &str) {

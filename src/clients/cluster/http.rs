@@ -16,6 +16,7 @@ use crate::clients::ear::{self, Ear};
 use crate::clients::error::{
     ApiError, ApiErrorKind, NO_AUTHORITIES, Service, kind_of_foreign, no_authorities, root_cause,
 };
+use crate::clients::fence::{Fence, Grant, Overdue};
 use crate::clients::kubeconfig::KubeTarget;
 use crate::clients::retry::{Failure, Repeat, Retry, retry_after};
 
@@ -50,6 +51,8 @@ pub(super) struct Question {
     pub(super) operation: String,
     pub(super) request: Request<Vec<u8>>,
     pub(super) repeat: Repeat,
+    /// What a write asks before each attempt.
+    pub(super) fence: Fence,
 }
 
 /// What the API server said to a request that it did.
@@ -107,23 +110,50 @@ impl Connection {
 
     /// Sends a request, as often as it may be and needs to be.
     pub(super) async fn send(&self, question: Question) -> Result<Answer, ApiError> {
-        let Question { operation, request, repeat } = &question;
-        self.retry
-            .run(*repeat, |within| async move {
-                let answering = async {
-                    let response = self.respond(operation, request).await?;
-                    let (parts, body) = response.into_parts();
-                    let body = read(operation, body).await?;
-                    Ok::<_, Failure>((parts, body))
-                };
-                let late = |_| kubernetes_error(operation, ApiErrorKind::Timeout, "");
-                let (parts, body) = tokio::time::timeout(within, answering).await.map_err(late)??;
-                if parts.status.is_success() {
-                    return Ok(Answer { operation: operation.clone(), headers: parts.headers, body });
-                }
-                Err(refusal(operation, parts.status, &parts.headers, &body))
-            })
-            .await
+        self.retry.run(question.repeat, |within| self.attempt(&question, within)).await
+    }
+
+    /// One attempt; with new credentials a second one, because the server did nothing for who it does not know.
+    async fn attempt(&self, question: &Question, within: Duration) -> Result<Answer, Failure> {
+        let Question { operation, request, fence, .. } = question;
+        let (client, generation) = in_time(operation, within, self.ready(operation)).await??;
+        // Whatever has to be waited for was: the question comes right before the request.
+        let grant = fence.ask().await?;
+        let (mut parts, mut body) = self.answer(operation, &client, request, &grant, within).await?;
+        if parts.status == StatusCode::UNAUTHORIZED && self.shared.target.exec.is_some() {
+            in_time(operation, within, self.renew(operation, generation)).await??;
+            let (client, ..) = self.state().await;
+            let grant = fence.ask().await?;
+            (parts, body) = self.answer(operation, &client, request, &grant, within).await?;
+        }
+        if parts.status.is_success() {
+            return Ok(Answer { operation: operation.clone(), headers: parts.headers, body });
+        }
+        Err(refusal(operation, parts.status, &parts.headers, &body))
+    }
+
+    /// Sends once, and reads the answer to its end.
+    async fn answer(
+        &self,
+        operation: &str,
+        client: &kube::Client,
+        request: &Request<Vec<u8>>,
+        grant: &Grant,
+        within: Duration,
+    ) -> Result<(http::response::Parts, Zeroizing<Vec<u8>>), Failure> {
+        let answering = async {
+            let (parts, body) = self.exchange(operation, client, request).await?.into_parts();
+            let body = read(operation, body).await?;
+            Ok::<_, Failure>((parts, body))
+        };
+        match tokio::time::timeout(grant.bounds(within), grant.hold(answering)).await {
+            Ok(Ok(answered)) => answered,
+            Ok(Err(Overdue::Unsent)) => {
+                let message = "this process stood still before it was sent";
+                Err(kubernetes_error(operation, ApiErrorKind::Unreachable, message).into())
+            }
+            Ok(Err(Overdue::Unanswered)) | Err(_) => Err(kubernetes_error(operation, ApiErrorKind::Timeout, "").into()),
+        }
     }
 
     /// Sends a read whose answer goes on for as long as `lasting`, and returns when it begins.
@@ -140,14 +170,21 @@ impl Connection {
         tokio::time::timeout(self.retry.attempt, opening).await.map_err(|_| late())?
     }
 
-    /// One attempt; with new credentials a second one, because the server did nothing for who it does not know.
-    async fn respond(&self, operation: &str, request: &Request<Vec<u8>>) -> Result<Response<Body>, Failure> {
-        let (mut client, mut generation, expires) = self.state().await;
+    /// The client, with credentials that last for another request.
+    async fn ready(&self, operation: &str) -> Result<(kube::Client, u64), ApiError> {
+        let (client, generation, expires) = self.state().await;
         // Client and server clocks differ: a token about to end is not worth a try.
         if expires.is_some_and(|at| at <= Timestamp::now() + SignedDuration::from_secs(10)) {
             self.renew(operation, generation).await?;
-            (client, generation, _) = self.state().await;
+            let (client, generation, _) = self.state().await;
+            return Ok((client, generation));
         }
+        Ok((client, generation))
+    }
+
+    /// Sends a read once; with new credentials once more.
+    async fn respond(&self, operation: &str, request: &Request<Vec<u8>>) -> Result<Response<Body>, Failure> {
+        let (client, generation) = self.ready(operation).await?;
         let response = self.exchange(operation, &client, request).await?;
         if response.status() != StatusCode::UNAUTHORIZED || self.shared.target.exec.is_none() {
             return Ok(response);
@@ -210,6 +247,12 @@ fn client(config: &kube::Config) -> Result<kube::Client, ApiError> {
         };
         kubernetes_error("connect to the cluster", ApiErrorKind::Other, message)
     })
+}
+
+/// What the credentials take; in their place nothing was sent yet.
+async fn in_time<T>(operation: &str, within: Duration, credentials: impl Future<Output = T>) -> Result<T, ApiError> {
+    let late = |_| ApiError::new(Service::Credentials, operation, ApiErrorKind::Unreachable, "no credentials in time");
+    tokio::time::timeout(within, credentials).await.map_err(late)
 }
 
 async fn read(operation: &str, mut body: Body) -> Result<Zeroizing<Vec<u8>>, Failure> {

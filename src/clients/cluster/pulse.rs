@@ -21,6 +21,7 @@ use zeroize::Zeroizing;
 use super::Cluster;
 use super::http::{Question, kubernetes_error};
 use crate::clients::error::{ApiError, ApiErrorKind};
+use crate::clients::fence::Fence;
 use crate::clients::retry::{Repeat, jittered};
 use crate::domain::names::WorkloadKind;
 
@@ -199,7 +200,8 @@ impl Watch {
         let operation = self.operation("list");
         let request = kube::core::Request::new(path).list_metadata(&ListParams::default().limit(1));
         let request = request.map_err(|_| kubernetes_error(&operation, ApiErrorKind::Invalid, ""))?;
-        let question = Question { operation: operation.clone(), request, repeat: Repeat::WhenNotAnswered };
+        let (operation_of, repeat) = (operation.clone(), Repeat::WhenNotAnswered);
+        let question = Question { operation: operation_of, request, repeat, fence: Fence::OPEN };
         let list: List = self.cluster.connection.send(question).await?.parse()?;
         let version = list.metadata.resource_version;
         version.ok_or_else(|| kubernetes_error(&operation, ApiErrorKind::Malformed, "no resource version"))

@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 use super::Cluster;
 use super::http::{Answer, Question, kubernetes_error};
 use crate::clients::error::{ApiError, ApiErrorKind};
+use crate::clients::fence::Fence;
 use crate::clients::retry::Repeat;
 
 /// How often a patch without a precondition is repeated after a conflict.
@@ -136,7 +137,20 @@ impl Cluster {
         repeat: Repeat,
     ) -> Result<Answer, ApiError> {
         let request = request.map_err(|_| cannot_write(operation))?;
-        self.connection.send(Question { operation: operation.to_owned(), request, repeat }).await
+        let operation = operation.to_owned();
+        self.connection.send(Question { operation, request, repeat, fence: Fence::OPEN }).await
+    }
+
+    /// The same of what changes an object that the lock guards.
+    pub(super) async fn write<E>(
+        &self,
+        operation: &str,
+        request: Result<Request<Vec<u8>>, E>,
+        repeat: Repeat,
+    ) -> Result<Answer, ApiError> {
+        let request = request.map_err(|_| cannot_write(operation))?;
+        let (operation, fence) = (operation.to_owned(), self.fence.clone());
+        self.connection.send(Question { operation, request, repeat, fence }).await
     }
 
     pub(super) async fn patch(
@@ -154,7 +168,7 @@ impl Cluster {
         let mut conflicts = 0;
         loop {
             let request = kube::core::Request::new(path).patch(name, &params, &patch);
-            match self.ask(operation, request, Repeat::WhenNotDone).await {
+            match self.write(operation, request, Repeat::WhenNotDone).await {
                 Err(error)
                     if error.kind == ApiErrorKind::Conflict && !has_precondition && conflicts < PATCH_CONFLICTS =>
                 {

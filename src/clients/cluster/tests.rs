@@ -13,7 +13,7 @@ use super::*;
 use crate::clients::error::Service;
 use crate::clients::kubeconfig::exec::Plugin;
 use crate::clients::kubeconfig::{KubeFlags, StdinUse, load};
-use crate::clients::testing::{Asked, Reply, Server};
+use crate::clients::testing::{Asked, Reply, Server, fence};
 use crate::domain::environment::Environment;
 use crate::domain::names::WorkloadKind;
 use crate::domain::payload::Payload;
@@ -309,10 +309,10 @@ async fn a_refused_token_runs_the_plugin_once_for_all() {
 async fn a_plugin_that_does_not_help_is_not_run_for_ever() {
     let server = Server::start(|_, _| status(401, "Unauthorized", "no")).await;
     let mut target = target(&server).await;
-    target.exec = Some(Plugin::of_shell("echo MARKER-s3cr3t; echo please log in >&2; exit 3"));
+    target.exec = Some(Plugin::of_shell("echo MARKER-s3cr3t; echo please log in MARKER >&2; exit 3"));
     let error = connect(&target).lease("x").await.expect_err("no credential");
     assert_eq!((error.service, error.kind), (Service::Credentials, ApiErrorKind::Unauthenticated));
-    assert!(error.message.contains("please log in"), "{error}");
+    assert!(error.message.contains("failed (exit status: 3)"), "{error}");
     assert!(!format!("{error} {error:?}").contains("MARKER"));
     assert_eq!(server.asked().len(), 1);
 }
@@ -450,4 +450,29 @@ async fn requests_can_run_in_tasks_of_their_own() {
     assert_eq!(task.await.expect("no panic").expect("pods").len(), 1);
     assert_eq!(server.lines(), ["GET /api/v1/namespaces/globex/pods"]);
     assert_eq!(cluster.namespace().as_str(), "acme");
+}
+
+#[tokio::test]
+async fn each_attempt_of_a_patch_asks_first_and_the_lock_itself_never_does() {
+    let refuses = |n: usize, asked: &Asked| match (asked.method.as_str(), n) {
+        ("PATCH", 0) => Reply::With(429, &[("retry-after", "0")], "{}".to_owned()),
+        ("PATCH", 1) => status(409, "Conflict", "at the same moment"),
+        _ => Reply::ok(named("x")),
+    };
+    let server = Server::start(refuses).await;
+    let (asks, asked) = fence(usize::MAX);
+    let fenced = cluster(&server).await.fenced_by(asks);
+    fenced.annotate_external_secret("x", "force-sync", "t", "deepdesk").await.expect("patched");
+    assert_eq!((asked.load(Ordering::SeqCst), server.asked().len()), (3, 3), "one question, one request");
+    let mut lease = Lease::default();
+    lease.metadata.name = Some("x".to_owned());
+    lease.metadata.resource_version = Some("1".to_owned());
+    fenced.replace_lease(&lease).await.expect("replaced");
+    fenced.lease("x").await.expect("read");
+    assert_eq!(asked.load(Ordering::SeqCst), 3);
+
+    let server = Server::start(refuses).await;
+    let fenced = cluster(&server).await.fenced_by(fence(1).0);
+    let error = fenced.annotate_external_secret("x", "force-sync", "t", "deepdesk").await.expect_err("lost");
+    assert_eq!((error.kind, server.asked().len()), (ApiErrorKind::Fenced { sent: false }, 1));
 }

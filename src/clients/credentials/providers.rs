@@ -161,15 +161,34 @@ impl Helper {
         };
         let said = Zeroizing::new(output.stdout);
         if !output.status.success() {
-            // Its standard error is for people; its standard output may hold a token.
-            let complaint = String::from_utf8_lossy(&output.stderr);
-            return Err(failed(format!("gave out no token: {}", complaint.trim())));
+            let complaint = Zeroizing::new(output.stderr);
+            return Err(failed(format!("gave out no token ({}){}", output.status, meaning(&complaint))));
         }
         let answer: Answer =
             serde_json::from_slice(&said).map_err(|_| failed("gave out something else than a token".to_owned()))?;
         // A null is what an access token file gets.
         let expires = answer.credential.token_expiry;
         Ok(Token { text: SecretString::from(answer.credential.access_token), expires })
+    }
+}
+
+/// What gcloud's complaint comes to, as far as its wording is known. It is never quoted: with it comes whatever a server
+/// or a program that gcloud asked has said.
+fn meaning(complaint: &[u8]) -> String {
+    const KNOWN: [(&str, &str); 8] = [
+        ("reauth", "it must be logged in again: gcloud auth login"),
+        ("gcloud auth login", "it must be logged in again: gcloud auth login"),
+        ("invalid_grant", "its login is not valid any more: gcloud auth login"),
+        ("does not have any valid credentials", "it must be logged in again: gcloud auth login"),
+        ("iam.serviceaccounts.getaccesstoken", "the account may not impersonate the service account"),
+        ("permission_denied", "the account may not do that"),
+        ("unable to find the server", "it cannot reach Google: check the network"),
+        ("connection", "it cannot reach Google: check the network"),
+    ];
+    let complaint = Zeroizing::new(String::from_utf8_lossy(complaint).to_ascii_lowercase());
+    match KNOWN.iter().find(|(words, _)| complaint.contains(words)) {
+        Some((_, meaning)) => format!(": {meaning}"),
+        None => "; see what it says: gcloud auth print-access-token > /dev/null".to_owned(),
     }
 }
 

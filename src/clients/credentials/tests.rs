@@ -139,7 +139,14 @@ async fn default_credentials_are_found_in_gclouds_directory() {
 #[tokio::test]
 async fn credentials_that_are_refused_are_not_replaced_by_others() {
     for (status, body, expected) in [
-        (400, json!({"error": "invalid_grant", "error_description": "Token has been revoked."}).to_string(), "revoked"),
+        (
+            400,
+            json!({"error": "invalid_grant", "error_description": format!("Token {MARKER} has been revoked.")})
+                .to_string(),
+            "answered 400 (invalid_grant)",
+        ),
+        (401, json!({"error": MARKER, "error_description": MARKER}).to_string(), "answered 401"),
+        (400, json!({"error": {"status": MARKER, "message": MARKER}}).to_string(), "answered 400"),
         (200, json!({"access_token": [MARKER]}).to_string(), "cannot be read"),
         (400, format!("<html>{MARKER}"), "400"),
     ] {
@@ -183,9 +190,18 @@ async fn gclouds_account_is_asked_once_and_again_when_its_token_ends() {
 }
 
 #[tokio::test]
-async fn a_gcloud_that_fails_says_why_but_not_its_output() {
+async fn of_a_gcloud_that_fails_nothing_is_quoted() {
     for (script, expected) in [
-        (format!("echo {MARKER}; echo 'ERROR: please run gcloud auth login' >&2; exit 1"), "please run"),
+        (
+            format!("echo {MARKER}; echo 'ERROR: please run gcloud auth login {MARKER}' >&2; exit 1"),
+            "logged in again: gcloud auth login",
+        ),
+        (
+            "echo 'Reauthentication failed. cannot prompt during non-interactive execution.' >&2; exit 1".to_owned(),
+            "logged in again: gcloud auth login",
+        ),
+        (format!("echo 'ERROR: token {MARKER}: invalid_grant' >&2; exit 1"), "its login is not valid any more"),
+        (format!("echo {MARKER} >&2; exit 7"), "(exit status: 7); see what it says: gcloud auth"),
         (format!("echo {MARKER}"), "something else"),
         (format!("echo '{{\"credential\":{{\"access_token\":[\"{MARKER}\"]}}}}'"), "something else"),
     ] {
@@ -228,4 +244,91 @@ async fn the_machines_own_account_comes_before_gclouds() {
     home.gcloud(&told("of-gcloud", "null"));
     let resolved = home.resolve(None).await.expect("a token");
     assert_eq!(header(&resolved).await.as_deref(), Some("Bearer of-gcloud"));
+}
+
+/// What a token of another identity provider may look like.
+const SUBJECT: &str = "MARKER-subject-t0ken-of-the-job";
+
+fn external(source: serde_json::Value, sts: &str) -> String {
+    json!({
+        "type": "external_account",
+        "audience": "//iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/ci/providers/ci",
+        "subject_token_type": "urn:ietf:params:oauth:token-type:jwt",
+        "token_url": sts,
+        "credential_source": source,
+    })
+    .to_string()
+}
+
+/// Whether any form of a marker stands in the text: plain, or its bytes as numbers, in hexadecimal or in base64.
+fn shows_marker(text: &str) -> bool {
+    use base64::Engine as _;
+    let base64 = base64::engine::general_purpose::STANDARD.encode(&SUBJECT[..12]);
+    let forms = ["MARKER", "77, 65, 82, 75", "4d41524b", "4D41524B", base64.as_str()];
+    forms.iter().any(|form| text.contains(form))
+}
+
+#[tokio::test]
+async fn a_source_of_tokens_is_never_quoted() {
+    // Whatever it is asked, it answers with what it should not; only what a subject token is taken from answers well.
+    let quoting =
+        |status: u16, body: String| async move { Server::start(move |_, _| Reply::Text(status, body.clone())).await };
+    let other_field = json!({"value": SUBJECT}).to_string();
+    let (unlike, refusing) = (quoting(200, other_field.clone()).await, quoting(403, format!("<p>{SUBJECT}")).await);
+    let sts =
+        quoting(400, json!({"error": "invalid_grant", "error_description": format!("bad {SUBJECT}")}).to_string())
+            .await;
+    let page = quoting(502, SUBJECT.to_owned()).await;
+    let tokenless = quoting(200, json!({"token": SUBJECT}).to_string()).await;
+    let home = Home::new();
+    let file = home.write("subject", &other_field);
+    let plain = home.write("plain", SUBJECT);
+    let bytes = home.path("bytes");
+    std::fs::write(&bytes, [SUBJECT.as_bytes(), b"\xff\xfe"].concat()).expect("a file");
+    let format = json!({"type": "json", "subject_token_field_name": "id_token"});
+    let nowhere = "http://127.0.0.1:9/sts";
+    let cases = [
+        (json!({"file": file, "format": format}), nowhere.to_owned(), "subject_token_field_name"),
+        (json!({"file": plain, "format": format}), nowhere.to_owned(), "cannot be read"),
+        (json!({"file": bytes}), nowhere.to_owned(), ""),
+        (
+            json!({"url": format!("{}/?key={SUBJECT}", unlike.url()), "headers": {"Authorization": SUBJECT}, "format": format}),
+            nowhere.to_owned(),
+            "subject_token_field_name",
+        ),
+        (json!({"url": format!("{}/?key={SUBJECT}", refusing.url())}), nowhere.to_owned(), "answered 403"),
+        (json!({"url": format!("http://127.0.0.1:9/?key={SUBJECT}")}), nowhere.to_owned(), ""),
+        (json!({"file": plain}), sts.url(), "answered 400 (invalid_grant)"),
+        (json!({"file": plain}), page.url(), "502"),
+        (json!({"file": plain}), tokenless.url(), ""),
+    ];
+    for (source, sts, expected) in cases {
+        let path = home.write("wif.json", &external(source.clone(), &sts));
+        let home = Home::new().with("GOOGLE_APPLICATION_CREDENTIALS", &path);
+        let error = home.resolve(None).await.expect_err("there is no token");
+        assert!(error.message.contains(expected), "{source}: {error}");
+        assert!(!shows_marker(&format!("{error} {error:?}")), "{source}: {error:?}");
+    }
+}
+
+#[test]
+fn what_a_program_that_gives_out_tokens_prints_is_never_quoted() {
+    let stderr = format!("failed to read subject token, command execution failed, stderr=<{SUBJECT}>, code=1");
+    for (error, expected) in [
+        (CredentialsError::from_msg(true, stderr), "its program failed; run it yourself"),
+        (
+            CredentialsError::from_msg(
+                true,
+                format!("response contains unsuccessful response, code=<1>, message=<{SUBJECT}>"),
+            ),
+            "its program says that it has no token",
+        ),
+        (CredentialsError::from_msg(false, SUBJECT), "it gave out no token"),
+        (CredentialsError::from_msg(false, format!("could not resolve AWS region, body=<{SUBJECT}>")), "AWS"),
+        (CredentialsError::from_source(false, std::io::Error::other(SUBJECT)), "it gave out no token"),
+        (CredentialsError::from_source(false, ConfigError::new("the file is gone")), "the file is gone"),
+    ] {
+        let said = why(&error);
+        assert!(said.contains(expected) && !shows_marker(&said), "{said}");
+    }
 }

@@ -1,6 +1,7 @@
 //! Runs the credential plugin of a kubeconfig: once, within a time, and without our standard input.
 //!
-//! kube runs it three times for each client, hands it our standard input, and shows its output in errors.
+//! kube runs it three times for each client, hands it our standard input, and shows its output in errors. What it writes,
+//! on either stream, may be a token; an error names the plugin and its exit code, and how to see what it says.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -19,11 +20,15 @@ use zeroize::Zeroizing;
 
 use super::StdinUse;
 use crate::clients::error::ConfigError;
+use crate::clients::known;
 use crate::clients::program;
 use crate::domain::environment::Environment;
 
 /// The versions of the protocol that kubectl speaks today.
 const VERSIONS: [&str; 2] = ["client.authentication.k8s.io/v1", "client.authentication.k8s.io/v1beta1"];
+
+/// How to see what a plugin says, where it is said to nobody else. The plugin's own command line may have a secret in it.
+const SEE: &str = "see what the plugin says: kubectl version (with the same --kubeconfig, --context and --user)";
 
 /// How a plugin is run. `Debug` shows its command alone: arguments and environment may hold a secret.
 #[derive(Clone)]
@@ -68,6 +73,8 @@ impl Credential {
         let base64 = |pem: &str| base64::engine::general_purpose::STANDARD.encode(pem);
         auth.exec = None;
         if let Some(token) = &self.token {
+            // A server that refuses it may quote it.
+            known::values().keep_credential(token.expose_secret());
             auth.token = Some(token.clone());
         }
         if let Some((certificate, key)) = &self.certificate {
@@ -166,22 +173,20 @@ impl Plugin {
         let mut child = command.spawn().map_err(|error| self.not_started(&error))?;
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
         let running = async {
+            // Its complaints are read so that it can write them, and thrown away.
             let (said, complained) = tokio::join!(read(stdout), read(stderr));
-            Ok::<_, std::io::Error>((child.wait().await?, said?, complained?))
+            complained?;
+            Ok::<_, std::io::Error>((child.wait().await?, said?))
         };
-        let (status, said, complained) = match tokio::time::timeout(self.limit, running).await {
+        let (status, said) = match tokio::time::timeout(self.limit, running).await {
             Ok(Ok(finished)) => finished,
             Ok(Err(error)) => return Err(failed(format!("could not be read: {error}"))),
             Err(_) => return Err(failed(format!("did not finish in {} seconds", self.limit.as_secs()))),
         };
         if !status.success() {
-            // Its standard error is for people, its standard output for us alone: a token may be in it.
-            let complaint = String::from_utf8_lossy(&complained);
-            let complaint = complaint.trim();
-            let colon = if complaint.is_empty() { "" } else { ": " };
-            return Err(failed(format!("failed ({status}){colon}{complaint}")));
+            return Err(failed(format!("failed ({status})")).hint(SEE));
         }
-        self.parse(&said).map_err(|why| failed(why.to_owned()))
+        self.parse(&said).map_err(|why| failed(why.to_owned()).hint(SEE))
     }
 
     fn not_started(&self, error: &std::io::Error) -> ConfigError {

@@ -247,11 +247,12 @@ async fn a_plugin_may_give_out_a_certificate() {
 }
 
 #[tokio::test]
-async fn a_plugin_that_fails_says_why_but_not_its_output() {
+async fn of_what_a_plugin_writes_nothing_is_shown() {
     let home = Home::new();
     let v1 = "client.authentication.k8s.io/v1";
     for (script, expected) in [
-        (format!("echo {MARKER}; echo not logged in >&2; exit 1"), "not logged in"),
+        (format!("echo {MARKER}; echo access_token={MARKER} >&2; exit 7"), "failed (exit status: 7)"),
+        (format!("printf '{{\\n' >&2; printf '\"token\": \"{MARKER}\"' >&2; exit 1"), "failed (exit status: 1)"),
         (format!("echo {MARKER}"), "not an ExecCredential"),
         (format!("echo '{{\"apiVersion\":\"v2\",\"status\":{{\"token\":\"{MARKER}\"}}}}'"), "another version"),
         (
@@ -265,6 +266,7 @@ async fn a_plugin_that_fails_says_why_but_not_its_output() {
         let error = loaded(&flags(&path)).await.expect_err("no credential");
         assert!(error.message.contains(expected), "{error}");
         assert!(!format!("{error} {error:?}").contains("MARKER"), "{error:?}");
+        assert!(error.hint.as_deref().is_some_and(|hint| hint.contains("kubectl version")), "{error:?}");
     }
 }
 
@@ -275,12 +277,12 @@ async fn a_plugin_that_prints_anything_or_asks_is_ended_soon() {
     for (script, expected) in [
         // For ever, on either stream.
         ("exec yes MARKER", ""),
-        ("exec yes MARKER >&2", "MARKER MARKER"),
+        ("exec yes MARKER >&2", "failed (signal: 13 (SIGPIPE))"),
         ("exec head -c 5000 /dev/urandom", "not an ExecCredential"),
         ("head -c 5000 /dev/zero; exit 0", "not an ExecCredential"),
         // There is nobody to answer.
         ("read answer && echo $answer", "failed (exit status: 1)"),
-        ("printf '\\033[2J\\n\\033]0;title\\007' >&2; exit 3", "[2J"),
+        ("printf '\\033[2J\\n\\033]0;title\\007' >&2; exit 3", "failed (exit status: 3)"),
         ("kill -9 $$", "signal: 9"),
     ] {
         let path = home.kubeconfig("config", &[("a", "https://127.0.0.1:1", plugin(script))]);

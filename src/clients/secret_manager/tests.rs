@@ -4,7 +4,7 @@ use base64::Engine;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::clients::testing::{Reply, Server};
+use crate::clients::testing::{Reply, Server, fence};
 
 const MARKER: &str = "MARKER-s3cr3t";
 
@@ -129,7 +129,7 @@ async fn reads_are_repeated_and_an_addition_is_not() {
         })
         .await;
         let manager = manager(&server);
-        let error = manager.add_version(&home(), &secret(), &marker()).await.expect_err("a lost answer");
+        let error = manager.add_version(&home(), &secret(), &marker(), &Fence::OPEN).await.expect_err("a lost answer");
         assert_eq!(error.kind, kind);
         assert!(error.is_outcome_unknown());
         assert!(!format!("{error} {error:?}").contains("MARKER"));
@@ -152,7 +152,7 @@ async fn an_addition_refused_for_the_quota_is_repeated_when_the_server_says() {
     })
     .await;
     let started = std::time::Instant::now();
-    let added = manager(&server).add_version(&home(), &secret(), &marker()).await.expect("added");
+    let added = manager(&server).add_version(&home(), &secret(), &marker(), &Fence::OPEN).await.expect("added");
     assert_eq!(added, version(8));
     assert!(started.elapsed() >= Duration::from_millis(200), "RetryInfo is heeded");
     let asked = server.asked();
@@ -165,7 +165,8 @@ async fn an_addition_refused_for_the_quota_is_repeated_when_the_server_says() {
 #[tokio::test]
 async fn a_wait_past_the_deadline_is_not_begun() {
     let server = Server::start(|_, _| Reply::With(429, &[("retry-after", "60")], "{}".to_owned())).await;
-    let error = manager(&server).add_version(&home(), &secret(), &marker()).await.expect_err("over the quota");
+    let error =
+        manager(&server).add_version(&home(), &secret(), &marker(), &Fence::OPEN).await.expect_err("over the quota");
     assert_eq!((error.kind, error.is_outcome_unknown()), (ApiErrorKind::TooManyRequests, false));
     assert_eq!(server.asked().len(), 1);
 }
@@ -179,7 +180,7 @@ async fn nobody_there() {
     let endpoint = Endpoint::instead(&url).expect("a loopback endpoint");
     let manager = SecretManager::new(endpoint, Resolved::none("test")).with_call_deadline(Duration::from_secs(5));
     let started = std::time::Instant::now();
-    let error = manager.add_version(&home(), &secret(), &marker()).await.expect_err("nobody listens");
+    let error = manager.add_version(&home(), &secret(), &marker(), &Fence::OPEN).await.expect_err("nobody listens");
     assert_eq!((error.kind, error.is_outcome_unknown()), (ApiErrorKind::Unreachable, false));
     assert!(started.elapsed() < Duration::from_secs(3), "a stranger is given up early");
 }
@@ -193,13 +194,16 @@ async fn a_disable_whose_answer_was_lost_is_found_to_be_done() {
             (_, false) => Reply::ok(listed(7, state)),
         })
         .await;
-        let result = manager(&server).disable(&home(), &secret(), version(7), "\"e\"").await;
+        let result = manager(&server).disable(&home(), &secret(), version(7), "\"e\"", &Fence::OPEN).await;
         assert_eq!(result.is_ok(), done, "{state}: {result:?}");
         assert_eq!(server.asked()[0].json()["etag"], "\"e\"");
     }
     // Refused at once: somebody else changed it.
     let server = Server::start(|_, _| google_error(400, "FAILED_PRECONDITION", "etag mismatch")).await;
-    let error = manager(&server).disable(&home(), &secret(), version(7), "\"e\"").await.expect_err("a stale etag");
+    let error = manager(&server)
+        .disable(&home(), &secret(), version(7), "\"e\"", &Fence::OPEN)
+        .await
+        .expect_err("a stale etag");
     assert_eq!((error.kind, server.asked().len()), (ApiErrorKind::Precondition, 1));
 }
 
@@ -246,7 +250,7 @@ async fn nobody_is_followed_to_another_server() {
     for code in [301, 302, 303, 307, 308] {
         let server = Server::start(move |_, _| Reply::With(code, headers, String::new())).await;
         let manager = manager(&server);
-        let added = manager.add_version(&home(), &secret(), &marker()).await.expect_err("not added");
+        let added = manager.add_version(&home(), &secret(), &marker(), &Fence::OPEN).await.expect_err("not added");
         let read = manager.access(&home(), &secret(), Which::Latest).await.expect_err("not read");
         for error in [added, read] {
             assert_eq!(error.kind, ApiErrorKind::Malformed, "{code}: {error}");
@@ -268,7 +272,7 @@ async fn a_secret_is_created_like_another() {
     let manager = manager(&server);
     let settings = manager.settings(&home(), &secret()).await.expect("an answer").expect("a secret");
     assert!(!format!("{settings:?}").contains("MARKER"));
-    let error = manager.create(&home(), &secret(), &settings).await.expect_err("it is there");
+    let error = manager.create(&home(), &secret(), &settings, &Fence::OPEN).await.expect_err("it is there");
     assert_eq!(error.kind, ApiErrorKind::AlreadyExists);
     let asked = &server.asked()[1];
     assert!(asked.target.contains("secretId=acme_account_secret"));
@@ -297,7 +301,7 @@ async fn a_policy_set_meanwhile_is_not_lost() {
     .await;
     let wanted = google_cloud_iam_v1::model::Binding::new().set_role("reader").set_members(["user:eso"]);
     let policy = Policy(google_cloud_iam_v1::model::Policy::new().set_bindings([wanted]));
-    manager(&server).set_policy(&home(), &secret(), &policy).await.expect("set");
+    manager(&server).set_policy(&home(), &secret(), &policy, &Fence::OPEN).await.expect("set");
     let asked = server.asked();
     assert_eq!(asked.len(), 4, "read, conflict, read, set");
     assert!(asked[0].target.contains("requestedPolicyVersion=3"), "{}", asked[0].target);
@@ -329,4 +333,53 @@ async fn calls_can_run_in_tasks_of_their_own() {
     for task in tasks {
         task.await.expect("no panic").expect("an answer");
     }
+}
+
+/// A refusal for the quota, with the pause that the server asks for.
+fn slow_down() -> Reply {
+    Reply::With(429, &[("retry-after", "0")], "{}".to_owned())
+}
+
+#[tokio::test]
+async fn each_attempt_of_a_write_asks_first_and_a_read_never_does() {
+    use std::sync::atomic::Ordering;
+    let server = Server::start(|n, asked| match n {
+        _ if asked.target.ends_with(":access") => Reply::ok(accessed(7, MARKER, marker().crc32c())),
+        0 | 1 => slow_down(),
+        _ => Reply::ok(json!({"name": "projects/123/secrets/x/versions/8"})),
+    })
+    .await;
+    let (fence, asked) = fence(usize::MAX);
+    let manager = manager(&server);
+    manager.add_version(&home(), &secret(), &marker(), &fence).await.expect("added");
+    assert_eq!((asked.load(Ordering::SeqCst), server.asked().len()), (3, 3), "one question, one request");
+    manager.access(&home(), &secret(), Which::Latest).await.expect("read");
+    assert_eq!(asked.load(Ordering::SeqCst), 3);
+}
+
+#[tokio::test]
+async fn what_waited_is_not_sent_when_the_lock_was_lost_meanwhile() {
+    // Certainly not done before: nothing was sent. Perhaps done: that is not known.
+    type Fault = fn() -> Reply;
+    let settings = SecretSettings::of(model::Secret::default());
+    for (fault, unknown) in [(slow_down as Fault, false), (|| Reply::Close, true)] {
+        let server = Server::start(move |_, _| fault()).await;
+        let manager = manager(&server);
+        let mut errors = Vec::new();
+        let lets_one = || fence(1).0;
+        errors.push(manager.disable(&home(), &secret(), version(7), "\"e\"", &lets_one()).await.expect_err("lost"));
+        if !unknown {
+            // These are not repeated after an answer that was lost.
+            errors.push(manager.add_version(&home(), &secret(), &marker(), &lets_one()).await.expect_err("lost"));
+            errors.push(manager.create(&home(), &secret(), &settings, &lets_one()).await.expect_err("lost"));
+        }
+        for error in &errors {
+            assert_eq!((error.kind, error.is_outcome_unknown()), (ApiErrorKind::Fenced { sent: unknown }, unknown));
+            assert_eq!(error.message, "somebody has it");
+        }
+        assert_eq!(server.asked().len(), errors.len(), "one request each");
+    }
+    let server = Server::start(|_, _| panic!("nothing is sent")).await;
+    let error = manager(&server).add_version(&home(), &secret(), &marker(), &fence(0).0).await.expect_err("lost");
+    assert_eq!(error.kind, ApiErrorKind::Fenced { sent: false });
 }

@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use zeroize::Zeroize;
 
 use crate::clients::error::{ApiError, ApiErrorKind, Service};
+use crate::clients::known;
 use crate::domain::names::{SecretHome, SecretId, VersionId};
 use crate::domain::observation::VersionState;
 use crate::domain::payload::Payload;
@@ -115,6 +116,7 @@ pub(super) fn read_access(operation: &str, answer: model::AccessSecretVersionRes
     let version = version_of(operation, &answer.name)?;
     let (data, checksum) = answer.payload.map(|payload| (payload.data, payload.data_crc32c)).unwrap_or_default();
     let payload = Payload::new(data.to_vec());
+    known::values().keep(&payload);
     // Ours alone as soon as the answer was parsed, so that wiping it is possible.
     if let Ok(mut received) = data.try_into_mut() {
         received.as_mut().zeroize();

@@ -13,6 +13,7 @@ use crate::clients::credentials::Resolved;
 use crate::clients::ear::{self, Ear};
 use crate::clients::endpoint::Endpoint;
 use crate::clients::error::{ApiError, Service};
+use crate::clients::fence::Fence;
 use crate::clients::google::{Caller, unredirected};
 use crate::clients::rate_limit::{Cost, RateLimit};
 use crate::clients::retry::{Repeat, Retry};
@@ -30,6 +31,8 @@ pub(super) struct Call<'a> {
     pub(super) location: Option<&'a LocationId>,
     pub(super) cost: Cost<'a>,
     pub(super) repeat: Repeat,
+    /// What a write asks before each attempt.
+    pub(super) fence: &'a Fence,
 }
 
 /// The way to Secret Manager. Clones share connections, limits and what they learnt.
@@ -74,7 +77,7 @@ impl Wire {
                     if again {
                         self.limit.admit(call.cost).await;
                     }
-                    self.caller.attempt(call.operation, &call.method, || self.url(call), within, sent).await
+                    self.caller.attempt(call.operation, &call.method, || self.url(call), within, call.fence, sent).await
                 }
             })
             .await

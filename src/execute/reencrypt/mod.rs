@@ -15,7 +15,7 @@ use super::arrive::FIELD_MANAGER;
 use crate::clients::cluster::Cluster;
 use crate::clients::error::{ApiError, ApiErrorKind};
 use crate::domain::event::{StepName, StepState};
-use crate::domain::problem::{Exit, Problem};
+use crate::domain::problem::{Exit, LOCK_LOST, Problem};
 use crate::domain::reencryption::Reencryption;
 use crate::domain::result::EvidenceResult;
 use crate::lock::{Lock, Operator};
@@ -42,7 +42,11 @@ pub async fn reencrypt(
     let ended = steps(run, lock, seen, asked, operator, &mut evidence).await;
     let account = &run.request.account;
     let ended = ended.map_err(|mut problem| match problem.exit {
-        // What is incomplete elsewhere, as after a lock that was lost, has not begun here.
+        Exit::Incomplete if problem.reason == LOCK_LOST => {
+            problem.exit = Exit::Failed;
+            problem.now("this command changed nothing; what others changed since then was not looked at")
+        }
+        // What is incomplete elsewhere has not begun here.
         Exit::Incomplete => {
             problem.exit = Exit::Failed;
             problem.now("nothing was changed: every older value can still be read")
@@ -69,14 +73,14 @@ async fn steps(
 ) -> Result<(), Problem> {
     let (from, job) = prepared(run.cluster, seen, asked, operator).await?;
     run.teller.tell(STEP, StepState::Started, announced(asked, &from, operator));
-    take_away_older(run).await?;
+    let fenced = run.cluster.fenced_by(lock.fence());
+    take_away_older(run, &fenced).await?;
     // What the Secrets hold was compared a moment ago; that it is still so when the pod starts is what their versions show.
     let (redaction, versions) = Redaction::of(seen, run.cluster).await?;
     run.interrupt.check()?;
-    lock.still_ours().await?;
     let begun = Instant::now();
     let name = manifest::name(operator);
-    let made = create(run.cluster, &job, operator).await;
+    let made = create(&fenced, &job, operator).await;
     let uid = made.as_ref().ok().and_then(|job| job.metadata.uid.clone());
     // One that certainly was not made is not deleted either: another of that name would be somebody else's.
     let may_be_there = made.as_ref().map_or_else(ApiError::is_outcome_unknown, |_| true);
@@ -105,7 +109,8 @@ async fn steps(
         seconds: (begun.elapsed().as_secs_f64() * 1000.0).round() / 1000.0,
     });
     let left = match may_be_there {
-        true => take_away(run, &name, uid.as_deref()).await,
+        // Our own, by its uid: whoever has the lock now has no use for it.
+        true => take_away(run, run.cluster, &name, uid.as_deref()).await,
         false => None,
     };
     if let Some(why) = &left {
@@ -183,6 +188,7 @@ async fn create(cluster: &Cluster, job: &Job, operator: &Operator) -> Result<Job
                     None => lost = Some(error),
                 }
             }
+            Err(error) if lost.is_some() => return Err(error.after_sending()),
             answer => return answer,
         }
     }
@@ -190,15 +196,18 @@ async fn create(cluster: &Cluster, job: &Job, operator: &Operator) -> Result<Job
 }
 
 fn not_created(error: ApiError, name: &str) -> Stopped {
+    if let ApiErrorKind::Fenced { .. } = error.kind {
+        return error.into();
+    }
     let line = format!("job {name} cannot be created: {error}");
     Problem::new(Exit::Failed, "ReencryptionNotStarted", line).into()
 }
 
 /// Deletes what an earlier run left behind, which was killed before it could. Nobody else runs one: the lock is ours.
-async fn take_away_older(run: &Run<'_>) -> Result<(), Problem> {
+async fn take_away_older(run: &Run<'_>, fenced: &Cluster) -> Result<(), Problem> {
     for job in run.cluster.labelled_jobs(&format!("{}={}", manifest::LABEL, run.request.account)).await? {
         let Some(name) = &job.metadata.name else { continue };
-        if let Some(why) = take_away(run, name, job.metadata.uid.as_deref()).await {
+        if let Some(why) = take_away(run, fenced, name, job.metadata.uid.as_deref()).await {
             return Err(Problem::new(Exit::Refused, "ReencryptionLeftBehind", why));
         }
         run.teller.tell(STEP, StepState::Warning, format!("job {name}, which an earlier run left behind, is deleted"));
@@ -207,10 +216,10 @@ async fn take_away_older(run: &Run<'_>) -> Result<(), Problem> {
 }
 
 /// Deletes a Job and its pods; where that fails, says what to do.
-async fn take_away(run: &Run<'_>, name: &str, uid: Option<&str>) -> Option<String> {
+async fn take_away(run: &Run<'_>, cluster: &Cluster, name: &str, uid: Option<&str>) -> Option<String> {
     let account = &run.request.account;
     let by_hand = format!("delete it: kubectl delete job {name} -n {account}");
-    let deleted = run.cluster.delete_job(name, uid).await;
+    let deleted = cluster.delete_job(name, uid).await;
     // One of the same name and another uid would be none of ours.
     if let Err(error) = deleted
         && error.kind != ApiErrorKind::Conflict

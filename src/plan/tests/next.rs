@@ -3,7 +3,7 @@
 use super::super::tests::seen;
 use super::*;
 use crate::domain::names::VersionId;
-use crate::domain::observation::Announcement;
+use crate::domain::observation::{Announcement, Begun, Found, LastRotation};
 
 /// The state, what is due, and the commands without their common beginning.
 fn brief(now: &Observation, old: Option<&str>) -> String {
@@ -29,7 +29,23 @@ fn each_state_has_its_next_command() {
         now.consumers[0].rollout = Rollout::Progressing { available: 0, desired: 1 };
         now
     };
-    let begun = |now: Observation| Observation { begun: VersionId::new(2), ..now };
+    let begun = |now: Observation| {
+        let begun = VersionId::new(2).map(|to| Begun { to, back: false, compromised: false });
+        Observation { begun, ..now }
+    };
+    let lacks = |mut now: Observation| {
+        now.external_secrets[0].keys[0].found = Found::Missing;
+        now
+    };
+    let recorded = |now: Observation| {
+        let (by, at) = Default::default();
+        let last = LastRotation { by, at, from: "v1".to_owned(), to: "v2".to_owned() };
+        Observation { last_rotation: Some(last), ..now }
+    };
+    let back = |now: Observation| {
+        let begun = VersionId::new(2).map(|to| Begun { to, back: true, compromised: false });
+        Observation { begun, ..now }
+    };
     let announced = |called_off| Observation {
         announced: VersionId::new(2).map(|version| Announcement { version, called_off }),
         ..seen("E1", "E1 E2", (1, Some(2)), 1)
@@ -40,7 +56,8 @@ fn each_state_has_its_next_command() {
         ("stable", stable.clone(), None, "Stable -"),
         ("stable and old", stable.clone(), Some("v2 is 120d old"), "Stable rotate: rotate"),
         ("begun", seen("E1 E2", "E1", (1, Some(1)), 1), None, "Rotating rotate: rotate, rollback"),
-        ("a rollback begun", seen("E1 E2", "E2", (2, Some(2)), 1), None, "Rotating rotate: rotate, rollback"),
+        ("a rollback begun", back(seen("E1 E2", "E2", (2, Some(2)), 1)), None, "Rotating rotate: rotate, rollback"),
+        ("a version enabled for a look", seen("E1 E2", "E2", (2, Some(2)), 2), None, "Blocked repair: rotate --adopt"),
         ("a value announced", announced(false), None, "Rotating rotate: rotate, rollback"),
         ("a value being given up", announced(true), None, "Rotating rollback: rollback"),
         ("committed", awaiting.clone(), None, "AwaitingReencryption finalize: finalize"),
@@ -48,12 +65,26 @@ fn each_state_has_its_next_command() {
         ("old values are no reason then", awaiting, Some("old"), "AwaitingReencryption finalize: finalize"),
         (
             "committed, a pod fell behind",
-            seen("D E2", "E1", (2, Some(1)), 1),
+            recorded(seen("D E2", "E1", (2, Some(1)), 1)),
             None,
             "AwaitingReencryption restart: restart, finalize",
         ),
-        ("a Secret differs", seen("D E2", "", (1, None), 2), None, "Drifted sync: sync, restart"),
-        ("a pod is older", seen("D E2", "", (2, None), 1), None, "Drifted restart: restart"),
+        ("a pod is older", recorded(seen("D E2", "", (2, None), 1)), None, "Drifted restart: restart"),
+        ("a Secret has what nothing keeps", seen("D E2", "", (1, None), 2), None, "Blocked repair: rotate --adopt"),
+        (
+            "a Secret has what nothing keeps, after a rotation of ours",
+            recorded(seen("D E2", "", (1, None), 2)),
+            None,
+            "Drifted repair: rescue --from secret/backend-secrets:KEY",
+        ),
+        ("a Secret lacks the key", lacks(seen("D E2", "", (2, None), 2)), None, "Drifted sync: sync, restart"),
+        (
+            "a pod has what cannot be read",
+            seen("D E2", "", (2, None), 1),
+            None,
+            "Blocked repair: gcloud secrets versions enable 1 --secret=acme_account_secret --project=p",
+        ),
+        ("a value was displaced", seen("D E2", "E1 E2", (2, Some(2)), 2), None, "AwaitingReencryption rescue: rescue --from back-compat/1"),
         ("a rollout is under way", rolling(stable.clone()), None, "Drifted verify: verify"),
         (
             "a rollout is stuck",
@@ -65,17 +96,23 @@ fn each_state_has_its_next_command() {
             "never disabled anything",
             seen("E1 E2", "", (2, None), 2),
             None,
-            "Blocked repair: rotate --adopt, rotate --abandon-older",
+            "Blocked repair: rotate --adopt",
         ),
         (
             "two operators",
             seen("E1 E2 E3", "E1", (3, Some(1)), 3),
             None,
-            "Blocked repair: verify, gcloud secrets versions disable 2 --secret=acme_account_secret --project=p",
+            "Blocked repair: rotate --adopt",
         ),
         (
-            "latest disabled",
+            "latest disabled, and something else is in use",
             seen("E1 D", "E1", (1, Some(1)), 1),
+            None,
+            "Blocked repair: rotate --adopt",
+        ),
+        (
+            "latest disabled, and it may be what is in use",
+            seen("E1 D", "E1", (7, Some(1)), 1),
             None,
             "Blocked repair: gcloud secrets versions enable 2 --secret=acme_account_secret --project=p",
         ),

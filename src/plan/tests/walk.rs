@@ -4,7 +4,7 @@
 use super::tests::seen;
 use super::*;
 use crate::domain::names::VersionId;
-use crate::domain::observation::Found;
+use crate::domain::observation::{Begun, Found, LastRotation};
 
 /// What happens to an account.
 #[derive(Clone, Copy, Debug)]
@@ -65,6 +65,15 @@ fn restart(now: &mut Observation, version: Option<VersionId>) {
     }
 }
 
+fn value_in(now: &Observation, origin: &Origin) -> ValueTag {
+    let found = match origin {
+        Origin::Primary(version) => now.primary.version(*version).and_then(|version| version.value),
+        Origin::BackCompat(version) => now.back_compat.version(*version).and_then(|version| version.value),
+        Origin::Copy { value, .. } => Some(*value),
+    };
+    found.expect("it is enabled")
+}
+
 /// Does a step as `execute` does it.
 fn perform(now: &mut Observation, step: &Step, new_value: u16) {
     let close = |versions: &mut Vec<Version>, ids: &[VersionId], state| {
@@ -77,18 +86,18 @@ fn perform(now: &mut Observation, step: &Step, new_value: u16) {
         Step::DisableOlder { versions, .. } => close(&mut now.primary.versions, versions, VersionState::Disabled),
         Step::RetireOlder { versions, .. } => close(&mut now.back_compat.versions, versions, VersionState::Disabled),
         Step::Destroy { .. } => unreachable!("nobody asked for it"),
+        Step::Enable { .. } => unreachable!("nobody asked for it"),
         Step::CreateBackCompat { .. } => now.back_compat.exists = true,
         Step::StoreBackCompat { value_of, .. } => {
-            let value = now.primary.version(*value_of).and_then(|version| version.value).expect("it is enabled");
+            let value = value_in(now, value_of);
             add(now, Source::BackCompat, value);
         }
         Step::Stage { .. } | Step::Spread { .. } | Step::Sync { .. } => sync(now),
         Step::Announce { expect, .. } => {
             assert_eq!(add(now, Source::BackCompat, ValueTag(new_value)), *expect);
         }
-        Step::AddVersion { expect, from_back_compat, .. } => {
-            let held = from_back_compat.and_then(|held| now.back_compat.version(held)).and_then(|held| held.value);
-            assert_eq!(held.is_some(), from_back_compat.is_some());
+        Step::AddVersion { expect, value_of, .. } => {
+            let held = value_of.as_ref().map(|origin| value_in(now, origin));
             assert_eq!(add(now, Source::Primary, held.unwrap_or(ValueTag(new_value))), *expect);
         }
         Step::Restart { version, .. } | Step::Prepare { version, .. } => restart(now, Some(*version)),
@@ -105,9 +114,16 @@ fn act(now: &mut Observation, act: Act, new_value: u16) -> Option<&'static str> 
     let mut change = |want: Want, most: usize| match plan(&want, now) {
         Ok(plan) => {
             now.announced = plan.announces;
+            now.begun = (plan.from != plan.to).then(|| Begun { to: plan.to, back: plan.exchanges(), compromised: false });
+            now.finalizing = plan.retires;
             plan.to_do().take(most).for_each(|step| perform(now, step, new_value));
             if most == usize::MAX {
+                let (by, at) = Default::default();
+                let last = LastRotation { by, at, from: plan.from.to_string(), to: plan.to.to_string() };
+                now.last_rotation = Some(last).filter(|_| plan.from != plan.to).or(now.last_rotation.take());
                 now.announced = None;
+                now.begun = None;
+                now.finalizing = None;
             }
             None
         }
@@ -136,7 +152,7 @@ fn act(now: &mut Observation, act: Act, new_value: u16) -> Option<&'static str> 
         }
         DisableByHand => now.primary.versions[0].state = VersionState::Disabled,
         EnableByHand => now.primary.versions[0].state = VersionState::Enabled,
-        SecretFallsBack => now.external_secrets[0].keys[0].found = Found::Unknown,
+        SecretFallsBack => now.external_secrets[0].keys[0].found = Found::Value(ValueTag(0)),
         PodFallsBack => restart(now, newest.and_then(VersionId::previous)),
     }
     None
@@ -149,7 +165,7 @@ type Walk = (&'static str, Observation, &'static [(Act, &'static str)]);
 fn every_arrow_of_the_picture_is_walked() {
     let fresh = || seen("D E2", "", (2, None), 2);
     let by_hand = || seen("E1 E2", "", (2, None), 2);
-    let walks: [Walk; 14] = [
+    let walks: [Walk; 15] = [
         (
             "the runbook, twice",
             fresh(),
@@ -236,8 +252,27 @@ fn every_arrow_of_the_picture_is_walked() {
                 (Rotate, "AwaitingReencryption"),
             ],
         ),
-        ("a Secret falls back", fresh(), &[(SecretFallsBack, "Drifted"), (SyncAndRestart, "Stable")]),
-        ("a pod falls back", fresh(), &[(PodFallsBack, "Drifted"), (SyncAndRestart, "Stable")]),
+        (
+            "a Secret falls back",
+            fresh(),
+            &[
+                (Rotate, "AwaitingReencryption"),
+                (Finalize, "Stable"),
+                (SecretFallsBack, "Drifted"),
+                (SyncAndRestart, "Stable"),
+            ],
+        ),
+        ("a Secret has another value, and no rotation of ours brought the newest", fresh(), &[(SecretFallsBack, "Blocked")]),
+        (
+            "a pod falls back",
+            fresh(),
+            &[
+                (Rotate, "AwaitingReencryption"),
+                (Finalize, "Stable"),
+                (PodFallsBack, "Drifted"),
+                (SyncAndRestart, "Stable"),
+            ],
+        ),
         (
             "in the middle of a rotation that is none",
             fresh(),

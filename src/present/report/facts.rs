@@ -253,7 +253,7 @@ fn consumers(result: &AccountResult) -> String {
             true => "not restarted; it runs on the value that it started with",
             false => "not restarted; it takes the newest value when it next starts",
         };
-        let name = esc(&format!("{}/{}", reader.kind.to_lowercase(), reader.name));
+        let name = esc(&reader.named());
         rows.push_str(&row(&[("mono long", &name), ("", ""), ("", ""), ("", ""), ("", how)]));
     }
     table("Who reads them", &["Workload", "Pods", "On newest", "Older", "Why it is one"], &rows)

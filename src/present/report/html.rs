@@ -2,13 +2,17 @@
 
 use super::facts::{self, list, row};
 use super::style::{HASH, STYLE};
-use super::{AccountReport, Report, between, deed, esc, length, moment, outcome};
+use super::{AccountReport, KnownValues, Report, between, deed, esc, length, moment, outcome};
 
 /// By what a page is known to be one of these, so that it may be replaced by a later one. Near its beginning.
 pub const MARK: &str = r#"<meta name="generator" content="kubectl-deepdesk report"/>"#;
 
-/// The report as one HTML page that needs nothing else. Also well-formed as XML.
-pub fn page(report: &Report) -> String {
+/// The report as one HTML page that needs nothing else. Also well-formed as XML, and without the known values.
+pub fn page(report: &Report, known: &KnownValues) -> String {
+    known.hidden_in_page(&written(report))
+}
+
+fn written(report: &Report) -> String {
     let title = title(report);
     let mut out = format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n{MARK}\n\

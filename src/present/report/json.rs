@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{AccountReport, Report};
+use crate::domain::known::KnownValues;
 use crate::domain::problem::Problem;
 use crate::domain::result::{API_VERSION, AccountResult};
 use crate::domain::trail::Trail;
@@ -57,9 +58,9 @@ struct Account<'a> {
     trail: &'a Trail,
 }
 
-/// The report as JSON.
-pub fn json(report: &Report) -> String {
-    machine::json(&Whole {
+/// The report as JSON, without the known values.
+pub fn json(report: &Report, known: &KnownValues) -> String {
+    let whole = Whole {
         api_version: API_VERSION,
         kind: "Report",
         program: &report.program,
@@ -72,7 +73,8 @@ pub fn json(report: &Report) -> String {
         problem: report.problem.as_ref().map(told),
         accounts: report.accounts.iter().map(account).collect(),
         not_begun: &report.not_begun,
-    })
+    };
+    machine::json(&whole, known)
 }
 
 fn account(account: &AccountReport) -> Account<'_> {

@@ -12,6 +12,7 @@ mod timeline;
 use jiff::Timestamp;
 
 use super::text::printable;
+use crate::domain::known::KnownValues;
 use crate::domain::problem::Problem;
 use crate::domain::result::{AccountResult, Kind};
 use crate::domain::trail::Trail;
@@ -99,6 +100,7 @@ fn deed(kind: Kind) -> &'static str {
         Kind::SecretRestart => "Restart",
         Kind::SecretRollback => "Rollback",
         Kind::SecretFinalization => "Finalization",
+        Kind::SecretRescue => "Rescue",
         Kind::SecretStatus => "Status",
     }
 }

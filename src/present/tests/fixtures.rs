@@ -4,6 +4,7 @@ use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 
 use crate::domain::event::{Event, StepName, StepState};
+use crate::domain::known::KnownValues;
 use crate::domain::names::{SecretHome, VersionId};
 use crate::domain::observation::{
     Consumer, Observation, OtherReader, Rollout, SecretView, Source, ValueTag, Version, VersionState,
@@ -60,8 +61,13 @@ pub struct Seen {
 }
 
 pub fn seen(style: Style, terminal: Terminal) -> Seen {
+    seen_knowing(style, terminal, KnownValues::default())
+}
+
+/// The same, with values that are known.
+pub fn seen_knowing(style: Style, terminal: Terminal, known: KnownValues) -> Seen {
     let (out, err) = (Stream::default(), Stream::default());
-    Seen { presenter: Presenter::with_spinner(style, terminal, out.clone(), err.clone(), false), out, err }
+    Seen { presenter: Presenter::with_spinner(style, terminal, out.clone(), err.clone(), known, false), out, err }
 }
 
 pub fn terminal() -> Terminal {
@@ -188,6 +194,7 @@ pub fn rotated() -> AccountResult {
         desired: pods,
         on_latest: pods,
         older: 0,
+        unproven: 0,
     };
     AccountResult {
         api_version: API_VERSION,
@@ -222,10 +229,11 @@ pub fn rotated() -> AccountResult {
             kind: "CronJob".to_owned(),
             name: "report".to_owned(),
             running: true,
-            since: None,
+            ends: true,
+            ..OtherReader::default()
         }],
         checks: vec![check("DD-ES-READY", "external-secrets/ready", Verdict::Pass, "", "")],
-        rotation: Some(RotationResult { previous: "7".to_owned(), version: "8".to_owned() }),
+        rotation: Some(RotationResult { went_back: false, previous: "7".to_owned(), version: "8".to_owned() }),
         status: None,
         exposed: Vec::new(),
         evidence: None,
@@ -348,10 +356,12 @@ pub fn observation() -> Observation {
             kind: "CronJob".to_owned(),
             name: "report".to_owned(),
             running: false,
-            since: None,
+            ends: true,
+            ..OtherReader::default()
         }],
         last_rotation: None,
         begun: None,
+        finalizing: None,
         announced: None,
         unread: Vec::new(),
     }

@@ -1,6 +1,7 @@
 //! What the presenter writes, stream by stream.
 
 pub(super) mod fixtures;
+mod hidden;
 mod plans;
 mod progress;
 mod report;

@@ -7,7 +7,7 @@ use crate::domain::event::StepName;
 use crate::domain::names::VersionId;
 use crate::domain::result::Verdict;
 use crate::domain::state::State;
-use crate::domain::step::{Plan, Planned, Step};
+use crate::domain::step::{Origin, Plan, Planned, Step};
 use crate::present::{PlanView, Progress, Style, Terminal};
 
 fn shown(progress: Progress, terminal: Terminal) -> String {
@@ -21,11 +21,12 @@ fn shown(progress: Progress, terminal: Terminal) -> String {
         from: v(7),
         to: v(8),
         announces: None,
+        retires: None,
         steps: vec![
             Planned::Do(Step::CreateBackCompat { secret: now.back_compat.secret.clone(), like: secret() }),
-            Planned::Do(Step::StoreBackCompat { secret: now.back_compat.secret.clone(), value_of: v(7) }),
+            Planned::Do(Step::StoreBackCompat { secret: now.back_compat.secret.clone(), value_of: Origin::Primary(v(7)) }),
             Planned::Skip(StepName::Stage, "every Secret already holds it".to_owned()),
-            Planned::Do(Step::AddVersion { secret: secret(), from_back_compat: None, expect: v(8) }),
+            Planned::Do(Step::AddVersion { secret: secret(), value_of: None, expect: v(8) }),
             Planned::Do(Step::Sync { external_secrets: external(), version: v(8) }),
             Planned::Do(Step::Restart {
                 workloads: now.consumers.iter().map(|consumer| consumer.workload.clone()).collect(),

@@ -4,6 +4,7 @@ use insta::assert_snapshot;
 
 use super::fixtures::{Stream, event, event_of, rotation, screen, seen, terminal};
 use crate::domain::event::{Event, StepName, StepState};
+use crate::domain::known::KnownValues;
 use crate::present::{Presenter, Progress, Style, Terminal};
 
 /// What standard error shows after the events: a pipe as it is, a terminal as it looks.
@@ -141,7 +142,8 @@ fn several_accounts_have_a_line_each() {
 #[test]
 fn the_spinner_turns_while_nothing_happens() {
     let err = Stream::default();
-    let mut presenter = Presenter::new(Style::default(), terminal(), Stream::default(), err.clone());
+    let mut presenter =
+        Presenter::new(Style::default(), terminal(), Stream::default(), err.clone(), KnownValues::default());
     presenter.resize_with(|| (100, 24));
     rotation()[..11].iter().for_each(|event| presenter.event(event));
     // Many changes while the other thread draws: neither may wait for the other for ever.

@@ -3,12 +3,21 @@
 use super::fixtures::{check, event, observation, rotated, rotation, stopped};
 use super::well_formed::{needs_nothing, tags};
 use crate::domain::event::{StepName, StepState};
+use crate::domain::known::KnownValues;
 use crate::domain::names::VersionId;
 use crate::domain::observation::{Observation, PodView};
 use crate::domain::problem::{Exit, Problem};
 use crate::domain::result::{AccountResult, StepResult, Verdict};
 use crate::domain::trail::{Look, Span, Trail};
-use crate::present::report::{AccountReport, JSON_MARK, MARK, Report, json, page};
+use crate::present::report::{self, AccountReport, JSON_MARK, MARK, Report};
+
+fn page(report: &Report) -> String {
+    report::page(report, &KnownValues::default())
+}
+
+fn json(report: &Report) -> String {
+    report::json(report, &KnownValues::default())
+}
 
 fn at(seconds: f64) -> jiff::Timestamp {
     event(seconds, StepName::Preflight, StepState::Started, "").time
@@ -132,9 +141,34 @@ fn a_report_of_a_failure_says_what_holds_now_and_what_to_do() {
     ] {
         assert!(page.contains(text), "{text} is not in {page}");
     }
-    let bare = super::super::report::page(&report(Vec::new(), Some(stuck())));
+    let bare = self::page(&report(Vec::new(), Some(stuck())));
     needs_nothing(&bare);
     assert!(bare.contains("kubectl deepdesk secret rotate") && bare.contains("RolloutStuck"), "{bare}");
+}
+
+#[test]
+fn a_report_has_no_known_value_in_it() {
+    let value = r#"q3VbZr8m"Kx1TnYc5\HsWd9LpGf2<Jv&Rt7QaEu4'XoBi6NwMhDzCkSyPgUj"#;
+    let known = KnownValues::default();
+    known.keep(&crate::domain::payload::Payload::new(value.as_bytes().to_vec()));
+    let hex: String = value.bytes().map(|byte| format!("{byte:02x}")).collect();
+    for text in [value, &hex, &value[..30], &format!("{:?}", value.as_bytes())] {
+        let mut result = rotated();
+        result.message = text.to_owned();
+        result.checks.push(check("DD-X", "x/y", Verdict::Fail, text, text));
+        let mut account = account(result, Some(Problem { message: text.to_owned(), ..stuck() }));
+        account.trail.events.push(event(3.0, StepName::Sync, StepState::Warning, text));
+        let told = self::report(vec![account], Some(stuck().now(text).hint(text)));
+        let (page, json) = (report::page(&told, &known), report::json(&told, &known));
+        needs_nothing(&page);
+        serde_json::from_str::<serde_json::Value>(&json).expect("JSON");
+        for written in [page, json] {
+            assert!(written.matches("[redacted]").count() > 4, "{written}");
+            for piece in ["HsWd9LpGf2", &hex[40..60], "72, 115, 87, 100"] {
+                assert!(!written.contains(piece), "{piece} in {written}");
+            }
+        }
+    }
 }
 
 #[test]

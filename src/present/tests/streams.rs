@@ -4,6 +4,7 @@ use insta::assert_snapshot;
 
 use super::fixtures::{Stream, event, rotated, rotation, seen, terminal};
 use crate::domain::event::{StepName, StepState};
+use crate::domain::known::KnownValues;
 use crate::domain::problem::{Exit, Problem};
 use crate::present::{Color, Output, Presenter, Progress, Style, Terminal};
 
@@ -141,7 +142,8 @@ fn a_reader_that_leaves_stops_nothing() {
         for progress in [Progress::Auto, Progress::Plain, Progress::Json] {
             let (out, err) = (Stream::closed_after(closed), Stream::closed_after(closed));
             let style = Style { progress, output: Output::Json, ..Style::default() };
-            let mut presenter = Presenter::with_spinner(style, terminal(), out.clone(), err.clone(), false);
+            let mut presenter =
+                Presenter::with_spinner(style, terminal(), out.clone(), err.clone(), KnownValues::default(), false);
             assert!(presenter.stdout_error().is_none());
             for event in rotation() {
                 presenter.event(&event);

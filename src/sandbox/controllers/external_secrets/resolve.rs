@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE};
+use base64::alphabet::{Alphabet, STANDARD, URL_SAFE};
+use base64::engine::{GeneralPurpose, GeneralPurposeConfig};
 use regex::Regex;
 use serde_json::Value;
 
@@ -161,10 +162,10 @@ fn check_keys(data: &Data) -> Result<(), Failure> {
 
 fn decode(strategy: &str, value: Vec<u8>) -> Result<Vec<u8>, Failure> {
     let decoded = match strategy {
-        "Base64" => STANDARD.decode(&value),
-        "Base64URL" => URL_SAFE.decode(&value),
+        "Base64" => as_go_does(&STANDARD, &value),
+        "Base64URL" => as_go_does(&URL_SAFE, &value),
         "Auto" => {
-            let decoded = STANDARD.decode(&value).or_else(|_| URL_SAFE.decode(&value));
+            let decoded = as_go_does(&STANDARD, &value).or_else(|_| as_go_does(&URL_SAFE, &value));
             return Ok(decoded.unwrap_or(value));
         }
         _ => return Ok(value),
@@ -173,4 +174,11 @@ fn decode(strategy: &str, value: Vec<u8>) -> Result<Vec<u8>, Failure> {
     decoded.map_err(|_| {
         Failure::other(format!("error applying decoding strategy {strategy} to data: illegal base64 data"))
     })
+}
+
+/// Go's decoder skips line breaks, and does not look at the bits after the last byte.
+fn as_go_does(alphabet: &Alphabet, value: &[u8]) -> Result<Vec<u8>, base64::DecodeError> {
+    let config = GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true);
+    let written: Vec<u8> = value.iter().copied().filter(|byte| !matches!(byte, b'\r' | b'\n')).collect();
+    GeneralPurpose::new(alphabet, config).decode(written)
 }

@@ -1,0 +1,28 @@
+//! `secret rescue`: a live value that has no slot becomes the back-compat.
+
+use super::change::{Change, change};
+use super::session::Desk;
+use crate::check::Purpose;
+use crate::cli;
+use crate::domain::payload::DEFAULT_LENGTH;
+use crate::domain::problem::Problem;
+use crate::domain::result::{AccountResult, Kind};
+use crate::execute::Pauses;
+use crate::plan::{Goal, Want};
+
+/// Rescues one account's value.
+pub async fn rescue(desk: &Desk, args: &cli::Rescue) -> (AccountResult, Option<Problem>) {
+    let asked = Change {
+        purpose: Purpose::Rescue,
+        kind: Kind::SecretRescue,
+        want: Want { goal: Goal::Rescue, rescue: Some(args.from.0.clone()), ..Want::default() },
+        dry_run: args.change.dry_run,
+        yes: args.yes,
+        quiet: args.common.google.quiet,
+        compromised: false,
+        evidence: None,
+        length: DEFAULT_LENGTH,
+        pauses: Pauses::default(),
+    };
+    change(desk, &asked, None).await
+}
