@@ -63,6 +63,10 @@ fn reason(kind: ApiErrorKind) -> &'static str {
 }
 
 fn hint(error: &ApiError) -> Option<String> {
+    // As rustls says it: the network is in order.
+    if error.message.contains("invalid peer certificate") {
+        return Some(untrusted(error.service).to_owned());
+    }
     let hint = match (error.kind, error.service) {
         (ApiErrorKind::Unauthenticated, Service::Kubernetes) => {
             "log in to the cluster again, then run the same command"
@@ -85,4 +89,38 @@ fn hint(error: &ApiError) -> Option<String> {
         _ => return None,
     };
     Some(hint.to_owned())
+}
+
+/// Who has to be trusted, for a server whose certificate was refused.
+fn untrusted(service: Service) -> &'static str {
+    match (service, cfg!(any(windows, target_os = "macos"))) {
+        (Service::Kubernetes, true) => {
+            "give the cluster's certificate authority as certificate-authority-data in the kubeconfig, or let the system trust it"
+        }
+        (Service::Kubernetes, false) => {
+            "give the cluster's certificate authority as certificate-authority-data in the kubeconfig, or in SSL_CERT_FILE"
+        }
+        (_, true) => "let the system trust the certificate authority of the proxy or of the server",
+        (_, false) => "name the certificate authority of the proxy or of the server in SSL_CERT_FILE",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_certificate_that_is_refused_is_no_matter_of_the_network() {
+        let error = |service, message| ApiError::new(service, "list pods", ApiErrorKind::Unreachable, message);
+        let refused = "invalid peer certificate: UnknownIssuer";
+        for (service, wanted) in
+            [(Service::Kubernetes, "certificate-authority-data"), (Service::SecretManager, "trust")]
+        {
+            let hint = Problem::from(error(service, refused)).hints.join(" ");
+            assert!(hint.contains(wanted) || hint.contains("SSL_CERT_FILE"), "{hint}");
+            assert!(!hint.contains("network"), "{hint}");
+        }
+        let unreached = Problem::from(error(Service::Kubernetes, "connection refused")).hints.join(" ");
+        assert!(unreached.contains("network"), "{unreached}");
+    }
 }

@@ -76,24 +76,26 @@ pub fn answer(text: &str) -> std::process::ExitCode {
     std::process::ExitCode::SUCCESS
 }
 
-/// Ctrl-C, and on Unix SIGTERM and SIGHUP: a closed terminal is a reason to stop at a safe point.
+/// Ctrl-C, and whatever else says that the terminal or the session ends: SIGTERM and SIGHUP; on Windows Ctrl-Break, the window
+/// closed, a logoff, a shutdown. All of them are a reason to stop at a safe point. Windows waits for that for some seconds only.
 pub struct Signals {
     #[cfg(unix)]
     kinds: [tokio::signal::unix::Signal; 3],
+    #[cfg(windows)]
+    kinds: windows::Signals,
 }
 
 impl Signals {
     /// Starts to listen. Fails when the system has no room for a handler.
     pub fn new() -> std::io::Result<Signals> {
         #[cfg(unix)]
-        {
+        let kinds = {
             use tokio::signal::unix::{SignalKind, signal};
-            let kinds =
-                [signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?, signal(SignalKind::hangup())?];
-            Ok(Signals { kinds })
-        }
-        #[cfg(not(unix))]
-        Ok(Signals {})
+            [signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?, signal(SignalKind::hangup())?]
+        };
+        #[cfg(windows)]
+        let kinds = windows::Signals::new()?;
+        Ok(Signals { kinds })
     }
 
     /// Resolves at the next one.
@@ -107,9 +109,45 @@ impl Signals {
                 _ = hangup.recv() => {}
             }
         }
-        #[cfg(not(unix))]
-        {
-            let _ = tokio::signal::ctrl_c().await;
+        #[cfg(windows)]
+        self.kinds.next().await;
+    }
+}
+
+#[cfg(windows)]
+mod windows {
+    use tokio::signal::windows::{
+        CtrlBreak, CtrlC, CtrlClose, CtrlLogoff, CtrlShutdown, ctrl_break, ctrl_c, ctrl_close, ctrl_logoff,
+        ctrl_shutdown,
+    };
+
+    pub(super) struct Signals {
+        c: CtrlC,
+        r#break: CtrlBreak,
+        close: CtrlClose,
+        logoff: CtrlLogoff,
+        shutdown: CtrlShutdown,
+    }
+
+    impl Signals {
+        pub(super) fn new() -> std::io::Result<Signals> {
+            Ok(Signals {
+                c: ctrl_c()?,
+                r#break: ctrl_break()?,
+                close: ctrl_close()?,
+                logoff: ctrl_logoff()?,
+                shutdown: ctrl_shutdown()?,
+            })
+        }
+
+        pub(super) async fn next(&mut self) {
+            tokio::select! {
+                _ = self.c.recv() => {}
+                _ = self.r#break.recv() => {}
+                _ = self.close.recv() => {}
+                _ = self.logoff.recv() => {}
+                _ = self.shutdown.recv() => {}
+            }
         }
     }
 }

@@ -174,6 +174,15 @@ impl ConfigError {
     }
 }
 
+/// Said when nothing on this machine could vouch for a server.
+pub(super) const NO_AUTHORITIES: &str =
+    "this machine has no CA certificates (on Linux in /etc/ssl/certs, or where SSL_CERT_FILE and SSL_CERT_DIR say)";
+
+/// Whether a client could not be made for that reason: what the system's verifier says then, in its own words.
+pub(super) fn no_authorities(error: &dyn std::error::Error) -> bool {
+    root_cause(error).contains("No CA certificates were loaded")
+}
+
 /// The most characters of a foreign text that an error shows.
 const MOST_CHARACTERS: usize = 300;
 
@@ -208,7 +217,12 @@ pub(super) fn root_cause(error: &dyn std::error::Error) -> String {
     while let Some(source) = cause.source() {
         cause = source;
     }
-    cause.to_string()
+    let said = cause.to_string();
+    // rustls shows what the system said (Windows, macOS) with the names of its own types around it.
+    match said.split_once("Other(OtherError(\"") {
+        Some((before, words)) => format!("{before}{}", words.trim_end_matches("\"))")),
+        None => said,
+    }
 }
 
 #[cfg(test)]
@@ -227,6 +241,14 @@ mod tests {
         assert!(line.starts_with("patch lease acme/x: forbidden: no "), "{line}");
         assert!(!line.chars().any(char::is_control), "{line:?}");
         assert_eq!(error.message.chars().count(), MOST_CHARACTERS + 1);
+    }
+
+    #[test]
+    fn what_the_system_said_of_a_certificate_stands_alone() {
+        let of_windows = "invalid peer certificate: Other(OtherError(\"OS Error -2146762482 (not trusted)\"))";
+        let error = std::io::Error::other(of_windows);
+        assert_eq!(root_cause(&error), "invalid peer certificate: OS Error -2146762482 (not trusted)");
+        assert_eq!(root_cause(&std::io::Error::other("refused")), "refused");
     }
 
     #[test]

@@ -14,7 +14,7 @@ use http::Method;
 use super::credentials::{Resolved, note_token, why};
 use super::ear::Ear;
 use super::endpoint::Endpoint;
-use super::error::{ApiError, ApiErrorKind, Service, kind_of_foreign, root_cause};
+use super::error::{ApiError, ApiErrorKind, NO_AUTHORITIES, Service, kind_of_foreign, no_authorities, root_cause};
 use super::fence::{Fence, Overdue};
 use super::proxy::diverts_loopback;
 use super::retry::{Failure, retry_after};
@@ -47,7 +47,7 @@ impl Caller {
     }
 
     /// Waits for Google's client for `url` to be built. Nothing is sent to the service yet.
-    pub(super) async fn connect<C, E>(
+    pub(super) async fn connect<C, E: std::error::Error>(
         &self,
         operation: &str,
         url: &str,
@@ -66,9 +66,13 @@ impl Caller {
         tokio::time::timeout(within, building)
             .await
             .map_err(|_| failed(ApiErrorKind::Unreachable, "the credentials do not answer"))?
-            .map_err(|_| {
-                let message = "the client cannot be set up: certificates, proxy or universe domain";
-                failed(ApiErrorKind::Invalid, message)
+            .map_err(|error| match no_authorities(&error) {
+                // It wants them for plain http, too.
+                true => failed(ApiErrorKind::Other, NO_AUTHORITIES),
+                false => {
+                    let message = "the client cannot be set up: certificates, proxy or universe domain";
+                    failed(ApiErrorKind::Invalid, message)
+                }
             })
     }
 

@@ -165,7 +165,7 @@ pub async fn load(flags: &KubeFlags, env: &Environment, stdin: StdinUse) -> Resu
         // As kubectl: no credential goes over a wire in the clear, and so none needs to be fetched.
         user = without_credentials(&user);
     } else if let Some(entry) = user.exec.take() {
-        let plugin = Plugin::new(&entry, &cluster, authority.as_deref(), stdin)?.with_proxies_of(env);
+        let plugin = Plugin::new(&entry, &cluster, authority.as_deref(), stdin)?.within(env);
         expires = plugin.run().await?.apply(&mut user);
         exec = Some(plugin);
     }

@@ -14,6 +14,7 @@ pub mod gcloud_proxy;
 mod google;
 pub mod known;
 pub mod kubeconfig;
+mod program;
 pub mod proxy;
 mod rate_limit;
 mod retry;

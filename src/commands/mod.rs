@@ -237,6 +237,11 @@ fn voice(common: Option<&cli::Common>, environment: &Environment) -> Voice {
 }
 
 fn voice_in(style: Style, environment: &Environment) -> Voice {
+    // A console of Windows shows what moves the cursor as letters until it is told otherwise. Asking for colours tells it.
+    #[cfg(windows)]
+    for terminal in [dialoguer::console::Term::stdout(), dialoguer::console::Term::stderr()] {
+        let _ = terminal.features().colors_supported();
+    }
     let terminal = Terminal {
         stdout: std::io::stdout().is_terminal(),
         stderr: std::io::stderr().is_terminal() && environment.get("TERM") != Some("dumb"),
@@ -254,6 +259,10 @@ fn columns(environment: &Environment) -> usize {
         && size.ws_col > 0
     {
         return usize::from(size.ws_col);
+    }
+    #[cfg(windows)]
+    if let Some((_, columns @ 1..)) = dialoguer::console::Term::stderr().size_checked() {
+        return usize::from(columns);
     }
     environment.get("COLUMNS").and_then(|columns| columns.parse().ok()).filter(|columns| *columns > 0).unwrap_or(80)
 }

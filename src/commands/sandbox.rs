@@ -23,7 +23,7 @@ pub async fn run(command: cli::Sandbox, environment: &Environment, voice: &Voice
         }
         cli::Sandbox::Run { world, args } => rehearse(&world, args, environment, voice).await,
         cli::Sandbox::Shell { world, command } => shell(&world, command, environment, voice).await,
-        cli::Sandbox::Start { world } => start(&world, voice, interrupt).await,
+        cli::Sandbox::Start { world } => start(&world, environment, voice, interrupt).await,
     };
     ended.unwrap_or_else(|problem| {
         speak(voice).problem(&problem);
@@ -76,9 +76,14 @@ async fn shell(
     voice: &Voice,
 ) -> Result<u8, Problem> {
     let mut command = command.into_iter();
-    let program =
-        command.next().or_else(|| environment.get("SHELL").map(str::to_owned)).unwrap_or_else(|| "sh".to_owned());
+    let program = command.next().unwrap_or_else(|| own_shell(environment).to_owned());
     inside(world, program.into(), None, command.collect(), environment, voice).await
+}
+
+/// The user's own shell. Windows names its own in another variable; who uses another one there says so in `SHELL` (Git Bash does).
+fn own_shell(environment: &Environment) -> &str {
+    let (variable, usual) = if environment.is_windows() { ("ComSpec", "cmd.exe") } else { ("SHELL", "sh") };
+    environment.get("SHELL").or_else(|| environment.get(variable)).unwrap_or(usual)
 }
 
 /// Variables that would lead out of the sandbox, or bring somebody's credentials into it.
@@ -150,7 +155,8 @@ fn with_plugin(directory: &Path, environment: &Environment) -> Result<OsString, 
     for name in ["kubectl-deepdesk", crate::completion::HELPER] {
         #[cfg(unix)]
         std::os::unix::fs::symlink(&this, bin.join(name)).map_err(failed)?;
-        #[cfg(not(unix))]
+        // Not a hard link to this program: what runs cannot be deleted there, by none of its names.
+        #[cfg(windows)]
         std::fs::copy(&this, bin.join(format!("{name}.exe"))).map(|_| ()).map_err(failed)?;
     }
     let others = environment.get("PATH").map(std::env::split_paths).into_iter().flatten();
@@ -159,11 +165,16 @@ fn with_plugin(directory: &Path, environment: &Environment) -> Result<OsString, 
 }
 
 /// Keeps the sandbox up until Ctrl-C, and prints what to export to use it from elsewhere.
-async fn start(world: &cli::World, voice: &Voice, mut interrupt: Interrupt) -> Result<u8, Problem> {
+async fn start(
+    world: &cli::World,
+    environment: &Environment,
+    voice: &Voice,
+    mut interrupt: Interrupt,
+) -> Result<u8, Problem> {
     let directory = directory()?;
     let sandbox = up(world, directory.path()).await?;
     for (name, value) in sandbox.environment() {
-        speak(voice).line(&format!("export {name}={}", quoted(&value)));
+        speak(voice).line(&exported(&name, &value, environment));
     }
     speak(voice).note("the sandbox is up; Ctrl-C ends it");
     interrupt.asked().await;
@@ -173,11 +184,41 @@ async fn start(world: &cli::World, voice: &Voice, mut interrupt: Interrupt) -> R
     Ok(Exit::Done.code())
 }
 
+/// As the user's shell reads it: PowerShell on Windows, unless a variable names another one.
+fn exported(name: &str, value: &str, environment: &Environment) -> String {
+    match environment.is_windows() && environment.get("SHELL").is_none() {
+        true => format!("$env:{name} = '{}'", value.replace('\'', "''")),
+        false => format!("export {name}={}", quoted(value)),
+    }
+}
+
 /// As a POSIX shell reads it back.
 fn quoted(value: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | ':' | '.' | ',' | '-' | '_' | '@' | '=');
     match !value.is_empty() && value.chars().all(plain) {
         true => value.to_owned(),
         false => format!("'{}'", value.replace('\'', r"'\''")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_exports_and_the_shell_are_those_of_the_system() {
+        let unix = |variables: &[(&str, &str)]| variables.iter().copied().collect::<Environment>();
+        let (plain, bash) = (&[][..], &[("SHELL", "C:\\Git\\bin\\bash.exe"), ("ComSpec", "cmd")][..]);
+        let cases = [
+            ("unix", unix(plain), "export A='it'\\''s'", "sh"),
+            ("unix, zsh", unix(&[("SHELL", "/bin/zsh")]), "export A='it'\\''s'", "/bin/zsh"),
+            ("windows", Environment::of_windows(&[("COMSPEC", "C:\\cmd.exe")]), "$env:A = 'it''s'", "C:\\cmd.exe"),
+            ("windows, bare", Environment::of_windows(plain), "$env:A = 'it''s'", "cmd.exe"),
+            ("git bash", Environment::of_windows(bash), "export A='it'\\''s'", "C:\\Git\\bin\\bash.exe"),
+        ];
+        for (case, environment, line, shell) in cases.into_iter().skip(if cfg!(windows) { 2 } else { 0 }) {
+            assert_eq!(exported("A", "it's", &environment), line, "{case}");
+            assert_eq!(own_shell(&environment), shell, "{case}");
+        }
     }
 }

@@ -21,7 +21,7 @@ const LINE_MARK: &str = " # kubectl-deepdesk completion";
 /// One thing to have, or not to have any more.
 #[derive(Debug, Eq, PartialEq)]
 enum Thing {
-    /// The helper beside this program; a copy where links are not to be had.
+    /// The helper beside this program; on Windows a copy.
     Link { at: PathBuf, to: PathBuf },
     /// A shell's script.
     Script { at: PathBuf, text: String },
@@ -38,14 +38,14 @@ pub fn run(args: &Install, environment: &Environment) -> Result<Vec<String>, Pro
         false => vec![places::link(args, environment)?],
     };
     for shell in shells {
-        let Place { script, profile, needs_line, told } = places::of(shell, environment);
+        let Place { script, profiles, needs_line, told } = places::of(shell, environment, args.edit_profile);
         let text = super::script(shell);
         things.extend(script.map(|at| Thing::Script { at, text }));
         let line = needs_line.unwrap_or_else(|| places::line(shell));
-        match (args.edit_profile, profile) {
-            (true, Some(at)) => things.push(Thing::Line { at, line }),
-            _ if !args.uninstall => said.extend(told),
-            _ => {}
+        match args.edit_profile && !profiles.is_empty() {
+            true => things.extend(profiles.into_iter().map(|at| Thing::Line { at, line: line.clone() })),
+            false if !args.uninstall => said.extend(told),
+            false => {}
         }
     }
     things.iter().try_for_each(|thing| refuse_foreign(thing, args.uninstall))?;
@@ -64,6 +64,9 @@ pub fn run(args: &Install, environment: &Environment) -> Result<Vec<String>, Pro
         done.push("nothing to take away".to_owned());
     }
     done.extend(said);
+    if !args.uninstall && cfg!(windows) {
+        done.push("kubectl asks a copy of this version: after an upgrade, run this again".to_owned());
+    }
     if !args.uninstall {
         done.push("kubectl deepdesk <TAB> needs kubectl's own completion too: kubectl completion --help".to_owned());
     }
@@ -119,14 +122,17 @@ fn put(thing: &Thing, dry_run: bool) -> Result<String, Problem> {
     match thing {
         Thing::Link { at, to } => {
             let shown = format!("{} -> {}", at.display(), to.display());
-            if fs::read_link(at).is_ok_and(|there| there == *to) {
+            let is_copy = cfg!(windows) && same(at, &beside(at).join(to));
+            if is_copy || fs::read_link(at).is_ok_and(|there| there == *to) {
                 return Ok(format!("unchanged: {shown}"));
             }
+            let (does, did) = if cfg!(windows) { ("copy", "copied") } else { ("link", "linked") };
+            let shown = if cfg!(windows) { format!("{} to {}", to.display(), at.display()) } else { shown };
             if dry_run {
-                return Ok(format!("would link {shown}"));
+                return Ok(format!("would {does} {shown}"));
             }
             link(at, to).map_err(|error| failed(at, &error))?;
-            Ok(format!("linked {shown}"))
+            Ok(format!("{did} {shown}"))
         }
         Thing::Script { at, text } => {
             if fs::read_to_string(at).is_ok_and(|there| there == *text) {
@@ -195,22 +201,33 @@ fn read_or_empty(at: &Path) -> Result<String, Problem> {
     }
 }
 
+fn beside(at: &Path) -> &Path {
+    at.parent().unwrap_or(Path::new("."))
+}
+
+/// Whether two files hold the same bytes.
+fn same(one: &Path, other: &Path) -> bool {
+    let size = |file: &Path| fs::metadata(file).map(|metadata| metadata.len()).ok();
+    size(one).is_some() && size(one) == size(other) && fs::read(one).ok() == fs::read(other).ok()
+}
+
+/// A link; on Windows, where that takes a privilege, a copy. A hard link could not be taken away again while the program runs.
 fn link(at: &Path, to: &Path) -> io::Result<()> {
-    let directory = at.parent().unwrap_or(Path::new("."));
+    let directory = beside(at);
     fs::create_dir_all(directory)?;
     if fs::symlink_metadata(at).is_ok() {
         fs::remove_file(at)?;
     }
     #[cfg(unix)]
     return std::os::unix::fs::symlink(to, at);
-    #[cfg(not(unix))]
+    #[cfg(windows)]
     fs::copy(directory.join(to), at).map(|_| ())
 }
 
 /// Writes all of a file or nothing, with the permissions that it has; where it is a link, what the link leads to.
 fn write(at: &Path, text: &str) -> io::Result<()> {
     let at = fs::canonicalize(at).unwrap_or_else(|_| at.to_owned());
-    let directory = at.parent().unwrap_or(Path::new("."));
+    let directory = beside(&at);
     fs::create_dir_all(directory)?;
     let mut file = tempfile::Builder::new().prefix(".kubectl-deepdesk-").tempfile_in(directory)?;
     file.write_all(text.as_bytes())?;

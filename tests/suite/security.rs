@@ -157,9 +157,11 @@ fn programs_are_started_without_a_shell_and_in_few_places() {
     // What the sandbox runs is the user's own command line, given as words.
     let known = [
         ("src/clients/credentials/providers.rs", "Command::new(self.program)"),
-        ("src/clients/kubeconfig/exec.rs", "Command::new(&self.command)"),
+        // The kubeconfig's word as it stands, or the file that it names on Windows (clients/program.rs).
+        ("src/clients/kubeconfig/exec.rs", "Command::new(program)"),
         ("src/commands/cluster/credentials.rs", "Command::new(program)"),
         ("src/commands/sandbox.rs", "Command::new(&program)"),
+        ("src/completion/install/places.rs", "Command::new(program)"),
         ("src/completion/install/places.rs", "Command::new(\"zsh\")"),
     ];
     for (path, text) in found.iter().filter(|(path, _)| !path.contains("/tests")) {
@@ -175,8 +177,12 @@ fn programs_are_started_without_a_shell_and_in_few_places() {
             assert!(is_known || !text.contains(shell), "{path}: {shell}");
         }
     }
-    let (_, zsh) = found.iter().find(|(path, _)| path.ends_with("install/places.rs")).expect("there");
-    assert!(zsh.contains("[\"-c\", \"print -rl -- $fpath\"]"), "zsh is told nothing but this");
+    let (_, places) = found.iter().find(|(path, _)| path.ends_with("install/places.rs")).expect("there");
+    assert!(places.contains("[\"-c\", \"print -rl -- $fpath\"]"), "zsh is told nothing but this");
+    let question =
+        "let question = \"[Console]::OutputEncoding = [Text.Encoding]::UTF8; $PROFILE.CurrentUserCurrentHost\";";
+    let told = "[\"-NoLogo\", \"-NoProfile\", \"-NonInteractive\", \"-Command\", question]";
+    assert!(places.contains(question) && places.contains(told), "PowerShell is told nothing but this");
 }
 
 #[test]

@@ -13,7 +13,9 @@ use tokio::sync::{Mutex, RwLock};
 use zeroize::Zeroizing;
 
 use crate::clients::ear::{self, Ear};
-use crate::clients::error::{ApiError, ApiErrorKind, Service, kind_of_foreign, root_cause};
+use crate::clients::error::{
+    ApiError, ApiErrorKind, NO_AUTHORITIES, Service, kind_of_foreign, no_authorities, root_cause,
+};
 use crate::clients::fence::{Fence, Grant, Overdue};
 use crate::clients::kubeconfig::KubeTarget;
 use crate::clients::retry::{Failure, Repeat, Retry, retry_after};
@@ -232,9 +234,17 @@ impl Connection {
 
 fn client(config: &kube::Config) -> Result<kube::Client, ApiError> {
     crate::clients::ensure_tls_provider();
-    kube::Client::try_from(config.clone()).map_err(|_| {
+    let mut config = config.clone();
+    if config.cluster_url.scheme_str() == Some("http") {
+        // Nobody's certificate is looked at: a machine without any (a minimal container) serves as well.
+        config.root_cert = Some(config.root_cert.unwrap_or_default());
+    }
+    kube::Client::try_from(config).map_err(|error| {
         // Its cause may quote a key or a plugin's output.
-        let message = "its certificate authority, client certificate, token or proxy cannot be used";
+        let message = match no_authorities(&error) {
+            true => NO_AUTHORITIES,
+            false => "its certificate authority, client certificate, token or proxy cannot be used",
+        };
         kubernetes_error("connect to the cluster", ApiErrorKind::Other, message)
     })
 }

@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -20,6 +21,8 @@ use zeroize::Zeroizing;
 use super::StdinUse;
 use crate::clients::error::ConfigError;
 use crate::clients::known;
+use crate::clients::program;
+use crate::domain::environment::Environment;
 
 /// The versions of the protocol that kubectl speaks today.
 const VERSIONS: [&str; 2] = ["client.authentication.k8s.io/v1", "client.authentication.k8s.io/v1beta1"];
@@ -31,6 +34,8 @@ const SEE: &str = "see what the plugin says: kubectl version (with the same --ku
 #[derive(Clone)]
 pub(in crate::clients) struct Plugin {
     command: String,
+    /// Where it is, where that is not for the system to find out.
+    program: Option<PathBuf>,
     arguments: Vec<String>,
     environment: Vec<(String, String)>,
     version: String,
@@ -114,6 +119,7 @@ impl Plugin {
         let info = json!({"kind": "ExecCredential", "apiVersion": version, "spec": spec}).to_string();
         Ok(Plugin {
             command,
+            program: None,
             arguments: exec.args.clone().unwrap_or_default(),
             environment: exec.env.iter().flatten().filter_map(variable).collect(),
             version,
@@ -126,11 +132,14 @@ impl Plugin {
         })
     }
 
-    /// The proxy variables of the user's own environment: in the process's they may be those for Google (`guard`).
-    pub(super) fn with_proxies_of(mut self, env: &crate::domain::environment::Environment) -> Plugin {
+    /// What it takes from the user's own environment: on Windows the place of the program, and the proxy variables, since in
+    /// the process's they may be those for Google (`guard`).
+    pub(super) fn within(mut self, env: &Environment) -> Plugin {
+        self.program = program::on_windows(&self.command, env);
         for name in ["HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy"] {
             let (own, said) = (env.get(name).unwrap_or_default(), std::env::var(name).unwrap_or_default());
-            if own != said && !self.environment.iter().any(|(named, _)| named == name) {
+            let same = |named: &str| if env.is_windows() { named.eq_ignore_ascii_case(name) } else { named == name };
+            if own != said && !self.environment.iter().any(|(named, _)| same(named)) {
                 self.environment.push((name.to_owned(), own.to_owned()));
             }
         }
@@ -140,7 +149,8 @@ impl Plugin {
     /// Runs the plugin and returns what it gave out.
     pub(in crate::clients) async fn run(&self) -> Result<Credential, ConfigError> {
         let failed = |how: String| ConfigError::new(format!("the credential plugin `{}` {how}", self.command));
-        let mut command = tokio::process::Command::new(&self.command);
+        let program = self.program.as_deref().unwrap_or(Path::new(&self.command));
+        let mut command = tokio::process::Command::new(program);
         command
             .args(&self.arguments)
             .envs(self.environment.iter().map(|(name, value)| (name, value)))

@@ -130,7 +130,7 @@ pub fn paths(flags: &KubeFlags, env: &Environment) -> Sourced<Vec<PathBuf>> {
     if let Some(path) = flags.kubeconfig.as_ref().filter(|path| !path.as_os_str().is_empty()) {
         return Sourced::new(vec![path.clone()], Source::Flag("--kubeconfig"));
     }
-    match (env.get("KUBECONFIG"), env.home()) {
+    match (env.get("KUBECONFIG"), kubectl_home(env)) {
         (Some(list), _) => {
             let mut paths: Vec<PathBuf> = std::env::split_paths(list).collect();
             let mut seen = std::collections::BTreeSet::new();
@@ -140,6 +140,24 @@ pub fn paths(flags: &KubeFlags, env: &Environment) -> Sourced<Vec<PathBuf>> {
         (None, Some(home)) => Sourced::new(vec![home.join(".kube").join("config")], Source::Default),
         (None, None) => Sourced::new(Vec::new(), Source::Default),
     }
+}
+
+/// The home in which kubectl looks for `.kube` (client-go, `homedir.HomeDir`). On Windows there are three, and the first that has a
+/// kubeconfig is it; where none has, the first that is there, and then the order is another one.
+fn kubectl_home(env: &Environment) -> Option<PathBuf> {
+    if !env.is_windows() {
+        return env.home();
+    }
+    let named = |name: &str| env.get(name).map(PathBuf::from);
+    let drive = || Some(PathBuf::from(format!("{}{}", env.get("HOMEDRIVE")?, env.get("HOMEPATH")?)));
+    let (home, drive, profile) = (named("HOME"), drive(), named("USERPROFILE"));
+    let with_config = |home: &&PathBuf| home.join(".kube").join("config").exists();
+    if let Some(found) = [&home, &drive, &profile].into_iter().flatten().find(with_config) {
+        return Some(found.clone());
+    }
+    let homes = [home, profile, drive];
+    let there = homes.iter().flatten().find(|home| home.is_dir());
+    there.or(homes.iter().flatten().next()).cloned()
 }
 
 /// The files merged: the first to say something wins, and files of a list that do not exist are skipped.

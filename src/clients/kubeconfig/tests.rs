@@ -47,6 +47,37 @@ fn kubeconfig_env(paths: &[PathBuf]) -> Environment {
     [("KUBECONFIG", list)].into_iter().collect()
 }
 
+#[test]
+fn on_windows_the_home_is_the_one_that_has_a_kubeconfig_as_for_kubectl() {
+    let place = Home::new();
+    let at = |name: &str| place.path(name).to_str().expect("text").to_owned();
+    for home in ["home", "drive", "profile"] {
+        std::fs::create_dir(place.path(home)).expect("a directory");
+    }
+    // Of the drive's two variables the path comes last.
+    let (drive, path) = (at(""), "drive".to_owned());
+    let env = |home: &str| {
+        let named = [
+            ("Home", at(home)),
+            ("HOMEDRIVE", drive.clone()),
+            ("HomePath", path.clone()),
+            ("UserProfile", at("profile")),
+        ];
+        let named: Vec<(&str, &str)> = named.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        Environment::of_windows(&named)
+    };
+    let found = |home: &str| files::paths(&KubeFlags::default(), &env(home)).value;
+    let config = |home: &str| vec![place.path(home).join(".kube").join("config")];
+    assert_eq!(found("home"), config("home"), "none has one: HOME first");
+    assert_eq!(found("missing"), config("profile"), "HOME is not there: the profile before the drive");
+    place.write("profile/.kube/config", "");
+    assert_eq!(found("home"), config("profile"), "the one that has one");
+    place.write("drive/.kube/config", "");
+    assert_eq!(found("home"), config("drive"), "the drive before the profile");
+    place.write("home/.kube/config", "");
+    assert_eq!(found("home"), config("home"), "HOME before both");
+}
+
 fn flags(path: &Path) -> KubeFlags {
     KubeFlags { kubeconfig: Some(path.to_owned()), ..KubeFlags::default() }
 }

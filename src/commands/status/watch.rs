@@ -110,5 +110,12 @@ fn window() -> Option<(usize, usize)> {
     {
         return Some((usize::from(size.ws_col), usize::from(size.ws_row)));
     }
+    // One that does not understand what moves the cursor is no window to draw in.
+    #[cfg(windows)]
+    if let Some((rows @ 1.., columns @ 1..)) = dialoguer::console::Term::stdout().size_checked()
+        && dialoguer::console::Term::stdout().features().colors_supported()
+    {
+        return Some((usize::from(columns), usize::from(rows)));
+    }
     None
 }

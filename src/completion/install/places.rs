@@ -14,8 +14,8 @@ use crate::domain::problem::{Exit, Problem};
 pub(super) struct Place {
     /// Where its script goes; none when it has no directory for scripts.
     pub(super) script: Option<PathBuf>,
-    /// Its start-up file, where a line in it helps.
-    pub(super) profile: Option<PathBuf>,
+    /// Its start-up files, where a line in them helps.
+    pub(super) profiles: Vec<PathBuf>,
     /// The line, when it is another one than usual.
     pub(super) needs_line: Option<String>,
     /// What is left for the user to do.
@@ -37,8 +37,8 @@ fn below_home(environment: &Environment, variable: &str, usual: &[&str]) -> Opti
     set.or_else(|| environment.home().map(|home| usual.iter().fold(home, |path, part| path.join(part))))
 }
 
-/// Where this shell's completion goes.
-pub(super) fn of(shell: Shell, environment: &Environment) -> Place {
+/// Where this shell's completion goes. Only who edits start-up files has to know where PowerShell has its own.
+pub(super) fn of(shell: Shell, environment: &Environment, edits: bool) -> Place {
     let home = |name: &str| environment.home().map(|home| home.join(name));
     match shell {
         Shell::Bash => {
@@ -49,7 +49,7 @@ pub(super) fn of(shell: Shell, environment: &Environment) -> Place {
                 format!("bash: the package bash-completion is not found; without it, add to ~/.bashrc: {}", line(shell))
             });
             let script = user.map(|user| user.join("completions").join("kubectl-deepdesk"));
-            Place { script, profile: home(".bashrc"), needs_line: None, told }
+            Place { script, profiles: home(".bashrc").into_iter().collect(), needs_line: None, told }
         }
         Shell::Zsh => zsh(environment),
         Shell::Fish => {
@@ -58,15 +58,43 @@ pub(super) fn of(shell: Shell, environment: &Environment) -> Place {
             Place { script, ..Place::default() }
         }
         Shell::PowerShell => {
-            let directory = match cfg!(windows) {
-                true => environment.home().map(|home| home.join("Documents").join("PowerShell")),
-                false => below_home(environment, "XDG_CONFIG_HOME", &[".config"]).map(|path| path.join("powershell")),
-            };
             let told = Some(format!("PowerShell: add to $PROFILE: {}", line(shell)));
-            let profile = directory.map(|directory| directory.join("Microsoft.PowerShell_profile.ps1"));
-            Place { script: None, profile, needs_line: None, told }
+            let profiles = match (environment.is_windows(), edits) {
+                (true, true) => on_windows(environment, |program| powershell(program)),
+                (true, false) => Vec::new(),
+                (false, _) => {
+                    let config = below_home(environment, "XDG_CONFIG_HOME", &[".config"]);
+                    config.map(|path| path.join("powershell").join(PROFILE)).into_iter().collect()
+                }
+            };
+            Place { script: None, profiles, needs_line: None, told }
         }
     }
+}
+
+const PROFILE: &str = "Microsoft.PowerShell_profile.ps1";
+
+/// The start-up files of the two PowerShells: Windows' own, and the newer one. Documents may be anywhere (OneDrive takes it away), so
+/// each is asked; where neither answers, the files are where they are unless somebody moved them.
+fn on_windows(environment: &Environment, ask: impl Fn(&str) -> Option<PathBuf>) -> Vec<PathBuf> {
+    let found: Vec<PathBuf> = ["pwsh", "powershell"].into_iter().filter_map(ask).collect();
+    if !found.is_empty() {
+        return found;
+    }
+    let profile = environment.get("USERPROFILE").map(PathBuf::from).or_else(|| environment.home());
+    let usual =
+        |home: PathBuf| ["PowerShell", "WindowsPowerShell"].map(|name| home.join("Documents").join(name).join(PROFILE));
+    profile.map(usual).into_iter().flatten().collect()
+}
+
+/// Where this PowerShell says that its start-up file is. It does not run that file, which may ask questions.
+fn powershell(program: &str) -> Option<PathBuf> {
+    let question = "[Console]::OutputEncoding = [Text.Encoding]::UTF8; $PROFILE.CurrentUserCurrentHost";
+    let mut command = std::process::Command::new(program);
+    command.args(["-NoLogo", "-NoProfile", "-NonInteractive", "-Command", question]);
+    let said = command.stdin(Stdio::null()).stderr(Stdio::null()).output().ok()?;
+    let path = PathBuf::from(String::from_utf8(said.stdout).ok()?.trim_start_matches('\u{feff}').trim());
+    path.is_absolute().then_some(path)
 }
 
 fn has_bash_completion() -> bool {
@@ -79,6 +107,7 @@ fn has_bash_completion() -> bool {
 /// zsh look there.
 fn zsh(environment: &Environment) -> Place {
     let profile = below_home(environment, "ZDOTDIR", &[]).map(|directory| directory.join(".zshrc"));
+    let profiles: Vec<PathBuf> = profile.into_iter().collect();
     let own = below_home(environment, "XDG_DATA_HOME", &[".local", "share"]);
     let own = own.map(|data| data.join("zsh").join("site-functions"));
     let home = environment.home();
@@ -89,12 +118,12 @@ fn zsh(environment: &Environment) -> Place {
     let found = searched.iter().find(|path| is_own(path)).or_else(|| searched.iter().find(|path| is_site(path)));
     let script = |directory: &PathBuf| directory.join("_kubectl-deepdesk");
     match (found, own) {
-        (Some(directory), _) => Place { script: Some(script(directory)), profile, ..Place::default() },
+        (Some(directory), _) => Place { script: Some(script(directory)), profiles, ..Place::default() },
         (None, Some(own)) => {
             let path = format!("fpath=({} $fpath)", own.display());
             let told = Some(format!("zsh: add to ~/.zshrc, before compinit: {path}"));
             // At the end of the file, after compinit, the other line is the one that works.
-            Place { script: Some(script(&own)), profile, needs_line: None, told }
+            Place { script: Some(script(&own)), profiles, needs_line: None, told }
         }
         (None, None) => Place::default(),
     }
@@ -113,16 +142,33 @@ fn fpath(environment: &Environment) -> Vec<PathBuf> {
 fn is_root() -> bool {
     #[cfg(unix)]
     return rustix::process::geteuid().is_root();
-    #[cfg(not(unix))]
+    #[cfg(windows)]
     false
+}
+
+/// Whether the directory is the system's own, which an administrator can write to and nobody should.
+fn is_systems(directory: &Path, environment: &Environment) -> bool {
+    let lower = |path: &Path| PathBuf::from(path.to_string_lossy().to_lowercase().replace('/', "\\"));
+    let root = environment.get("SystemRoot").filter(|_| environment.is_windows());
+    root.is_some_and(|root| {
+        let (directory, root) = (lower(directory), lower(Path::new(root)));
+        let rest = directory
+            .to_string_lossy()
+            .strip_prefix(&*root.to_string_lossy().trim_end_matches('\\'))
+            .map(str::to_owned);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('\\'))
+    })
 }
 
 /// Whether files can be made in the directory.
 fn can_write(directory: &Path) -> bool {
     #[cfg(unix)]
     return directory.is_dir() && rustix::fs::access(directory, rustix::fs::Access::WRITE_OK).is_ok();
-    #[cfg(not(unix))]
-    directory.metadata().is_ok_and(|metadata| metadata.is_dir() && !metadata.permissions().readonly())
+    // Rights are lists there, and a folder's read-only attribute says nothing of them.
+    #[cfg(windows)]
+    {
+        directory.is_dir() && tempfile::tempfile_in(directory).is_ok()
+    }
 }
 
 fn on_path(environment: &Environment) -> Vec<PathBuf> {
@@ -141,7 +187,7 @@ pub(super) fn link(args: &Install, environment: &Environment) -> Result<Thing, P
     let beside = found.as_ref().and_then(|path| path.parent()).map(Path::to_owned);
     let home = environment.home();
     let is_own = |path: &&PathBuf| home.as_ref().is_some_and(|home| path.starts_with(home));
-    let usable = |path: &&PathBuf| path.is_absolute() && can_write(path);
+    let usable = |path: &&PathBuf| path.is_absolute() && !is_systems(path, environment) && can_write(path);
     let directory = (args.bin_dir.clone())
         .or_else(|| beside.filter(|directory| can_write(directory)))
         .or_else(|| directories.iter().filter(is_own).find(usable).cloned())
@@ -168,4 +214,36 @@ pub(super) fn links(args: &Install, environment: &Environment) -> Vec<PathBuf> {
     let mut links: Vec<PathBuf> = directories.iter().map(|directory| directory.join(executable(HELPER))).collect();
     links.dedup();
     links
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_systems_own_directory_is_known_by_its_root_in_whatever_letters() {
+        let windows = Environment::of_windows(&[("SystemRoot", "C:\\Windows")]);
+        for (path, expected) in [
+            ("C:\\windows\\system32", true),
+            ("c:/WINDOWS/System32/WindowsPowerShell/v1.0", true),
+            ("C:\\Windows", true),
+            ("C:\\WindowsApps", false),
+            ("C:\\Users\\me\\.krew\\bin", false),
+        ] {
+            assert_eq!(is_systems(Path::new(path), &windows), expected, "{path}");
+        }
+        assert!(!is_systems(Path::new("C:\\windows"), &Environment::of_windows(&[])));
+    }
+
+    #[test]
+    fn each_powershell_that_answers_says_where_its_start_up_file_is() {
+        let windows = Environment::of_windows(&[("UserProfile", "/u/me"), ("HOME", "/git/home")]);
+        let moved =
+            on_windows(&windows, |program| (program == "powershell").then(|| PathBuf::from("/OneDrive/profile.ps1")));
+        assert_eq!(moved, [PathBuf::from("/OneDrive/profile.ps1")]);
+        let usual = on_windows(&windows, |_| None);
+        let both =
+            ["PowerShell", "WindowsPowerShell"].map(|name| Path::new("/u/me/Documents").join(name).join(PROFILE));
+        assert_eq!(usual, both);
+    }
 }
