@@ -81,7 +81,7 @@ pub(super) fn seen(primary: &str, back_compat: &str, holds: (u16, Option<u16>), 
             not_followed: None,
             written: None,
             resource_version: None,
-            written_once: false,
+            target_created: None,
         }],
         missing_external_secrets: Vec::new(),
         consumers: vec![Consumer {

@@ -236,9 +236,11 @@ impl Session {
         let request = request::request(account, common, &self.settings, &self.gcloud, self.target.context.as_deref())?;
         // A value may have its account's name in it, and a hint must be able to say it.
         let names = [&request.names.primary, &request.names.back_compat].map(SecretId::as_str);
+        let asked = request.asked_project.as_ref().map(|project| project.as_str());
         [request.account.as_str(), &request.context]
             .into_iter()
             .chain(names)
+            .chain(asked)
             .for_each(|name| known::values().publish(name));
         Ok(Desk {
             cluster,

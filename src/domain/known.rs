@@ -8,7 +8,7 @@
 mod views;
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fmt;
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -80,6 +80,8 @@ struct Pieces {
     hidden: HashSet<u64>,
     /// Of names that are shown anyway: what a value has in common with one says nothing of the value.
     public: HashSet<u64>,
+    /// Those names themselves: whole, they are readable also where a value contains them.
+    names: BTreeSet<String>,
 }
 
 impl fmt::Debug for KnownValues {
@@ -112,6 +114,9 @@ impl KnownValues {
         let mut pieces = self.write();
         let found: Vec<u64> = hashes(&pieces.key, name.as_bytes()).collect();
         pieces.public.extend(found);
+        if name.len() >= PIECE {
+            pieces.names.insert(name.to_owned());
+        }
     }
 
     /// `text` without the values.
@@ -122,6 +127,9 @@ impl KnownValues {
         }
         let mut marks = vec![false; text.len()];
         pieces.look(&View::of(text), DEPTH, &mut marks);
+        for name in &pieces.names {
+            text.match_indices(name.as_str()).for_each(|(at, _)| marks[at..at + name.len()].fill(false));
+        }
         replaced(text, &marks)
     }
 

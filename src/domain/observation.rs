@@ -201,8 +201,8 @@ pub struct ExternalSecretView {
     pub written: Option<Timestamp>,
     /// The resource version of that Secret: each write gives it another.
     pub resource_version: Option<String>,
-    /// Whether nobody wrote that Secret after its creation: then it never held anything else.
-    pub written_once: bool,
+    /// When that Secret was created, by the API server's clock: it never held what was there before.
+    pub target_created: Option<Timestamp>,
 }
 
 /// How far the rollout of a consumer is, judged from its spec and status alone.

@@ -95,7 +95,10 @@ pub fn secrets_state(now: &Observation) -> State {
         (Some(predecessor), Some(kept)) if kept.id == predecessor.id => {
             State::Rotating { from: kept.id, to: newest.id }
         }
-        (Some(predecessor), Some(_)) => State::Blocked(Blocked::TwoUncommitted(predecessor.id, newest.id)),
+        (Some(predecessor), Some(_)) if !in_use::others(now).is_empty() => {
+            State::Blocked(Blocked::TwoUncommitted(predecessor.id, newest.id))
+        }
+        (Some(predecessor), Some(_)) => State::Blocked(Blocked::UnexplainedPredecessor(predecessor.id)),
         (Some(predecessor), None) => State::Blocked(Blocked::UnexplainedPredecessor(predecessor.id)),
         (None, Some(kept)) => State::Rotating { from: kept.id, to: newest.id },
         (None, None) if announced(now).is_some() => State::Rotating { from: newest.id, to: newest.id.next() },
@@ -258,7 +261,7 @@ pub fn standing(now: &Observation, consumer: &Consumer, pod: &PodView) -> Standi
     // A pod that was created before its Secret waits for it.
     let started_after = |external: &&ExternalSecretView| {
         let after = pod.created.zip(external.written).is_some_and(|(created, written)| created > written);
-        after || (external.written_once && pod.started.is_some())
+        after || (external.target_created.is_some() && external.target_created == external.written && pod.started.is_some())
     };
     // Its workload was restarted onto the newest version and it is not of that restart: a pod of before, whatever the
     // dates of an observation that was begun before the last write say.

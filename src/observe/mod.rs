@@ -319,6 +319,6 @@ fn view(
             .map(str::to_owned),
         written: target.and_then(|target| target.last_write),
         resource_version: target.map(|target| target.resource_version.clone()),
-        written_once: target.is_some_and(|target| target.written_once),
+        target_created: target.and_then(|target| target.created),
     }
 }

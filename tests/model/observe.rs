@@ -113,7 +113,7 @@ impl View {
             not_followed: None,
             written: None,
             resource_version: None,
-            written_once: false,
+            target_created: None,
         }
     }
 

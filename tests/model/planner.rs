@@ -132,10 +132,10 @@ impl Planner {
             State::Rotating { .. } | State::Blocked(_) => true,
             State::Stable | State::AwaitingReencryption | State::Drifted => false,
         };
-        let refused = |command: Command| self.agree(view, command).is_none();
         // A rollback whose record is lost looks like a version that somebody enabled: its refusal names `--adopt`.
-        let ways = [Command::Rotate, Command::RollBack, Command::Adopt];
-        let stuck = under_way && ways.map(refused) == [true; 3];
+        let adopted = !self.rules.records_after_look && self.agree(view, Command::Adopt).is_some();
+        let refused = |command: Command| self.agree(view, command).is_none();
+        let stuck = under_way && !adopted && [Command::Rotate, Command::RollBack].map(refused) == [true, true];
         self.stuck.insert(view, stuck);
         stuck
     }

@@ -25,8 +25,8 @@ pub struct KubernetesSecret {
     pub annotations: BTreeMap<String, String>,
     /// When it was written last, by the API server's clock.
     pub last_write: Option<Timestamp>,
-    /// Whether the last write is its creation.
-    pub written_once: bool,
+    /// When it was created, by the same clock.
+    pub created: Option<Timestamp>,
 }
 
 impl fmt::Debug for KubernetesSecret {
@@ -113,9 +113,8 @@ impl From<WireSecret> for KubernetesSecret {
         let data = secret.data.unwrap_or_default().into_iter().map(|(key, value)| (key, value.0)).collect();
         let written = managed_fields.unwrap_or_default().into_iter().filter_map(|fields| fields.time).max();
         let last_write = written.or(creation_timestamp);
-        let written_once = creation_timestamp.is_some() && last_write == creation_timestamp;
         let immutable = secret.immutable.unwrap_or(false);
-        KubernetesSecret { name, resource_version, data, immutable, annotations, last_write, written_once }
+        KubernetesSecret { name, resource_version, data, immutable, annotations, last_write, created: creation_timestamp }
     }
 }
 
