@@ -234,7 +234,12 @@ fn what_is_left_follows_from_what_is_seen() {
             "add(v3) sync(v3) restart(v3) verify disable(v2)".to_owned(),
         ),
         ("never disabled anything", seen("E1 E2", "", (2, None), 2), "UnexplainedVersion (4)".to_owned()),
-        ("two operators", seen("E1 E2 E3", "E1", (3, Some(1)), 3), "TwoUncommittedVersions (4)".to_owned()),
+        ("two operators", seen("E1 E2 E3", "E1", (3, Some(1)), 3), "UnexplainedVersion (4)".to_owned()),
+        (
+            "two operators, and nothing has the newest",
+            seen("E1 E2 E3", "E1", (1, Some(1)), 1),
+            "TwoUncommittedVersions (4)".to_owned(),
+        ),
         ("latest disabled", seen("E1 D", "E1", (1, Some(1)), 1), "LatestNotEnabled (4)".to_owned()),
         ("latest destroyed", seen("E1 X", "E1", (1, Some(1)), 1), "LatestNotEnabled (4)".to_owned()),
         ("no primary", seen("", "", (1, None), 1), "NoPrimary (4)".to_owned()),

@@ -131,6 +131,9 @@ pub async fn resolve(
     Ok(credentials::resolve(environment, gcloud, impersonated.as_deref(), endpoint).await?)
 }
 
+/// The flags that a hint names after an account.
+const FLAGS: [&str; 4] = ["--adopt", "--from", "--yes", "--destroy"];
+
 impl Session {
     /// A session with what was found.
     pub fn new(
@@ -241,6 +244,7 @@ impl Session {
             .into_iter()
             .chain(names)
             .chain(asked)
+            .chain(FLAGS.map(|flag| format!("{} {flag}", request.account)).iter().map(String::as_str))
             .for_each(|name| known::values().publish(name));
         Ok(Desk {
             cluster,

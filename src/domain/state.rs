@@ -261,7 +261,10 @@ pub fn standing(now: &Observation, consumer: &Consumer, pod: &PodView) -> Standi
     // A pod that was created before its Secret waits for it.
     let started_after = |external: &&ExternalSecretView| {
         let after = pod.created.zip(external.written).is_some_and(|(created, written)| created > written);
-        after || (external.target_created.is_some() && external.target_created == external.written && pod.started.is_some())
+        after
+            || (external.target_created.is_some()
+                && external.target_created == external.written
+                && pod.started.is_some())
     };
     // Its workload was restarted onto the newest version and it is not of that restart: a pod of before, whatever the
     // dates of an observation that was begun before the last write say.

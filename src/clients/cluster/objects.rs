@@ -114,7 +114,15 @@ impl From<WireSecret> for KubernetesSecret {
         let written = managed_fields.unwrap_or_default().into_iter().filter_map(|fields| fields.time).max();
         let last_write = written.or(creation_timestamp);
         let immutable = secret.immutable.unwrap_or(false);
-        KubernetesSecret { name, resource_version, data, immutable, annotations, last_write, created: creation_timestamp }
+        KubernetesSecret {
+            name,
+            resource_version,
+            data,
+            immutable,
+            annotations,
+            last_write,
+            created: creation_timestamp,
+        }
     }
 }
 

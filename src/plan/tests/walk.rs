@@ -297,7 +297,7 @@ fn every_arrow_of_the_picture_is_walked() {
         (
             "somebody adds a version between two of the steps",
             fresh(),
-            &[(Killed(4), "Rotating"), (AddByHand, "Blocked"), (Rotate, "Blocked: TwoUncommittedVersions")],
+            &[(Killed(4), "Rotating"), (AddByHand, "Blocked"), (Rotate, "Blocked: UnexplainedVersion")],
         ),
     ];
     for (name, mut now, walk) in walks {
