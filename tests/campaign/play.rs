@@ -154,8 +154,16 @@ impl Stage<'_> {
                     }
                     return true;
                 }
-                // Who deletes a lock lets two at work at once; that is told, and a person chooses.
-                (Some(4), "TwoUncommitted" | "Blocked") if unlocked => {
+                // Who deletes a lock lets two at work at once, and takes the record: a rollback looks like a version that somebody
+                // enabled, a finalization like a value that somebody displaced. That is told, with the command that keeps all.
+                (
+                    Some(4),
+                    "TwoUncommittedVersions"
+                    | "UnexplainedVersion"
+                    | "ForeignVersion"
+                    | "UnreadableVersion"
+                    | "DisplacedBackCompat",
+                ) if unlocked => {
                     self.outcome.count("blocked after a deleted lock");
                     return false;
                 }
@@ -169,9 +177,9 @@ impl Stage<'_> {
                     self.outcome.count("announced in a deleted lock");
                     return false;
                 }
-                // Pods that GitOps made anew in the very second in which a Secret was written, and took the note from: nothing
-                // tells which came first. The hint says what to do.
-                (Some(4), _) if self.gitops() && run.stderr.contains(PODS_CURRENT) => {
+                // Pods that GitOps made anew in the very second in which a Secret was written, and took the note from; or pods
+                // whose Secret a forced sync wrote again: nothing tells what they started with. The hint says what to do.
+                (Some(4), _) if (self.gitops() || self.synced()) && run.stderr.contains(PODS_CURRENT) => {
                     self.outcome.count("restarted as the hint says");
                     self.wave(Goal::Restart, &[Attempt::plain()]);
                 }
@@ -190,6 +198,11 @@ impl Stage<'_> {
         let line = format!("{goal:?} does not finish: {:?} {}\n{}", last.code, last.reason, last.stderr);
         self.outcome.violates("finish", line);
         false
+    }
+
+    /// Whether a sync was asked for by itself: it writes Secrets again whose pods nothing restarts.
+    fn synced(&self) -> bool {
+        self.runs.iter().any(|run| run.goal == Goal::Sync)
     }
 
     fn gitops(&self) -> bool {

@@ -98,7 +98,13 @@ fn each_state_has_its_next_command() {
             "Drifted restart: kubectl describe deployment/backend -n acme, restart",
         ),
         ("never disabled anything", seen("E1 E2", "", (2, None), 2), None, "Blocked repair: rotate --adopt"),
-        ("two operators", seen("E1 E2 E3", "E1", (3, Some(1)), 3), None, "Blocked repair: rotate --adopt"),
+        ("two operators", seen("E1 E2 E3", "E1", (3, Some(1)), 3), None, "Blocked repair: finalize"),
+        (
+            "two operators, and nothing has the newest",
+            seen("E1 E2 E3", "E1", (1, Some(1)), 1),
+            None,
+            "Blocked repair: rotate --adopt",
+        ),
         (
             "latest disabled, and something else is in use",
             seen("E1 D", "E1", (1, Some(1)), 1),
