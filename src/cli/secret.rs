@@ -46,7 +46,8 @@ pub enum Secret {
     /// Store a value that no slot keeps as back-compat, so that pods can read what is encrypted under it
     ///
     /// For a value that hands displaced: an older version's, or one that only a Kubernetes Secret still holds. The value in use
-    /// stays. What the back-compat held stays enabled, and is not the newest version any more.
+    /// stays. What the back-compat held stays enabled, and is not the newest version any more. A version that is disabled is
+    /// enabled first (secretmanager.versions.enable).
     #[command(
         after_help = "Example:\n  kubectl deepdesk secret rescue acme --from back-compat/1\n  kubectl deepdesk secret rescue acme --from secret/backend-secrets:SECRET_KEY"
     )]

@@ -49,7 +49,7 @@ pub fn use_of(template: &str, name: &str, others: &[(&str, &Transform)]) -> Opti
     let mut flows = false;
     for token in tokens {
         let piece = match token {
-            Token::Literal(text) if text.is_empty() => continue,
+            Token::Literal("") => continue,
             Token::Literal(text) => match pieces.last_mut() {
                 Some(Piece::Literal(before)) => {
                     before.push_str(text);

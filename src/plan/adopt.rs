@@ -55,7 +55,10 @@ pub(super) fn adopt(want: &Want, now: &Observation, blocked: Blocked) -> Result<
             let Some(to) = now.primary.newest().map(|newest| newest.id) else {
                 return Err(refuse_blocked(now, blocked));
             };
-            let from = from.or(predecessor).unwrap_or(to);
+            // The back-compat stays as the last rotation left it: it holds what that came from.
+            let left = now.last_rotation.as_ref().and_then(|last| last.from.trim_start_matches('v').parse().ok());
+            let left = left.filter(|_| !keeps && second == kept && first.is_empty());
+            let from = from.or(left).or(predecessor).unwrap_or(to);
             let settled = Settled { primary, second, first, from, newest: to, keeps };
             settle(now, settled).ok_or_else(|| last_copy(now, primary))
         }

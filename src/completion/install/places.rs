@@ -60,7 +60,7 @@ pub(super) fn of(shell: Shell, environment: &Environment, edits: bool) -> Place 
         Shell::PowerShell => {
             let told = Some(format!("PowerShell: add to $PROFILE: {}", line(shell)));
             let profiles = match (environment.is_windows(), edits) {
-                (true, true) => on_windows(environment, |program| powershell(program)),
+                (true, true) => on_windows(environment, powershell),
                 (true, false) => Vec::new(),
                 (false, _) => {
                     let config = below_home(environment, "XDG_CONFIG_HOME", &[".config"]);
@@ -152,10 +152,8 @@ fn is_systems(directory: &Path, environment: &Environment) -> bool {
     let root = environment.get("SystemRoot").filter(|_| environment.is_windows());
     root.is_some_and(|root| {
         let (directory, root) = (lower(directory), lower(Path::new(root)));
-        let rest = directory
-            .to_string_lossy()
-            .strip_prefix(&*root.to_string_lossy().trim_end_matches('\\'))
-            .map(str::to_owned);
+        let rest =
+            directory.to_string_lossy().strip_prefix(root.to_string_lossy().trim_end_matches('\\')).map(str::to_owned);
         rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('\\'))
     })
 }

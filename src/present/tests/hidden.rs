@@ -44,7 +44,7 @@ fn written(text: &str, style: Style, terminal: Terminal) -> String {
     seen.presenter.line(text);
     let result = quoted(text);
     seen.presenter.checks(&result, &result.checks);
-    seen.presenter.statuses(&[result.clone()], true, event(3.0, StepName::Sync, StepState::Done, "").time);
+    seen.presenter.statuses(std::slice::from_ref(&result), true, event(3.0, StepName::Sync, StepState::Done, "").time);
     seen.presenter.results(&[result]);
     let listing = Listing { titles: vec!["NAME"], rows: vec![vec![text.to_owned()]], names: vec![text.to_owned()] };
     seen.presenter.list(&json!([text]), &listing);
