@@ -131,7 +131,7 @@ fn a_running_pod_that_reads_the_secret_is_named_whatever_owns_it_and_not_finaliz
     world.until("they are replaced", |world| {
         let now: Vec<String> = ["checkout-5df7", "loose"].iter().flat_map(|set| running(world, set)).collect();
         let gone = |name: &&str| world.send("GET", &format!("{PODS}/{name}"), None).0 == 404;
-        now.len() == 4 && now.iter().all(|name| !ended.contains(name)) && single.iter().all(|name| gone(name))
+        now.len() == 4 && now.iter().all(|name| !ended.contains(name)) && single.iter().all(gone)
     });
     let verified = world.run(&["secret", "verify", "globex"]).code(0);
     assert!(verified.stdout.contains("Rollout/checkout"), "it is named all the same: {}", verified.stdout);
