@@ -80,8 +80,10 @@ pub fn shown_older(now: &Observation, consumer: &Consumer, pod: &PodView) -> Opt
     let noted = pod.version.filter(|noted| *noted < newest.id);
     let (Some(created), Some(newest_created)) = (pod.created, newest.created) else { return noted };
     let mut read = now.external_secrets.iter().filter(|external| consumer.secrets.contains(&external.target));
-    if read.all(|external| external.target_created.is_some_and(|target| target > newest_created)) {
-        // Its Secrets are younger than the newest version: they never held what was before it.
+    if read
+        .all(|external| external.target_created.is_some_and(|target| target.as_second() >= newest_created.as_second()))
+    {
+        // Its Secrets are not older than the newest version, in whole seconds: they never held what was before it.
         return None;
     }
     // Until the next scheduled sync a pod gets what was there before. After that it may have read either: a note stays on the

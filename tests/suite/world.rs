@@ -214,8 +214,21 @@ impl World {
         for name in ["admin-secrets", "backend-secrets"] {
             self.sync(account, name);
         }
-        // A pod of the very second of a write is proven by nothing.
-        std::thread::sleep(Duration::from_millis(2100));
+        // A pod of the very second of a write is proven by nothing, and a changed ExternalSecret syncs when it likes.
+        let versions = || {
+            ["admin-secrets", "backend-secrets"].map(|name| {
+                let path = format!("/api/v1/namespaces/{account}/secrets/{name}");
+                self.sent("GET", &path, None)["metadata"]["resourceVersion"].clone()
+            })
+        };
+        let (mut last, mut since) = (versions(), Instant::now());
+        while since.elapsed() < Duration::from_millis(2100) {
+            std::thread::sleep(Duration::from_millis(50));
+            let now = versions();
+            if now != last {
+                (last, since) = (now, Instant::now());
+            }
+        }
         let path = format!("/api/v1/namespaces/{account}/pods");
         let running = |world: &World| -> Vec<Value> {
             let pods = world.sent("GET", &path, None)["items"].as_array().expect("a list").clone();
