@@ -258,13 +258,16 @@ pub fn standing(now: &Observation, consumer: &Consumer, pod: &PodView) -> Standi
             false => Standing::OnNewest,
         };
     }
-    // A pod that was created before its Secret waits for it.
+    // A pod that was created before its Secret waits for it. Only a Secret that is younger than the newest version, in whole seconds,
+    // was never written with anything else.
+    let only_write = |external: &ExternalSecretView| {
+        let younger = newest.created.zip(external.target_created);
+        external.target_created == external.written
+            && younger.is_some_and(|(version, target)| target.as_second() > version.as_second())
+    };
     let started_after = |external: &&ExternalSecretView| {
         let after = pod.created.zip(external.written).is_some_and(|(created, written)| created > written);
-        after
-            || (external.target_created.is_some()
-                && external.target_created == external.written
-                && pod.started.is_some())
+        after || (only_write(external) && pod.started.is_some())
     };
     // Its workload was restarted onto the newest version and it is not of that restart: a pod of before, whatever the
     // dates of an observation that was begun before the last write say.
