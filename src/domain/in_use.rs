@@ -115,7 +115,9 @@ pub fn is_unread(now: &Observation) -> bool {
 pub fn is_ours(now: &Observation) -> bool {
     let Some(newest) = now.primary.newest() else { return false };
     let ended = now.last_rotation.as_ref().is_some_and(|last| last.to == newest.id.to_string());
-    ended || now.begun.is_some_and(|begun| begun.to == newest.id)
+    // A run that set out for it has the older value kept before it adds it; one that died before that may be overtaken by others.
+    let kept = |back: bool| back || state::back_compat_is_live(now);
+    ended || now.begun.is_some_and(|begun| begun.to == newest.id && kept(begun.back))
 }
 
 /// What some place has and no slot keeps, while no run of ours brought the newest version (protocol.md, R4).
