@@ -45,10 +45,7 @@ pub fn others(now: &Observation) -> Vec<InUse> {
     });
     let copies: Vec<InUse> = copies.collect();
     let newest = now.primary.value().map(Held::Value);
-    let enabled = |value: ValueTag| {
-        let mut versions = now.primary.versions.iter();
-        versions.any(|version| version.state == VersionState::Enabled && version.value == Some(value))
-    };
+    let enabled = |value: ValueTag| now.enabled_in(Source::Primary, value).is_some();
     // Bytes that no enabled version of the primary has are most likely those of the one that the pods started with.
     let explains_pods = copies
         .iter()

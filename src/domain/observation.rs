@@ -465,12 +465,15 @@ impl Observation {
 
     /// The newest enabled version of either secret that has this value; none where the cluster alone has it.
     pub fn enabled_with(&self, value: ValueTag) -> Option<(Source, VersionId)> {
-        [Source::Primary, Source::BackCompat].into_iter().find_map(|source| {
-            let mut versions = self.secret(source).versions.iter();
-            let version =
-                versions.find(|version| version.state == VersionState::Enabled && version.value == Some(value));
-            version.map(|version| (source, version.id))
-        })
+        let mut both = [Source::Primary, Source::BackCompat].into_iter();
+        both.find_map(|source| Some((source, self.enabled_in(source, value)?)))
+    }
+
+    /// The same of one of the two.
+    pub fn enabled_in(&self, source: Source, value: ValueTag) -> Option<VersionId> {
+        let mut versions = self.secret(source).versions.iter();
+        let version = versions.find(|version| version.state == VersionState::Enabled && version.value == Some(value));
+        version.map(|version| version.id)
     }
 
     /// What a key holds, for people and for `holds`: a version's name, `unknown`, or `nothing`.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::in_use::{self, Held, InUse};
+use super::in_use::{self, Held};
 use super::names::VersionId;
 use super::observation::{
     Announcement, Consumer, ExternalSecretView, Found, Observation, PodView, Rollout, Source, ValueTag, Version,
@@ -81,8 +81,8 @@ pub fn secrets_state(now: &Observation) -> State {
     if let Some(back_compat) = now.back_compat.newest().filter(|version| is_needed_and_closed(now, version)) {
         return State::Blocked(Blocked::BackCompatNotEnabled(back_compat.id, back_compat.state));
     }
-    if let Some(unkept) = in_use::unkept(now) {
-        return State::Blocked(foreign(now, newest, &unkept));
+    if in_use::unkept(now).is_some() {
+        return State::Blocked(foreign(now, newest));
     }
     // A rollback introduces first and preserves after. Without its record it is a version that somebody enabled.
     let predecessor = now.primary.predecessor().filter(|version| version.state == VersionState::Enabled);
@@ -98,8 +98,7 @@ pub fn secrets_state(now: &Observation) -> State {
         (Some(predecessor), Some(_)) if !in_use::others(now).is_empty() => {
             State::Blocked(Blocked::TwoUncommitted(predecessor.id, newest.id))
         }
-        (Some(predecessor), Some(_)) => State::Blocked(Blocked::UnexplainedPredecessor(predecessor.id)),
-        (Some(predecessor), None) => State::Blocked(Blocked::UnexplainedPredecessor(predecessor.id)),
+        (Some(predecessor), _) => State::Blocked(Blocked::UnexplainedPredecessor(predecessor.id)),
         (None, Some(kept)) => State::Rotating { from: kept.id, to: newest.id },
         (None, None) if announced(now).is_some() => State::Rotating { from: newest.id, to: newest.id.next() },
         (None, None) if back_compat_is_live(now) || in_use::displaced(now).is_some() => State::AwaitingReencryption,
@@ -121,18 +120,18 @@ fn is_needed_and_closed(now: &Observation, version: &Version) -> bool {
     }
 }
 
-fn foreign(now: &Observation, newest: &Version, unkept: &InUse) -> Blocked {
+/// A version that no run of ours brought; what a pod has and nobody can read is made readable first.
+fn foreign(now: &Observation, newest: &Version) -> Blocked {
     let unreadable = in_use::others(now).into_iter().find_map(|one| match one.held {
         Held::Version(version) => Some(version),
         Held::Value(_) => None,
     });
-    match (&unkept.held, unreadable.as_ref()) {
-        (Held::Version(version), _) | (Held::Value(_), Some(version)) => {
-            let version = *version;
+    match unreadable {
+        Some(version) => {
             let state = now.primary.version(version).map_or(VersionState::Disabled, |version| version.state);
             Blocked::Unreadable(version, state)
         }
-        (Held::Value(_), None) => Blocked::Foreign(newest.id),
+        None => Blocked::Foreign(newest.id),
     }
 }
 

@@ -42,10 +42,12 @@ pub(super) fn adopt(want: &Want, now: &Observation, blocked: Blocked) -> Result<
         return Err(refuse_blocked(now, blocked));
     }
     let lost = super::lost_copy(now);
-    let left = rest.iter().copied().chain(lost).filter(|value| Some(*value) != second && !has_version(now, *value));
+    // What an enabled version of the back-compat has is not lost, and told, whatever becomes the newest there.
+    let has_version = |value| now.enabled_in(Source::BackCompat, value).is_some();
+    let left = rest.iter().copied().chain(lost).filter(|value| Some(*value) != second && !has_version(*value));
     let first: Vec<ValueTag> = left.collect();
     let predecessor = now.primary.predecessor().map(|version| version.id);
-    let from = second.and_then(|second| primary_with(now, second));
+    let from = second.and_then(|second| now.enabled_in(Source::Primary, second));
     match (newest == Some(primary), from) {
         (true, Some(from)) if first.is_empty() => {
             let to = now.primary.newest().map_or(from, |newest| newest.id);
@@ -63,12 +65,6 @@ pub(super) fn adopt(want: &Want, now: &Observation, blocked: Blocked) -> Result<
             settle(now, settled).ok_or_else(|| last_copy(now, primary))
         }
     }
-}
-
-/// Whether a version of the back-compat that is enabled has it: whatever becomes the newest there, it is not lost, and told.
-fn has_version(now: &Observation, value: ValueTag) -> bool {
-    let mut versions = now.back_compat.versions.iter();
-    versions.any(|version| version.state == VersionState::Enabled && version.value == Some(value))
 }
 
 /// What the two slots get.
@@ -146,12 +142,6 @@ fn needed(now: &Observation) -> Vec<ValueTag> {
         .filter(|value| Some(*value) != now.primary.value())
         .into_iter()
         .collect()
-}
-
-fn primary_with(now: &Observation, value: ValueTag) -> Option<VersionId> {
-    let mut versions = now.primary.versions.iter();
-    let version = versions.find(|version| version.state == VersionState::Enabled && version.value == Some(value));
-    version.map(|version| version.id)
 }
 
 /// Where the bytes of a value are at hand: none where a template alone has them.
