@@ -112,6 +112,7 @@ fn kubectl_works() {
         kubectl annotate externalsecret admin-secrets force-sync=1 --overwrite | sed 's/^/# /'
         echo "# $(kubectl get externalsecret admin-secrets -o jsonpath='{.metadata.annotations.force-sync}')"
         kubectl annotate externalsecret admin-secrets force-sync- > /dev/null
+        sleep 2 # what starts in the second of a Secret's write is not proven to have its value
         kubectl rollout restart deployment/admin | sed 's/^/# /'
         kubectl rollout status deployment/admin --timeout=30s | tail -n 1 | sed 's/^/# /'
         echo "# $(kubectl auth can-i patch deployments) $(kubectl auth can-i create leases.coordination.k8s.io)"
