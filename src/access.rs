@@ -2,14 +2,14 @@
 //!
 //! The README's Role and permissions are these; a test compares them.
 
-use crate::check::Purpose;
 use crate::clients::cluster::{Access, Cluster};
 use crate::clients::error::{ApiError, ApiErrorKind};
 use crate::clients::secret_manager::SecretManager;
-use crate::domain::names::{SecretHome, SecretId};
-use crate::domain::observation::{Observation, Unread};
-use crate::domain::problem::Problem;
-use crate::domain::result::{CheckResult, Verdict};
+use deepdesk_protocol::check::Purpose;
+use deepdesk_protocol::facts::names::{SecretHome, SecretId};
+use deepdesk_protocol::facts::observation::{Observation, Unread};
+use deepdesk_protocol::problem::Problem;
+use deepdesk_protocol::result::{CheckResult, Verdict};
 
 /// A right in the cluster: API group, resource, verbs.
 pub struct Right {
@@ -104,9 +104,9 @@ pub const ON_BACK_COMPAT_TO_FINALIZE: &[&str] = &[
 pub const ON_PROJECT_TO_CREATE: &[&str] = &["secretmanager.secrets.create", "secretmanager.secrets.setIamPolicy"];
 
 /// Id of the check on rights in the cluster.
-pub const CLUSTER: &str = crate::check::catalogue::K8S_ACCESS_ID;
+pub const CLUSTER: &str = deepdesk_protocol::check::catalogue::K8S_ACCESS_ID;
 /// Id of the check on rights in Secret Manager.
-pub const SECRET_MANAGER: &str = crate::check::catalogue::SM_ACCESS_ID;
+pub const SECRET_MANAGER: &str = deepdesk_protocol::check::catalogue::SM_ACCESS_ID;
 
 /// What a command but a rotation needs on each of the two secrets.
 const TO_READ: (&[&str], &[&str]) = (

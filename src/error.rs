@@ -1,8 +1,7 @@
 //! Failures of the clients, as problems: with an exit code, a stable reason and what to do next.
 
 use crate::clients::error::{ApiError, ApiErrorKind, ConfigError, Service};
-use crate::domain::names::NameError;
-use crate::domain::problem::{Exit, LOCK_LOST, Problem};
+use deepdesk_protocol::problem::{Exit, LOCK_LOST, Problem};
 
 /// A request failed before anything was changed: exit 1. A step that comes later raises it to 5 (see `execute`).
 impl From<ApiError> for Problem {
@@ -25,13 +24,6 @@ impl From<ConfigError> for Problem {
             Some(hint) => problem.hint(hint),
             None => problem,
         }
-    }
-}
-
-/// A name that does not fit was given by somebody: exit 2.
-impl From<NameError> for Problem {
-    fn from(error: NameError) -> Problem {
-        Problem::new(Exit::Usage, "Usage", error.to_string())
     }
 }
 

@@ -16,9 +16,9 @@ use tokio::sync::Mutex;
 use crate::clients::cluster::Cluster;
 use crate::clients::error::{ApiError, ApiErrorKind, Service};
 use crate::clients::fence::{Fence, Grant, Moment};
-use crate::domain::names::{SecretId, VersionId};
-use crate::domain::observation::{Announcement, Begun, LastRotation};
-use crate::domain::problem::{Exit, Problem};
+use deepdesk_protocol::facts::names::{SecretId, VersionId};
+use deepdesk_protocol::facts::observation::{Announcement, Begun, LastRotation};
+use deepdesk_protocol::problem::{Exit, Problem};
 
 /// The Lease's name, in the account's namespace.
 pub const LEASE: &str = "deepdesk-rotation";

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use clap::{CommandFactory as _, FromArgMatches as _};
 use kubectl_deepdesk::cli::Cli;
-use kubectl_deepdesk::domain::environment::Environment;
+use kubectl_deepdesk::environment::Environment;
 use kubectl_deepdesk::run::Interrupt;
 use kubectl_deepdesk::{commands, completion, guard};
 use tokio::sync::watch;

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use crate::cli;
 use crate::clients::gcloud::Gcloud;
-use crate::domain::environment::Environment;
-use crate::domain::names::{AccountName, ObjectName, ProjectId, SecretId, WorkloadRef};
-use crate::domain::problem::{Exit, Problem};
-use crate::domain::setting::{Source, Sourced};
+use crate::environment::Environment;
+use crate::setting::{Source, Sourced};
 use crate::settings::Settings;
+use deepdesk_protocol::facts::names::{AccountName, ObjectName, ProjectId, SecretId, WorkloadRef};
+use deepdesk_protocol::problem::{Exit, Problem};
 
 /// What is asked of one account.
 #[derive(Clone, Debug)]
@@ -123,8 +123,9 @@ pub fn request(
                 (None, Some(setting)) => (setting.as_str(), file()),
                 (None, None) => (usual, Source::Default),
             };
-            let id =
-                filled(given).parse().map_err(|error: crate::domain::names::NameError| usage(error.to_string()))?;
+            let id = filled(given)
+                .parse()
+                .map_err(|error: deepdesk_protocol::facts::names::NameError| usage(error.to_string()))?;
             Ok(Sourced::new(id, source))
         };
     let primary = id("--primary-secret", &common.ids.primary_secret, &settings.primary_secret, PRIMARY)?;
@@ -191,7 +192,7 @@ fn names<N>(
     file: impl Fn() -> Source,
 ) -> Result<Sourced<Vec<N>>, Problem>
 where
-    N: std::str::FromStr<Err = crate::domain::names::NameError>,
+    N: std::str::FromStr<Err = deepdesk_protocol::facts::names::NameError>,
 {
     let usual: Vec<String> = usual.iter().map(|name| (*name).to_owned()).collect();
     let (names, source) = match (given.flags, given.settings) {
@@ -204,7 +205,7 @@ where
     Ok(Sourced::new(parsed?, source))
 }
 
-fn usage_of(error: crate::domain::names::NameError) -> Problem {
+fn usage_of(error: deepdesk_protocol::facts::names::NameError) -> Problem {
     usage(error.to_string())
 }
 

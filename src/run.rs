@@ -9,14 +9,14 @@ use tokio::sync::watch;
 use crate::clients::cluster::Cluster;
 use crate::clients::fence::Fence;
 use crate::clients::secret_manager::SecretManager;
-use crate::domain::event::{Event, StepName, StepState};
-use crate::domain::names::{AccountName, ObjectName, printable};
-use crate::domain::observation::Observation;
-use crate::domain::problem::{Exit, Problem};
-use crate::domain::result::StepResult;
-use crate::domain::trail::{Look, Span, Trail};
 use crate::lock::Lock;
 use crate::request::Request;
+use deepdesk_protocol::event::{Event, StepName, StepState};
+use deepdesk_protocol::facts::names::{AccountName, ObjectName, printable};
+use deepdesk_protocol::facts::observation::Observation;
+use deepdesk_protocol::problem::{Exit, Problem};
+use deepdesk_protocol::result::StepResult;
+use deepdesk_protocol::trail::{Look, Span, Trail};
 
 /// One command on one account.
 pub struct Run<'a> {

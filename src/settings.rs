@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use crate::domain::environment::Environment;
-use crate::domain::problem::{Exit, Problem};
+use crate::environment::Environment;
+use deepdesk_protocol::problem::{Exit, Problem};
 
 /// `settings.yaml`. Flags win over it.
 #[derive(Clone, Debug, Default, Deserialize)]

@@ -7,10 +7,10 @@ use std::time::Duration;
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::{Common, DryRunFlag, ReportFlag, Status, age, duration};
-use crate::domain::names::{ObjectName, VersionId, WorkloadRef};
-use crate::domain::observation::Source;
-use crate::domain::reencryption::Command as Words;
-use crate::domain::step::RescueFrom;
+use deepdesk_protocol::facts::names::{ObjectName, VersionId, WorkloadRef};
+use deepdesk_protocol::facts::observation::Source;
+use deepdesk_protocol::facts::reencryption::Command as Words;
+use deepdesk_protocol::step::RescueFrom;
 
 /// The commands on an account's secret.
 #[derive(Debug, Subcommand)]
@@ -91,7 +91,7 @@ pub struct Rotate {
     #[arg(long, value_name = "FILE", conflicts_with = "length", help_heading = "Rotation")]
     pub value_from: Option<PathBuf>,
     /// Characters of the value that is made, letters and digits; at least 32
-    #[arg(long, value_name = "N", default_value_t = crate::domain::payload::DEFAULT_LENGTH, value_parser = length, help_heading = "Rotation")]
+    #[arg(long, value_name = "N", default_value_t = deepdesk_protocol::facts::payload::DEFAULT_LENGTH, value_parser = length, help_heading = "Rotation")]
     pub length: usize,
     /// In which order values and pods change
     #[arg(long, value_enum, default_value_t = Strategy::Rolling, help_heading = "Rotation")]

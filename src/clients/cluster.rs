@@ -42,7 +42,7 @@ use super::error::{ApiError, ApiErrorKind};
 use super::fence::Fence;
 use super::kubeconfig::KubeTarget;
 use super::retry::{Repeat, date};
-use crate::domain::names::{AccountName, WorkloadRef};
+use deepdesk_protocol::facts::names::{AccountName, WorkloadRef};
 
 /// The account's namespace in the cluster. Clones share the connections.
 #[derive(Clone)]

@@ -20,7 +20,7 @@ use super::endpoint::Endpoint;
 use super::error::{ApiError, ApiErrorKind, ConfigError, Service};
 use super::gcloud::Gcloud;
 use super::known;
-use crate::domain::environment::Environment;
+use crate::environment::Environment;
 
 /// Credentials that gave out a token, and how to call them.
 #[derive(Clone, Debug)]

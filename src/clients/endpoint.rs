@@ -3,8 +3,8 @@
 use http::Uri;
 
 use super::error::ConfigError;
-use crate::domain::names::LocationId;
-use crate::domain::setting::without_password;
+use crate::setting::without_password;
+use deepdesk_protocol::facts::names::LocationId;
 
 /// Where Secret Manager answers: Google's own endpoints, or one that stands in for all of them.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]

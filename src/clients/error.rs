@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::domain::names::printable;
+use deepdesk_protocol::facts::names::printable;
 
 /// Whom the request was for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

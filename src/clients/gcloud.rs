@@ -5,8 +5,8 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use super::error::ConfigError;
-use crate::domain::environment::Environment;
-use crate::domain::setting::{Source, Sourced};
+use crate::environment::Environment;
+use crate::setting::{Source, Sourced};
 
 /// gcloud's configuration. `Debug` shows no values: a proxy's password may be among them.
 #[derive(Clone)]

@@ -4,7 +4,7 @@
 
 use super::error::ConfigError;
 use super::gcloud::Gcloud;
-use crate::domain::setting::{Source, Sourced};
+use crate::setting::{Source, Sourced};
 
 /// The proxy as a URL, with user and password where there are some. `Debug` shows no password.
 #[derive(Clone, Eq, PartialEq)]
@@ -24,7 +24,7 @@ impl GcloudProxy {
 
     /// The URL without its password.
     pub fn shown(&self) -> String {
-        crate::domain::setting::without_password(&self.0)
+        crate::setting::without_password(&self.0)
     }
 }
 
@@ -87,7 +87,7 @@ fn escaped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::environment::Environment;
+    use crate::environment::Environment;
 
     #[test]
     fn all_of_it_or_none() {

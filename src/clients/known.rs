@@ -5,7 +5,7 @@
 
 use std::sync::LazyLock;
 
-pub use crate::domain::known::KnownValues;
+pub use crate::known::KnownValues;
 
 static MET: LazyLock<KnownValues> = LazyLock::new(KnownValues::default);
 

@@ -33,8 +33,8 @@ use super::endpoint::is_loopback;
 use super::error::ConfigError;
 use super::known;
 use super::proxy::proxy_for;
-use crate::domain::environment::Environment;
-use crate::domain::setting::{Source, without_password};
+use crate::environment::Environment;
+use crate::setting::{Source, without_password};
 
 /// kubectl's connection flags. `Debug` hides the token.
 #[derive(Clone, Default)]

@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::domain::environment::Environment;
+use crate::environment::Environment;
 
 /// The program's file; none elsewhere than on Windows, and none where nothing is found: then the system says so.
 pub(super) fn on_windows(name: &str, env: &Environment) -> Option<PathBuf> {

@@ -9,8 +9,8 @@ use http::Uri;
 
 use super::endpoint::is_loopback;
 use super::error::ConfigError;
-use crate::domain::environment::Environment;
-use crate::domain::setting::{Source, Sourced};
+use crate::environment::Environment;
+use crate::setting::{Source, Sourced};
 
 /// The proxy for this server: the cluster's own (`proxy-url`), else the environment's unless NO_PROXY excepts it.
 /// `entry` is what the kubeconfig calls the cluster.

@@ -29,9 +29,9 @@ use super::fence::Fence;
 use super::known;
 use super::rate_limit::Cost;
 use super::retry::Repeat;
-use crate::domain::names::{SecretHome, SecretId, VersionId};
-use crate::domain::observation::VersionState;
-use crate::domain::payload::Payload;
+use deepdesk_protocol::facts::names::{SecretHome, SecretId, VersionId};
+use deepdesk_protocol::facts::observation::VersionState;
+use deepdesk_protocol::facts::payload::Payload;
 
 /// Secret Manager. Clones share connections and the rate limit.
 #[derive(Clone)]

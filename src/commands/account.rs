@@ -11,16 +11,16 @@ use crate::clients::error::ApiErrorKind;
 use crate::clients::gcloud::Gcloud;
 use crate::clients::kubeconfig::{self, KubeTarget, StdinUse, previous};
 use crate::clients::secret_manager::SecretManager;
-use crate::domain::account::{Glance, Judgement, age, judge};
-use crate::domain::environment::Environment;
-use crate::domain::names::{AccountName, SecretHome};
-use crate::domain::problem::{Exit, Problem};
-use crate::domain::result::API_VERSION;
+use crate::environment::Environment;
 use crate::observe::glance::{self, Asked};
 use crate::present::{Listing, Style};
 use crate::request;
 use crate::run::{Interrupt, interrupted};
 use crate::settings;
+use deepdesk_protocol::facts::account::{Glance, Judgement, age, judge};
+use deepdesk_protocol::facts::names::{AccountName, SecretHome};
+use deepdesk_protocol::problem::{Exit, Problem};
+use deepdesk_protocol::result::API_VERSION;
 
 /// Runs one of the commands; returns the exit code.
 pub async fn run(command: Accounts, environment: Environment, mut interrupt: Interrupt) -> u8 {
@@ -173,10 +173,11 @@ impl Row {
             (None, problem) => ("Unknown", problem.as_ref().map(|problem| problem.message.clone()).unwrap_or_default()),
         };
         let glances = self.seen.as_ref().map(|(seen, _)| (&seen.primary.versions, &seen.back_compat.versions));
-        let newest = |of: Option<&Vec<crate::domain::account::VersionGlance>>| of.and_then(|of| of.first().cloned());
+        let newest =
+            |of: Option<&Vec<deepdesk_protocol::facts::account::VersionGlance>>| of.and_then(|of| of.first().cloned());
         let primary = newest(glances.map(|(primary, _)| primary));
         let back_compat = newest(glances.map(|(_, back_compat)| back_compat));
-        let text = |version: Option<&crate::domain::account::VersionGlance>| {
+        let text = |version: Option<&deepdesk_protocol::facts::account::VersionGlance>| {
             version.map(|version| version.id.to_string()).unwrap_or_default()
         };
         cells.extend([state.to_owned(), text(primary.as_ref()), text(back_compat.as_ref())]);

@@ -10,22 +10,22 @@ use super::session::Desk;
 use super::sync::tell_preflight;
 use super::{speak, value};
 use crate::access;
-use crate::check::{self, Purpose};
 use crate::cli::DryRun;
-use crate::domain::event::{StepName, StepState};
-use crate::domain::names::{SecretId, VersionId, listed};
-use crate::domain::observation::{Begun, Observation};
-use crate::domain::payload::Payload;
-use crate::domain::problem::{Exit, Problem};
-use crate::domain::result::{AccountResult, CheckResult, Kind, RotationResult, Verdict};
-use crate::domain::step::{Plan, Planned, Step, Way};
-use crate::domain::trail::Look;
 use crate::execute::{self, Pauses, Progress};
 use crate::lock::{Aim, Lock};
 use crate::observe::versions::add_history;
 use crate::observe::{Seen, observe};
-use crate::plan::{self, Goal, NewValue, Want};
 use crate::present::PlanView;
+use deepdesk_protocol::check::{self, Purpose};
+use deepdesk_protocol::event::{StepName, StepState};
+use deepdesk_protocol::facts::names::{SecretId, VersionId, listed};
+use deepdesk_protocol::facts::observation::{Begun, Observation};
+use deepdesk_protocol::facts::payload::Payload;
+use deepdesk_protocol::plan::{self, Goal, NewValue, Want};
+use deepdesk_protocol::problem::{Exit, Problem};
+use deepdesk_protocol::result::{AccountResult, CheckResult, Kind, RotationResult, Verdict};
+use deepdesk_protocol::step::{Plan, Planned, Step, Way};
+use deepdesk_protocol::trail::Look;
 
 /// What is asked for.
 pub struct Change {
@@ -445,9 +445,9 @@ async fn unlock(desk: &Desk, lock: Lock, ended: Result<(), Problem>, plan: &Plan
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::names::ObjectName;
-    use crate::domain::observation::Announcement;
-    use crate::domain::state::State;
+    use deepdesk_protocol::facts::names::ObjectName;
+    use deepdesk_protocol::facts::observation::Announcement;
+    use deepdesk_protocol::state::State;
 
     fn id(number: u64) -> VersionId {
         VersionId::new(number).expect("not zero")

@@ -7,11 +7,11 @@ use serde_json::json;
 use super::{Voice, color, names, output, speak, voice_in};
 use crate::cli::{self, Clusters};
 use crate::clients::kubeconfig::{self, ContextEntry, KubeFlags, previous};
-use crate::domain::environment::Environment;
-use crate::domain::problem::{Exit, Problem};
-use crate::domain::result::API_VERSION;
+use crate::environment::Environment;
 use crate::present::{Listing, Output, Style};
 use crate::run::{Interrupt, interrupted};
+use deepdesk_protocol::problem::{Exit, Problem};
+use deepdesk_protocol::result::API_VERSION;
 
 /// Runs one of the commands; returns the exit code.
 pub async fn run(command: Clusters, environment: Environment, mut interrupt: Interrupt) -> u8 {

@@ -4,8 +4,8 @@ use super::{Voice, speak};
 use crate::cli::{self, Cli, Completion, Shell};
 use crate::completion;
 use crate::completion::install;
-use crate::domain::environment::Environment;
-use crate::domain::problem::{Exit, Problem};
+use crate::environment::Environment;
+use deepdesk_protocol::problem::{Exit, Problem};
 
 /// Prints a script, or puts completion in place.
 pub fn run(command: &Completion, environment: &Environment, voice: &Voice) -> u8 {

@@ -14,16 +14,16 @@ use crate::clients::gcloud::Gcloud;
 use crate::clients::gcloud_proxy::gcloud_proxy;
 use crate::clients::kubeconfig::{self, KubeTarget};
 use crate::clients::proxy;
-use crate::domain::environment::Environment;
-use crate::domain::names::{AccountName, SecretHome};
-use crate::domain::problem::{Exit, Problem};
-use crate::domain::setting::{Source, without_password};
+use crate::environment::Environment;
 use crate::lock;
 use crate::observe::store;
 use crate::present::Listing;
 use crate::request::{self, Request};
 use crate::run::Interrupt;
+use crate::setting::{Source, without_password};
 use crate::settings::{self, Settings};
+use deepdesk_protocol::facts::names::{AccountName, SecretHome};
+use deepdesk_protocol::problem::{Exit, Problem};
 
 /// How long the credentials, a credential plugin and the SecretStore may each take to be found out.
 const BUDGET: Duration = Duration::from_secs(5);

@@ -5,9 +5,9 @@ use std::io::IsTerminal as _;
 use dialoguer::{FuzzySelect, Input, Select};
 
 use super::{Voice, speak};
-use crate::domain::names::{AccountName, VersionId, printable};
-use crate::domain::problem::{Exit, Problem};
 use crate::run::interrupted;
+use deepdesk_protocol::facts::names::{AccountName, VersionId, printable};
+use deepdesk_protocol::problem::{Exit, Problem};
 
 /// Whether there is a terminal to ask at, even when standard input is a pipe that carries the value.
 pub fn can_ask() -> bool {

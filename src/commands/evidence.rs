@@ -3,13 +3,13 @@
 use super::outcome::Found;
 use super::session::Desk;
 use crate::access::{self, Right};
-use crate::domain::observation::{Observation, OtherReader};
-use crate::domain::problem::Problem;
-use crate::domain::reencryption::Reencryption;
-use crate::domain::result::EvidenceResult;
 use crate::execute::reencrypt;
 use crate::lock::Lock;
 use crate::observe::Seen;
+use deepdesk_protocol::facts::observation::{Observation, OtherReader};
+use deepdesk_protocol::facts::reencryption::Reencryption;
+use deepdesk_protocol::problem::Problem;
+use deepdesk_protocol::result::EvidenceResult;
 
 /// Where the word comes from that the older value is not needed any more.
 #[derive(Clone, Debug, Eq, PartialEq)]

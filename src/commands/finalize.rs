@@ -3,15 +3,15 @@
 use super::change::{Change, change};
 use super::evidence::Evidence;
 use super::session::Desk;
-use crate::check::Purpose;
 use crate::cli;
-use crate::domain::observation::Source;
-use crate::domain::payload::DEFAULT_LENGTH;
-use crate::domain::problem::Problem;
-use crate::domain::reencryption::Reencryption;
-use crate::domain::result::{AccountResult, Kind};
 use crate::execute::Pauses;
-use crate::plan::{Destroy, Goal, Want};
+use deepdesk_protocol::check::Purpose;
+use deepdesk_protocol::facts::observation::Source;
+use deepdesk_protocol::facts::payload::DEFAULT_LENGTH;
+use deepdesk_protocol::facts::reencryption::Reencryption;
+use deepdesk_protocol::plan::{Destroy, Goal, Want};
+use deepdesk_protocol::problem::Problem;
+use deepdesk_protocol::result::{AccountResult, Kind};
 
 /// Finalizes one account.
 pub async fn finalize(desk: &Desk, args: &cli::Finalize) -> (AccountResult, Option<Problem>) {

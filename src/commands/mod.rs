@@ -30,11 +30,11 @@ use jiff::Timestamp;
 
 use self::report::{Files, Record};
 use crate::cli::{self, Cli, Command, Secret};
-use crate::domain::environment::Environment;
-use crate::domain::problem::{Exit, Problem};
+use crate::environment::Environment;
 use crate::present::report::AccountReport;
 use crate::present::{Presenter, Style, Terminal};
 use crate::run::Interrupt;
+use deepdesk_protocol::problem::{Exit, Problem};
 
 /// The presenter on the real streams, shared by everyone who tells something.
 type Voice = Arc<Mutex<Presenter<std::io::Stdout, std::io::Stderr>>>;

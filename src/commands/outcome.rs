@@ -1,15 +1,15 @@
 //! Makes the result object of an account from what was seen and done.
 
 use super::session::Desk;
-use crate::check::{self, catalogue};
-use crate::domain::observation::{Consumer, ExternalSecretView, Observation, Ready};
-use crate::domain::problem::{Exit, Problem};
-use crate::domain::result::{
+use crate::observe::served;
+use deepdesk_protocol::check::{self, catalogue};
+use deepdesk_protocol::facts::observation::{Consumer, ExternalSecretView, Observation, Ready};
+use deepdesk_protocol::problem::{Exit, Problem};
+use deepdesk_protocol::result::{
     API_VERSION, AccountResult, BackCompatResult, CheckResult, ConsumerResult, EvidenceResult, ExternalSecretResult,
     KeyResult, Kind, PrimaryResult, Verdict, VersionResult,
 };
-use crate::domain::state::{self, Standing};
-use crate::observe::served;
+use deepdesk_protocol::state::{self, Standing};
 
 /// What a command found out until it ended, well or not.
 #[derive(Default)]
@@ -23,7 +23,7 @@ pub struct Found {
     /// How long old and new pods served side by side.
     pub interruption: Option<std::time::Duration>,
     /// The versions of a rotation.
-    pub rotation: Option<crate::domain::result::RotationResult>,
+    pub rotation: Option<deepdesk_protocol::result::RotationResult>,
     /// What showed that re-encryption is done, or did not.
     pub evidence: Option<EvidenceResult>,
     /// Where a leaked value can still be read.

@@ -9,11 +9,11 @@ use jiff::Timestamp;
 use super::session;
 use crate::cli::{self, Secret};
 use crate::clients::known;
-use crate::domain::environment::Environment;
-use crate::domain::names::AccountName;
-use crate::domain::problem::{Exit, Problem};
-use crate::domain::result::AccountResult;
+use crate::environment::Environment;
 use crate::present::report::{self, AccountReport, JSON_MARK, MARK, Report};
+use deepdesk_protocol::facts::names::AccountName;
+use deepdesk_protocol::problem::{Exit, Problem};
+use deepdesk_protocol::result::AccountResult;
 
 /// What is kept of a run, whether somebody asked for a report or not.
 pub struct Record {

@@ -5,20 +5,20 @@ use std::time::Duration;
 use super::outcome::{Found, outcome};
 use super::session::Desk;
 use super::sync::preflight;
-use crate::check::Purpose;
 use crate::cli::{self, DryRun};
-use crate::domain::event::{StepName, StepState};
-use crate::domain::names::{ObjectName, VersionId, WorkloadRef, listed};
-use crate::domain::problem::{Exit, Problem};
-use crate::domain::restart_note;
-use crate::domain::result::{AccountResult, Kind};
-use crate::domain::state;
-use crate::domain::trail::Look;
 use crate::execute::arrive::{self, FIELD_MANAGER, Manner};
 use crate::execute::{self, Progress};
 use crate::lock::Lock;
 use crate::observe::{Seen, observe};
-use crate::plan;
+use deepdesk_protocol::check::Purpose;
+use deepdesk_protocol::event::{StepName, StepState};
+use deepdesk_protocol::facts::names::{ObjectName, VersionId, WorkloadRef, listed};
+use deepdesk_protocol::facts::restart_note;
+use deepdesk_protocol::plan;
+use deepdesk_protocol::problem::{Exit, Problem};
+use deepdesk_protocol::result::{AccountResult, Kind};
+use deepdesk_protocol::state;
+use deepdesk_protocol::trail::Look;
 
 /// Restarts one account's consumers.
 pub async fn restart(desk: &Desk, args: &cli::Restart) -> (AccountResult, Option<Problem>) {

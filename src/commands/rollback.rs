@@ -2,13 +2,13 @@
 
 use super::change::{Change, change};
 use super::session::Desk;
-use crate::check::Purpose;
 use crate::cli;
-use crate::domain::payload::DEFAULT_LENGTH;
-use crate::domain::problem::Problem;
-use crate::domain::result::{AccountResult, Kind};
 use crate::execute::Pauses;
-use crate::plan::{Goal, Want};
+use deepdesk_protocol::check::Purpose;
+use deepdesk_protocol::facts::payload::DEFAULT_LENGTH;
+use deepdesk_protocol::plan::{Goal, Want};
+use deepdesk_protocol::problem::Problem;
+use deepdesk_protocol::result::{AccountResult, Kind};
 
 /// Rolls one account back.
 pub async fn rollback(desk: &Desk, args: &cli::Rollback) -> (AccountResult, Option<Problem>) {

@@ -2,13 +2,13 @@
 
 use super::change::{Change, change};
 use super::session::Desk;
-use crate::check::Purpose;
 use crate::cli;
-use crate::domain::payload::Payload;
-use crate::domain::problem::Problem;
-use crate::domain::result::{AccountResult, Kind};
 use crate::execute::Pauses;
-use crate::plan::{Goal, Strategy, Want};
+use deepdesk_protocol::check::Purpose;
+use deepdesk_protocol::facts::payload::Payload;
+use deepdesk_protocol::plan::{Goal, Strategy, Want};
+use deepdesk_protocol::problem::Problem;
+use deepdesk_protocol::result::{AccountResult, Kind};
 
 /// Rotates one account, to the given value or to one made here.
 pub async fn rotate(desk: &Desk, args: &cli::Rotate, given: Option<Payload>) -> (AccountResult, Option<Problem>) {

@@ -6,10 +6,10 @@ use std::process::{ExitStatus, Stdio};
 
 use super::{Voice, speak};
 use crate::cli;
-use crate::domain::environment::Environment;
-use crate::domain::problem::{Exit, Problem};
+use crate::environment::Environment;
 use crate::run::Interrupt;
 use crate::sandbox::{Options, Sandbox, faults};
+use deepdesk_protocol::problem::{Exit, Problem};
 
 /// Runs one of the sandbox's commands; returns the exit code, for `run` and `shell` that of the program run.
 pub async fn run(command: cli::Sandbox, environment: &Environment, voice: &Voice, interrupt: Interrupt) -> u8 {

@@ -17,15 +17,15 @@ use crate::clients::known;
 use crate::clients::kubeconfig::{self, KubeFlags, KubeTarget, StdinUse};
 use crate::clients::secret_manager::SecretManager;
 use crate::completion;
-use crate::domain::environment::Environment;
-use crate::domain::names::{AccountName, SecretId};
-use crate::domain::problem::Problem;
-use crate::domain::result::AccountResult;
+use crate::environment::Environment;
 use crate::lock::{self, Operator};
 use crate::observe::served;
 use crate::request::{self, Request};
 use crate::run::{Interrupt, Run, Teller};
 use crate::settings::{self, Settings};
+use deepdesk_protocol::facts::names::{AccountName, SecretId};
+use deepdesk_protocol::problem::Problem;
+use deepdesk_protocol::result::AccountResult;
 
 /// What the accounts of one run share.
 pub struct Session {
@@ -300,7 +300,7 @@ fn operator(environment: &Environment) -> Result<Operator, Problem> {
     let mut random = [0u8; 4];
     getrandom::fill(&mut random).map_err(|error| {
         Problem::new(
-            crate::domain::problem::Exit::Failed,
+            deepdesk_protocol::problem::Exit::Failed,
             "NoRandomness",
             format!("the operating system's random source does not answer: {error}"),
         )

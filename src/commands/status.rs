@@ -12,21 +12,21 @@ use super::outcome::{Found, outcome};
 use super::session::{self, Desk, Session};
 use super::{Voice, speak};
 use crate::access;
-use crate::check::{self, Purpose};
 use crate::cli;
 use crate::clients::error::ApiErrorKind;
-use crate::domain::account::age;
-use crate::domain::environment::Environment;
-use crate::domain::names::AccountName;
-use crate::domain::observation::Observation;
-use crate::domain::problem::{Exit, Problem};
-use crate::domain::result::{AccountResult, Kind, Verdict};
-use crate::domain::status::{self, StatusResult};
+use crate::environment::Environment;
 use crate::observe::glance;
 use crate::observe::survey::{self, Dates, Look, Subject, Wanted};
-use crate::plan::{self, Want};
 use crate::request;
 use crate::run::{Interrupt, interrupted};
+use deepdesk_protocol::check::{self, Purpose};
+use deepdesk_protocol::facts::account::age;
+use deepdesk_protocol::facts::names::AccountName;
+use deepdesk_protocol::facts::observation::Observation;
+use deepdesk_protocol::plan::{self, Want};
+use deepdesk_protocol::problem::{Exit, Problem};
+use deepdesk_protocol::result::{AccountResult, Kind, Verdict};
+use deepdesk_protocol::status::{self, StatusResult};
 
 /// Shows the accounts, once or again and again; returns the process's exit code.
 pub async fn status(args: cli::Status, environment: Environment, mut interrupt: Interrupt) -> u8 {

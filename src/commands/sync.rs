@@ -3,18 +3,18 @@
 use super::outcome::{Found, outcome, refusal, refuse};
 use super::session::Desk;
 use crate::access;
-use crate::check::{self, Purpose};
 use crate::cli::{self, DryRun};
-use crate::domain::event::{StepName, StepState};
-use crate::domain::names::{ObjectName, listed};
-use crate::domain::observation::Observation;
-use crate::domain::problem::{Exit, Problem};
-use crate::domain::result::{AccountResult, CheckResult, Kind, Verdict};
-use crate::domain::trail::Look;
 use crate::execute::Progress;
 use crate::execute::arrive::{self, Ask, Manner};
 use crate::observe::{Seen, observe};
-use crate::plan::{self, Want};
+use deepdesk_protocol::check::{self, Purpose};
+use deepdesk_protocol::event::{StepName, StepState};
+use deepdesk_protocol::facts::names::{ObjectName, listed};
+use deepdesk_protocol::facts::observation::Observation;
+use deepdesk_protocol::plan::{self, Want};
+use deepdesk_protocol::problem::{Exit, Problem};
+use deepdesk_protocol::result::{AccountResult, CheckResult, Kind, Verdict};
+use deepdesk_protocol::trail::Look;
 
 /// Syncs one account.
 pub async fn sync(desk: &Desk, args: &cli::Sync) -> (AccountResult, Option<Problem>) {

@@ -7,11 +7,11 @@ use zeroize::Zeroizing;
 
 use crate::cli;
 use crate::clients::known;
-use crate::domain::names::AccountName;
-use crate::domain::payload::{MAXIMUM_BYTES, Payload, check_new_value, make_value};
-use crate::domain::problem::{Exit, Problem};
 use crate::observe::external_secrets::Reader;
 use crate::observe::vault;
+use deepdesk_protocol::facts::names::AccountName;
+use deepdesk_protocol::facts::payload::{MAXIMUM_BYTES, Payload, check_new_value, make_value};
+use deepdesk_protocol::problem::{Exit, Problem};
 
 /// Whether the value comes from standard input, so that nobody else may read from it.
 pub fn is_stdin(args: &cli::Rotate) -> bool {

@@ -3,12 +3,12 @@
 use super::outcome::{Found, outcome, refusal};
 use super::session::Desk;
 use crate::access;
-use crate::check::{self, Purpose};
-use crate::domain::problem::{Exit, Problem};
-use crate::domain::result::{AccountResult, Kind};
-use crate::domain::trail::Look;
 use crate::observe::observe;
-use crate::plan::Want;
+use deepdesk_protocol::check::{self, Purpose};
+use deepdesk_protocol::plan::Want;
+use deepdesk_protocol::problem::{Exit, Problem};
+use deepdesk_protocol::result::{AccountResult, Kind};
+use deepdesk_protocol::trail::Look;
 
 /// Verifies one account. Reads only; asks for no rights beforehand, since a missing one shows at once.
 pub async fn verify(desk: &Desk) -> (AccountResult, Option<Problem>) {

@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::environment::Environment;
+use crate::environment::Environment;
 
 /// For how long a list of live things is as good as a new one.
 const FRESH: Duration = Duration::from_secs(10);

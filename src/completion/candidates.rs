@@ -9,10 +9,10 @@ use clap_complete::engine::{ArgValueCompleter, CompletionCandidate, PathComplete
 
 use super::Context;
 use super::cache::Word;
-use crate::check::catalogue::{self, CATALOGUE};
 use crate::clients::gcloud::Gcloud;
 use crate::clients::kubeconfig::Named;
 use crate::sandbox::{self, faults};
+use deepdesk_protocol::check::catalogue::{self, CATALOGUE};
 
 /// Where words come from.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -12,8 +12,8 @@ use std::path::{Path, PathBuf};
 use self::places::Place;
 use super::shells::MARK;
 use crate::cli::{Install, Shell};
-use crate::domain::environment::Environment;
-use crate::domain::problem::{Exit, Problem};
+use crate::environment::Environment;
+use deepdesk_protocol::problem::{Exit, Problem};
 
 /// What the line in a start-up file ends with, so that it can be found again.
 const LINE_MARK: &str = " # kubectl-deepdesk completion";

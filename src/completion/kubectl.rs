@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::cache::Word;
 use super::complete;
-use crate::domain::environment::Environment;
+use crate::environment::Environment;
 
 /// Cobra's `ShellCompDirective`, a set of bits: the shell must not put a space behind the word.
 const NO_SPACE: u8 = 2;

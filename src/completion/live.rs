@@ -15,8 +15,8 @@ use super::candidates::Source;
 use super::notes;
 use crate::clients::cluster::Cluster;
 use crate::clients::kubeconfig::{self, Chosen, StdinUse};
-use crate::domain::names::{AccountName, ObjectName, printable};
 use crate::request::is_no_account;
+use deepdesk_protocol::facts::names::{AccountName, ObjectName, printable};
 
 /// The words of a live source.
 pub fn words(source: Source, context: &Context) -> Vec<Word> {

@@ -24,8 +24,8 @@ use self::cache::{Cache, Word};
 use self::line::Line;
 use crate::cli::{Cli, Shell};
 use crate::clients::kubeconfig::{self, KubeFlags, Named};
-use crate::domain::environment::Environment;
-use crate::domain::names::{acts, printable};
+use crate::environment::Environment;
+use deepdesk_protocol::facts::names::{acts, printable};
 
 pub use self::notes::keep as keep_note;
 pub use self::shells::script;

@@ -3,8 +3,8 @@
 use super::cache::{Cache, Note, Word};
 use super::line::Line;
 use crate::clients::kubeconfig::{Chosen, KubeTarget};
-use crate::domain::environment::Environment;
-use crate::domain::result::AccountResult;
+use crate::environment::Environment;
+use deepdesk_protocol::result::AccountResult;
 
 /// Names a question to the cache: which cluster, as whom, what.
 pub fn key(chosen: &Chosen, line: &Line, what: &str) -> String {

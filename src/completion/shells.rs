@@ -7,7 +7,7 @@ use clap_complete::env::{EnvCompleter, Fish, Powershell, Zsh};
 use super::cache::Word;
 use super::{Answer, complete};
 use crate::cli::Shell;
-use crate::domain::environment::Environment;
+use crate::environment::Environment;
 
 /// The program, as the scripts call it: found on PATH, so that a script outlives the place where it was made.
 const PROGRAM: &str = "kubectl-deepdesk";

@@ -12,14 +12,14 @@ use serde_json::Value;
 use super::Progress;
 use crate::clients::cluster::pulse::Watched;
 use crate::clients::cluster::{EventNote, KubernetesSecret};
-use crate::domain::event::{StepName, StepState};
-use crate::domain::names::ObjectName;
-use crate::domain::observation::{Derivation, Found, Ready, Source};
-use crate::domain::problem::{Exit, Problem};
 use crate::lock::Lock;
 use crate::observe::external_secrets::{self, Reader};
 use crate::observe::{Seen, found};
 use crate::run::{Run, fence, interrupted};
+use deepdesk_protocol::event::{StepName, StepState};
+use deepdesk_protocol::facts::names::ObjectName;
+use deepdesk_protocol::facts::observation::{Derivation, Found, Ready, Source};
+use deepdesk_protocol::problem::{Exit, Problem};
 
 /// The annotation that the runbook sets; any changed metadata of an ExternalSecret makes it sync (facts 1.2).
 pub const FORCE_SYNC: &str = "force-sync";

@@ -8,13 +8,13 @@ use futures::future::try_join3;
 
 use super::{Progress, value_of};
 use crate::clients::secret_manager::{Access, Which};
-use crate::domain::names::VersionId;
-use crate::domain::observation::{SecretView, ValueTag, Version, VersionState};
-use crate::domain::problem::{Exit, Problem};
-use crate::domain::step::{Plan, Way};
 use crate::observe::vault::Vault;
 use crate::observe::versions::newest;
 use crate::run::Run;
+use deepdesk_protocol::facts::names::VersionId;
+use deepdesk_protocol::facts::observation::{SecretView, ValueTag, Version, VersionState};
+use deepdesk_protocol::problem::{Exit, Problem};
+use deepdesk_protocol::step::{Plan, Way};
 
 /// How long the look may take: whoever waits for the end of a run has waited already.
 const LOOK: Duration = Duration::from_secs(5);

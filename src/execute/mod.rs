@@ -15,16 +15,16 @@ use std::collections::BTreeMap;
 
 use self::arrive::Manner;
 use crate::clients::secret_manager::Which;
-use crate::domain::event::StepState;
-use crate::domain::names::{ObjectName, SecretId, VersionId, listed};
-use crate::domain::observation::{ValueTag, Version, VersionState};
-use crate::domain::payload::Payload;
-use crate::domain::problem::Problem;
-use crate::domain::state::State;
-use crate::domain::step::{Origin, Plan, Planned, Step, Way};
 use crate::lock::{Aim, Lock};
 use crate::observe::Seen;
 use crate::run::Run;
+use deepdesk_protocol::event::StepState;
+use deepdesk_protocol::facts::names::{ObjectName, SecretId, VersionId, listed};
+use deepdesk_protocol::facts::observation::{ValueTag, Version, VersionState};
+use deepdesk_protocol::facts::payload::Payload;
+use deepdesk_protocol::problem::Problem;
+use deepdesk_protocol::state::State;
+use deepdesk_protocol::step::{Origin, Plan, Planned, Step, Way};
 
 /// What a run of the plan knows, beside what was observed.
 pub struct Progress {
@@ -256,17 +256,17 @@ fn announce(step: &Step) -> String {
 }
 
 fn value_of(
-    now: &crate::domain::observation::Observation,
+    now: &deepdesk_protocol::facts::observation::Observation,
     id: VersionId,
-) -> Option<crate::domain::observation::ValueTag> {
+) -> Option<deepdesk_protocol::facts::observation::ValueTag> {
     now.primary.version(id).and_then(|version| version.value)
 }
 
 /// The value that an origin names.
 fn origin_value(
-    now: &crate::domain::observation::Observation,
+    now: &deepdesk_protocol::facts::observation::Observation,
     origin: &Origin,
-) -> Option<crate::domain::observation::ValueTag> {
+) -> Option<deepdesk_protocol::facts::observation::ValueTag> {
     match origin {
         Origin::Primary(version) => value_of(now, *version),
         Origin::BackCompat(version) => now.back_compat.version(*version).and_then(|version| version.value),
@@ -276,9 +276,9 @@ fn origin_value(
 
 /// Notes in the observation that a version was added.
 fn note_added(
-    view: &mut crate::domain::observation::SecretView,
+    view: &mut deepdesk_protocol::facts::observation::SecretView,
     id: VersionId,
-    value: crate::domain::observation::ValueTag,
+    value: deepdesk_protocol::facts::observation::ValueTag,
 ) {
     view.exists = true;
     view.versions.insert(0, Version { id, state: VersionState::Enabled, value: Some(value), created: None });

@@ -8,11 +8,11 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{Progress, counted};
 use crate::clients::cluster::pulse::{Pulse, Watched};
-use crate::domain::names::VersionId;
-use crate::domain::observation::{Observation, PodView};
-use crate::domain::trail::Look;
 use crate::observe::look_at_consumers;
 use crate::run::Run;
+use deepdesk_protocol::facts::names::VersionId;
+use deepdesk_protocol::facts::observation::{Observation, PodView};
+use deepdesk_protocol::trail::Look;
 
 /// What was seen of pods since the first write that any sync may spread.
 pub(super) struct Narrow {

@@ -12,16 +12,16 @@ use super::Progress;
 use super::arrive::{self, FIELD_MANAGER, Manner};
 use super::together::{Mix, Together};
 use crate::clients::cluster::pulse::Watched;
-use crate::domain::event::{StepName, StepState};
-use crate::domain::names::{ObjectName, VersionId, WorkloadKind, WorkloadRef, listed};
-use crate::domain::observation::{Consumer, GitOps, Observation, Rollout};
-use crate::domain::problem::{Exit, Problem};
-use crate::domain::restart_note;
-use crate::domain::state;
-use crate::domain::trail::Look;
 use crate::lock::Lock;
 use crate::observe::look_at_consumers;
 use crate::run::{Run, fence, interrupted};
+use deepdesk_protocol::event::{StepName, StepState};
+use deepdesk_protocol::facts::names::{ObjectName, VersionId, WorkloadKind, WorkloadRef, listed};
+use deepdesk_protocol::facts::observation::{Consumer, GitOps, Observation, Rollout};
+use deepdesk_protocol::facts::restart_note;
+use deepdesk_protocol::problem::{Exit, Problem};
+use deepdesk_protocol::state;
+use deepdesk_protocol::trail::Look;
 
 /// How long to wait for another second of the API server's clock.
 const A_SECOND_LATER: Duration = Duration::from_millis(1100);
@@ -286,7 +286,7 @@ pub async fn settled(
 fn is_new(
     now: &Observation,
     consumer: &Consumer,
-    pod: &crate::domain::observation::PodView,
+    pod: &deepdesk_protocol::facts::observation::PodView,
     version: VersionId,
 ) -> bool {
     if consumer.version == Some(version) {

@@ -5,12 +5,12 @@ use std::time::Duration;
 use super::{Progress, note_added};
 use crate::clients::error::{ApiError, ApiErrorKind};
 use crate::clients::secret_manager::{Access, Which};
-use crate::domain::names::{SecretHome, SecretId, VersionId};
-use crate::domain::payload::Payload;
-use crate::domain::problem::{Exit, Problem};
-use crate::domain::step::Origin;
 use crate::lock::Lock;
 use crate::run::Run;
+use deepdesk_protocol::facts::names::{SecretHome, SecretId, VersionId};
+use deepdesk_protocol::facts::payload::Payload;
+use deepdesk_protocol::problem::{Exit, Problem};
+use deepdesk_protocol::step::Origin;
 
 /// Pauses between looks for a version whose adding got no answer: it may still arrive.
 const LOOKS: [Duration; 6] = [
@@ -289,7 +289,7 @@ pub async fn disable(
     secret: &SecretId,
     version: VersionId,
 ) -> Result<(), Problem> {
-    use crate::domain::observation::VersionState::{Destroyed, Disabled, Enabled};
+    use deepdesk_protocol::facts::observation::VersionState::{Destroyed, Disabled, Enabled};
     let home = progress.seen.now.home.clone();
     let mut last = None;
     for pause in LOOKS {
@@ -340,7 +340,7 @@ pub async fn enable(
             let views = [&mut progress.seen.now.primary, &mut progress.seen.now.back_compat];
             let view = views.into_iter().find(|view| view.secret == *secret);
             if let Some(known) = view.and_then(|view| view.versions.iter_mut().find(|known| known.id == version)) {
-                known.state = crate::domain::observation::VersionState::Enabled;
+                known.state = deepdesk_protocol::facts::observation::VersionState::Enabled;
                 known.value = Some(tag);
             }
             return Ok(format!("{version} of {secret} is enabled"));
@@ -361,14 +361,14 @@ pub async fn enable(
 }
 
 fn note_disabled(progress: &mut Progress, secret: &SecretId, version: VersionId) {
-    note_state(progress, secret, version, crate::domain::observation::VersionState::Disabled);
+    note_state(progress, secret, version, deepdesk_protocol::facts::observation::VersionState::Disabled);
 }
 
 fn note_state(
     progress: &mut Progress,
     secret: &SecretId,
     version: VersionId,
-    state: crate::domain::observation::VersionState,
+    state: deepdesk_protocol::facts::observation::VersionState,
 ) {
     let now = &mut progress.seen.now;
     let views = [&mut now.primary, &mut now.back_compat];
@@ -405,7 +405,7 @@ pub async fn destroy(
     secret: &SecretId,
     versions: &[VersionId],
 ) -> Result<bool, Problem> {
-    use crate::domain::observation::VersionState::{Destroyed, Disabled, Enabled};
+    use deepdesk_protocol::facts::observation::VersionState::{Destroyed, Disabled, Enabled};
     let home = progress.seen.now.home.clone();
     let mut scheduled = false;
     for version in versions {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::domain::trail::Span;
+use deepdesk_protocol::trail::Span;
 
 /// How long old and new pods served side by side: from the first look at which a new one is ready and an old one is
 /// there, to the first at which no old one is left. The rollouts go on for longer than that.

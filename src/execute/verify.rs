@@ -5,15 +5,15 @@ use std::time::Duration;
 
 use super::arrive::{self, Manner};
 use super::{Progress, restart};
-use crate::domain::event::{StepName, StepState};
-use crate::domain::names::{ObjectName, VersionId, WorkloadRef};
-use crate::domain::observation::{Consumer, Derivation, Observation};
-use crate::domain::problem::{Exit, Problem};
-use crate::domain::state;
-use crate::domain::trail::Look;
 use crate::lock::Lock;
 use crate::observe::observe;
 use crate::run::Run;
+use deepdesk_protocol::event::{StepName, StepState};
+use deepdesk_protocol::facts::names::{ObjectName, VersionId, WorkloadRef};
+use deepdesk_protocol::facts::observation::{Consumer, Derivation, Observation};
+use deepdesk_protocol::problem::{Exit, Problem};
+use deepdesk_protocol::state;
+use deepdesk_protocol::trail::Look;
 
 /// How often what is not so is put right before it is called a failure.
 const ROUNDS: usize = 3;

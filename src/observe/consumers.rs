@@ -10,9 +10,9 @@ use k8s_openapi::api::core::v1::{Container, EnvFromSource, EnvVar, KeyToPath, Po
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::mappings::stands_for_any;
-use crate::domain::names::{ObjectName, WorkloadKind, WorkloadRef};
-use crate::domain::observation::{Consumer, GitOps, PodView, Rollout, Source};
-use crate::domain::restart_note::RestartNote;
+use deepdesk_protocol::facts::names::{ObjectName, WorkloadKind, WorkloadRef};
+use deepdesk_protocol::facts::observation::{Consumer, GitOps, PodView, Rollout, Source};
+use deepdesk_protocol::facts::restart_note::RestartNote;
 
 /// The keys that matter: for each Kubernetes Secret, which of its keys carry which of the two values.
 pub type Carriers = BTreeMap<ObjectName, Vec<(String, Source)>>;

@@ -8,8 +8,8 @@ use serde_json::Value;
 use super::json::{items, text};
 use super::mappings::{Mapping, Secrets, from_data_item, from_item, has_data, templated};
 use super::store::StoreRef;
-use crate::domain::names::ObjectName;
-use crate::domain::observation::{Ready, Refresh, Source};
+use deepdesk_protocol::facts::names::ObjectName;
+use deepdesk_protocol::facts::observation::{Ready, Refresh, Source};
 
 /// An ExternalSecret that reads one of the two, as its object says.
 #[derive(Clone, Debug)]

@@ -12,11 +12,11 @@ use super::{read_all, served, store};
 use crate::clients::cluster::Cluster;
 use crate::clients::error::ApiErrorKind;
 use crate::clients::secret_manager::{SecretManager, VersionInfo};
-use crate::domain::account::{Glance, SecretGlance, VersionGlance};
-use crate::domain::names::{AccountName, SecretHome, SecretId};
-use crate::domain::observation::Source;
-use crate::domain::problem::Problem;
 use crate::request::Request;
+use deepdesk_protocol::facts::account::{Glance, SecretGlance, VersionGlance};
+use deepdesk_protocol::facts::names::{AccountName, SecretHome, SecretId};
+use deepdesk_protocol::facts::observation::Source;
+use deepdesk_protocol::problem::Problem;
 
 /// Accounts looked at at the same time.
 const AT_ONCE: usize = 8;

@@ -9,8 +9,8 @@ use serde_json::Value;
 use super::json::{items, text};
 use super::rendered::{self, Text, Use};
 use super::vault::{self, Vault};
-use crate::domain::names::SecretId;
-use crate::domain::observation::{Derivation, SecretView, Source};
+use deepdesk_protocol::facts::names::SecretId;
+use deepdesk_protocol::facts::observation::{Derivation, SecretView, Source};
 
 /// Stands for the keys of a Kubernetes Secret where nobody knows beforehand which they are. No key has parentheses.
 pub const ANY_KEY: &str = "(any key)";
@@ -488,17 +488,6 @@ fn after_quote(bytes: &[u8], from: usize, quote: u8) -> usize {
     at
 }
 
-impl Derivation {
-    /// The less comparable of the two.
-    fn max_with(self, other: Derivation) -> Derivation {
-        match (self, other) {
-            (Derivation::Opaque, _) | (_, Derivation::Opaque) => Derivation::Opaque,
-            (Derivation::Within, _) | (_, Derivation::Within) => Derivation::Within,
-            (Derivation::Exact, Derivation::Exact) => Derivation::Exact,
-        }
-    }
-}
-
 /// What an `extract` stands for: the properties of the JSON that it takes apart; any other mapping is itself.
 pub fn expanded(mapping: Mapping, primary: &SecretView, back_compat: &SecretView, vault: &Vault) -> Vec<Mapping> {
     let view = match mapping.source {
@@ -544,8 +533,8 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::domain::observation::{Version, VersionState};
-    use crate::domain::payload::Payload;
+    use deepdesk_protocol::facts::observation::{Version, VersionState};
+    use deepdesk_protocol::facts::payload::Payload;
 
     #[test]
     fn an_extract_is_taken_apart_as_far_as_its_names_can_be_followed() {
@@ -557,7 +546,7 @@ mod tests {
         let view = |id: &SecretId, value| SecretView {
             secret: id.clone(),
             versions: vec![Version {
-                id: crate::domain::names::VersionId::new(1).expect("a number"),
+                id: deepdesk_protocol::facts::names::VersionId::new(1).expect("a number"),
                 state: VersionState::Enabled,
                 value,
                 created: None,

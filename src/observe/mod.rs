@@ -24,14 +24,14 @@ use serde_json::Value;
 use crate::clients::cluster::{Cluster, KubernetesSecret};
 use crate::clients::error::ApiError;
 use crate::clients::secret_manager::SecretManager;
-use crate::domain::in_use;
-use crate::domain::names::{ObjectName, SecretHome, SecretId};
-use crate::domain::observation::{
-    Derivation, ExternalSecretView, Found, KeyView, Observation, Ready, SecretView, Unread,
-};
-use crate::domain::problem::Problem;
 use crate::request::Request;
 use consumers::{Carriers, Workloads};
+use deepdesk_protocol::facts::names::{ObjectName, SecretHome, SecretId};
+use deepdesk_protocol::facts::observation::{
+    Derivation, ExternalSecretView, Found, KeyView, Observation, Ready, SecretView, Unread,
+};
+use deepdesk_protocol::in_use;
+use deepdesk_protocol::problem::Problem;
 use external_secrets::Reader;
 use mappings::{Labels, Mapping, Secrets, Transform};
 use store::{Store, StoreRef};
@@ -204,7 +204,7 @@ fn add_consumers(request: &Request, now: &mut Observation, workloads: &Workloads
     now.consumers = consumers::consumers(workloads, &carriers);
     now.other_readers = other_readers::other_readers(workloads, &carriers, &now.consumers);
     let wanted = request.names.workloads.iter();
-    let found = |workload: &&crate::domain::names::WorkloadRef| {
+    let found = |workload: &&deepdesk_protocol::facts::names::WorkloadRef| {
         now.consumers.iter().any(|consumer| consumer.workload == **workload)
     };
     now.missing_workloads = wanted.filter(|workload| !found(workload)).cloned().collect();

@@ -13,8 +13,8 @@ use k8s_openapi::api::core::v1::{Pod, PodSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 
 use super::consumers::{Carriers, Reads, Workloads, runs};
-use crate::domain::names::ObjectName;
-use crate::domain::observation::{Consumer, OtherReader};
+use deepdesk_protocol::facts::names::ObjectName;
+use deepdesk_protocol::facts::observation::{Consumer, OtherReader};
 
 /// How far owners are followed upward; a circle has an end so.
 const LEVELS: usize = 8;
@@ -244,7 +244,7 @@ mod tests {
 
     use super::super::consumers::consumers;
     use super::*;
-    use crate::domain::observation::Source;
+    use deepdesk_protocol::facts::observation::Source;
 
     fn carried() -> Carriers {
         let keys = vec![("KEY".to_owned(), Source::Primary), ("OLD".to_owned(), Source::BackCompat)];

@@ -14,11 +14,11 @@ use super::{Workloads, add_consumers, expand, external_secret_objects, has_unkno
 use super::{missing, read_all, recorded, store, view, with_cause, workloads};
 use crate::clients::cluster::Cluster;
 use crate::clients::secret_manager::SecretManager;
-use crate::domain::checkup::Part;
-use crate::domain::names::{SecretHome, SecretId};
-use crate::domain::observation::{Observation, SecretView};
-use crate::domain::problem::Problem;
 use crate::request::Request;
+use deepdesk_protocol::checkup::Part;
+use deepdesk_protocol::facts::names::{SecretHome, SecretId};
+use deepdesk_protocol::facts::observation::{Observation, SecretView};
+use deepdesk_protocol::problem::Problem;
 
 /// What was seen, and what was not.
 pub struct Partial {

@@ -8,9 +8,9 @@ use zeroize::Zeroizing;
 use super::Seen;
 use crate::clients::cluster::Cluster;
 use crate::clients::error::ApiError;
-use crate::domain::known::{INSTEAD, KnownValues};
-use crate::domain::names::{ObjectName, printable};
-use crate::domain::payload::Payload;
+use crate::known::{INSTEAD, KnownValues};
+use deepdesk_protocol::facts::names::{ObjectName, printable};
+use deepdesk_protocol::facts::payload::Payload;
 
 /// The most characters of a line that are shown.
 const LONGEST: usize = 4096;

@@ -1,7 +1,7 @@
 //! Whether the cluster serves the API of External Secrets that this program speaks: without it nothing can be seen or done.
 
 use crate::clients::cluster::{Cluster, ExternalSecretsApi};
-use crate::domain::problem::{Exit, Problem};
+use deepdesk_protocol::problem::{Exit, Problem};
 
 /// Reasons of the problems below, which `check` asks about by an id of its own.
 pub const REASONS: [&str; 2] = ["NoExternalSecrets", "OldExternalSecrets"];

@@ -9,10 +9,10 @@ use super::external_secrets::{Reader, ready};
 use super::json::{items, text};
 use super::mappings::Mapping;
 use crate::clients::cluster::Cluster;
-use crate::domain::names::{LocationId, ProjectId, SecretHome};
-use crate::domain::observation::{Derivation, Ready, Source};
-use crate::domain::problem::{Exit, Problem};
 use crate::request::Request;
+use deepdesk_protocol::facts::names::{LocationId, ProjectId, SecretHome};
+use deepdesk_protocol::facts::observation::{Derivation, Ready, Source};
+use deepdesk_protocol::problem::{Exit, Problem};
 
 /// A reference to a store.
 #[derive(Clone, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]

@@ -25,14 +25,14 @@ use super::{Listed, Workloads, list, observe, read_all, see, store};
 use crate::clients::cluster::Cluster;
 use crate::clients::error::{ApiError, ApiErrorKind};
 use crate::clients::secret_manager::SecretManager;
-use crate::domain::in_use;
-use crate::domain::names::{AccountName, SecretHome, SecretId, VersionId};
-use crate::domain::observation::{LastRotation, Observation, SecretView, VersionState};
-use crate::domain::problem::Problem;
-use crate::domain::state::{self, Standing};
-use crate::domain::status;
 use crate::lock;
 use crate::request::Request;
+use deepdesk_protocol::facts::names::{AccountName, SecretHome, SecretId, VersionId};
+use deepdesk_protocol::facts::observation::{LastRotation, Observation, SecretView, VersionState};
+use deepdesk_protocol::in_use;
+use deepdesk_protocol::problem::Problem;
+use deepdesk_protocol::state::{self, Standing};
+use deepdesk_protocol::status;
 
 /// Accounts looked at at the same time.
 const AT_ONCE: usize = 24;
@@ -246,7 +246,7 @@ async fn date(home: SecretHome, view: &mut SecretView, secret_manager: &SecretMa
 
 /// Whether the state hangs on when the newest version was created: nothing else tells what a pod started with.
 fn needs_date(now: &Observation) -> bool {
-    let undated = |version: &&crate::domain::observation::Version| {
+    let undated = |version: &&deepdesk_protocol::facts::observation::Version| {
         version.state == VersionState::Enabled && version.created.is_none()
     };
     now.primary.newest().filter(undated).is_some()

@@ -8,10 +8,10 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use super::carriers;
 use super::consumers::{Carriers, Reads};
 use crate::clients::cluster::Cluster;
-use crate::domain::names::{WorkloadKind, WorkloadRef, listed};
-use crate::domain::observation::Observation;
-use crate::domain::problem::{Exit, Problem};
-use crate::domain::reencryption::Reencryption;
+use deepdesk_protocol::facts::names::{WorkloadKind, WorkloadRef, listed};
+use deepdesk_protocol::facts::observation::Observation;
+use deepdesk_protocol::facts::reencryption::Reencryption;
+use deepdesk_protocol::problem::{Exit, Problem};
 
 /// A consumer's pod template, and the container of it that runs the command.
 #[derive(Clone, Debug)]
@@ -143,7 +143,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::domain::observation::Source;
+    use deepdesk_protocol::facts::observation::Source;
 
     fn carried() -> Carriers {
         let keys = vec![("KEY".to_owned(), Source::Primary), ("OLD".to_owned(), Source::BackCompat)];

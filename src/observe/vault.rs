@@ -11,8 +11,8 @@ use zeroize::Zeroizing;
 use super::mappings::{Mapping, Transform};
 use super::rendered::{Piece, Text};
 use crate::clients::known;
-use crate::domain::observation::{Derivation, Found, ValueTag};
-use crate::domain::payload::Payload;
+use deepdesk_protocol::facts::observation::{Derivation, Found, ValueTag};
+use deepdesk_protocol::facts::payload::Payload;
 
 /// Distinct values, by tag.
 #[derive(Debug, Default)]
@@ -180,7 +180,7 @@ fn property(value: &Payload, name: &str) -> Option<Zeroizing<Vec<u8>>> {
 mod tests {
     use super::super::rendered::{Use, use_of};
     use super::*;
-    use crate::domain::observation::Source;
+    use deepdesk_protocol::facts::observation::Source;
 
     fn payload(text: &str) -> Payload {
         Payload::new(text.as_bytes().to_vec())

@@ -7,11 +7,11 @@ use futures::future::{try_join, try_join_all, try_join3};
 use super::vault::Vault;
 use crate::clients::error::{ApiError, ApiErrorKind};
 use crate::clients::secret_manager::{Access, SecretManager, SecretSettings, VersionInfo, Which};
-use crate::domain::names::{SecretHome, SecretId, VersionId};
-use crate::domain::observation::{Observation, SecretView, Version, VersionState};
-use crate::domain::problem::Problem;
-use crate::domain::state;
 use crate::request::Request;
+use deepdesk_protocol::facts::names::{SecretHome, SecretId, VersionId};
+use deepdesk_protocol::facts::observation::{Observation, SecretView, Version, VersionState};
+use deepdesk_protocol::problem::Problem;
+use deepdesk_protocol::state;
 
 /// How many of the newest enabled versions are read to name what an unknown value is.
 const OLDER_VERSIONS_READ: usize = 8;

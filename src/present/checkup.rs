@@ -1,8 +1,8 @@
 //! What `check` found, for people: a line a check under its group's title, and a verdict at the end.
 
 use super::text::{Paint, printable};
-use crate::domain::checkup::{Answer, Asked, Checkup, CheckupList};
-use crate::domain::result::API_VERSION;
+use deepdesk_protocol::checkup::{Answer, Asked, Checkup, CheckupList};
+use deepdesk_protocol::result::API_VERSION;
 
 /// Several of them as one object.
 pub(super) fn list(items: &[Checkup]) -> CheckupList {

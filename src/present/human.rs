@@ -3,8 +3,8 @@
 use super::overview;
 use super::table::Table;
 use super::text::{Paint, printable};
-use crate::domain::observation::VersionState;
-use crate::domain::result::{AccountResult, CheckResult, EvidenceResult, Kind, Verdict};
+use deepdesk_protocol::facts::observation::VersionState;
+use deepdesk_protocol::result::{AccountResult, CheckResult, EvidenceResult, Kind, Verdict};
 
 /// How much to tell.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -181,7 +181,7 @@ fn back_compat(result: &AccountResult) -> String {
 
 /// Pods that are proven to be on the newest version, and all that run or are wanted.
 pub(super) fn pods(result: &AccountResult) -> (u32, u32) {
-    let sum = |count: fn(&crate::domain::result::ConsumerResult) -> u32| result.consumers.iter().map(count).sum();
+    let sum = |count: fn(&deepdesk_protocol::result::ConsumerResult) -> u32| result.consumers.iter().map(count).sum();
     (sum(|consumer| consumer.on_latest), sum(|consumer| consumer.desired.max(consumer.on_latest + consumer.older)))
 }
 
@@ -209,8 +209,8 @@ fn places(result: &AccountResult, paint: Paint) -> String {
     for external in &result.external_secrets {
         for key in &external.keys {
             let expected = match key.source {
-                crate::domain::observation::Source::Primary => newest_expected.as_str(),
-                crate::domain::observation::Source::BackCompat => kept,
+                deepdesk_protocol::facts::observation::Source::Primary => newest_expected.as_str(),
+                deepdesk_protocol::facts::observation::Source::BackCompat => kept,
             };
             // As it should be, and yet another value: it cannot be told from its bytes.
             let untold = key.as_expected && key.holds != expected;
@@ -273,8 +273,8 @@ fn steps(result: &AccountResult) -> String {
     table.render()
 }
 
-fn state_word(state: crate::domain::event::StepState) -> &'static str {
-    use crate::domain::event::StepState;
+fn state_word(state: deepdesk_protocol::event::StepState) -> &'static str {
+    use deepdesk_protocol::event::StepState;
     match state {
         StepState::Started => "started",
         StepState::Skipped => "skipped",

@@ -12,8 +12,8 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, T
 use super::progress::SECONDS;
 use super::sink::Sink;
 use super::text::{Paint, cut, printable};
-use crate::domain::event::{Event, StepState};
-use crate::domain::names::AccountName;
+use deepdesk_protocol::event::{Event, StepState};
+use deepdesk_protocol::facts::names::AccountName;
 
 /// Frames of the spinner; the last one is for what has ended and is never seen.
 const FRAMES: [&str; 11] = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏", " "];

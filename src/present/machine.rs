@@ -4,8 +4,8 @@ use serde::Serialize;
 use serde_json::ser::PrettyFormatter;
 
 use super::text::{Newlines, acts, escaped_json};
-use crate::domain::known::KnownValues;
-use crate::domain::result::{API_VERSION, AccountResult, Kind, ResultList};
+use crate::known::KnownValues;
+use deepdesk_protocol::result::{API_VERSION, AccountResult, Kind, ResultList};
 
 /// One object for one account, a `List` for any other number.
 pub(super) fn json_results(results: &[AccountResult], known: &KnownValues) -> String {

@@ -32,12 +32,12 @@ use sink::Sink;
 use table::Table;
 use text::{Newlines, Paint, escaped_json, printable};
 
-use crate::domain::checkup::Checkup;
-use crate::domain::event::{Event, StepState};
-use crate::domain::known::KnownValues;
-use crate::domain::names::AccountName;
-use crate::domain::problem::Problem;
-use crate::domain::result::{AccountResult, CheckResult, Verdict};
+use crate::known::KnownValues;
+use deepdesk_protocol::checkup::Checkup;
+use deepdesk_protocol::event::{Event, StepState};
+use deepdesk_protocol::facts::names::AccountName;
+use deepdesk_protocol::problem::Problem;
+use deepdesk_protocol::result::{AccountResult, CheckResult, Verdict};
 
 /// The form of the result (`-o`).
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]

@@ -3,7 +3,7 @@
 use super::human::{due, is_reencryption_due, newest, pods};
 use super::table::Table;
 use super::text::Paint;
-use crate::domain::result::{AccountResult, Kind};
+use deepdesk_protocol::result::{AccountResult, Kind};
 
 /// The table (of the pods, how many are on the newest version), how many ended well, and what is due for which.
 pub(super) fn render(results: &[AccountResult], paint: Paint) -> String {

@@ -2,11 +2,11 @@
 
 use super::table::Table;
 use super::text::{Paint, printable, wrap};
-use crate::domain::event::StepName;
-use crate::domain::names::{AccountName, ProjectId, listed};
-use crate::domain::observation::{Observation, SecretView};
-use crate::domain::result::{CheckResult, Verdict};
-use crate::domain::step::{Origin, Plan, Planned, Step};
+use deepdesk_protocol::event::StepName;
+use deepdesk_protocol::facts::names::{AccountName, ProjectId, listed};
+use deepdesk_protocol::facts::observation::{Observation, SecretView};
+use deepdesk_protocol::result::{CheckResult, Verdict};
+use deepdesk_protocol::step::{Origin, Plan, Planned, Step};
 
 /// What the operator is shown before a change: all of it was decided elsewhere.
 pub struct PlanView<'a> {

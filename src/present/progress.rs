@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 
 use super::text::{Paint, columns, pad, printable, wrap};
-use crate::domain::event::{Event, StepName, StepState};
-use crate::domain::names::AccountName;
+use deepdesk_protocol::event::{Event, StepName, StepState};
+use deepdesk_protocol::facts::names::AccountName;
 
 /// Columns of the longest name of a step.
 const STEP: usize = 9;

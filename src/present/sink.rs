@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use crate::domain::known::KnownValues;
+use crate::known::KnownValues;
 
 /// A stream that takes whole texts and never gives an error back. No text for people passes it with a value in it.
 pub(super) struct Sink<W> {

@@ -7,9 +7,9 @@ use jiff::Timestamp;
 use super::human::{Detail, pods};
 use super::table::Table;
 use super::text::{Paint, cut, printable};
-use crate::domain::account::age;
-use crate::domain::result::AccountResult;
-use crate::domain::status::{Due, StatusResult};
+use deepdesk_protocol::facts::account::age;
+use deepdesk_protocol::result::AccountResult;
+use deepdesk_protocol::status::{Due, StatusResult};
 
 /// The most accounts that one line of what is due names.
 const NAMED: usize = 20;
@@ -77,7 +77,7 @@ fn cells(result: &AccountResult, now: Timestamp, detail: Detail) -> Vec<String> 
         status.due.as_ref().map(|due| due.action.to_owned()).unwrap_or_default(),
     ];
     if detail == Detail::Wide {
-        let of = |field: fn(&crate::domain::observation::LastRotation) -> &String| {
+        let of = |field: fn(&deepdesk_protocol::facts::observation::LastRotation) -> &String| {
             last.map(|last| field(last).clone()).unwrap_or_default()
         };
         cells.splice(8..8, [of(|last| &last.by), of(|last| &last.from), of(|last| &last.to), result.project.clone()]);

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use owo_colors::OwoColorize;
 
-pub(super) use crate::domain::names::acts;
+pub(super) use deepdesk_protocol::facts::names::acts;
 
 /// `given` on one line and with nothing in it that acts on a terminal or hides in it: escapes, bidi overrides,
 /// invisible characters. What comes from a server could otherwise rewrite what the operator reads.

@@ -5,7 +5,7 @@ use std::path::Path;
 use kubectl_deepdesk::clients::gcloud::Gcloud;
 use kubectl_deepdesk::clients::gcloud_proxy::gcloud_proxy;
 use kubectl_deepdesk::clients::kubeconfig::{self, Entry, KubeFlags, StdinUse};
-use kubectl_deepdesk::domain::environment::Environment;
+use kubectl_deepdesk::environment::Environment;
 use kubectl_deepdesk::settings;
 use proptest::prelude::*;
 use serde_json::{Value, json};

@@ -47,7 +47,7 @@ pub fn is_one_clear_line(message: &str) {
         "{} characters: {message:?}",
         message.chars().count()
     );
-    assert!(!message.chars().any(kubectl_deepdesk::domain::names::acts), "{message:?}");
+    assert!(!message.chars().any(deepdesk_protocol::facts::names::acts), "{message:?}");
     assert!(!message.contains(MARKER), "a secret is shown: {message:?}");
 }
 

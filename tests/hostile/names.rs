@@ -1,7 +1,7 @@
 //! Names, values and durations: what is taken is what the rules say, whatever is given.
 
-use kubectl_deepdesk::domain::names::{AccountName, ObjectName, ProjectId, SecretId, WorkloadRef, acts, printable};
-use kubectl_deepdesk::domain::payload::{MAXIMUM_BYTES, MINIMUM_LENGTH, Payload, check_new_value};
+use deepdesk_protocol::facts::names::{AccountName, ObjectName, ProjectId, SecretId, WorkloadRef, acts, printable};
+use deepdesk_protocol::facts::payload::{MAXIMUM_BYTES, MINIMUM_LENGTH, Payload, check_new_value};
 use kubectl_deepdesk::observe::vault;
 use proptest::prelude::*;
 

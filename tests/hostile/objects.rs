@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use kubectl_deepdesk::domain::names::{SecretHome, SecretId};
+use deepdesk_protocol::facts::names::{SecretHome, SecretId};
 use kubectl_deepdesk::observe::external_secrets::{needs_labels, read, ready};
 use kubectl_deepdesk::observe::mappings::{Labels, Secrets};
 use kubectl_deepdesk::observe::store::{StoreRef, read_store};

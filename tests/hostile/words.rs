@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use deepdesk_protocol::facts::names::acts;
 use kubectl_deepdesk::cli::Shell;
 use kubectl_deepdesk::completion::{Asked, unguarded};
-use kubectl_deepdesk::domain::environment::Environment;
-use kubectl_deepdesk::domain::names::acts;
+use kubectl_deepdesk::environment::Environment;
 use proptest::prelude::*;
 use proptest::sample::select;
 

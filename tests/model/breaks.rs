@@ -1,8 +1,6 @@
 //! Each rule broken once: the search has to find what it was for. What it does not find is said here too.
 
-use kubectl_deepdesk::domain::event::StepName::{
-    Abandon, Commit, Introduce, Prepare, Restart, Spread, Stage, Sync, Verify,
-};
+use deepdesk_protocol::event::StepName::{Abandon, Commit, Introduce, Prepare, Restart, Spread, Stage, Sync, Verify};
 
 use super::explorations as of;
 use super::plans::{self, without};

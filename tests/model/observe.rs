@@ -1,11 +1,11 @@
 //! What `src/observe` would see of the model's world: the same facts, by the same rules.
 
-use kubectl_deepdesk::domain::names::{ObjectName, SecretHome, VersionId};
-use kubectl_deepdesk::domain::observation::{
+use deepdesk_protocol::facts::names::{ObjectName, SecretHome, VersionId};
+use deepdesk_protocol::facts::observation::{
     Announcement, Begun, Consumer, Derivation, ExternalSecretView, Found, KeyView, Observation, PodView, Ready,
     Refresh, Rollout, SecretView, Source, ValueTag, Version, VersionState,
 };
-use kubectl_deepdesk::domain::state::{self, Blocked, State};
+use deepdesk_protocol::state::{self, Blocked, State};
 
 use super::world::{Lease, Number, Pair, Value, Versions, World};
 

@@ -1,7 +1,7 @@
 //! An operator at work: looks, agrees, takes the lock, looks again, and sends one request after the other. Every one may be
 //! their last.
 
-use kubectl_deepdesk::domain::observation::Source;
+use deepdesk_protocol::facts::observation::Source;
 
 use super::observe::View;
 use super::planner::{Command, Planner};

@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use kubectl_deepdesk::check::{self, Purpose};
-use kubectl_deepdesk::domain::observation::{Found, Observation, Source};
-use kubectl_deepdesk::domain::result::Verdict;
-use kubectl_deepdesk::domain::state::{self, State};
-use kubectl_deepdesk::domain::step::Plan;
-use kubectl_deepdesk::plan::{self, Goal, Strategy, Want};
+use deepdesk_protocol::check::{self, Purpose};
+use deepdesk_protocol::facts::observation::{Found, Observation, Source};
+use deepdesk_protocol::plan::{self, Goal, Strategy, Want};
+use deepdesk_protocol::result::Verdict;
+use deepdesk_protocol::state::{self, State};
+use deepdesk_protocol::step::Plan;
 
 use super::observe::View;
 use super::program::{Program, announced, compile, number};

@@ -1,7 +1,7 @@
 //! Plans as a planner with one rule less would make them.
 
-use kubectl_deepdesk::domain::event::StepName::{self, Commit, Introduce, Preserve, Stage};
-use kubectl_deepdesk::domain::step::{Plan, Planned, Step, Way};
+use deepdesk_protocol::event::StepName::{self, Commit, Introduce, Preserve, Stage};
+use deepdesk_protocol::step::{Plan, Planned, Step, Way};
 
 fn does(planned: &Planned, name: StepName) -> bool {
     matches!(planned, Planned::Do(_)) && planned.name() == name

@@ -2,9 +2,9 @@
 
 use std::ops::Range;
 
-use kubectl_deepdesk::domain::names::{SecretId, VersionId};
-use kubectl_deepdesk::domain::observation::{Observation, Source};
-use kubectl_deepdesk::domain::step::{Origin, Plan, Planned, Step, Way};
+use deepdesk_protocol::facts::names::{SecretId, VersionId};
+use deepdesk_protocol::facts::observation::{Observation, Source};
+use deepdesk_protocol::step::{Origin, Plan, Planned, Step, Way};
 
 use super::rules::{LockAsked, Rules};
 use super::world::{Number, Pair, Value};
@@ -78,7 +78,7 @@ struct Compiler<'a> {
 
 /// Compiles a plan made for an observation. `fresh_value` is what a new value will be.
 pub fn compile(plan: &Plan, now: &Observation, rules: &Rules, fresh_value: Value) -> Program {
-    let value = |value: Option<kubectl_deepdesk::domain::observation::ValueTag>| value.map_or(0, |tag| tag.0 as Value);
+    let value = |value: Option<deepdesk_protocol::facts::observation::ValueTag>| value.map_or(0, |tag| tag.0 as Value);
     let mut compiler = Compiler {
         now,
         rules,

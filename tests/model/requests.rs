@@ -1,6 +1,6 @@
 //! What each request does to the world, and what its answer does to the operator.
 
-use kubectl_deepdesk::domain::observation::Source;
+use deepdesk_protocol::facts::observation::Source;
 
 use super::operator::{Deed, add, dead, push};
 use super::planner::Planner;

@@ -1,6 +1,6 @@
 //! The rules that hold the invariants, so that each can be broken.
 
-use kubectl_deepdesk::domain::step::Plan;
+use deepdesk_protocol::step::Plan;
 
 /// When a run asks whether the lock is still its own.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -4,7 +4,7 @@
 use std::collections::{HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
-use kubectl_deepdesk::domain::observation::Source;
+use deepdesk_protocol::facts::observation::Source;
 
 use super::observe::View;
 use super::operator::{self, Deed, Phase, push};

@@ -3,26 +3,45 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-/// What each module of `src` may import of the others. `commands` may import all, and only `main` imports it.
+/// What each module of `src` may import of the others, and whether of the crate of the protocol. `commands` may import all,
+/// and only `main` imports it.
 const MAY_IMPORT: &[(&str, &[&str])] = &[
-    ("domain", &[]),
-    ("plan", &["domain"]),
-    ("check", &["domain", "plan"]),
-    ("present", &["domain"]),
-    ("clients", &["domain"]),
+    ("environment", &[]),
+    ("known", &[PROTOCOL]),
+    ("setting", &[]),
+    ("present", &[PROTOCOL, "known", "setting"]),
+    ("clients", &[PROTOCOL, "environment", "known", "setting"]),
     ("sandbox", &[]),
-    ("settings", &["domain"]),
-    ("cli", &["domain"]),
-    ("request", &["cli", "clients", "domain", "settings"]),
-    ("error", &["clients", "domain"]),
-    ("access", &["check", "clients", "domain"]),
-    ("lock", &["clients", "domain"]),
-    ("observe", &["clients", "domain", "lock", "request"]),
-    ("run", &["clients", "domain", "lock", "request"]),
-    ("execute", &["clients", "domain", "lock", "observe", "run"]),
+    ("settings", &[PROTOCOL, "environment", "setting"]),
+    ("cli", &[PROTOCOL, "environment", "setting"]),
+    ("request", &[PROTOCOL, "cli", "clients", "environment", "known", "setting", "settings"]),
+    ("error", &[PROTOCOL, "clients"]),
+    ("access", &[PROTOCOL, "clients"]),
+    ("lock", &[PROTOCOL, "clients"]),
+    ("observe", &[PROTOCOL, "clients", "environment", "known", "lock", "request", "setting"]),
+    ("run", &[PROTOCOL, "clients", "lock", "request"]),
+    ("execute", &[PROTOCOL, "clients", "lock", "observe", "run"]),
     ("guard", &[]),
-    ("completion", &["check", "cli", "clients", "domain", "request", "sandbox"]),
-    ("main", &["cli", "commands", "completion", "domain", "guard", "run"]),
+    ("completion", &[PROTOCOL, "cli", "clients", "environment", "request", "sandbox", "setting"]),
+    ("main", &[PROTOCOL, "cli", "commands", "completion", "environment", "guard", "run"]),
+];
+
+const PROTOCOL: &str = "deepdesk_protocol";
+
+/// The same within that crate: facts first, and nothing flows back. `result`, `status` and `trail` are what is told of a run.
+const PROTOCOL_MAY_IMPORT: &[(&str, &[&str])] = &[
+    ("facts", &[]),
+    ("problem", &["facts"]),
+    ("event", &["facts"]),
+    ("state", &["facts", "in_use"]),
+    ("in_use", &["facts", "state"]),
+    ("step", &["event", "facts", "state"]),
+    ("trail", &["event", "facts", "state"]),
+    ("status", &["facts", "state"]),
+    ("checkup", &[]),
+    ("result", &["event", "facts", "status"]),
+    ("plan", &["event", "facts", "in_use", "problem", "result", "state", "status", "step"]),
+    ("check", &["checkup", "facts", "in_use", "plan", "problem", "result", "state"]),
 ];
 
 /// Files that may look at secret bytes, and how often: to upload a value, to take a JSON value's properties apart, and
@@ -33,14 +52,14 @@ const MAY_EXPOSE: &[(&str, usize)] = &[
     ("src/clients/kubeconfig.rs", 1),
     ("src/clients/kubeconfig/exec.rs", 2),
     ("src/clients/secret_manager.rs", 1),
-    ("src/domain/known.rs", 1),
+    ("src/known.rs", 1),
     ("src/observe/vault.rs", 3),
 ];
 
 fn sources() -> Vec<(PathBuf, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut found = Vec::new();
-    let mut open = vec![root.join("src")];
+    let mut open = vec![root.join("src"), root.join("crates/protocol/src")];
     while let Some(directory) = open.pop() {
         for entry in std::fs::read_dir(directory).expect("readable") {
             let path = entry.expect("readable").path();
@@ -57,11 +76,14 @@ fn sources() -> Vec<(PathBuf, String)> {
     found
 }
 
-/// The top-level module that a file belongs to.
-fn module(path: &Path) -> String {
-    let below = path.strip_prefix("src").expect("below src");
+/// The table for a file, and the top-level module that the file belongs to.
+fn module(path: &Path) -> (&'static [(&'static str, &'static [&'static str])], String) {
+    let (table, below) = match path.strip_prefix("src") {
+        Ok(below) => (MAY_IMPORT, below),
+        Err(_) => (PROTOCOL_MAY_IMPORT, path.strip_prefix("crates/protocol/src").expect("below a src")),
+    };
     let first = below.components().next().expect("a name").as_os_str().to_string_lossy().into_owned();
-    first.trim_end_matches(".rs").trim_end_matches("_tests").to_owned()
+    (table, first.trim_end_matches(".rs").trim_end_matches("_tests").to_owned())
 }
 
 /// The code without comments and without tests: a test may look wherever it must. A test module in the file is its last
@@ -103,19 +125,22 @@ fn imports(code: &str) -> BTreeSet<String> {
         }
     }
     found.remove("");
+    if code.contains("deepdesk_protocol::") {
+        found.insert(PROTOCOL.to_owned());
+    }
     found
 }
 
 #[test]
 fn nobody_imports_against_the_arrows() {
-    let allowed: BTreeMap<&str, &[&str]> = MAY_IMPORT.iter().copied().collect();
     let mut wrong = Vec::new();
     for (path, text) in sources() {
-        let module = module(&path);
+        let (table, module) = module(&path);
         if matches!(module.as_str(), "lib" | "commands") {
             continue;
         }
-        let may = allowed.get(module.as_str()).unwrap_or_else(|| panic!("{module} is not in the table"));
+        let of = |(name, _): &&(&str, &[&str])| *name == module;
+        let (_, may) = table.iter().find(of).unwrap_or_else(|| panic!("{module} is not in the table"));
         for import in imports(&code(&text)) {
             if import != module && !may.contains(&import.as_str()) {
                 wrong.push(format!("{} imports {import}", path.display()));
@@ -128,8 +153,8 @@ fn nobody_imports_against_the_arrows() {
 #[test]
 fn the_table_would_notice() {
     let group =
-        imports(&code("use crate::{clients::error, domain};\n// crate::commands\nfn f() { crate::present::x() }"));
-    assert_eq!(group.into_iter().collect::<Vec<_>>(), ["clients", "domain", "present"]);
+        imports(&code("use crate::{clients::error, domain};\n// crate::commands\nfn f() { crate::present::x() }\nuse deepdesk_protocol::state;"));
+    assert_eq!(group.into_iter().collect::<Vec<_>>(), ["clients", "deepdesk_protocol", "domain", "present"]);
     assert!(!code("use a;\n#[cfg(test)]\nmod tests {\n use crate::clients; }").contains("clients"));
     assert!(code("#[cfg(test)]\nmod tests;\nuse crate::clients;").contains("clients"));
 }
@@ -140,7 +165,7 @@ fn the_bytes_of_a_value_are_seen_in_few_places() {
     for (path, text) in sources() {
         let path = path.to_string_lossy().replace('\\', "/");
         let times = code(&text).matches(".expose()").count() + code(&text).matches("expose_secret()").count();
-        if times > 0 && path != "src/domain/payload.rs" && !path.starts_with("src/sandbox/") {
+        if times > 0 && path != "crates/protocol/src/facts/payload.rs" && !path.starts_with("src/sandbox/") {
             found.insert(path, times);
         }
     }

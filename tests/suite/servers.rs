@@ -5,7 +5,7 @@ use std::net::{TcpListener, TcpStream};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use kubectl_deepdesk::domain::names::acts;
+use deepdesk_protocol::facts::names::acts;
 use serde_json::Value;
 
 use crate::http::pass_request;

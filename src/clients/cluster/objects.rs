@@ -9,7 +9,7 @@ use k8s_openapi::api::core::v1::Event;
 use serde::de::{Deserializer, Visitor};
 use serde::{Deserialize, de};
 
-use crate::domain::payload::Payload;
+use deepdesk_protocol::facts::payload::Payload;
 
 /// A Kubernetes Secret. `Debug` shows no value, and of the annotations the keys alone.
 pub struct KubernetesSecret {

@@ -23,7 +23,7 @@ use super::http::{Question, kubernetes_error};
 use crate::clients::error::{ApiError, ApiErrorKind};
 use crate::clients::fence::Fence;
 use crate::clients::retry::{Repeat, jittered};
-use crate::domain::names::WorkloadKind;
+use deepdesk_protocol::facts::names::WorkloadKind;
 
 /// The kinds that can be watched.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -14,9 +14,9 @@ use crate::clients::error::Service;
 use crate::clients::kubeconfig::exec::Plugin;
 use crate::clients::kubeconfig::{KubeFlags, StdinUse, load};
 use crate::clients::testing::{Asked, Reply, Server, fence};
-use crate::domain::environment::Environment;
-use crate::domain::names::WorkloadKind;
-use crate::domain::payload::Payload;
+use crate::environment::Environment;
+use deepdesk_protocol::facts::names::WorkloadKind;
+use deepdesk_protocol::facts::payload::Payload;
 
 const MARKER: &str = "MARKER-s3cr3t";
 

@@ -12,7 +12,7 @@ use tokio::net::TcpStream;
 use super::{Found, LOG_IN, refused};
 use crate::clients::error::ApiError;
 use crate::clients::gcloud::Gcloud;
-use crate::domain::environment::Environment;
+use crate::environment::Environment;
 
 /// Name of the file in gcloud's directory.
 pub(super) const FILE: &str = "application_default_credentials.json";

@@ -18,7 +18,7 @@ use zeroize::Zeroizing;
 use super::{Found, refused};
 use crate::clients::error::{ApiError, ConfigError};
 use crate::clients::gcloud::Gcloud;
-use crate::domain::environment::Environment;
+use crate::environment::Environment;
 
 type Headers = Result<CacheableResource<HeaderMap>, CredentialsError>;
 

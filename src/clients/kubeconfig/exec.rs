@@ -22,7 +22,7 @@ use super::StdinUse;
 use crate::clients::error::ConfigError;
 use crate::clients::known;
 use crate::clients::program;
-use crate::domain::environment::Environment;
+use crate::environment::Environment;
 
 /// The versions of the protocol that kubectl speaks today.
 const VERSIONS: [&str; 2] = ["client.authentication.k8s.io/v1", "client.authentication.k8s.io/v1beta1"];

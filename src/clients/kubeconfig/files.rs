@@ -9,8 +9,8 @@ use rustls::pki_types::pem::PemObject;
 
 use super::{KubeFlags, given};
 use crate::clients::error::ConfigError;
-use crate::domain::environment::Environment;
-use crate::domain::setting::{Source, Sourced, without_password};
+use crate::environment::Environment;
+use crate::setting::{Source, Sourced, without_password};
 
 /// A context of the kubeconfig.
 #[derive(Clone, Debug, Eq, PartialEq)]

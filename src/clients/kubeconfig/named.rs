@@ -4,7 +4,7 @@ use kube::config::{Context, NamedContext};
 
 use super::{KubeFlags, files, given};
 use crate::clients::error::ConfigError;
-use crate::domain::environment::Environment;
+use crate::environment::Environment;
 
 /// The names of a kubeconfig, each list in the files' order.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::write::{Locked, replace};
 use crate::clients::error::ConfigError;
-use crate::domain::environment::Environment;
+use crate::environment::Environment;
 
 /// What was current before.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]

@@ -288,7 +288,7 @@ async fn a_plugin_that_prints_anything_or_asks_is_ended_soon() {
         let path = home.kubeconfig("config", &[("a", "https://127.0.0.1:1", plugin(script))]);
         let error = loaded(&flags(&path)).await.expect_err("no credential");
         assert!(error.message.contains(expected) && error.message.chars().count() < 400, "{script}: {error}");
-        assert!(!error.message.chars().any(crate::domain::names::acts), "{script}: {error:?}");
+        assert!(!error.message.chars().any(deepdesk_protocol::facts::names::acts), "{script}: {error:?}");
     }
     assert!(started.elapsed() < Duration::from_secs(8), "it waits for what never ends");
 }

@@ -10,8 +10,8 @@ use super::KubeFlags;
 use super::edit::{Change, edit};
 use super::files::{self, paths};
 use crate::clients::error::ConfigError;
-use crate::domain::environment::Environment;
-use crate::domain::setting::{Source, Sourced};
+use crate::environment::Environment;
+use crate::setting::{Source, Sourced};
 
 /// How long somebody else's lock is waited for. kubectl holds its own for milliseconds, and waits for none.
 const PATIENCE: Duration = Duration::from_secs(2);

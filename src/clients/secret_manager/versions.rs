@@ -6,9 +6,9 @@ use zeroize::Zeroize;
 
 use crate::clients::error::{ApiError, ApiErrorKind, Service};
 use crate::clients::known;
-use crate::domain::names::{SecretHome, SecretId, VersionId};
-use crate::domain::observation::VersionState;
-use crate::domain::payload::Payload;
+use deepdesk_protocol::facts::names::{SecretHome, SecretId, VersionId};
+use deepdesk_protocol::facts::observation::VersionState;
+use deepdesk_protocol::facts::payload::Payload;
 
 /// Which version.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

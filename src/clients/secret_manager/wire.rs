@@ -17,7 +17,7 @@ use crate::clients::fence::Fence;
 use crate::clients::google::{Caller, unredirected};
 use crate::clients::rate_limit::{Cost, RateLimit};
 use crate::clients::retry::{Repeat, Retry};
-use crate::domain::names::LocationId;
+use deepdesk_protocol::facts::names::LocationId;
 
 /// What a request is, apart from its contents.
 #[derive(Clone)]

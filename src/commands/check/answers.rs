@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use crate::check::catalogue::{self, Entry};
-use crate::check::{self};
-use crate::domain::checkup::{Answer, Asked, Part};
-use crate::domain::names::printable;
-use crate::domain::problem::Problem;
-use crate::domain::result::{CheckResult, Verdict};
+use deepdesk_protocol::check::catalogue::{self, Entry};
+use deepdesk_protocol::check::{self};
+use deepdesk_protocol::checkup::{Answer, Asked, Part};
+use deepdesk_protocol::facts::names::printable;
+use deepdesk_protocol::problem::Problem;
+use deepdesk_protocol::result::{CheckResult, Verdict};
 
 /// The answers so far.
 pub struct Answers {

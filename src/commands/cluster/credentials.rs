@@ -14,10 +14,10 @@ use crate::clients::credentials as google;
 use crate::clients::endpoint::Endpoint;
 use crate::clients::error::{ApiError, ApiErrorKind};
 use crate::clients::kubeconfig::{self, Entry, previous};
-use crate::domain::environment::Environment;
-use crate::domain::names::{LocationId, ProjectId};
-use crate::domain::problem::{Exit, Problem};
+use crate::environment::Environment;
 use crate::request;
+use deepdesk_protocol::facts::names::{LocationId, ProjectId};
+use deepdesk_protocol::problem::{Exit, Problem};
 
 const INSTALL_HINT: &str = "Install gke-gcloud-auth-plugin for use with kubectl by following \
      https://cloud.google.com/kubernetes-engine/docs/how-to/cluster-access-for-kubectl#install_plugin";

@@ -1,8 +1,8 @@
 //! The rows of `config list`.
 
-use crate::domain::names::printable;
-use crate::domain::result::API_VERSION;
-use crate::domain::setting::{Config, Setting, Source};
+use crate::setting::{Config, Setting, Source};
+use deepdesk_protocol::facts::names::printable;
+use deepdesk_protocol::result::API_VERSION;
 
 /// The rows so far.
 #[derive(Default)]

@@ -13,9 +13,9 @@ use super::super::{Voice, speak};
 use super::{Remark, Round, look, tell_problems};
 use crate::cli;
 use crate::clients::cluster::pulse::{Pulse, Watched};
-use crate::domain::names::{AccountName, WorkloadKind};
-use crate::domain::problem::Problem;
 use crate::observe::survey::Dates;
+use deepdesk_protocol::facts::names::{AccountName, WorkloadKind};
+use deepdesk_protocol::problem::Problem;
 
 /// The most accounts that are watched by watches of their own; more are looked at at longer intervals.
 const FEW: usize = 8;

@@ -6,8 +6,8 @@ use std::process::Stdio;
 use super::Thing;
 use crate::cli::{Install, Shell};
 use crate::completion::HELPER;
-use crate::domain::environment::Environment;
-use crate::domain::problem::{Exit, Problem};
+use crate::environment::Environment;
+use deepdesk_protocol::problem::{Exit, Problem};
 
 /// A shell's places.
 #[derive(Debug, Default, Eq, PartialEq)]

@@ -9,11 +9,11 @@ use k8s_openapi::api::batch::v1::{Job, JobSpec};
 use k8s_openapi::api::core::v1::{Container, PodSpec, PodTemplateSpec, Service};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use crate::domain::names::AccountName;
-use crate::domain::reencryption::Reencryption;
-use crate::domain::restart_note;
 use crate::lock::Operator;
 use crate::observe::template::Template;
+use deepdesk_protocol::facts::names::AccountName;
+use deepdesk_protocol::facts::reencryption::Reencryption;
+use deepdesk_protocol::facts::restart_note;
 
 /// Label of the Job and of its pod: the account.
 pub const LABEL: &str = "deepdesk.com/reencryption";

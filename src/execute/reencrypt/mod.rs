@@ -14,15 +14,15 @@ use k8s_openapi::api::batch::v1::Job;
 use super::arrive::FIELD_MANAGER;
 use crate::clients::cluster::Cluster;
 use crate::clients::error::{ApiError, ApiErrorKind};
-use crate::domain::event::{StepName, StepState};
-use crate::domain::problem::{Exit, LOCK_LOST, Problem};
-use crate::domain::reencryption::Reencryption;
-use crate::domain::result::EvidenceResult;
 use crate::lock::{Lock, Operator};
 use crate::observe::Seen;
 use crate::observe::redaction::Redaction;
 use crate::observe::template::{Template, template};
 use crate::run::Run;
+use deepdesk_protocol::event::{StepName, StepState};
+use deepdesk_protocol::facts::reencryption::Reencryption;
+use deepdesk_protocol::problem::{Exit, LOCK_LOST, Problem};
+use deepdesk_protocol::result::EvidenceResult;
 
 const STEP: StepName = StepName::Reencrypt;
 /// How long the pods of a deleted Job are waited for. They end in their own time; that they are asked to is what counts.

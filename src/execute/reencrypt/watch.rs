@@ -12,14 +12,14 @@ use super::{STEP, Stopped};
 use crate::clients::cluster::pulse::Watched as Kinds;
 use crate::clients::cluster::{LogLine, PodLog};
 use crate::clients::error::{ApiError, ApiErrorKind};
-use crate::domain::event::StepState;
-use crate::domain::names::listed;
-use crate::domain::problem::{Exit, Problem};
-use crate::domain::reencryption::Reencryption;
 use crate::lock::Lock;
 use crate::observe::redaction::{Redaction, Versions};
 use crate::observe::template::Template;
 use crate::run::{Run, interrupted};
+use deepdesk_protocol::event::StepState;
+use deepdesk_protocol::facts::names::listed;
+use deepdesk_protocol::facts::reencryption::Reencryption;
+use deepdesk_protocol::problem::{Exit, Problem};
 
 /// How many of the last lines are shown again with a failure.
 const LAST_WORDS: usize = 8;

@@ -1,12 +1,12 @@
 //! What an account's section says in words and tables.
 
 use super::{AccountReport, between, esc, length, moment, outcome, timeline};
-use crate::domain::event::StepState;
-use crate::domain::observation::VersionState;
-use crate::domain::problem::Problem;
-use crate::domain::result::{AccountResult, Verdict};
-use crate::domain::trail::Trail;
 use crate::present::human;
+use deepdesk_protocol::event::StepState;
+use deepdesk_protocol::facts::observation::VersionState;
+use deepdesk_protocol::problem::Problem;
+use deepdesk_protocol::result::{AccountResult, Verdict};
+use deepdesk_protocol::trail::Trail;
 
 /// Versions of the primary that are listed; the JSON has all that were looked at.
 const SHOWN: usize = 4;

@@ -4,11 +4,11 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{AccountReport, Report};
-use crate::domain::known::KnownValues;
-use crate::domain::problem::Problem;
-use crate::domain::result::{API_VERSION, AccountResult};
-use crate::domain::trail::Trail;
+use crate::known::KnownValues;
 use crate::present::machine;
+use deepdesk_protocol::problem::Problem;
+use deepdesk_protocol::result::{API_VERSION, AccountResult};
+use deepdesk_protocol::trail::Trail;
 
 /// By what JSON is known to be a report. Near its beginning.
 pub const JSON_MARK: &str = "\"kind\": \"Report\"";

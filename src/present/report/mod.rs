@@ -12,10 +12,10 @@ mod timeline;
 use jiff::Timestamp;
 
 use super::text::printable;
-use crate::domain::known::KnownValues;
-use crate::domain::problem::Problem;
-use crate::domain::result::{AccountResult, Kind};
-use crate::domain::trail::Trail;
+use crate::known::KnownValues;
+use deepdesk_protocol::problem::Problem;
+use deepdesk_protocol::result::{AccountResult, Kind};
+use deepdesk_protocol::trail::Trail;
 
 pub use html::{MARK, page};
 pub use json::{JSON_MARK, json};

@@ -2,10 +2,10 @@
 //! between them. Names stand in a column at the left and numbers in one at the right, where no bar can reach them.
 
 use super::{AccountReport, between, esc, length};
-use crate::domain::event::{StepName, StepState};
-use crate::domain::names::WorkloadRef;
-use crate::domain::result::AccountResult;
-use crate::domain::trail::{PodLife, SyncLife, Trail};
+use deepdesk_protocol::event::{StepName, StepState};
+use deepdesk_protocol::facts::names::WorkloadRef;
+use deepdesk_protocol::result::AccountResult;
+use deepdesk_protocol::trail::{PodLife, SyncLife, Trail};
 
 /// The whole picture, and the columns within it.
 const WIDE: f64 = 900.0;

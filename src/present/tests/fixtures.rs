@@ -3,17 +3,17 @@
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 
-use crate::domain::event::{Event, StepName, StepState};
-use crate::domain::known::KnownValues;
-use crate::domain::names::{SecretHome, VersionId};
-use crate::domain::observation::{
+use crate::known::KnownValues;
+use crate::present::{Presenter, Style, Terminal};
+use deepdesk_protocol::event::{Event, StepName, StepState};
+use deepdesk_protocol::facts::names::{SecretHome, VersionId};
+use deepdesk_protocol::facts::observation::{
     Consumer, Observation, OtherReader, Rollout, SecretView, Source, ValueTag, Version, VersionState,
 };
-use crate::domain::result::{
+use deepdesk_protocol::result::{
     API_VERSION, AccountResult, BackCompatResult, CheckResult, ConsumerResult, ExternalSecretResult, KeyResult, Kind,
     PrimaryResult, RotationResult, StepResult, Verdict, VersionResult,
 };
-use crate::present::{Presenter, Style, Terminal};
 
 /// A stream in memory. After `closed` bytes its reader leaves.
 #[derive(Clone, Default)]

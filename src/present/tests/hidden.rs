@@ -4,12 +4,12 @@ use base64::Engine as _;
 use serde_json::json;
 
 use super::fixtures::{check, event, rotated, seen_knowing, terminal};
-use crate::domain::event::{StepName, StepState};
-use crate::domain::known::KnownValues;
-use crate::domain::payload::Payload;
-use crate::domain::problem::{Exit, Problem};
-use crate::domain::result::{AccountResult, Verdict};
+use crate::known::KnownValues;
 use crate::present::{Listing, Output, Progress, Style, Terminal, machine};
+use deepdesk_protocol::event::{StepName, StepState};
+use deepdesk_protocol::facts::payload::Payload;
+use deepdesk_protocol::problem::{Exit, Problem};
+use deepdesk_protocol::result::{AccountResult, Verdict};
 
 /// With what JSON, YAML and HTML write otherwise, and what begins a list in YAML.
 const VALUE: &str = r#"q3VbZr8m"Kx1TnYc5\HsWd9LpGf2<Jv&Rt7QaEu4'XoBi6NwMhDzCkSyPgUj"#;

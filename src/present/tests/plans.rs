@@ -3,12 +3,12 @@
 use insta::assert_snapshot;
 
 use super::fixtures::{check, observation, screen, seen, terminal};
-use crate::domain::event::StepName;
-use crate::domain::names::VersionId;
-use crate::domain::result::Verdict;
-use crate::domain::state::State;
-use crate::domain::step::{Origin, Plan, Planned, Step};
 use crate::present::{PlanView, Progress, Style, Terminal};
+use deepdesk_protocol::event::StepName;
+use deepdesk_protocol::facts::names::VersionId;
+use deepdesk_protocol::result::Verdict;
+use deepdesk_protocol::state::State;
+use deepdesk_protocol::step::{Origin, Plan, Planned, Step};
 
 fn shown(progress: Progress, terminal: Terminal) -> String {
     let v = |number| VersionId::new(number).expect("not 0");
@@ -16,7 +16,7 @@ fn shown(progress: Progress, terminal: Terminal) -> String {
     let external = || vec!["admin-secrets".parse().expect("a name"), "backend-secrets".parse().expect("a name")];
     let now = observation();
     let plan = Plan {
-        way: crate::domain::step::Way::Forward,
+        way: deepdesk_protocol::step::Way::Forward,
         state: State::Stable,
         from: v(7),
         to: v(8),

@@ -3,9 +3,9 @@
 use insta::assert_snapshot;
 
 use super::fixtures::{Stream, event, event_of, rotation, screen, seen, terminal};
-use crate::domain::event::{Event, StepName, StepState};
-use crate::domain::known::KnownValues;
+use crate::known::KnownValues;
 use crate::present::{Presenter, Progress, Style, Terminal};
+use deepdesk_protocol::event::{Event, StepName, StepState};
 
 /// What standard error shows after the events: a pipe as it is, a terminal as it looks.
 fn shown(progress: Progress, terminal: Terminal, events: &[Event]) -> String {

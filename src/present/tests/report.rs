@@ -2,14 +2,14 @@
 
 use super::fixtures::{check, event, observation, rotated, rotation, stopped};
 use super::well_formed::{needs_nothing, tags};
-use crate::domain::event::{StepName, StepState};
-use crate::domain::known::KnownValues;
-use crate::domain::names::VersionId;
-use crate::domain::observation::{Observation, PodView};
-use crate::domain::problem::{Exit, Problem};
-use crate::domain::result::{AccountResult, StepResult, Verdict};
-use crate::domain::trail::{Look, Span, Trail};
+use crate::known::KnownValues;
 use crate::present::report::{self, AccountReport, JSON_MARK, MARK, Report};
+use deepdesk_protocol::event::{StepName, StepState};
+use deepdesk_protocol::facts::names::VersionId;
+use deepdesk_protocol::facts::observation::{Observation, PodView};
+use deepdesk_protocol::problem::{Exit, Problem};
+use deepdesk_protocol::result::{AccountResult, StepResult, Verdict};
+use deepdesk_protocol::trail::{Look, Span, Trail};
 
 fn page(report: &Report) -> String {
     report::page(report, &KnownValues::default())
@@ -150,7 +150,7 @@ fn a_report_of_a_failure_says_what_holds_now_and_what_to_do() {
 fn a_report_has_no_known_value_in_it() {
     let value = r#"q3VbZr8m"Kx1TnYc5\HsWd9LpGf2<Jv&Rt7QaEu4'XoBi6NwMhDzCkSyPgUj"#;
     let known = KnownValues::default();
-    known.keep(&crate::domain::payload::Payload::new(value.as_bytes().to_vec()));
+    known.keep(&deepdesk_protocol::facts::payload::Payload::new(value.as_bytes().to_vec()));
     let hex: String = value.bytes().map(|byte| format!("{byte:02x}")).collect();
     for text in [value, &hex, &value[..30], &format!("{:?}", value.as_bytes())] {
         let mut result = rotated();

@@ -3,8 +3,8 @@
 use insta::assert_snapshot;
 
 use super::fixtures::{check, drifted, rotated, seen, stopped, verified};
-use crate::domain::result::{AccountResult, Kind, Verdict};
 use crate::present::{Listing, Output, Style, Terminal};
+use deepdesk_protocol::result::{AccountResult, Kind, Verdict};
 
 fn shown(output: Output, results: &[AccountResult]) -> String {
     let mut seen = seen(Style { output, ..Style::default() }, Terminal::default());

@@ -3,10 +3,10 @@
 use insta::assert_snapshot;
 
 use super::fixtures::{Stream, event, rotated, rotation, seen, terminal};
-use crate::domain::event::{StepName, StepState};
-use crate::domain::known::KnownValues;
-use crate::domain::problem::{Exit, Problem};
+use crate::known::KnownValues;
 use crate::present::{Color, Output, Presenter, Progress, Style, Terminal};
+use deepdesk_protocol::event::{StepName, StepState};
+use deepdesk_protocol::problem::{Exit, Problem};
 
 fn stuck() -> Problem {
     Problem::new(Exit::Incomplete, "RolloutStuck", "deployment acme/backend stopped progressing: ImagePullBackOff")

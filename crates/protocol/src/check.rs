@@ -1,0 +1,360 @@
+//! The hazards as data: what is looked at, under which stable id, how grave it is for which command, and what to do.
+//!
+//! Pure. `hazards.md` of the design is where most of them come from; ids never change their meaning.
+
+pub mod catalogue;
+mod consumers;
+mod external_secrets;
+mod other_readers;
+mod secrets;
+
+use crate::facts::observation::{Observation, VersionState};
+use crate::plan::Want;
+use crate::result::{CheckResult, Verdict};
+use crate::state::{self, State};
+
+/// The command that asks.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Purpose {
+    /// `secret rotate`.
+    Rotate,
+    /// `secret sync`.
+    Sync,
+    /// `secret verify`.
+    Verify,
+    /// `secret restart`.
+    Restart,
+    /// `secret rollback`.
+    Rollback,
+    /// `secret finalize`.
+    Finalize,
+    /// `secret rescue`.
+    Rescue,
+}
+
+impl Purpose {
+    /// The command's name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Purpose::Rotate => "rotate",
+            Purpose::Sync => "sync",
+            Purpose::Verify => "verify",
+            Purpose::Restart => "restart",
+            Purpose::Rollback => "rollback",
+            Purpose::Finalize => "finalize",
+            Purpose::Rescue => "rescue",
+        }
+    }
+}
+
+/// What a check is given.
+pub struct Seen<'a> {
+    /// Which command asks.
+    pub purpose: Purpose,
+    /// What the operator wants.
+    pub want: &'a Want,
+    /// What is there.
+    pub now: &'a Observation,
+}
+
+/// How grave a finding is for one command.
+#[derive(Clone, Copy)]
+enum Grave {
+    /// It stops the command.
+    Fail,
+    /// It is told.
+    Warn,
+    /// It is not looked at.
+    No,
+}
+use Grave::{Fail, No, Warn};
+
+/// A finding: what, and what to do.
+struct Finding(String, String);
+
+/// One check.
+pub struct Check {
+    /// Stable id.
+    pub id: &'static str,
+    /// Its name: the group, then the rule that should hold.
+    pub name: &'static str,
+    /// How grave for rotate, sync, verify, restart, rollback, finalize and rescue, in this order.
+    grave: [Grave; 7],
+    look: fn(&Seen) -> Vec<Finding>,
+}
+
+/// Id of the check on rollouts.
+pub const HEALTHY: &str = "DD-HEALTHY";
+/// Id of the check on what the pods started with.
+pub const PODS_CURRENT: &str = "DD-PODS-CURRENT";
+
+/// All checks on an observation, in the order in which they are shown.
+pub static CHECKS: &[Check] = &[
+    Check {
+        id: "DD-PROJECT",
+        name: "secret-manager/project",
+        grave: [Fail, Fail, Fail, Fail, Fail, Fail, Fail],
+        look: secrets::project,
+    },
+    Check {
+        id: "DD-LATEST",
+        name: "secret-manager/latest-enabled",
+        grave: [Fail, Fail, Fail, Fail, Fail, Fail, Fail],
+        look: secrets::latest_enabled,
+    },
+    Check {
+        id: "DD-PREDECESSOR",
+        name: "secret-manager/predecessor-explained",
+        grave: [No, Warn, Fail, Warn, No, Fail, No],
+        look: secrets::predecessor,
+    },
+    Check {
+        id: "DD-OLDER-ENABLED",
+        name: "secret-manager/older-disabled",
+        grave: [Warn, No, Warn, No, Warn, No, Warn],
+        look: secrets::older_enabled,
+    },
+    Check {
+        id: "DD-TERRAFORM",
+        name: "secret-manager/not-terraform",
+        grave: [Warn, No, Warn, No, Warn, Warn, Warn],
+        look: secrets::terraform,
+    },
+    Check {
+        id: "DD-BACK-COMPAT",
+        name: "back-compat/enabled",
+        grave: [Fail, Fail, Fail, Warn, Fail, Fail, No],
+        look: secrets::back_compat_enabled,
+    },
+    Check {
+        id: "DD-ES-EXIST",
+        name: "external-secrets/exist",
+        grave: [Fail, Fail, Fail, Warn, Fail, Fail, Fail],
+        look: external_secrets::external_secrets_exist,
+    },
+    Check {
+        id: "DD-ES-STORE",
+        name: "external-secrets/store",
+        grave: [Fail, Fail, Fail, Warn, Fail, Fail, Fail],
+        look: external_secrets::store,
+    },
+    Check {
+        id: "DD-ES-READY",
+        name: "external-secrets/ready",
+        grave: [Fail, Warn, Fail, Warn, Fail, Fail, Warn],
+        look: external_secrets::ready,
+    },
+    Check {
+        id: "DD-ES-BACK-COMPAT",
+        name: "external-secrets/back-compat-exists",
+        grave: [No, Warn, Fail, Warn, No, No, No],
+        look: external_secrets::back_compat_awaited,
+    },
+    Check {
+        id: "DD-ES-PINNED",
+        name: "external-secrets/not-pinned",
+        grave: [Fail, Fail, Fail, Warn, Fail, Fail, Fail],
+        look: external_secrets::pinned,
+    },
+    Check {
+        id: "DD-ES-CREATED-ONCE",
+        name: "external-secrets/not-created-once",
+        grave: [Fail, Fail, Fail, Warn, Fail, Fail, Fail],
+        look: external_secrets::created_once,
+    },
+    Check {
+        id: "DD-ES-INTERVAL-ZERO",
+        name: "external-secrets/interval",
+        grave: [Fail, Fail, Fail, Warn, Fail, Fail, Fail],
+        look: external_secrets::interval_zero,
+    },
+    Check {
+        id: "DD-ES-IMMUTABLE",
+        name: "external-secrets/not-immutable",
+        grave: [Fail, Fail, Fail, Warn, Fail, Fail, Fail],
+        look: external_secrets::immutable,
+    },
+    Check {
+        id: "DD-ES-OWNED",
+        name: "external-secrets/annotations-stay",
+        grave: [Fail, Fail, Warn, No, Fail, Fail, Fail],
+        look: external_secrets::owned,
+    },
+    Check {
+        id: "DD-ES-TARGET",
+        name: "external-secrets/target",
+        grave: [Fail, Fail, Fail, Warn, Fail, Fail, Fail],
+        look: external_secrets::unusual_target,
+    },
+    Check {
+        id: "DD-ES-OPAQUE",
+        name: "external-secrets/comparable",
+        grave: [Fail, Fail, Fail, Warn, Fail, Fail, Fail],
+        look: external_secrets::opaque,
+    },
+    Check {
+        id: "DD-ES-PROPERTY",
+        name: "external-secrets/whole-value",
+        grave: [Fail, No, No, No, Fail, No, Fail],
+        look: external_secrets::property,
+    },
+    Check {
+        id: "DD-BACK-COMPAT-MAPPED",
+        name: "back-compat/mapped",
+        grave: [Fail, No, Fail, No, Fail, No, Fail],
+        look: secrets::back_compat_mapped,
+    },
+    Check {
+        id: "DD-BACK-COMPAT-READ",
+        name: "back-compat/read-by-consumers",
+        grave: [Warn, No, Warn, No, Warn, No, Warn],
+        look: secrets::back_compat_read,
+    },
+    Check {
+        id: "DD-SECRETS-CURRENT",
+        name: "kubernetes/secrets-on-latest",
+        grave: [Fail, No, Fail, Fail, Warn, Fail, No],
+        look: secrets::secrets_current,
+    },
+    Check {
+        id: "DD-CONSUMERS",
+        name: "consumers/exist",
+        grave: [Fail, Warn, Fail, Fail, Fail, Fail, Fail],
+        look: consumers::consumers_exist,
+    },
+    Check {
+        id: "DD-PAUSED",
+        name: "consumers/not-paused",
+        grave: [Fail, No, Warn, Fail, Fail, Fail, Fail],
+        look: consumers::paused,
+    },
+    Check {
+        id: "DD-HELD-BACK",
+        name: "consumers/all-pods-roll",
+        grave: [Fail, No, Warn, Fail, Fail, Fail, Fail],
+        look: consumers::held_back,
+    },
+    Check {
+        id: HEALTHY,
+        name: "consumers/healthy",
+        grave: [Fail, No, Fail, Warn, Warn, Fail, Warn],
+        look: consumers::healthy,
+    },
+    Check {
+        id: PODS_CURRENT,
+        name: "consumers/pods-on-latest",
+        grave: [Fail, No, Fail, No, Warn, Fail, No],
+        look: consumers::pods_current,
+    },
+    Check {
+        id: "DD-OTHER-READERS",
+        name: "consumers/no-other-readers",
+        grave: [Warn, No, Warn, Warn, Warn, Warn, Warn],
+        look: other_readers::other_readers,
+    },
+    Check {
+        id: "DD-OLD-READERS",
+        name: "consumers/no-older-readers",
+        grave: [No, No, Fail, No, No, Fail, No],
+        look: other_readers::older_readers,
+    },
+    Check {
+        id: "DD-RELOADER",
+        name: "consumers/not-reloaded",
+        grave: [Warn, Warn, No, Warn, Warn, Warn, Warn],
+        look: consumers::reloader,
+    },
+    Check {
+        id: "DD-GITOPS",
+        name: "consumers/restart-stays",
+        grave: [Warn, No, No, Warn, Warn, Warn, Warn],
+        look: consumers::gitops,
+    },
+    Check {
+        id: "DD-ONE-POD",
+        name: "consumers/replicas",
+        grave: [Warn, No, No, No, Warn, Warn, Warn],
+        look: consumers::one_pod,
+    },
+];
+
+/// Whether what this check found has to be put right before values can be judged at all: the wrong project, or an ExternalSecret
+/// that cannot bring another value.
+pub fn comes_first(id: &str) -> bool {
+    const FIRST: [&str; 10] = [
+        "DD-PROJECT",
+        "DD-ES-EXIST",
+        "DD-ES-STORE",
+        "DD-ES-PINNED",
+        "DD-ES-CREATED-ONCE",
+        "DD-ES-INTERVAL-ZERO",
+        "DD-ES-IMMUTABLE",
+        "DD-ES-OWNED",
+        "DD-ES-TARGET",
+        "DD-ES-OPAQUE",
+    ];
+    id.ends_with("-ACCESS") || FIRST.contains(&id)
+}
+
+/// Runs every check that concerns the command, in the list's order.
+pub fn run(seen: &Seen) -> Vec<CheckResult> {
+    let concerned = CHECKS.iter().filter_map(|check| {
+        let verdict = match check.grave[seen.purpose as usize] {
+            Fail => Verdict::Fail,
+            Warn => Verdict::Warn,
+            No => return None,
+        };
+        Some((check, verdict))
+    });
+    let mut found: Vec<CheckResult> =
+        concerned.flat_map(|(check, verdict)| results(check, verdict, (check.look)(seen))).collect();
+    // A cause is told with its one way out. What follows from it is told, and where it would lead is not: it would refuse.
+    if matches!(state::secrets_state(seen.now), State::Blocked(_)) {
+        let follows = |check: &&mut CheckResult| CONSEQUENCES.contains(&check.id);
+        found.iter_mut().filter(follows).for_each(|check| check.hint.clear());
+    }
+    found
+}
+
+/// The checks that find what a version does which nobody adopted: a Secret or a pod has another.
+const CONSEQUENCES: [&str; 4] = ["DD-SECRETS-CURRENT", PODS_CURRENT, HEALTHY, "DD-OLD-READERS"];
+
+/// Whether the command asks this check. Those on the way to an observation are asked by all.
+pub fn concerns(id: &str, purpose: Purpose) -> bool {
+    match CHECKS.iter().find(|check| check.id == id) {
+        Some(check) => !matches!(check.grave[purpose as usize], No),
+        None if id == catalogue::PLAN_ID => {
+            matches!(purpose, Purpose::Rotate | Purpose::Rollback | Purpose::Finalize | Purpose::Rescue)
+        }
+        None if id == catalogue::LOCK_ID => !matches!(purpose, Purpose::Sync | Purpose::Verify),
+        None => true,
+    }
+}
+
+fn results(check: &Check, verdict: Verdict, findings: Vec<Finding>) -> Vec<CheckResult> {
+    let result =
+        |result, message: String, hint: String| CheckResult { id: check.id, name: check.name, result, message, hint };
+    if findings.is_empty() {
+        return vec![result(Verdict::Pass, String::new(), String::new())];
+    }
+    let printable = |text: String| crate::facts::names::printable(&text);
+    findings.into_iter().map(|Finding(message, hint)| result(verdict, printable(message), hint)).collect()
+}
+
+/// While a rotation or a finalization is under way, what it will put right itself is no finding for it.
+fn under_way(seen: &Seen) -> bool {
+    let state = state::secrets_state(seen.now);
+    match seen.purpose {
+        Purpose::Rotate => {
+            let adopting = seen.want.adopt && matches!(state, State::Blocked(_));
+            adopting || matches!(state, State::Rotating { .. })
+        }
+        // Begun: the back-compat has the value in use, and its older versions are not disabled yet.
+        Purpose::Finalize => {
+            let mut older = seen.now.back_compat.versions.iter().skip(1);
+            matches!(state, State::Stable | State::Drifted)
+                && older.any(|version| version.state == VersionState::Enabled)
+        }
+        Purpose::Sync | Purpose::Verify | Purpose::Restart | Purpose::Rollback | Purpose::Rescue => false,
+    }
+}

@@ -1,0 +1,233 @@
+//! Every check that `check` can ask: its group, what should hold in words, and what has to be in sight to ask it.
+//!
+//! Those on an observation are `CHECKS`; here stand also those on the way to one: kubeconfig, credentials, APIs, lock.
+
+use crate::checkup::Part;
+
+/// A group: its stable name, and its title.
+pub type Group = (&'static str, &'static str);
+
+const KUBECONFIG: Group = ("kubeconfig", "kubeconfig and context");
+const GOOGLE: Group = ("google", "credentials at Google");
+const API: Group = ("kubernetes-api", "Kubernetes API");
+const ACCESS: Group = ("access", "rights in the namespace");
+const ES_API: Group = ("external-secrets-api", "External Secrets API");
+const STORES: Group = ("stores", "stores");
+const EXTERNAL_SECRETS: Group = ("external-secrets", "ExternalSecrets");
+const CONSUMERS: Group = ("consumers", "consumers");
+const SECRET_MANAGER: Group = ("secret-manager", "Secret Manager");
+const LOCK: Group = ("lock", "lock");
+
+/// A check that can be asked for by its id.
+pub struct Entry {
+    /// Stable id.
+    pub id: &'static str,
+    /// Its group.
+    pub group: Group,
+    /// What should hold.
+    pub title: &'static str,
+    /// What has to be in sight.
+    pub needs: &'static [Part],
+}
+
+/// Id of the check on the kubeconfig.
+pub const KUBECONFIG_ID: &str = "DD-KUBECONFIG";
+/// Id of the check on gcloud's configuration.
+pub const GCLOUD_ID: &str = "DD-GCLOUD";
+/// Id of the check on the credentials at Google.
+pub const CREDENTIALS_ID: &str = "DD-GOOGLE-CREDENTIALS";
+/// Id of the check on the API server.
+pub const K8S_API_ID: &str = "DD-K8S-API";
+/// Id of the check on the rights in the namespace; `access` asks it.
+pub const K8S_ACCESS_ID: &str = "DD-K8S-ACCESS";
+/// Id of the check on External Secrets' API.
+pub const ES_API_ID: &str = "DD-ES-API";
+/// Id of the check on Secret Manager's answer.
+pub const SM_API_ID: &str = "DD-SM-API";
+/// Id of the check on the rights in Secret Manager; `access` asks it.
+pub const SM_ACCESS_ID: &str = "DD-SM-ACCESS";
+/// Id of the check on the project.
+pub const PROJECT_ID: &str = "DD-PROJECT";
+/// Id of the check on the plan of a rotation.
+pub const PLAN_ID: &str = "DD-PLAN";
+/// Id of the check on the lock.
+pub const LOCK_ID: &str = "DD-LOCK";
+
+const fn entry(id: &'static str, group: Group, title: &'static str, needs: &'static [Part]) -> Entry {
+    Entry { id, group, title, needs }
+}
+
+const SEEN: &[Part] = &[Part::ExternalSecrets];
+const STATE: &[Part] = &[Part::Primary, Part::BackCompat];
+const ES_AND_STATE: &[Part] = &[Part::ExternalSecrets, Part::Primary, Part::BackCompat];
+const HELD: &[Part] = &[Part::ExternalSecrets, Part::KubernetesSecrets, Part::Primary, Part::BackCompat];
+const WORK: &[Part] = &[Part::ExternalSecrets, Part::Workloads];
+const WORK_AND_STATE: &[Part] = &[Part::ExternalSecrets, Part::Workloads, Part::Primary, Part::BackCompat];
+const ALL_HELD: &[Part] =
+    &[Part::ExternalSecrets, Part::KubernetesSecrets, Part::Workloads, Part::Primary, Part::BackCompat];
+const PLANNED: &[Part] = &[
+    Part::ExternalSecrets,
+    Part::KubernetesSecrets,
+    Part::Workloads,
+    Part::Primary,
+    Part::BackCompat,
+    Part::Versions,
+    Part::Lock,
+];
+
+/// All of them, in the order in which they are shown.
+pub static CATALOGUE: &[Entry] = &[
+    entry(KUBECONFIG_ID, KUBECONFIG, "a context is chosen and can be used", &[]),
+    entry(GCLOUD_ID, GOOGLE, "gcloud's configuration can be read", &[]),
+    entry(CREDENTIALS_ID, GOOGLE, "the credentials can be used", &[]),
+    entry(K8S_API_ID, API, "the API server answers", &[]),
+    entry(K8S_ACCESS_ID, ACCESS, "everything that will be needed is allowed", &[]),
+    entry(ES_API_ID, ES_API, "External Secrets is installed", &[]),
+    entry("DD-ES-STORE", STORES, "stores are ready and can be followed", &[Part::ExternalSecrets, Part::Stores]),
+    entry("DD-ES-EXIST", EXTERNAL_SECRETS, "those that are expected exist and read the secret", SEEN),
+    entry("DD-ES-READY", EXTERNAL_SECRETS, "they are syncing", ES_AND_STATE),
+    entry(
+        "DD-ES-BACK-COMPAT",
+        EXTERNAL_SECRETS,
+        "none waits for a back-compat that does not exist",
+        &[Part::ExternalSecrets, Part::BackCompat],
+    ),
+    entry("DD-ES-PINNED", EXTERNAL_SECRETS, "none pins a version", SEEN),
+    entry("DD-ES-CREATED-ONCE", EXTERNAL_SECRETS, "none copies once only", SEEN),
+    entry("DD-ES-INTERVAL-ZERO", EXTERNAL_SECRETS, "none has interval 0", SEEN),
+    entry(
+        "DD-ES-IMMUTABLE",
+        EXTERNAL_SECRETS,
+        "no target is immutable",
+        &[Part::ExternalSecrets, Part::KubernetesSecrets],
+    ),
+    entry("DD-ES-OWNED", EXTERNAL_SECRETS, "none belongs to an owner that takes annotations away", SEEN),
+    entry("DD-ES-TARGET", EXTERNAL_SECRETS, "targets are Kubernetes Secrets as usual", SEEN),
+    entry("DD-ES-OPAQUE", EXTERNAL_SECRETS, "what arrives can be compared", ES_AND_STATE),
+    entry("DD-ES-PROPERTY", EXTERNAL_SECRETS, "whole values are used, no property of JSON", ES_AND_STATE),
+    entry("DD-BACK-COMPAT-MAPPED", EXTERNAL_SECRETS, "the back-compat is copied into the cluster", SEEN),
+    entry("DD-SECRETS-CURRENT", EXTERNAL_SECRETS, "Kubernetes Secrets hold the newest version", HELD),
+    entry("DD-CONSUMERS", CONSUMERS, "those that are expected exist and read the secret", WORK),
+    entry("DD-BACK-COMPAT-READ", CONSUMERS, "they read the back-compat too", WORK),
+    entry("DD-PAUSED", CONSUMERS, "none is paused", WORK),
+    entry("DD-HELD-BACK", CONSUMERS, "a restart replaces every pod", WORK),
+    entry(super::HEALTHY, CONSUMERS, "they are fully rolled out", WORK_AND_STATE),
+    entry(super::PODS_CURRENT, CONSUMERS, "pods started on the newest version", ALL_HELD),
+    entry("DD-OTHER-READERS", CONSUMERS, "nothing reads the secret that a restart does not reach", WORK),
+    entry("DD-OLD-READERS", CONSUMERS, "nothing else that reads it runs on an older value", ALL_HELD),
+    entry("DD-RELOADER", CONSUMERS, "nobody else restarts them", WORK),
+    entry("DD-GITOPS", CONSUMERS, "nobody takes the restart away again", WORK),
+    entry("DD-ONE-POD", CONSUMERS, "they have more than one pod", WORK),
+    entry(
+        PROJECT_ID,
+        SECRET_MANAGER,
+        "the project is known, and one",
+        &[Part::ExternalSecrets, Part::Stores, Part::Project],
+    ),
+    entry(SM_API_ID, SECRET_MANAGER, "it answers", &[Part::Project]),
+    entry("DD-LATEST", SECRET_MANAGER, "the primary's newest version is enabled", &[Part::Primary]),
+    entry("DD-PREDECESSOR", SECRET_MANAGER, "the version before it is disabled, or explained", STATE),
+    entry(
+        "DD-OLDER-ENABLED",
+        SECRET_MANAGER,
+        "older versions are disabled",
+        &[Part::Primary, Part::BackCompat, Part::Versions],
+    ),
+    entry("DD-TERRAFORM", SECRET_MANAGER, "the primary is not managed by Terraform", &[Part::Primary]),
+    entry("DD-BACK-COMPAT", SECRET_MANAGER, "the back-compat can be read, or has yet to be made", HELD),
+    entry(SM_ACCESS_ID, SECRET_MANAGER, "everything that will be needed is allowed", &[Part::Project]),
+    entry(PLAN_ID, SECRET_MANAGER, "a rotation can be planned from this state", PLANNED),
+    entry(LOCK_ID, LOCK, "nobody else is at work", &[Part::Lock]),
+];
+
+/// The check with this id.
+pub fn by_id(id: &str) -> Option<&'static Entry> {
+    CATALOGUE.iter().find(|entry| entry.id == id)
+}
+
+/// The checks that `--only` and `--skip` leave, each given as ids and names of groups.
+pub fn selected(only: &[String], skip: &[String]) -> Result<Vec<&'static Entry>, Unknown> {
+    for given in only.iter().chain(skip) {
+        if !CATALOGUE.iter().any(|entry| is_meant(entry, given)) {
+            return Err(Unknown { given: given.clone(), near: near(given) });
+        }
+    }
+    let listed = |names: &[String], entry: &Entry| names.iter().any(|name| is_meant(entry, name));
+    let left = CATALOGUE.iter().filter(|entry| (only.is_empty() || listed(only, entry)) && !listed(skip, entry));
+    Ok(left.collect())
+}
+
+/// A name that is neither an id nor a group.
+#[derive(Debug, Eq, PartialEq)]
+pub struct Unknown {
+    /// What was given.
+    pub given: String,
+    /// What may have been meant, likeliest first.
+    pub near: Vec<&'static str>,
+}
+
+/// The names of the groups, in order.
+pub fn groups() -> Vec<&'static str> {
+    let mut names: Vec<&'static str> = CATALOGUE.iter().map(|entry| entry.group.0).collect();
+    names.dedup();
+    names
+}
+
+fn is_meant(entry: &Entry, name: &str) -> bool {
+    entry.id.eq_ignore_ascii_case(name) || entry.group.0.eq_ignore_ascii_case(name)
+}
+
+/// The names like this one: a few letters away, or with it as a part.
+fn near(given: &str) -> Vec<&'static str> {
+    const MOST: usize = 3;
+    let given = given.to_ascii_lowercase();
+    let names = groups().into_iter().chain(CATALOGUE.iter().map(|entry| entry.id));
+    let mut near: Vec<(usize, &str)> = names
+        .filter_map(|name| {
+            let lower = name.to_ascii_lowercase();
+            let steps = strsim::levenshtein(&given, &lower);
+            let part = given.len() >= 3 && lower.contains(&given);
+            (part || steps <= given.len() / 3).then_some((steps, name))
+        })
+        .collect();
+    near.sort();
+    near.into_iter().take(MOST).map(|(_, name)| name).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_check_is_here_once_and_groups_are_in_one_piece() {
+        let ids: BTreeSet<&str> = CATALOGUE.iter().map(|entry| entry.id).collect();
+        assert_eq!(ids.len(), CATALOGUE.len());
+        let missing: Vec<&str> =
+            super::super::CHECKS.iter().map(|check| check.id).filter(|id| !ids.contains(id)).collect();
+        assert!(missing.is_empty(), "give them a group and a title: {missing:?}");
+        let names = groups();
+        assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), names.len(), "{names:?}");
+    }
+
+    #[test]
+    fn checks_are_chosen_by_id_and_by_group() {
+        let names = |given: &[&str]| given.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        let chosen = |only: &[&str], skip: &[&str]| {
+            let chosen = selected(&names(only), &names(skip));
+            chosen.map(|all| all.iter().map(|entry| entry.id).collect::<Vec<_>>())
+        };
+        assert_eq!(chosen(&["lock", "dd-kubeconfig"], &[]), Ok(vec!["DD-KUBECONFIG", "DD-LOCK"]));
+        assert_eq!(chosen(&["google"], &["DD-GCLOUD"]), Ok(vec!["DD-GOOGLE-CREDENTIALS"]));
+        assert_eq!(chosen(&[], &[]).map(|all| all.len()), Ok(CATALOGUE.len()));
+        for (given, near) in [
+            ("DD-ES-PINED", vec!["DD-ES-PINNED", "DD-ES-OWNED"]),
+            ("consumer", vec!["consumers", "DD-CONSUMERS"]),
+            ("back-compat", vec!["DD-BACK-COMPAT", "DD-ES-BACK-COMPAT", "DD-BACK-COMPAT-READ"]),
+            ("xyz", vec![]),
+        ] {
+            assert_eq!(chosen(&[given], &[]), Err(Unknown { given: given.to_owned(), near }));
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! Looks at the ExternalSecrets: each case in which a forced sync does nothing, most of them in silence.
+
+use super::{Finding, Purpose, Seen, under_way};
+use crate::facts::observation::{Derivation, ExternalSecretView, Observation, Ready, Refresh, Source, VersionState};
+use crate::plan::NewValue;
+
+/// The message of the `Ready` condition for every error of the provider (External Secrets' controller; facts 1.4).
+const UNSPECIFIC: &str = "could not get secret data from provider";
+
+pub(super) fn external_secrets_exist(seen: &Seen) -> Vec<Finding> {
+    let account = &seen.now.account;
+    let mut findings: Vec<Finding> = seen.now.missing_external_secrets.iter().map(|name| {
+        Finding(
+            format!("external secret {account}/{name} does not exist or reads neither of the account's secrets"),
+            format!("look at it: kubectl get externalsecret {name} -n {account} -o yaml; another name? --external-secret"),
+        )
+    }).collect();
+    if seen.now.keys(Source::Primary).next().is_none() && findings.is_empty() {
+        findings.push(Finding(
+            format!("no external secret in namespace {account} reads {}", seen.now.primary.secret),
+            "check the account's name and the namespace; another secret? --primary-secret".to_owned(),
+        ));
+    }
+    findings
+}
+
+/// One finding for each ExternalSecret for which `look` has something to say.
+pub(super) fn each(seen: &Seen, look: impl Fn(&ExternalSecretView) -> Option<(String, String)>) -> Vec<Finding> {
+    let account = &seen.now.account;
+    let found = seen.now.external_secrets.iter().filter_map(|external| look(external).map(|found| (external, found)));
+    found
+        .map(|(external, (what, hint))| Finding(format!("external secret {account}/{} {what}", external.name), hint))
+        .collect()
+}
+
+pub(super) fn store(seen: &Seen) -> Vec<Finding> {
+    each(seen, |external| {
+        let problem = external.store_problem.as_ref()?;
+        Some((
+            format!("cannot be synced: {problem}"),
+            format!("kubectl get secretstore,clustersecretstore -n {}", seen.now.account),
+        ))
+    })
+}
+
+pub(super) fn ready(seen: &Seen) -> Vec<Finding> {
+    each(seen, |external| {
+        let account = &seen.now.account;
+        let describe = format!("kubectl describe externalsecret {} -n {account}", external.name);
+        match &external.ready {
+            Ready::True { reason } if reason == "SecretSynced" => None,
+            Ready::True { reason } => {
+                Some((format!("is Ready, but for the reason {reason}: nothing was copied"), describe))
+            }
+            // The one failure that `preserve` heals: it maps a back-compat that does not exist yet.
+            Ready::False { .. } if heals_by_itself(seen.now, external) => None,
+            // What a rotation that goes on has to have synced anyway, and proves: its controller's next try may be far off.
+            Ready::False { .. } if under_way(seen) || is_staging(seen) || is_refilling(seen) => None,
+            Ready::False { reason, message } => Some((format!("is not syncing: {reason}: {message}"), describe)),
+            Ready::Unknown => Some(("has never been synced".to_owned(), describe)),
+        }
+    })
+}
+
+/// What `ready` leaves to a rotation's `preserve` is a failure to everybody else: until then nothing is copied at all.
+pub(super) fn back_compat_awaited(seen: &Seen) -> Vec<Finding> {
+    each(seen, |external| {
+        heals_by_itself(seen.now, external).then(|| {
+            (
+                match seen.now.back_compat.exists {
+                    true => format!("is not syncing at all: {} has no version yet", seen.now.back_compat.secret),
+                    false => {
+                        format!("is not syncing at all: {} does not exist, and it maps it", seen.now.back_compat.secret)
+                    }
+                },
+                format!("the next rotation creates it: kubectl deepdesk secret rotate {}", seen.now.account),
+            )
+        })
+    })
+}
+
+/// Whether a rotation stored the value in use in the back-compat, and it has not reached the cluster: `stage` is next.
+fn is_staging(seen: &Seen) -> bool {
+    let kept = seen.now.back_compat.value().filter(|kept| seen.now.primary.value() == Some(*kept));
+    seen.purpose == Purpose::Rotate && kept.is_some_and(|kept| !seen.now.all_hold(Source::BackCompat, kept))
+}
+
+/// Whether a rotation stores a value in a back-compat whose newest version is destroyed: every sync of it fails until then.
+fn is_refilling(seen: &Seen) -> bool {
+    let newest = seen.now.back_compat.newest();
+    seen.purpose == Purpose::Rotate && newest.is_some_and(|newest| newest.state == VersionState::Destroyed)
+}
+
+/// Whether an ExternalSecret fails for no other reason than that the back-compat does not exist yet, or has no version yet.
+/// `stage` proves it.
+fn heals_by_itself(now: &Observation, external: &ExternalSecretView) -> bool {
+    let Ready::False { message, .. } = &external.ready else { return false };
+    // Without Events there is only the condition's constant, which does not say which of the keys it was.
+    let names_it = message.contains(now.back_compat.secret.as_str()) || message == UNSPECIFIC;
+    // A run that died right after the creation left a secret that a search finds and cannot read: that failure may name none.
+    let reads_it = external.keys.iter().any(|key| key.source == Source::BackCompat);
+    let finds_it = now.back_compat.exists && reads_it && (names_it || message.contains("].find"));
+    now.back_compat.newest().is_none() && (finds_it || (external.needs_back_compat && names_it))
+}
+
+pub(super) fn pinned(seen: &Seen) -> Vec<Finding> {
+    each(seen, |external| {
+        let key = external.keys.iter().find(|key| key.pinned.is_some())?;
+        let version = key.pinned.as_deref().unwrap_or_default();
+        Some((
+            format!("pins version {version} for key {}: a new version never arrives", key.key),
+            format!("remove remoteRef.version: kubectl edit externalsecret {} -n {}", external.name, seen.now.account),
+        ))
+    })
+}
+
+pub(super) fn created_once(seen: &Seen) -> Vec<Finding> {
+    each(seen, |external| match external.refresh {
+        Refresh::CreatedOnce => Some((
+            "has refreshPolicy CreatedOnce: a forced sync does nothing, in silence".to_owned(),
+            "set spec.refreshPolicy to Periodic or OnChange".to_owned(),
+        )),
+        Refresh::Periodic { .. } | Refresh::OnChange | Refresh::Never => None,
+    })
+}
+
+pub(super) fn interval_zero(seen: &Seen) -> Vec<Finding> {
+    each(seen, |external| match external.refresh {
+        Refresh::Never => Some((
+            "has refreshInterval 0: a forced sync does nothing, in silence".to_owned(),
+            "set spec.refreshInterval to 10m, or spec.refreshPolicy to OnChange".to_owned(),
+        )),
+        Refresh::Periodic { .. } | Refresh::OnChange | Refresh::CreatedOnce => None,
+    })
+}
+
+pub(super) fn immutable(seen: &Seen) -> Vec<Finding> {
+    each(seen, |external| {
+        external.immutable.then(|| {
+            (
+                format!(
+                    "writes an immutable Kubernetes Secret, {}: it says Ready and keeps the old bytes",
+                    external.target
+                ),
+                "remove spec.target.immutable, delete the Kubernetes Secret and let it be made again".to_owned(),
+            )
+        })
+    })
+}
+
+pub(super) fn owned(seen: &Seen) -> Vec<Finding> {
+    each(seen, |external| {
+        let owner = external.owner.as_ref()?;
+        Some((
+            format!(
+                "belongs to ClusterExternalSecret {owner}, which takes foreign annotations away: a forced sync may get lost"
+            ),
+            format!(
+                "force it at its owner: kubectl annotate clusterexternalsecret {owner} external-secrets.io/force-sync=$(date +%s%N) --overwrite"
+            ),
+        ))
+    })
+}
+
+pub(super) fn unusual_target(seen: &Seen) -> Vec<Finding> {
+    each(seen, |external| {
+        let what = external.unusual_target.as_ref()?;
+        Some((
+            format!("has a target that this program does not follow: {what}"),
+            "rotate this account by hand".to_owned(),
+        ))
+    })
+}
+
+pub(super) fn opaque(seen: &Seen) -> Vec<Finding> {
+    each(seen, |external| {
+        let key = external.keys.iter().find(|key| key.derivation == Derivation::Opaque)?;
+        let filled = match key.key.starts_with('(') {
+            true => "keys that are not known beforehand".to_owned(),
+            false => format!("key {}", key.key),
+        };
+        let secret = &seen.now.secret(key.source).secret;
+        let how = external.not_followed.as_deref().unwrap_or("a template that computes it");
+        Some((
+            format!("fills {filled} from {secret} by {how}: its bytes cannot be compared"),
+            format!(
+                "map {secret} under spec.data by remoteRef.key alone, and give a template the plain value ({{{{ .name }}}}): kubectl edit externalsecret {} -n {}",
+                external.name, seen.now.account
+            ),
+        ))
+    })
+}
+
+pub(super) fn property(seen: &Seen) -> Vec<Finding> {
+    if seen.want.new_value != NewValue::Made || under_way(seen) {
+        return Vec::new();
+    }
+    each(seen, |external| {
+        let key = external.keys.iter().find(|key| key.property.is_some() && key.source == Source::Primary)?;
+        let property = key.property.as_deref().unwrap_or_default();
+        Some((
+            format!(
+                "takes property {property} out of the primary, which is JSON: a made value of letters and digits would break it"
+            ),
+            "give the whole new JSON with --value-from".to_owned(),
+        ))
+    })
+}

@@ -1,0 +1,123 @@
+//! Looks at what reads the secret and is no consumer: a restart does not reach it.
+
+use super::{Finding, Purpose, Seen};
+use crate::facts::names::listed;
+use crate::facts::observation::{ExternalSecretView, KeyView, Observation, OtherReader, Source};
+use crate::state::{self, CLOCKS_DIFFER, Standing, State};
+
+pub(super) fn other_readers(seen: &Seen) -> Vec<Finding> {
+    let told = |group: &Vec<&OtherReader>| {
+        let (reads, runs, them) = if group.len() > 1 { ("read", "run", "them") } else { ("reads", "runs", "it") };
+        let running = if group[0].running { format!(", and {runs} now") } else { String::new() };
+        let what = format!("{} {reads} the secret too{running}; a restart does not reach {them}", subject(group));
+        Finding(what, afterwards(seen, group))
+    };
+    grouped(seen.now.other_readers.iter()).iter().map(told).collect()
+}
+
+/// What a restart does not reach and is not shown to have started with the newest version. Without a date it counts as
+/// older: what it writes would be lost with the value.
+pub(super) fn older_readers(seen: &Seen) -> Vec<Finding> {
+    // No restart of ours made them, so dates alone tell; their age proves nothing.
+    let fit = |reader: &OtherReader| standing(seen.now, reader) == Standing::OnNewest;
+    let unfit = seen.now.other_readers.iter().filter(|reader| reader.running && !fit(reader));
+    let told = |group: &Vec<&OtherReader>| {
+        let (runs, they) = if group.len() > 1 { ("run", "they") } else { ("runs", "it") };
+        let what = format!("{} {runs}, and nothing shows that {they} started on the newest version", subject(group));
+        Finding(what, way_on(seen.now, group))
+    };
+    grouped(unfit).iter().map(told).collect()
+}
+
+/// How readers come to the newest version, where that loses nothing: in the middle of a change, or where nothing explains what is
+/// seen, such a pod may have the last copy of a value.
+fn way_on(now: &Observation, group: &[&OtherReader]) -> String {
+    let account = &now.account;
+    match state::secrets_state(now) {
+        State::Stable | State::Drifted | State::AwaitingReencryption => {}
+        State::Rotating { .. } | State::Blocked(_) => {
+            return format!("see first what is due: kubectl deepdesk secret status {account}");
+        }
+    }
+    let them = if group.len() > 1 { "them" } else { "it" };
+    match group[0].ends {
+        true => format!("let {them} end, or start {them} afresh: kubectl get pods -n {account}"),
+        false => replace(now, group),
+    }
+}
+
+/// The command that ends pods which do not end by themselves, and what becomes of them.
+fn replace(now: &Observation, group: &[&OtherReader]) -> String {
+    let (them, their) = if group.len() > 1 { ("them", "their") } else { ("it", "its") };
+    let names: Vec<&str> = group.iter().map(|reader| reader.name.as_str()).collect();
+    let delete = format!("kubectl delete pod {} -n {}", names.join(" "), now.account);
+    match group[0].is_made_again() {
+        true => format!("have {their} owner replace {them}: {delete}"),
+        false => format!("end {them}, since nobody makes {them} again, and start what is to run afresh: {delete}"),
+    }
+}
+
+/// Readers of one owner go by one name: a ReplicaSet may have many pods.
+fn grouped<'a>(readers: impl Iterator<Item = &'a OtherReader>) -> Vec<Vec<&'a OtherReader>> {
+    let mut groups: Vec<Vec<&OtherReader>> = Vec::new();
+    for reader in readers {
+        let same = |group: &&mut Vec<&OtherReader>| {
+            let first = group[0];
+            reader.owner.is_some()
+                && (&first.kind, &first.owner, first.running, first.ends)
+                    == (&reader.kind, &reader.owner, reader.running, reader.ends)
+        };
+        match groups.iter_mut().find(same) {
+            Some(group) => group.push(reader),
+            None => groups.push(vec![reader]),
+        }
+    }
+    groups
+}
+
+/// `pods a, b of Rollout/payments (ReplicaSet payments-7f9c)`.
+fn subject(group: &[&OtherReader]) -> String {
+    let first = group[0];
+    let names: Vec<&str> = group.iter().map(|reader| reader.name.as_str()).collect();
+    let plural = if names.len() > 1 { "s" } else { "" };
+    let of = first.owner.as_ref().map(|owner| format!(" of {owner}")).unwrap_or_default();
+    format!("{}{plural} {}{of}", first.kind.to_ascii_lowercase(), listed(&names))
+}
+
+fn afterwards(seen: &Seen, group: &[&OtherReader]) -> String {
+    let them = if group.len() > 1 { "them" } else { "it" };
+    match (group[0].running && !group[0].ends, seen.purpose) {
+        (true, Purpose::Rotate | Purpose::Rollback) => {
+            format!("nothing ends {them} by itself: afterwards {}", replace(seen.now, group))
+        }
+        (_, _) if group.len() > 1 => "see that they start afresh afterwards".to_owned(),
+        (_, _) => "see that it starts afresh afterwards".to_owned(),
+    }
+}
+
+/// The Kubernetes Secrets that it reads, as their ExternalSecrets show them.
+fn read<'a>(now: &'a Observation, reader: &'a OtherReader) -> impl Iterator<Item = &'a ExternalSecretView> {
+    now.external_secrets.iter().filter(|external| reader.secrets.contains(&external.target))
+}
+
+/// Judged by dates of the API server's own clock: it began after the last write of every Secret that it reads, and those hold the
+/// newest. What it notes itself proves nothing: no restart of ours made it.
+fn standing(now: &Observation, reader: &OtherReader) -> Standing {
+    // A back-compat that holds the primary's own value gives a pod nothing.
+    let matters = |key: &&KeyView| key.source == Source::Primary || state::back_compat_is_live(now);
+    let mut keys = read(now, reader).flat_map(|external| &external.keys).filter(matters);
+    if !keys.all(|key| state::as_expected(now, key)) {
+        return Standing::Older;
+    }
+    let after = |external: &ExternalSecretView| {
+        reader.since.zip(external.written).is_some_and(|(since, written)| since > written)
+    };
+    if read(now, reader).next().is_some() && read(now, reader).all(after) {
+        return Standing::OnNewest;
+    }
+    let created = now.primary.newest().and_then(|newest| newest.created);
+    match reader.since.zip(created).is_some_and(|(since, created)| since < created - CLOCKS_DIFFER) {
+        true => Standing::Older,
+        false => Standing::Unproven,
+    }
+}

@@ -1,0 +1,106 @@
+//! What happens during a run, told as it happens. `present` turns events into lines; nothing decides by them.
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::facts::names::AccountName;
+
+/// The steps of the protocol, by their names in protocol.md, and the reading that precedes each command.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StepName {
+    /// Reads and checks; refuses before the first write.
+    Preflight,
+    /// Shows the plan and asks.
+    Confirm,
+    /// Takes the Lease.
+    Lock,
+    /// Runs the application's own command that shows whether re-encryption is done, when asked to (`--reencrypted-by`).
+    Reencrypt,
+    /// Disables versions older than the one in use, when asked to (`--abandon-older`).
+    Abandon,
+    /// Stores the next value as the back-compat, before it comes into use (`two-phase`).
+    Announce,
+    /// Has the announced value copied into the cluster.
+    Spread,
+    /// Restarts every consumer so that each pod can read the announced value.
+    Prepare,
+    /// Stores the value in use as the back-compat.
+    Preserve,
+    /// Has the back-compat copied into the cluster.
+    Stage,
+    /// Adds the new version.
+    Introduce,
+    /// Has the new version copied into the cluster, and compares bytes.
+    Sync,
+    /// Restarts every consumer and waits until the old pods are gone.
+    Restart,
+    /// Proves that every Secret and every pod has it.
+    Verify,
+    /// Disables the previous version.
+    Commit,
+    /// Destroys disabled versions, when asked to (`--destroy`).
+    Destroy,
+    /// Releases the Lease, with the record.
+    Unlock,
+}
+
+impl StepName {
+    /// The name as protocol.md and the events spell it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            StepName::Preflight => "preflight",
+            StepName::Confirm => "confirm",
+            StepName::Lock => "lock",
+            StepName::Reencrypt => "reencrypt",
+            StepName::Abandon => "abandon",
+            StepName::Announce => "announce",
+            StepName::Spread => "spread",
+            StepName::Prepare => "prepare",
+            StepName::Preserve => "preserve",
+            StepName::Stage => "stage",
+            StepName::Introduce => "introduce",
+            StepName::Sync => "sync",
+            StepName::Restart => "restart",
+            StepName::Verify => "verify",
+            StepName::Commit => "commit",
+            StepName::Destroy => "destroy",
+            StepName::Unlock => "unlock",
+        }
+    }
+}
+
+/// How a step stands.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StepState {
+    /// Begun.
+    Started,
+    /// Its result was already there.
+    Skipped,
+    /// It waits for something that others do; the detail says for what. Told again whenever that changes.
+    Waiting,
+    /// Its result is there, and was looked at.
+    Done,
+    /// It failed, or was stopped.
+    Failed,
+    /// Something that the operator should know and that stops nothing.
+    Warning,
+    /// A line that a command of the application's own wrote.
+    Output,
+}
+
+/// One thing that happened. `--progress json` prints exactly this.
+#[derive(Clone, Debug, Serialize)]
+pub struct Event {
+    /// When, UTC.
+    pub time: Timestamp,
+    /// In which account.
+    pub account: AccountName,
+    /// In which step.
+    pub step: StepName,
+    /// How the step stands.
+    pub state: StepState,
+    /// In words; never a value.
+    pub detail: String,
+}

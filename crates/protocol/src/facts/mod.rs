@@ -1,0 +1,8 @@
+//! What is known of an account and of the call: names, versions, values, what was observed.
+
+pub mod account;
+pub mod names;
+pub mod observation;
+pub mod payload;
+pub mod reencryption;
+pub mod restart_note;

@@ -1,0 +1,173 @@
+//! `rotate --adopt`: what hands left, finished so that every value that some place has keeps a slot or an enabled version.
+//!
+//! Two slots: the primary's newest version (P) and the back-compat (Q). What the cluster is shown to have goes into them before
+//! what nobody has. A newest version that nothing has read yet gives way where both slots are needed. What the back-compat holds
+//! gives way to what pods have in use: it stays enabled there, and `rescue` is due for it once the slot is free again.
+
+use super::{NewValue, Want, external_secrets, finish, readers, refuse_blocked, store, twins, unmapped, workloads};
+use crate::event::StepName;
+use crate::facts::names::VersionId;
+use crate::facts::observation::{Derivation, Found, Observation, Source, ValueTag, VersionState};
+use crate::in_use::{self, Held};
+use crate::problem::{Exit, Problem};
+use crate::state::{self, Blocked};
+use crate::step::{Origin, Plan, Planned, Step, Way};
+
+pub(super) fn adopt(want: &Want, now: &Observation, blocked: Blocked) -> Result<Plan, Problem> {
+    let newest = match blocked {
+        Blocked::NoPrimary | Blocked::BackCompatNotEnabled(..) | Blocked::Unreadable(..) => {
+            return Err(refuse_blocked(now, blocked));
+        }
+        Blocked::NewestNotEnabled(..) => None,
+        Blocked::UnexplainedPredecessor(_) | Blocked::TwoUncommitted(..) | Blocked::Foreign(_) => now.primary.value(),
+    };
+    if want.new_value != NewValue::Made {
+        return Err(refuse_blocked(now, blocked));
+    }
+    let values = needed(now);
+    let kept = now.back_compat.value();
+    let spread = in_use::is_spread(now);
+    let live = kept.filter(|kept| Some(*kept) != newest);
+    let places = values.len() + usize::from(live.is_some_and(|live| !values.contains(&live)));
+    let primary = match newest {
+        Some(newest) if spread || places <= 1 => newest,
+        _ => *values.first().ok_or_else(|| refuse_blocked(now, blocked))?,
+    };
+    let rest: Vec<ValueTag> = values.into_iter().filter(|value| *value != primary).collect();
+    // What some place has in use goes before what the back-compat holds: that stays enabled there, and is told as displaced.
+    let in_use = rest.iter().find(|value| Some(**value) != kept).or(rest.first()).copied();
+    let second = in_use.or(kept.filter(|kept| *kept != primary));
+    // Both slots are taken, and no place has another value: nothing is under way, and what the back-compat holds is retired first.
+    if in_use::others(now).is_empty() && live.is_some_and(|live| Some(live) != second) {
+        return Err(refuse_blocked(now, blocked));
+    }
+    let lost = super::lost_copy(now);
+    // What an enabled version of the back-compat has is not lost, and told, whatever becomes the newest there.
+    let has_version = |value| now.enabled_in(Source::BackCompat, value).is_some();
+    let left = rest.iter().copied().chain(lost).filter(|value| Some(*value) != second && !has_version(*value));
+    let first: Vec<ValueTag> = left.collect();
+    let predecessor = now.primary.predecessor().map(|version| version.id);
+    let from = second.and_then(|second| now.enabled_in(Source::Primary, second));
+    match (newest == Some(primary), from) {
+        (true, Some(from)) if first.is_empty() => {
+            let to = now.primary.newest().map_or(from, |newest| newest.id);
+            finish(want, now, from, to)
+        }
+        (keeps, _) => {
+            let Some(to) = now.primary.newest().map(|newest| newest.id) else {
+                return Err(refuse_blocked(now, blocked));
+            };
+            // The back-compat stays as the last rotation left it: it holds what that came from.
+            let left = now.last_rotation.as_ref().and_then(|last| last.from.trim_start_matches('v').parse().ok());
+            let left = left.filter(|_| !keeps && second == kept && first.is_empty());
+            let from = from.or(left).or(predecessor).unwrap_or(to);
+            let settled = Settled { primary, second, first, from, newest: to, keeps };
+            settle(now, settled).ok_or_else(|| last_copy(now, primary))
+        }
+    }
+}
+
+/// What the two slots get.
+struct Settled {
+    primary: ValueTag,
+    second: Option<ValueTag>,
+    /// Values that get no slot, and that no version of the back-compat has: stored there first, so that none is lost.
+    first: Vec<ValueTag>,
+    /// The version of the second value, or the one before the newest.
+    from: VersionId,
+    newest: VersionId,
+    /// Whether the newest version stays the newest.
+    keeps: bool,
+}
+
+fn settle(now: &Observation, settled: Settled) -> Option<Plan> {
+    let Settled { primary, second, first, from, newest, keeps } = settled;
+    let to = if keeps { newest } else { newest.next() };
+    let mut steps = Vec::new();
+    for value in &first {
+        steps.extend(store(now, origin(now, *value)?));
+    }
+    match second.filter(|second| !first.is_empty() || now.back_compat.value() != Some(*second)) {
+        Some(second) => steps.extend(store(now, origin(now, second)?)),
+        None => steps.push(Planned::Skip(StepName::Preserve, format!("{} stays as it is", now.back_compat.secret))),
+    }
+    steps.push(match readers(now).is_empty() {
+        true => unmapped(),
+        false => Planned::Skip(StepName::Stage, "sync compares both values from here on".to_owned()),
+    });
+    steps.push(match keeps {
+        true => Planned::Skip(StepName::Introduce, format!("{to} is already there")),
+        false => Planned::Do(Step::AddVersion {
+            secret: now.primary.secret.clone(),
+            value_of: Some(origin(now, primary)?),
+            expect: to,
+        }),
+    });
+    steps.push(Planned::Do(Step::Sync { external_secrets: external_secrets(now), version: to }));
+    steps.push(Planned::Do(Step::Restart { workloads: workloads(now), version: to }));
+    steps.push(Planned::Do(Step::Verify { version: to }));
+    // What has one of the two values has its slot. A newest version that gave way was read by nobody.
+    let given_way = |version: VersionId| !keeps && version == newest;
+    let mut versions = twins(now, to, [Some(primary), second]);
+    versions.retain(|version| *version != newest || !keeps);
+    let gives_way =
+        now.primary.newest().filter(|version| given_way(version.id) && version.state == VersionState::Enabled);
+    for version in
+        gives_way.map(|version| version.id).into_iter().filter(|id| !versions.contains(id)).collect::<Vec<_>>()
+    {
+        versions.insert(0, version);
+    }
+    steps.push(match versions.is_empty() {
+        true => Planned::Skip(StepName::Commit, "nothing is left to disable".to_owned()),
+        false => Planned::Do(Step::DisableOlder { secret: now.primary.secret.clone(), versions }),
+    });
+    let way = if keeps { Way::Forward } else { Way::Back };
+    Some(Plan { way, state: state::state(now), from, to, announces: None, retires: None, steps })
+}
+
+/// The values that need a slot, those of the Kubernetes Secrets first. Where no place has another value than the newest
+/// version's, that of an enabled predecessor: data may be under it.
+fn needed(now: &Observation) -> Vec<ValueTag> {
+    let others = in_use::others(now).into_iter().filter_map(|one| match one.held {
+        Held::Value(value) => Some(value),
+        Held::Version(_) => None,
+    });
+    let others: Vec<ValueTag> = others.collect();
+    if !others.is_empty() {
+        return others;
+    }
+    let predecessor = now.primary.predecessor().filter(|version| version.state == VersionState::Enabled);
+    predecessor
+        .and_then(|version| version.value)
+        .filter(|value| Some(*value) != now.primary.value())
+        .into_iter()
+        .collect()
+}
+
+/// Where the bytes of a value are at hand: none where a template alone has them.
+fn origin(now: &Observation, value: ValueTag) -> Option<Origin> {
+    if let Some((source, version)) = now.enabled_with(value) {
+        return Some(match source {
+            Source::Primary => Origin::Primary(version),
+            Source::BackCompat => Origin::BackCompat(version),
+        });
+    }
+    let keys = now.external_secrets.iter().flat_map(|external| external.keys.iter().map(move |key| (external, key)));
+    let mut held = keys.filter(|(_, key)| key.derivation == Derivation::Exact && key.found == Found::Value(value));
+    held.next().map(|(external, key)| Origin::Copy { secret: external.target.clone(), key: key.key.clone(), value })
+}
+
+/// Its bytes stand inside a template's text alone: they cannot be taken out of it.
+fn last_copy(now: &Observation, value: ValueTag) -> Problem {
+    let keys = now.external_secrets.iter().flat_map(|external| external.keys.iter().map(move |key| (external, key)));
+    let mut places = keys.filter(|(_, key)| key.found == Found::Value(value));
+    let place = places.next().map_or_else(
+        || format!("namespace {}", now.account),
+        |(external, key)| format!("Kubernetes Secret {}/{}, key {}", now.account, external.target, key.key),
+    );
+    let line = format!("the last copy of a value is in {place}, inside a longer text: it cannot be stored from there");
+    Problem::new(Exit::Refused, "LastCopy", line).hint(format!(
+        "decide whether data under it is needed, and add it to {} yourself; its versions: gcloud secrets versions list {} --project={}",
+        now.back_compat.secret, now.primary.secret, now.home.project
+    ))
+}

@@ -1,0 +1,258 @@
+//! Why there is no plan, each reason with its one way out.
+//!
+//! A hint is followed by people who know nothing of this page: each command here helps in its state, and loses nothing.
+
+use crate::facts::names::{ObjectName, VersionId};
+use crate::facts::observation::{Consumer, Observation, PodView, Source, VersionState};
+use crate::in_use::{self, Displaced, Held};
+use crate::problem::{Exit, Problem};
+use crate::state::{self, Blocked};
+
+/// I5: a third value would be one that no pod can read.
+pub(super) fn awaiting(now: &Observation) -> Problem {
+    let (account, back_compat) = (&now.account, &now.back_compat.secret);
+    if let Some(displaced) = in_use::displaced(now) {
+        return refuse_displaced(now, &displaced);
+    }
+    if now.finalizing.is_some() && !state::back_compat_is_live(now) {
+        let line = format!("a finalization of {account} was begun and did not come to its end");
+        return Problem::new(Exit::Refused, "AwaitingReencryption", line)
+            .hint(format!("finish it first: kubectl deepdesk secret finalize {account}"));
+    }
+    let held =
+        now.back_compat.value().and_then(|value| now.name_of(value)).unwrap_or_else(|| "an older value".to_owned());
+    let line = format!(
+        "{back_compat} still holds {held}, and data may still need it: a third key would make that data unreadable"
+    );
+    let refused = Problem::new(Exit::Refused, "AwaitingReencryption", line);
+    // Whoever repeats a command whose end they did not see learns here that it came to its end.
+    let refused = match &now.last_rotation {
+        Some(last) => refused.hint(format!(
+            "the last rotation is complete: from {} to {}, by {} at {}",
+            last.from, last.to, last.by, last.at
+        )),
+        None => refused,
+    };
+    // What is behind cannot read both values yet: the data is saved again after that.
+    if let Some(first) = super::next::behind(now) {
+        return refused.hint(format!("first: {first}"));
+    }
+    refused
+        .hint(format!("first let the application save every encrypted field of {account} again, under its current key"))
+        .hint(format!("then retire the old value: kubectl deepdesk secret finalize {account}"))
+        .hint(format!("or go back to it: kubectl deepdesk secret rollback {account}"))
+}
+
+/// A value that pods read, or that an enabled version has, lost its slot: storing it again keeps everything.
+pub fn refuse_displaced(now: &Observation, displaced: &Displaced) -> Problem {
+    let (account, back_compat) = (&now.account, &now.back_compat.secret);
+    let what = match displaced {
+        Displaced::Version(Source::BackCompat, version) => {
+            format!("{version} of {back_compat} is enabled and holds another value than the newest one")
+        }
+        Displaced::Version(Source::Primary, version) => {
+            format!("pods read the value of primary {version} as back-compat, and {back_compat} holds another")
+        }
+        Displaced::Copy { secret, key, .. } => format!(
+            "Kubernetes Secret {account}/{secret}, key {key}, holds a value that no version in Secret Manager has: it is the last copy"
+        ),
+    };
+    let line = format!("{what}; no finalization retired it, and data may still need it");
+    Problem::new(Exit::Refused, "DisplacedBackCompat", line)
+        .hint(format!("store it as back-compat again: {}", rescue_command(now, displaced)))
+        .hint("where nothing is encrypted under it any more, finalize takes it by name: --retired back-compat/N")
+}
+
+/// The command that stores a value again that lost its slot.
+pub(super) fn rescue_command(now: &Observation, displaced: &Displaced) -> String {
+    let from = match displaced {
+        Displaced::Version(source, version) => format!("{}/{}", source.as_str(), version.get()),
+        Displaced::Copy { secret, key, .. } => format!("secret/{secret}:{key}"),
+    };
+    format!("kubectl deepdesk secret rescue {} --from {from}", now.account)
+}
+
+/// `--compromised` replaces a value: what it finds begun ends with one that may be the leaked one.
+pub(super) fn leak_under_way(now: &Observation, from: VersionId, to: VersionId) -> Problem {
+    let account = &now.account;
+    let line = format!(
+        "a change of {account} from {from} to {to} is under way: finishing it would leave {to} in use, which may be the value that leaked"
+    );
+    Problem::new(Exit::Refused, "RotationUnderWay", line)
+        .hint(format!("finish it first: kubectl deepdesk secret rotate {account}"))
+        .hint("then let the application save its data again, finalize, and rotate with --compromised")
+}
+
+/// Whether a refusal is told alone: it is the planner's word on what holds the account up, and what the checks find beside it are
+/// its consequences.
+pub fn stands_alone(problem: &Problem) -> bool {
+    const REASONS: [&str; 9] = [
+        "NoPrimary",
+        "LatestNotEnabled",
+        "UnexplainedVersion",
+        "TwoUncommittedVersions",
+        "BackCompatNotEnabled",
+        "ForeignVersion",
+        "UnreadableVersion",
+        "LastCopy",
+        "DisplacedBackCompat",
+    ];
+    REASONS.contains(&problem.reason)
+}
+
+/// Each reason that holds an account up until somebody acts, with the one command that leads on.
+pub fn refuse_blocked(now: &Observation, blocked: Blocked) -> Problem {
+    let (account, primary, back_compat, project) =
+        (&now.account, &now.primary.secret, &now.back_compat.secret, &now.home.project);
+    let problem = |reason, line: String| Problem::new(Exit::Refused, reason, line);
+    let adopt = format!("kubectl deepdesk secret rotate {account} --adopt");
+    let enable = |secret, version: VersionId| {
+        format!("gcloud secrets versions enable {} --secret={secret} --project={project}", version.get())
+    };
+    match blocked {
+        Blocked::NoPrimary => {
+            problem("NoPrimary", format!("secret {primary} in project {project} has no version that could be rotated"))
+                .hint(format!("look at it: gcloud secrets versions list {primary} --project={project}"))
+                .hint("is this the right account, and the right project?")
+        }
+        Blocked::NewestNotEnabled(version, state) => {
+            let word = state_word(state);
+            let refused = problem(
+                "LatestNotEnabled",
+                format!("the latest version of {primary}, {version}, is {word}: every sync of it fails"),
+            );
+            match newest_may_be_enabled(now, state) {
+                true => refused.hint(format!("enable it: {}", enable(primary, version))),
+                false if in_use::others(now).is_empty() => refused.hint(format!(
+                    "nothing in the cluster shows which value was in use: decide it, and add it as a new version: gcloud secrets versions add {primary} --data-file=FILE --project={project}"
+                )),
+                false => refused.hint(format!("add the value that is in use as a new version: {adopt}")),
+            }
+        }
+        Blocked::UnexplainedPredecessor(version) => {
+            let newest = now.primary.newest().map_or(version, |newest| newest.id);
+            let refused = problem(
+                "UnexplainedVersion",
+                format!("{primary} has {version} still enabled beside {newest}, and {back_compat} explains neither"),
+            );
+            match state::back_compat_is_live(now) && in_use::others(now).is_empty() {
+                // Both slots are taken: the value of the back-compat has to be retired before this one gets its slot.
+                true => refused
+                    .hint(format!("first let the application save every encrypted field of {account} again, and retire what {back_compat} holds: kubectl deepdesk secret finalize {account}"))
+                    .hint(format!("after that {version} is stored as back-compat by rotate --adopt")),
+                false => refused.hint(format!("finish it as a rotation, which keeps both values: {adopt}")),
+            }
+        }
+        Blocked::TwoUncommitted(first, second) => problem(
+            "TwoUncommittedVersions",
+            format!("{primary} has two versions, {first} and {second}, on top of the one that {back_compat} holds"),
+        )
+        .hint(format!("go on with {second}, and keep {first} enabled: {adopt}")),
+        Blocked::BackCompatNotEnabled(version, VersionState::Destroyed) => {
+            let from =
+                now.last_rotation.as_ref().map(|last| last.from.trim_start_matches('v').to_owned()).unwrap_or_default();
+            problem("BackCompatNotEnabled", format!("the latest version of {back_compat}, {version}, is destroyed, and data may still need the value of primary v{from}"))
+                .hint(format!("store it again: kubectl deepdesk secret rescue {account} --from primary/{from}"))
+        }
+        Blocked::BackCompatNotEnabled(version, state) => problem(
+            "BackCompatNotEnabled",
+            format!("the latest version of {back_compat}, {version}, is {}: old data may need it", state_word(state)),
+        )
+        .hint(format!("enable it: {}", enable(back_compat, version))),
+        Blocked::Foreign(newest) => {
+            let place = in_use::unkept(now).map(|unkept| has(now, &unkept.held, &unkept.place)).unwrap_or_default();
+            problem("ForeignVersion", format!("{newest} of {primary} was added by hand or by another tool: {place}, and {back_compat} does not keep it"))
+                .hint(format!("keep what is in use, and go on from there: {adopt}"))
+        }
+        Blocked::Unreadable(version, VersionState::Destroyed) => {
+            let place = in_use::others(now).into_iter().find(|one| one.held == Held::Version(version));
+            let place = place.map(|one| one.place).unwrap_or_default();
+            problem("UnreadableVersion", format!("{place} started with {version}, which is destroyed: that pod's memory is the last copy of its value"))
+                .hint(format!("decide whether data under {version} is needed: whoever restarts that pod gives it up"))
+        }
+        Blocked::Unreadable(version, _) => {
+            let place = in_use::others(now).into_iter().find(|one| one.held == Held::Version(version));
+            let place = place.map(|one| one.place).unwrap_or_default();
+            problem("UnreadableVersion", format!("{place} started with {version}, which is disabled, and {back_compat} is not shown to keep its value"))
+                .hint(format!("make it readable, which changes nothing else: {}", enable(primary, version)))
+        }
+    }
+}
+
+pub(super) fn under_way(now: &Observation, from: VersionId, to: VersionId) -> Problem {
+    let line = format!("a rotation of {} from {from} to {to} is under way: both values are needed", now.account);
+    let verb = if state::called_off(now).is_some() { "rollback" } else { "rotate" };
+    Problem::new(Exit::Refused, "RotationUnderWay", line)
+        .hint(format!("finish it: kubectl deepdesk secret {verb} {}", now.account))
+}
+
+/// A sync would write over the last copy of a value.
+pub(super) fn last_copy_in_the_way(now: &Observation, secret: &ObjectName, key: &str, way: Option<String>) -> Problem {
+    let line = format!(
+        "Kubernetes Secret {}/{secret}, key {key}, holds a value that no enabled version has: a sync would write over its last copy",
+        now.account
+    );
+    let way =
+        way.unwrap_or_else(|| format!("kubectl deepdesk secret rescue {} --from secret/{secret}:{key}", now.account));
+    Problem::new(Exit::Refused, "LastCopy", line).hint(format!("store it as back-compat: {way}")).hint(format!(
+        "or, where that value was written there by mistake, give it up by name: sync --retired secret/{secret}:{key}"
+    ))
+}
+
+pub(super) fn nothing_named(now: &Observation) -> Problem {
+    let line = format!("which value of {} to store as back-compat is for you to say", now.account);
+    Problem::new(Exit::Usage, "NothingNamed", line)
+        .hint("name it: --from back-compat/N, --from primary/N or --from secret/NAME:KEY")
+}
+
+fn has(now: &Observation, held: &Held, place: &str) -> String {
+    match held {
+        Held::Value(value) => match now.enabled_with(*value).is_some() {
+            true => format!("{place} has {}", now.name_of(*value).unwrap_or_default()),
+            false => format!("{place} has a value that no enabled version has"),
+        },
+        Held::Version(version) => format!("{place} has {version}"),
+    }
+}
+
+/// Whether enabling a disabled newest version ends no last copy: every value that the cluster is shown to have is its own, as far
+/// as that can be told, or is kept elsewhere.
+fn newest_may_be_enabled(now: &Observation, state: VersionState) -> bool {
+    if state != VersionState::Disabled {
+        return false;
+    }
+    let others = in_use::others(now);
+    let predecessor = now.primary.predecessor().is_some_and(|version| version.state == VersionState::Enabled);
+    let named = |held: &Held| matches!(held, Held::Value(value) if matches!(now.enabled_with(*value), Some((Source::Primary, _))));
+    match others.iter().any(|one| named(&one.held)) {
+        // Another version is in use.
+        true => false,
+        // The one before is enabled, and it is not that; or every pod began when the newest was in use: so it is its value. What
+        // the back-compat has is not lost in any case.
+        false => others.iter().all(|one| match &one.held {
+            Held::Value(value) => predecessor || all_began_later(now) || now.enabled_with(*value).is_some(),
+            Held::Version(_) => false,
+        }),
+    }
+}
+
+/// Whether no pod is shown to be older than the newest version, as far as notes and dates tell; without either nothing is.
+fn all_began_later(now: &Observation) -> bool {
+    let newest = now.primary.newest();
+    let pods = || now.consumers.iter().flat_map(|consumer| consumer.pods.iter().map(move |pod| (consumer, pod)));
+    let judged = |pod: &PodView| {
+        let dated = pod.created.is_some() && newest.is_some_and(|newest| newest.created.is_some());
+        dated || pod.version.is_some()
+    };
+    let later =
+        |(consumer, pod): (&Consumer, &PodView)| judged(pod) && in_use::shown_older(now, consumer, pod).is_none();
+    pods().next().is_some() && pods().all(later)
+}
+
+fn state_word(state: VersionState) -> &'static str {
+    match state {
+        VersionState::Enabled => "enabled",
+        VersionState::Disabled => "disabled",
+        VersionState::Destroyed => "destroyed",
+    }
+}

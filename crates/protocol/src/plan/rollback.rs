@@ -1,0 +1,91 @@
+//! Going back: the two values are exchanged.
+
+use super::{Want, refuse, two_phase};
+use super::{
+    enabled_newest, end, external_secrets, finish, readers, record, refuse_blocked, twins, unmapped, workloads,
+};
+use crate::facts::names::VersionId;
+use crate::facts::observation::{Observation, Source, ValueTag};
+use crate::in_use;
+use crate::problem::{Exit, Problem};
+use crate::state::{self, State};
+use crate::step::{Origin, Plan, Planned, Step, Way};
+
+/// Exchanges the two values, or goes on with an exchange that was begun.
+pub(super) fn rollback(want: &Want, now: &Observation, again: bool) -> Result<Plan, Problem> {
+    if let Some(announced) = state::announced(now) {
+        return Ok(two_phase::call_off(now, announced));
+    }
+    match state::secrets_state(now) {
+        State::Rotating { from, to } if is_exchanging(now) || state::is_rolled_back(now) => finish(want, now, from, to),
+        State::Rotating { .. } => go_back(now),
+        State::AwaitingReencryption if in_use::displaced(now).is_some() => Err(refuse::awaiting(now)),
+        State::AwaitingReencryption => match now.primary.newest() {
+            // Whoever repeats the command wants what it did, not its opposite.
+            Some(newest) if state::is_rolled_back(now) && !again => {
+                Ok(record(now, newest.id.previous().unwrap_or(newest.id), newest.id))
+            }
+            _ => go_back(now),
+        },
+        State::Stable | State::Drifted => Err(nothing_to_go_back_to(now)),
+        State::Blocked(blocked) => Err(refuse_blocked(now, blocked)),
+    }
+}
+
+/// Whether a rollback has brought the back-compat's value to the primary, and not yet stored the abandoned one.
+pub(super) fn is_exchanging(now: &Observation) -> bool {
+    let newest = now.primary.value();
+    let before = now.primary.predecessor().and_then(|version| version.value);
+    newest.is_some() && now.back_compat.value() == newest && before != newest
+}
+
+/// From the newest version to one with the value that the back-compat holds.
+fn go_back(now: &Observation) -> Result<Plan, Problem> {
+    let (Some((abandoned, given_up)), Some(value)) = (enabled_newest(now), now.back_compat.value()) else {
+        return Err(nothing_to_go_back_to(now));
+    };
+    let to = abandoned.id.next();
+    let held = now.back_compat.newest().map(|newest| newest.id);
+    let introduce = Planned::Do(Step::AddVersion {
+        secret: now.primary.secret.clone(),
+        value_of: held.map(Origin::BackCompat),
+        expect: to,
+    });
+    let sync = |version| Planned::Do(Step::Sync { external_secrets: external_secrets(now), version });
+    let mut first = Vec::new();
+    // The Secrets may hold the same bytes from the version before: only once they held what came between do they say that
+    // they are the newer one's. Else the abandoned value might come by a late sync, when the back-compat has it too.
+    if !twins(now, abandoned.id, [Some(value), None]).is_empty() && !now.all_hold(Source::Primary, given_up) {
+        first.push(sync(abandoned.id));
+    }
+    first.extend([introduce, sync(to)]);
+    Ok(exchange(now, first, abandoned.id, to, value))
+}
+
+/// Primary first: on the way both slots hold the same value, and that must be the older one, under which most of the data
+/// is encrypted. Only when the cluster is seen to hold it twice may the abandoned value take the second slot.
+pub(super) fn exchange(
+    now: &Observation,
+    first: Vec<Planned>,
+    from: VersionId,
+    to: VersionId,
+    value: ValueTag,
+) -> Plan {
+    let mut steps = first;
+    let store = Step::StoreBackCompat { secret: now.back_compat.secret.clone(), value_of: Origin::Primary(from) };
+    steps.push(Planned::Do(store));
+    steps.push(match readers(now) {
+        readers if readers.is_empty() => unmapped(),
+        external_secrets => Planned::Do(Step::Stage { external_secrets, value_of: Origin::Primary(from) }),
+    });
+    steps.push(Planned::Do(Step::Restart { workloads: workloads(now), version: to }));
+    steps.extend(end(now, from, to, Some(value)));
+    Plan { way: Way::Back, state: state::state(now), from, to, announces: None, retires: None, steps }
+}
+
+fn nothing_to_go_back_to(now: &Observation) -> Problem {
+    let line =
+        format!("{} holds no other value than the primary: there is nothing to go back to", now.back_compat.secret);
+    Problem::new(Exit::Refused, "NothingToRollBack", line)
+        .hint(format!("see what is in use: kubectl deepdesk secret verify {}", now.account))
+}

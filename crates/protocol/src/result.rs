@@ -1,0 +1,265 @@
+//! The result objects that `-o json|yaml` prints. Their shape is a contract (design/cli.md): add, never change.
+
+use serde::Serialize;
+
+use crate::event::{StepName, StepState};
+
+/// The version of the shapes below.
+pub const API_VERSION: &str = "deepdesk.com/v1";
+
+/// What kind of result: the command that made it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+pub enum Kind {
+    /// Of `secret rotate`.
+    SecretRotation,
+    /// Of `secret sync`.
+    SecretSync,
+    /// Of `secret verify`.
+    SecretVerification,
+    /// Of `secret restart`.
+    SecretRestart,
+    /// Of `secret rollback`.
+    SecretRollback,
+    /// Of `secret finalize`.
+    SecretFinalization,
+    /// Of `secret rescue`.
+    SecretRescue,
+    /// Of `secret status`.
+    SecretStatus,
+}
+
+/// The result of one command on one account.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AccountResult {
+    /// `deepdesk.com/v1`.
+    pub api_version: &'static str,
+    /// Which command.
+    pub kind: Kind,
+    /// The account.
+    pub account: String,
+    /// Its namespace.
+    pub namespace: String,
+    /// The kubeconfig context in use.
+    pub context: String,
+    /// The project of its secrets; empty when it could not be told.
+    pub project: String,
+    /// The state (protocol.md) at the end; empty when it was not seen.
+    pub state: String,
+    /// Stable word for why it ended as it did, `PascalCase`; empty when all is well.
+    pub reason: String,
+    /// One line for people: what went wrong. Empty when all is well.
+    pub message: String,
+    /// The exit code of this account alone.
+    pub exit_code: u8,
+    /// Whether nothing was written because `--dry-run` asked so.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub dry_run: bool,
+    /// The primary.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub primary: Option<PrimaryResult>,
+    /// The back-compat.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub back_compat: Option<BackCompatResult>,
+    /// The ExternalSecrets.
+    pub external_secrets: Vec<ExternalSecretResult>,
+    /// The consumers.
+    pub consumers: Vec<ConsumerResult>,
+    /// Readers that a restart does not reach.
+    pub other_readers: Vec<crate::facts::observation::OtherReader>,
+    /// Each check.
+    pub checks: Vec<CheckResult>,
+    /// Of a rotation: what only it has.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub rotation: Option<RotationResult>,
+    /// Of a status: what only it has.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub status: Option<crate::status::StatusResult>,
+    /// The steps, in order. A verification has none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub steps: Vec<StepResult>,
+    /// How long pods on the old and on the new value served side by side, in seconds; none when nothing was restarted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub interruption_seconds: Option<f64>,
+    /// Of a finalization: what showed that re-encryption is done, or did not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<EvidenceResult>,
+    /// After `--compromised`: where the leaked value can still be read, and what to do about each.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub exposed: Vec<String>,
+}
+
+/// The primary in a result.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PrimaryResult {
+    /// Its id.
+    pub secret: String,
+    /// The number of its newest version; empty when it has none.
+    pub latest: String,
+    /// Its versions, newest first.
+    pub versions: Vec<VersionResult>,
+}
+
+/// A version in a result.
+#[derive(Clone, Debug, Serialize)]
+pub struct VersionResult {
+    /// Its number.
+    pub version: String,
+    /// `ENABLED`, `DISABLED` or `DESTROYED`.
+    pub state: crate::facts::observation::VersionState,
+    /// When it was created; null when not asked for.
+    pub created: Option<jiff::Timestamp>,
+}
+
+/// The back-compat in a result.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BackCompatResult {
+    /// Its id.
+    pub secret: String,
+    /// The number of its newest version; empty when it has none.
+    pub latest: String,
+    /// The version whose value it holds, or `unknown`, or `nothing`.
+    pub holds: String,
+    /// Whether it holds a value that differs from the primary's: old data may need it.
+    pub live: bool,
+}
+
+/// An ExternalSecret in a result.
+#[derive(Clone, Debug, Serialize)]
+pub struct ExternalSecretResult {
+    /// Its name.
+    pub name: String,
+    /// Its `Ready` condition.
+    pub ready: bool,
+    /// Its last successful sync.
+    pub refreshed: Option<jiff::Timestamp>,
+    /// The Kubernetes Secret it writes.
+    pub target: String,
+    /// The keys it fills from the two secrets.
+    pub keys: Vec<KeyResult>,
+}
+
+/// A key in a result.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct KeyResult {
+    /// The key.
+    pub key: String,
+    /// `primary` or `backCompat`.
+    pub source: crate::facts::observation::Source,
+    /// The version whose value it holds, `unknown`, or `nothing`.
+    pub holds: String,
+    /// Whether that is what it should hold.
+    pub as_expected: bool,
+}
+
+/// A consumer in a result.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ConsumerResult {
+    /// `Deployment`, `StatefulSet` or `DaemonSet`.
+    pub kind: String,
+    /// Its name.
+    pub name: String,
+    /// Why it is one.
+    pub reasons: Vec<String>,
+    /// Pods wanted.
+    pub desired: u32,
+    /// Running pods that are proven to be on the newest version.
+    pub on_latest: u32,
+    /// Running pods that are not.
+    pub older: u32,
+    /// How many of those nothing shows to be on an older version either: a Secret that they read was written after they began.
+    pub unproven: u32,
+}
+
+/// Outcome of a check.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// As it should be.
+    Pass,
+    /// Worth knowing; stops nothing.
+    Warn,
+    /// Not as it should be.
+    Fail,
+}
+
+/// A check in a result.
+#[derive(Clone, Debug, Serialize)]
+pub struct CheckResult {
+    /// Stable id: `DD-…`.
+    pub id: &'static str,
+    /// Its name: `external-secrets/ready`.
+    pub name: &'static str,
+    /// Its outcome.
+    pub result: Verdict,
+    /// What was found; empty when it passed.
+    pub message: String,
+    /// What to do about it; empty when it passed.
+    pub hint: String,
+}
+
+/// What only a rotation has.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RotationResult {
+    /// Whether it brought back a value that was in use before.
+    #[serde(rename = "wentBack", skip_serializing_if = "std::ops::Not::not")]
+    pub went_back: bool,
+    /// The version that was in use before.
+    pub previous: String,
+    /// The version that is in use after; empty when it was not added.
+    pub version: String,
+}
+
+/// What showed that re-encryption is done.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case", tag = "kind")]
+pub enum EvidenceResult {
+    /// The operator's word: nobody but the operator can say what it rests on.
+    Word,
+    /// A command of the application's own, run as a Job.
+    #[serde(rename_all = "camelCase")]
+    Job {
+        /// The command, as it can be typed again.
+        command: String,
+        /// The Job's name; it is deleted by now.
+        job: String,
+        /// The consumer whose pod template it was made from.
+        workload: String,
+        /// What the command ended with; null when it did not run to its end, or nothing says with what it did.
+        exit_code: Option<i32>,
+        /// How long the Job took, in seconds.
+        seconds: f64,
+    },
+}
+
+/// A step in a result.
+#[derive(Clone, Debug, Serialize)]
+pub struct StepResult {
+    /// Its name.
+    pub name: StepName,
+    /// How it ended.
+    pub state: StepState,
+    /// When it began.
+    pub started: jiff::Timestamp,
+    /// How long it took, in seconds.
+    pub seconds: f64,
+    /// In words.
+    pub detail: String,
+}
+
+/// Several results.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ResultList {
+    /// `deepdesk.com/v1`.
+    pub api_version: &'static str,
+    /// `List`.
+    pub kind: &'static str,
+    /// One an account, in the order asked for.
+    pub items: Vec<AccountResult>,
+}
