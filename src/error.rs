@@ -1,7 +1,7 @@
 //! Failures of the clients, as problems: with an exit code, a stable reason and what to do next.
 
 use crate::clients::error::{ApiError, ApiErrorKind, ConfigError, Service};
-use deepdesk_protocol::problem::{Exit, LOCK_LOST, Problem};
+use deepdesk_protocol::problem::{Problem, Reason};
 
 /// A request failed before anything was changed: exit 1. A step that comes later raises it to 5 (see `execute`).
 impl From<ApiError> for Problem {
@@ -9,7 +9,7 @@ impl From<ApiError> for Problem {
         if let ApiErrorKind::Fenced { .. } = error.kind {
             return lock_lost(&error);
         }
-        let problem = Problem::new(Exit::Failed, reason(error.kind), error.to_string());
+        let problem = Problem::new(reason(error.kind), error.to_string());
         match hint(&error) {
             Some(hint) => problem.hint(hint),
             None => problem,
@@ -19,7 +19,7 @@ impl From<ApiError> for Problem {
 
 impl From<ConfigError> for Problem {
     fn from(error: ConfigError) -> Problem {
-        let problem = Problem::new(Exit::Failed, "Configuration", &error.message);
+        let problem = Problem::new(Reason::Configuration, &error.message);
         match error.hint {
             Some(hint) => problem.hint(hint),
             None => problem,
@@ -29,28 +29,28 @@ impl From<ConfigError> for Problem {
 
 /// The lock knows how it was lost; a look at what is there tells the rest.
 fn lock_lost(error: &ApiError) -> Problem {
-    Problem::new(Exit::Incomplete, reason(error.kind), format!("the lock on this account was lost: {}", error.message))
+    Problem::new(reason(error.kind), format!("the lock on this account was lost: {}", error.message))
         .hint("find out who is at work on it before anything else is written")
 }
 
-fn reason(kind: ApiErrorKind) -> &'static str {
+fn reason(kind: ApiErrorKind) -> Reason {
     match kind {
-        ApiErrorKind::Unauthenticated => "Unauthenticated",
-        ApiErrorKind::Forbidden => "Forbidden",
-        ApiErrorKind::NotFound => "NotFound",
-        ApiErrorKind::AlreadyExists => "AlreadyExists",
-        ApiErrorKind::Conflict => "Conflict",
-        ApiErrorKind::Precondition => "FailedPrecondition",
-        ApiErrorKind::Invalid => "Invalid",
-        ApiErrorKind::TooManyRequests => "TooManyRequests",
-        ApiErrorKind::Unavailable => "Unavailable",
-        ApiErrorKind::Internal => "ServerError",
-        ApiErrorKind::Timeout => "Timeout",
-        ApiErrorKind::Connection | ApiErrorKind::Unreachable => "ConnectionFailed",
-        ApiErrorKind::Malformed => "MalformedAnswer",
-        ApiErrorKind::Expired => "Expired",
-        ApiErrorKind::Fenced { .. } => LOCK_LOST,
-        ApiErrorKind::Other => "Other",
+        ApiErrorKind::Unauthenticated => Reason::Unauthenticated,
+        ApiErrorKind::Forbidden => Reason::Forbidden,
+        ApiErrorKind::NotFound => Reason::NotFound,
+        ApiErrorKind::AlreadyExists => Reason::AlreadyExists,
+        ApiErrorKind::Conflict => Reason::Conflict,
+        ApiErrorKind::Precondition => Reason::FailedPrecondition,
+        ApiErrorKind::Invalid => Reason::Invalid,
+        ApiErrorKind::TooManyRequests => Reason::TooManyRequests,
+        ApiErrorKind::Unavailable => Reason::Unavailable,
+        ApiErrorKind::Internal => Reason::ServerError,
+        ApiErrorKind::Timeout => Reason::Timeout,
+        ApiErrorKind::Connection | ApiErrorKind::Unreachable => Reason::ConnectionFailed,
+        ApiErrorKind::Malformed => Reason::MalformedAnswer,
+        ApiErrorKind::Expired => Reason::Expired,
+        ApiErrorKind::Fenced { .. } => Reason::LockLost,
+        ApiErrorKind::Other => Reason::Other,
     }
 }
 

@@ -18,7 +18,7 @@ use crate::clients::error::{ApiError, ApiErrorKind, Service};
 use crate::clients::fence::{Fence, Grant, Moment};
 use deepdesk_protocol::facts::names::{SecretId, VersionId};
 use deepdesk_protocol::facts::observation::{Announcement, Begun, LastRotation};
-use deepdesk_protocol::problem::{Exit, Problem};
+use deepdesk_protocol::problem::{Exit, Problem, Reason};
 
 /// The Lease's name, in the account's namespace.
 pub const LEASE: &str = "deepdesk-rotation";
@@ -177,7 +177,7 @@ impl Lock {
             }
         }
         let line = "other operators keep changing this account's lock";
-        Err(Problem::new(Exit::Refused, "Locked", line).hint("run the same command again in a moment"))
+        Err(Problem::new(Reason::Locked, line).hint("run the same command again in a moment"))
     }
 
     /// Records what a change sets out for, before its first write. Only who has looked while holding the lock knows that: an
@@ -451,8 +451,8 @@ fn is_held(cluster: &Cluster, lease: &Lease, holder: &str, age: Option<i64>, lef
         None => "nothing tells when it gave its last sign of life".to_owned(),
     };
     let line = format!("{holder} is at work on this account{since} ({sign})");
-    let problem = Problem::new(Exit::Refused, "Locked", line)
-        .hint("let them finish; the same command goes on from wherever they stop");
+    let problem =
+        Problem::new(Reason::Locked, line).hint("let them finish; the same command goes on from wherever they stop");
     let by_hand = format!("kubectl delete lease {LEASE} -n {}", cluster.namespace());
     match left {
         Some(left) if left <= LONG => {
@@ -473,7 +473,7 @@ fn lost(how: &str) -> ApiError {
 
 fn not_recorded(why: &str) -> Problem {
     let line = format!("what this change sets out for could not be recorded in the lock: {why}");
-    Problem::new(Exit::Failed, "NotRecorded", line)
+    Problem::new(Reason::NotRecorded, line)
         .hint("whoever goes on from an interruption needs that record; run the same command again")
 }
 

@@ -8,7 +8,7 @@ use crate::environment::Environment;
 use crate::setting::{Source, Sourced};
 use crate::settings::Settings;
 use deepdesk_protocol::facts::names::{AccountName, ObjectName, ProjectId, SecretId, WorkloadRef};
-use deepdesk_protocol::problem::{Exit, Problem};
+use deepdesk_protocol::problem::{Problem, Reason};
 
 /// What is asked of one account.
 #[derive(Clone, Debug)]
@@ -65,7 +65,7 @@ const EXTERNAL_SECRETS: [&str; 2] = ["admin-secrets", "backend-secrets"];
 const WORKLOADS: [&str; 2] = ["deployment/admin", "deployment/backend"];
 
 fn usage(line: impl AsRef<str>) -> Problem {
-    Problem::new(Exit::Usage, "Usage", line)
+    Problem::new(Reason::Usage, line)
 }
 
 /// The accounts that the arguments name; empty when they name none and the context must say.

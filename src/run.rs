@@ -14,7 +14,7 @@ use crate::request::Request;
 use deepdesk_protocol::event::{Event, StepName, StepState};
 use deepdesk_protocol::facts::names::{AccountName, ObjectName, printable};
 use deepdesk_protocol::facts::observation::Observation;
-use deepdesk_protocol::problem::{Exit, Problem};
+use deepdesk_protocol::problem::{Problem, Reason};
 use deepdesk_protocol::result::StepResult;
 use deepdesk_protocol::trail::{Look, Span, Trail};
 
@@ -153,7 +153,7 @@ impl Interrupt {
 
 /// The end of a run that was asked to stop.
 pub fn interrupted() -> Problem {
-    Problem::new(Exit::Interrupted, "Interrupted", "interrupted")
+    Problem::new(Reason::Interrupted, "interrupted")
 }
 
 /// What each attempt of a write asks: the lock, where there is one.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use crate::environment::Environment;
-use deepdesk_protocol::problem::{Exit, Problem};
+use deepdesk_protocol::problem::{Problem, Reason};
 
 /// `settings.yaml`. Flags win over it.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -35,7 +35,7 @@ pub fn read(asked: Option<&Path>, environment: &Environment) -> Result<Settings,
         return Ok(Settings::default());
     };
     let problem = |what: String| {
-        Problem::new(Exit::Usage, "Settings", format!("settings file {}: {what}", path.display()))
+        Problem::new(Reason::Settings, format!("settings file {}: {what}", path.display()))
             .hint("its keys: protectedContexts, primarySecret, backCompatSecret, externalSecrets, workloads")
     };
     let text = std::fs::read_to_string(&path).map_err(|error| problem(error.to_string()))?;
@@ -104,7 +104,7 @@ mod tests {
         assert!(settings.protects("gke_prod_1"));
         std::fs::write(&path, "protectedContext: x\n").expect("written");
         let problem = read(Some(&path), &Environment::default()).expect_err("a typo");
-        assert_eq!(problem.exit, Exit::Usage);
+        assert_eq!(problem.reason, Reason::Settings);
         assert!(problem.hints[0].contains("protectedContexts"), "{problem:?}");
         std::fs::write(&path, format!("{}: 1\n", "x".repeat(5000))).expect("written");
         let problem = read(Some(&path), &Environment::default()).expect_err("another typo");

@@ -19,7 +19,7 @@ use crate::run::{Interrupt, interrupted};
 use crate::settings;
 use deepdesk_protocol::facts::account::{Glance, Judgement, age, judge};
 use deepdesk_protocol::facts::names::{AccountName, SecretHome};
-use deepdesk_protocol::problem::{Exit, Problem};
+use deepdesk_protocol::problem::{Problem, Reason};
 use deepdesk_protocol::result::API_VERSION;
 
 /// Runs one of the commands; returns the exit code.
@@ -156,7 +156,7 @@ impl Row {
         }
         if let Some(problem) = &self.problem {
             object["state"] = "Unknown".into();
-            object["reason"] = problem.reason.into();
+            object["reason"] = problem.reason.as_str().into();
             object["message"] = problem.message.clone().into();
         }
         object
@@ -230,7 +230,7 @@ async fn use_account(args: &cli::UseAccount, environment: &Environment, voice: &
     let given = match (&args.name, &args.cluster.namespace) {
         (Some(name), Some(namespace)) if name != namespace => {
             let line = format!("--namespace {namespace} contradicts the account given: an account is its namespace");
-            return Err(Problem::new(Exit::Usage, "Usage", line).hint("leave one of the two out"));
+            return Err(Problem::new(Reason::Usage, line).hint("leave one of the two out"));
         }
         (Some(name), _) | (None, Some(name)) => name.clone(),
         (None, None) => pick(args, environment, voice).await?,
@@ -248,9 +248,9 @@ async fn use_account(args: &cli::UseAccount, environment: &Environment, voice: &
     let contexts = kubeconfig::contexts(&flags, environment)?;
     let Some(context) = contexts.iter().find(|context| context.current) else {
         return Err(match &flags.context {
-            Some(name) => Problem::new(Exit::Failed, "NoSuchContext", format!("context \"{name}\" does not exist"))
+            Some(name) => Problem::new(Reason::NoSuchContext, format!("context \"{name}\" does not exist"))
                 .hint(names::hint(name, contexts.iter().map(|one| one.name.as_str()), "kubectl deepdesk cluster list")),
-            None => Problem::new(Exit::Failed, "NoContext", "the kubeconfig has no current context")
+            None => Problem::new(Reason::NoContext, "the kubeconfig has no current context")
                 .hint("kubectl deepdesk cluster use NAME"),
         });
     };
@@ -279,7 +279,7 @@ async fn pick(args: &cli::UseAccount, environment: &Environment, voice: &Voice) 
     let accounts: Vec<String> = accounts.map(|account| account.to_string()).collect();
     if accounts.is_empty() {
         let line = "no namespace of this cluster has an ExternalSecret: there is no account to pick";
-        return Err(Problem::new(Exit::Failed, "NoAccounts", line).hint("name a namespace as an argument"));
+        return Err(Problem::new(Reason::NoAccounts, line).hint("name a namespace as an argument"));
     }
     super::confirm::pick_name(voice, "Account", &accounts, target.namespace.as_deref())
 }
@@ -300,8 +300,7 @@ async fn exists(
             let all: Vec<String> = all.into_iter().filter_map(|one| one.metadata.name).collect();
             let near = names::hint(namespace.as_str(), all.iter().map(String::as_str), "kubectl deepdesk account list");
             Err(unasked(
-                Problem::new(Exit::Failed, "NoSuchNamespace", format!("namespace \"{namespace}\" does not exist"))
-                    .hint(near),
+                Problem::new(Reason::NoSuchNamespace, format!("namespace \"{namespace}\" does not exist")).hint(near),
             ))
         }
         Err(error) if error.kind == ApiErrorKind::Forbidden => {

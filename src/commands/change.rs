@@ -22,7 +22,7 @@ use deepdesk_protocol::facts::names::{SecretId, VersionId, listed};
 use deepdesk_protocol::facts::observation::{Begun, Observation};
 use deepdesk_protocol::facts::payload::Payload;
 use deepdesk_protocol::plan::{self, Goal, NewValue, Want};
-use deepdesk_protocol::problem::{Exit, Problem};
+use deepdesk_protocol::problem::{Exit, Problem, Reason};
 use deepdesk_protocol::result::{AccountResult, CheckResult, Kind, RotationResult, Verdict};
 use deepdesk_protocol::step::{Plan, Planned, Step, Way};
 use deepdesk_protocol::trail::Look;
@@ -112,7 +112,9 @@ async fn preflight(
                 match execute::restart::settled(&desk.run(), &now, StepName::Preflight, patience).await {
                     Ok(_) => look(desk, args, given, found).await,
                     // They do not come up: the checks have said so already, with their ids.
-                    Err(problem) if matches!(problem.reason, "RolloutStuck" | "RolloutTimeout") => Err(refused),
+                    Err(problem) if matches!(problem.reason, Reason::RolloutStuck | Reason::RolloutTimeout) => {
+                        Err(refused)
+                    }
                     Err(problem) => Err(problem),
                 }
             }
@@ -343,7 +345,7 @@ fn aim(plan: &Plan, secret: &SecretId, compromised: bool) -> Aim {
 fn check_agreed(desk: &Desk, plan: &Plan, agreed: &Plan) -> Result<(), Problem> {
     let Some(difference) = difference(plan, agreed) else { return Ok(()) };
     let line = format!("{} changed while you were deciding: {difference}", desk.request.account);
-    Err(Problem::new(Exit::Refused, "ChangedMeanwhile", line).hint("run the same command again to see the new plan"))
+    Err(Problem::new(Reason::ChangedMeanwhile, line).hint("run the same command again to see the new plan"))
 }
 
 /// What a plan does that the agreed one does not; none where it is the same change, or less of it.

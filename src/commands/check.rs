@@ -27,7 +27,7 @@ use deepdesk_protocol::check::{self, Purpose};
 use deepdesk_protocol::checkup::{Answer, Checkup, Part};
 use deepdesk_protocol::facts::names::AccountName;
 use deepdesk_protocol::plan::{self, Goal, Want};
-use deepdesk_protocol::problem::{Exit, Problem};
+use deepdesk_protocol::problem::{Exit, Problem, Reason};
 use deepdesk_protocol::result::API_VERSION;
 
 /// How long the API server may take to say that it is there.
@@ -133,8 +133,7 @@ fn session(
 fn wanted(args: &cli::Check, purpose: Purpose) -> Result<Vec<&'static Entry>, Problem> {
     let chosen = catalogue::selected(&args.only, &args.skip).map_err(|unknown| {
         let problem = Problem::new(
-            Exit::Usage,
-            "Usage",
+            Reason::Usage,
             format!("`{}` is neither the id of a check nor a group of checks", unknown.given),
         );
         match unknown.near.is_empty() {
@@ -146,7 +145,7 @@ fn wanted(args: &cli::Check, purpose: Purpose) -> Result<Vec<&'static Entry>, Pr
     match wanted.is_empty() {
         true => {
             let line = format!("nothing is left to check for {}", purpose.as_str());
-            Err(Problem::new(Exit::Usage, "Usage", line).hint("leave --only or --skip out, or choose another --for"))
+            Err(Problem::new(Reason::Usage, line).hint("leave --only or --skip out, or choose another --for"))
         }
         false => Ok(wanted),
     }
@@ -156,7 +155,7 @@ async fn hello(session: &Session) -> Result<String, Problem> {
     let cluster = session.cluster();
     let late = || {
         let line = format!("the API server gave no answer in {} seconds", HELLO.as_secs());
-        Problem::new(Exit::Failed, "Timeout", line).hint("check the network, then run the same command again")
+        Problem::new(Reason::Timeout, line).hint("check the network, then run the same command again")
     };
     let version = tokio::time::timeout(HELLO, cluster.version()).await.map_err(|_| late())??;
     let whom = tokio::time::timeout(HELLO, cluster.whoami()).await.map_err(|_| late())??;
@@ -264,7 +263,7 @@ fn plan(answers: &mut Answers, want: &Want, seen: &Partial) {
 
 /// That no project is known is no reason to skip the check on the project: it is what the check is about.
 fn project(answers: &mut Answers, seen: &Partial) {
-    match seen.unseen.get(&Part::Project).filter(|problem| problem.reason == "NoProject") {
+    match seen.unseen.get(&Part::Project).filter(|problem| problem.reason == Reason::NoProject) {
         Some(problem) => answers.instead(catalogue::PROJECT_ID, Err(problem)),
         None => answers.detail(catalogue::PROJECT_ID, seen.now.home.project.as_str()),
     }
@@ -296,12 +295,19 @@ async fn secret_manager_access(answers: &mut Answers, manager: &SecretManager, p
 }
 
 fn is_unreachable(problem: &Problem) -> bool {
-    matches!(problem.reason, "ConnectionFailed" | "Timeout" | "Unavailable" | "Unauthenticated" | "MalformedAnswer")
+    matches!(
+        problem.reason,
+        Reason::ConnectionFailed
+            | Reason::Timeout
+            | Reason::Unavailable
+            | Reason::Unauthenticated
+            | Reason::MalformedAnswer
+    )
 }
 
 /// Stands for what was not asked since another check failed.
 fn not_asked(failed: &str) -> Problem {
-    Problem::new(Exit::Failed, "NotAsked", format!("{failed} failed"))
+    Problem::new(Reason::NotAsked, format!("{failed} failed")).with_exit(Exit::Failed)
 }
 
 fn purpose(given: cli::Purpose) -> Purpose {
@@ -327,12 +333,12 @@ fn finish(
     let checks = answers.in_order();
     let first = |answer| checks.iter().find(|asked| asked.result == answer);
     let (reason, exit) = match (first(Answer::Fail), first(Answer::Skipped), first(Answer::Warn)) {
-        (_, Some(_), _) if unreached => ("NotReachable", Exit::Failed),
-        (Some(failed), ..) if failed.id.ends_with("-ACCESS") => ("Forbidden", Exit::NotAsItShouldBe),
-        (Some(_), ..) => ("CheckFailed", Exit::NotAsItShouldBe),
-        (None, Some(_), _) => ("NotAsked", Exit::NotAsItShouldBe),
-        (None, None, Some(_)) if args.fail_on_warnings => ("CheckWarned", Exit::NotAsItShouldBe),
-        (None, None, _) => ("", Exit::Done),
+        (_, Some(_), _) if unreached => (Some(Reason::NotReachable), Exit::Failed),
+        (Some(failed), ..) if failed.id.ends_with("-ACCESS") => (Some(Reason::Forbidden), Exit::NotAsItShouldBe),
+        (Some(_), ..) => (Some(Reason::CheckFailed), Exit::NotAsItShouldBe),
+        (None, Some(_), _) => (Some(Reason::NotAsked), Exit::NotAsItShouldBe),
+        (None, None, Some(_)) if args.fail_on_warnings => (Some(Reason::CheckWarned), Exit::NotAsItShouldBe),
+        (None, None, _) => (None, Exit::Done),
     };
     let account = account.map(ToString::to_string).unwrap_or_default();
     Checkup {
@@ -343,7 +349,7 @@ fn finish(
         context: of.as_ref().map(|(desk, _)| desk.request.context.clone()).unwrap_or_default(),
         project: of.map(|(_, project)| project).unwrap_or_default(),
         purpose: purpose.as_str(),
-        reason: reason.to_owned(),
+        reason: reason.map(|reason| reason.to_string()).unwrap_or_default(),
         exit_code: exit.code(),
         checks,
     }

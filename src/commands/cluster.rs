@@ -10,7 +10,7 @@ use crate::clients::kubeconfig::{self, ContextEntry, KubeFlags, previous};
 use crate::environment::Environment;
 use crate::present::{Listing, Output, Style};
 use crate::run::{Interrupt, interrupted};
-use deepdesk_protocol::problem::{Exit, Problem};
+use deepdesk_protocol::problem::{Exit, Problem, Reason};
 use deepdesk_protocol::result::API_VERSION;
 
 /// Runs one of the commands; returns the exit code.
@@ -135,7 +135,7 @@ pub(super) fn some_contexts(flags: &KubeFlags, environment: &Environment) -> Res
     let contexts = kubeconfig::contexts(flags, environment)?;
     match contexts.is_empty() {
         false => Ok(contexts),
-        true => Err(Problem::new(Exit::Failed, "NoContexts", "the kubeconfig has no contexts")
+        true => Err(Problem::new(Reason::NoContexts, "the kubeconfig has no contexts")
             .hint("kubectl deepdesk cluster get-credentials NAME --location LOCATION --project PROJECT")),
     }
 }
@@ -151,7 +151,7 @@ fn pick(contexts: &[ContextEntry], voice: &Voice) -> Result<String, Problem> {
 
 fn no_such_context(name: &str, contexts: &[ContextEntry]) -> Problem {
     let names = contexts.iter().map(|context| context.name.as_str());
-    Problem::new(Exit::Failed, "NoSuchContext", format!("context \"{name}\" does not exist")).hint(names::hint(
+    Problem::new(Reason::NoSuchContext, format!("context \"{name}\" does not exist")).hint(names::hint(
         name,
         names,
         "kubectl deepdesk cluster list",
@@ -160,13 +160,13 @@ fn no_such_context(name: &str, contexts: &[ContextEntry]) -> Problem {
 
 /// There is no terminal to pick a name at.
 pub(super) fn nobody_to_ask(what: &str, list: &str) -> Problem {
-    Problem::new(Exit::Usage, "Usage", format!("which {what}? There is no terminal to pick one at"))
+    Problem::new(Reason::Usage, format!("which {what}? There is no terminal to pick one at"))
         .hint(format!("name it as an argument; {list} names them all"))
 }
 
 /// Nothing was noted for `-`.
 pub(super) fn no_previous(what: &str) -> Problem {
-    Problem::new(Exit::Failed, "NoPrevious", format!("no previous {what} is known"))
+    Problem::new(Reason::NoPrevious, format!("no previous {what} is known"))
         .hint(format!("`-` leads back to the {what} before the last `use`; name one first"))
 }
 

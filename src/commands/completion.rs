@@ -5,7 +5,7 @@ use crate::cli::{self, Cli, Completion, Shell};
 use crate::completion;
 use crate::completion::install;
 use crate::environment::Environment;
-use deepdesk_protocol::problem::{Exit, Problem};
+use deepdesk_protocol::problem::{Exit, Problem, Reason};
 
 /// Prints a script, or puts completion in place.
 pub fn run(command: &Completion, environment: &Environment, voice: &Voice) -> u8 {
@@ -32,7 +32,7 @@ pub fn man(args: &cli::Man, voice: &Voice) -> u8 {
     ended(
         write()
             .map(|()| vec![format!("manual pages written to {}", args.out.display())])
-            .map_err(|error| Problem::new(Exit::Failed, "Write", format!("{}: {error}", args.out.display()))),
+            .map_err(|error| Problem::new(Reason::Write, format!("{}: {error}", args.out.display()))),
         voice,
     )
 }

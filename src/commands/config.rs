@@ -23,7 +23,7 @@ use crate::run::Interrupt;
 use crate::setting::{Source, without_password};
 use crate::settings::{self, Settings};
 use deepdesk_protocol::facts::names::{AccountName, SecretHome};
-use deepdesk_protocol::problem::{Exit, Problem};
+use deepdesk_protocol::problem::{Exit, Problem, Reason};
 
 /// How long the credentials, a credential plugin and the SecretStore may each take to be found out.
 const BUDGET: Duration = Duration::from_secs(5);
@@ -113,7 +113,7 @@ async fn found(
 async fn in_time<T>(what: &str, asked: impl Future<Output = Result<T, Problem>>) -> Result<T, Problem> {
     let late = || {
         let line = format!("{what}: no answer in {} seconds", BUDGET.as_secs());
-        Problem::new(Exit::Failed, "Timeout", line)
+        Problem::new(Reason::Timeout, line)
     };
     tokio::time::timeout(BUDGET, asked).await.unwrap_or_else(|_| Err(late()))
 }

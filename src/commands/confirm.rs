@@ -7,7 +7,7 @@ use dialoguer::{FuzzySelect, Input, Select};
 use super::{Voice, speak};
 use crate::run::interrupted;
 use deepdesk_protocol::facts::names::{AccountName, VersionId, printable};
-use deepdesk_protocol::problem::{Exit, Problem};
+use deepdesk_protocol::problem::{Problem, Reason};
 
 /// Whether there is a terminal to ask at, even when standard input is a pipe that carries the value.
 pub fn can_ask() -> bool {
@@ -19,8 +19,7 @@ pub fn can_ask() -> bool {
 pub fn change(voice: &Voice, account: &AccountName, deed: &str, protected: bool, quiet: bool) -> Result<(), Problem> {
     if quiet || !can_ask() {
         return Err(Problem::new(
-            Exit::Usage,
-            "NotConfirmed",
+            Reason::NotConfirmed,
             format!("a yes is needed to {deed} {account}, and there is nobody to ask"),
         )
         .hint("add --yes when you mean it; --dry-run shows what it would do"));
@@ -39,7 +38,7 @@ pub fn change(voice: &Voice, account: &AccountName, deed: &str, protected: bool,
 }
 
 fn declined() -> Problem {
-    Problem::new(Exit::Failed, "Declined", "not confirmed: nothing was changed")
+    Problem::new(Reason::Declined, "not confirmed: nothing was changed")
 }
 
 /// Asks until the answer is a yes or a no. A line, and not a key: whoever types something else has not read the question.
@@ -74,7 +73,7 @@ pub fn reencrypted(voice: &Voice, account: &AccountName, version: VersionId, qui
         let line = format!(
             "whether every encrypted field of {account} was saved again under {version} is for you to say, and there is nobody to ask"
         );
-        return Err(Problem::new(Exit::Usage, "NotConfirmed", line)
+        return Err(Problem::new(Reason::NotConfirmed, line)
             .hint("add --reencrypted when it was, or --reencrypted-by with a command that shows it; --dry-run shows what would be done"));
     }
     let prompt = format!("Every encrypted field was saved again under {version}. Type {account} to say so");
@@ -137,7 +136,7 @@ fn asked<T>(voice: &Voice, question: impl FnOnce() -> dialoguer::Result<T>) -> R
     answer.map_err(|error| match error {
         dialoguer::Error::IO(error) if error.kind() == std::io::ErrorKind::Interrupted => interrupted(),
         dialoguer::Error::IO(error) => {
-            Problem::new(Exit::Failed, "NoAnswer", format!("the question could not be asked: {error}"))
+            Problem::new(Reason::NoAnswer, format!("the question could not be asked: {error}"))
         }
     })
 }

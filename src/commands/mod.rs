@@ -34,7 +34,7 @@ use crate::environment::Environment;
 use crate::present::report::AccountReport;
 use crate::present::{Presenter, Style, Terminal};
 use crate::run::Interrupt;
-use deepdesk_protocol::problem::{Exit, Problem};
+use deepdesk_protocol::problem::{Exit, Problem, Reason};
 
 /// The presenter on the real streams, shared by everyone who tells something.
 type Voice = Arc<Mutex<Presenter<std::io::Stdout, std::io::Stderr>>>;
@@ -182,8 +182,7 @@ async fn one_by_one(
     let accounts = session.accounts(common, asks_nothing(command)).await?;
     if value.is_some() && accounts.len() > 1 {
         return Err(Problem::new(
-            Exit::Usage,
-            "Usage",
+            Reason::Usage,
             "--value-from gives one value, and several accounts must not share one",
         )
         .hint("rotate them one at a time"));

@@ -4,7 +4,7 @@ use super::session::Desk;
 use crate::observe::served;
 use deepdesk_protocol::check::{self, catalogue};
 use deepdesk_protocol::facts::observation::{Consumer, ExternalSecretView, Observation, Ready};
-use deepdesk_protocol::problem::{Exit, Problem};
+use deepdesk_protocol::problem::{Exit, Problem, Reason};
 use deepdesk_protocol::result::{
     API_VERSION, AccountResult, BackCompatResult, CheckResult, ConsumerResult, EvidenceResult, ExternalSecretResult,
     KeyResult, Kind, PrimaryResult, Verdict, VersionResult,
@@ -49,7 +49,7 @@ pub fn outcome(desk: &Desk, kind: Kind, found: Found, ended: Result<(), Problem>
         context: desk.request.context.clone(),
         project: text(&|now| now.home.project.to_string()),
         state: text(&|now| state::state(now).to_string()),
-        reason: problem.as_ref().map(|problem| problem.reason.to_owned()).unwrap_or_default(),
+        reason: problem.as_ref().map(|problem| problem.reason.to_string()).unwrap_or_default(),
         message: problem.as_ref().map(|problem| problem.message.clone()).unwrap_or_default(),
         exit_code: problem.as_ref().map_or(Exit::Done, |problem| problem.exit).code(),
         dry_run: found.dry_run,
@@ -174,10 +174,11 @@ fn told(check: &CheckResult) -> String {
 pub fn refusal(checks: &[CheckResult], exit: Exit) -> Option<Problem> {
     let mut failed = checks.iter().filter(|check| check.result == Verdict::Fail);
     let first = failed.next()?;
-    let reason = if first.id.ends_with("-ACCESS") { "Forbidden" } else { "CheckFailed" };
+    let reason = if first.id.ends_with("-ACCESS") { Reason::Forbidden } else { Reason::CheckFailed };
     let exit = if first.id.ends_with("-ACCESS") { Exit::Failed } else { exit };
-    let problem = failed
-        .fold(Problem::new(exit, reason, told(first)), |problem, check| problem.now(format!("also: {}", told(check))));
+    let problem = failed.fold(Problem::new(reason, told(first)).with_exit(exit), |problem, check| {
+        problem.now(format!("also: {}", told(check)))
+    });
     let mut hints: Vec<&String> = Vec::new();
     for check in checks.iter().filter(|check| check.result == Verdict::Fail && !check.hint.is_empty()) {
         if !hints.contains(&&check.hint) {

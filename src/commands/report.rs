@@ -12,7 +12,7 @@ use crate::clients::known;
 use crate::environment::Environment;
 use crate::present::report::{self, AccountReport, JSON_MARK, MARK, Report};
 use deepdesk_protocol::facts::names::AccountName;
-use deepdesk_protocol::problem::{Exit, Problem};
+use deepdesk_protocol::problem::{Problem, Reason};
 use deepdesk_protocol::result::AccountResult;
 
 /// What is kept of a run, whether somebody asked for a report or not.
@@ -180,13 +180,9 @@ fn put(path: &Path, directory: &Path, text: &str) -> std::io::Result<()> {
 }
 
 fn wrong(path: &Path, why: &str) -> Problem {
-    Problem::new(Exit::Usage, "Usage", format!("--report {}: {why}", path.display()))
+    Problem::new(Reason::Usage, format!("--report {}: {why}", path.display()))
 }
 
 fn failed(path: &Path, error: &std::io::Error) -> Problem {
-    Problem::new(
-        Exit::Failed,
-        "ReportNotWritable",
-        format!("--report {}: it cannot be written: {error}", path.display()),
-    )
+    Problem::new(Reason::ReportNotWritable, format!("--report {}: it cannot be written: {error}", path.display()))
 }

@@ -15,7 +15,7 @@ use deepdesk_protocol::event::{StepName, StepState};
 use deepdesk_protocol::facts::names::{ObjectName, VersionId, WorkloadRef, listed};
 use deepdesk_protocol::facts::restart_note;
 use deepdesk_protocol::plan;
-use deepdesk_protocol::problem::{Exit, Problem};
+use deepdesk_protocol::problem::{Exit, Problem, Reason};
 use deepdesk_protocol::result::{AccountResult, Kind};
 use deepdesk_protocol::state;
 use deepdesk_protocol::trail::Look;
@@ -64,11 +64,7 @@ async fn locked(
     found: &mut Found,
 ) -> Result<(), Problem> {
     let Some(version) = seen.now.primary.newest().map(|newest| newest.id) else {
-        return Err(Problem::new(
-            Exit::Refused,
-            "NoPrimary",
-            format!("secret {} has no version", seen.now.primary.secret),
-        ));
+        return Err(Problem::new(Reason::NoPrimary, format!("secret {} has no version", seen.now.primary.secret)));
     };
     let names: Vec<ObjectName> = seen.readers.iter().map(|reader| reader.name.clone()).collect();
     // Pods that were on the newest version already are replaced by pods on the same.

@@ -9,7 +9,7 @@ use crate::cli;
 use crate::environment::Environment;
 use crate::run::Interrupt;
 use crate::sandbox::{Options, Sandbox, faults};
-use deepdesk_protocol::problem::{Exit, Problem};
+use deepdesk_protocol::problem::{Exit, Problem, Reason};
 
 /// Runs one of the sandbox's commands; returns the exit code, for `run` and `shell` that of the program run.
 pub async fn run(command: cli::Sandbox, environment: &Environment, voice: &Voice, interrupt: Interrupt) -> u8 {
@@ -33,9 +33,8 @@ pub async fn run(command: cli::Sandbox, environment: &Environment, voice: &Voice
 
 async fn up(world: &cli::World, directory: &Path) -> Result<Sandbox, Problem> {
     let faults = world.faults.iter().map(|given| given.parse()).collect::<Result<Vec<faults::Fault>, _>>();
-    let faults = faults.map_err(|error| {
-        Problem::new(Exit::Usage, "Usage", error.to_string()).hint("kubectl deepdesk sandbox faults")
-    })?;
+    let faults = faults
+        .map_err(|error| Problem::new(Reason::Usage, error.to_string()).hint("kubectl deepdesk sandbox faults"))?;
     let options = Options {
         accounts: usize::from(world.accounts),
         sync_delay: world.sync_delay,
@@ -45,7 +44,7 @@ async fn up(world: &cli::World, directory: &Path) -> Result<Sandbox, Problem> {
         directory: directory.to_owned(),
     };
     let started = Sandbox::start(options).await;
-    let sandbox = started.map_err(|error| Problem::new(Exit::Failed, "Sandbox", error.to_string()))?;
+    let sandbox = started.map_err(|error| Problem::new(Reason::Sandbox, error.to_string()))?;
     sandbox.write_data(world.writes);
     Ok(sandbox)
 }
@@ -53,7 +52,7 @@ async fn up(world: &cli::World, directory: &Path) -> Result<Sandbox, Problem> {
 /// A directory of the sandbox's own, gone with it.
 fn directory() -> Result<tempfile::TempDir, Problem> {
     let made = tempfile::Builder::new().prefix("deepdesk-sandbox-").tempdir();
-    made.map_err(|error| Problem::new(Exit::Failed, "Sandbox", format!("no temporary directory: {error}")))
+    made.map_err(|error| Problem::new(Reason::Sandbox, format!("no temporary directory: {error}")))
 }
 
 /// Runs this program itself with the arguments, as a process of its own: its environment is the sandbox's alone.
@@ -64,7 +63,7 @@ async fn rehearse(
     voice: &Voice,
 ) -> Result<u8, Problem> {
     let this = std::env::current_exe()
-        .map_err(|error| Problem::new(Exit::Failed, "Sandbox", format!("this program is not found: {error}")))?;
+        .map_err(|error| Problem::new(Reason::Sandbox, format!("this program is not found: {error}")))?;
     // Under the name of this run, for the same words in its usage lines.
     inside(world, this.into_os_string(), std::env::args_os().next(), args, environment, voice).await
 }
@@ -129,7 +128,7 @@ async fn inside(
     sandbox.stop().await;
     told.iter().for_each(|told| speak(voice).note(told));
     let status = status.map_err(|error| {
-        Problem::new(Exit::Failed, "Sandbox", format!("{} cannot be run: {error}", program.to_string_lossy()))
+        Problem::new(Reason::Sandbox, format!("{} cannot be run: {error}", program.to_string_lossy()))
     })?;
     Ok(code(status))
 }
@@ -145,9 +144,8 @@ fn code(status: ExitStatus) -> u8 {
 
 /// A PATH on which kubectl finds this program as its plugin, under whatever name and place it was started.
 fn with_plugin(directory: &Path, environment: &Environment) -> Result<OsString, Problem> {
-    let failed = |error: std::io::Error| {
-        Problem::new(Exit::Failed, "Sandbox", format!("the plugin cannot be put on PATH: {error}"))
-    };
+    let failed =
+        |error: std::io::Error| Problem::new(Reason::Sandbox, format!("the plugin cannot be put on PATH: {error}"));
     let bin = directory.join("bin");
     std::fs::create_dir_all(&bin).map_err(failed)?;
     let this = std::env::current_exe().map_err(failed)?;
@@ -161,7 +159,7 @@ fn with_plugin(directory: &Path, environment: &Environment) -> Result<OsString, 
     }
     let others = environment.get("PATH").map(std::env::split_paths).into_iter().flatten();
     std::env::join_paths(std::iter::once(bin).chain(others))
-        .map_err(|error| Problem::new(Exit::Failed, "Sandbox", format!("PATH cannot be used: {error}")))
+        .map_err(|error| Problem::new(Reason::Sandbox, format!("PATH cannot be used: {error}")))
 }
 
 /// Keeps the sandbox up until Ctrl-C, and prints what to export to use it from elsewhere.

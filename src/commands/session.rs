@@ -24,7 +24,7 @@ use crate::request::{self, Request};
 use crate::run::{Interrupt, Run, Teller};
 use crate::settings::{self, Settings};
 use deepdesk_protocol::facts::names::{AccountName, SecretId};
-use deepdesk_protocol::problem::Problem;
+use deepdesk_protocol::problem::{Problem, Reason};
 use deepdesk_protocol::result::AccountResult;
 
 /// What the accounts of one run share.
@@ -299,11 +299,7 @@ pub fn operator_name(environment: &Environment) -> String {
 fn operator(environment: &Environment) -> Result<Operator, Problem> {
     let mut random = [0u8; 4];
     getrandom::fill(&mut random).map_err(|error| {
-        Problem::new(
-            deepdesk_protocol::problem::Exit::Failed,
-            "NoRandomness",
-            format!("the operating system's random source does not answer: {error}"),
-        )
+        Problem::new(Reason::NoRandomness, format!("the operating system's random source does not answer: {error}"))
     })?;
     Ok(Operator {
         name: operator_name(environment),

@@ -24,7 +24,7 @@ use deepdesk_protocol::facts::account::age;
 use deepdesk_protocol::facts::names::AccountName;
 use deepdesk_protocol::facts::observation::Observation;
 use deepdesk_protocol::plan::{self, Want};
-use deepdesk_protocol::problem::{Exit, Problem};
+use deepdesk_protocol::problem::{Exit, Problem, Reason};
 use deepdesk_protocol::result::{AccountResult, Kind, Verdict};
 use deepdesk_protocol::status::{self, StatusResult};
 
@@ -246,8 +246,7 @@ async fn labelled(session: &Session, selector: &str) -> Result<Vec<AccountName>,
         }
         Err(error) if error.kind == ApiErrorKind::Invalid => {
             let line = format!("`{selector}` is no label selector: {}", error.message);
-            Err(Problem::new(Exit::Usage, "Usage", line)
-                .hint("such as -l tier=gold, -l 'tier in (gold,silver)', -l '!trial'"))
+            Err(Problem::new(Reason::Usage, line).hint("such as -l tier=gold, -l 'tier in (gold,silver)', -l '!trial'"))
         }
         Err(error) if error.kind == ApiErrorKind::Forbidden => {
             Err(Problem::from(error).hint("-l needs `list` on namespaces (a ClusterRole); or name the accounts"))
@@ -285,7 +284,7 @@ fn result(desk: &Desk, look: Look, args: &cli::Status) -> AccountResult {
     let (mut result, _) = outcome(desk, Kind::SecretStatus, found, Ok(()));
     if args.exit_code && (result.state != "Stable" || told.due.is_some()) {
         result.exit_code = Exit::NotAsItShouldBe.code();
-        result.reason = if result.state == "Stable" { "Due" } else { "NotStable" }.to_owned();
+        result.reason = if result.state == "Stable" { Reason::Due } else { Reason::NotStable }.to_string();
     }
     result.status = Some(told);
     result

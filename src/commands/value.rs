@@ -11,7 +11,7 @@ use crate::observe::external_secrets::Reader;
 use crate::observe::vault;
 use deepdesk_protocol::facts::names::AccountName;
 use deepdesk_protocol::facts::payload::{MAXIMUM_BYTES, Payload, check_new_value, make_value};
-use deepdesk_protocol::problem::{Exit, Problem};
+use deepdesk_protocol::problem::{Problem, Reason};
 
 /// Whether the value comes from standard input, so that nobody else may read from it.
 pub fn is_stdin(args: &cli::Rotate) -> bool {
@@ -22,9 +22,7 @@ pub fn is_stdin(args: &cli::Rotate) -> bool {
 pub fn given(args: &cli::Rotate) -> Result<Option<Payload>, Problem> {
     let Some(path) = &args.value_from else { return Ok(None) };
     if is_stdin(args) && std::io::stdin().is_terminal() {
-        return Err(Problem::new(
-            Exit::Usage,
-            "Usage",
+        return Err(Problem::new(Reason::Usage,
             "standard input is a terminal: a value typed there would be seen",
         )
         .hint(
@@ -36,10 +34,10 @@ pub fn given(args: &cli::Rotate) -> Result<Option<Payload>, Problem> {
         false => std::fs::File::open(path).and_then(read_bounded),
     };
     let value =
-        read.map_err(|error| Problem::new(Exit::Usage, "Usage", format!("--value-from {}: {error}", path.display())))?;
+        read.map_err(|error| Problem::new(Reason::Usage, format!("--value-from {}: {error}", path.display())))?;
     known::values().keep(&value);
     check_new_value(&value).map_err(|error| {
-        Problem::new(Exit::Refused, "UnfitValue", error.to_string())
+        Problem::new(Reason::UnfitValue, error.to_string())
             .hint("nothing was changed; leave --value-from out to have a value made")
     })?;
     Ok(Some(value))
@@ -81,7 +79,7 @@ pub fn check_decoding(given: Option<&Payload>, account: &AccountName, readers: &
             "external secret {name} decodes what it copies into {key} (decodingStrategy {strategy}), and the new value is not encoded so"
         ),
     };
-    Err(Problem::new(Exit::Refused, "DecodedValue", line)
+    Err(Problem::new(Reason::DecodedValue, line)
         .hint(format!("give an encoded value, as in: openssl rand -hex 32 | tr -d '\\n' | base64 -w0 | kubectl deepdesk secret rotate {account} --value-from -"))
         .hint(format!("or have it copied as it is, where the application decodes nothing itself: set decodingStrategy to None in {name}")))
 }
@@ -89,10 +87,6 @@ pub fn check_decoding(given: Option<&Payload>, account: &AccountName, readers: &
 /// Makes a value of `length` letters and digits.
 pub fn made(length: usize) -> Result<Payload, Problem> {
     make_value(length, getrandom::fill).map_err(|error| {
-        Problem::new(
-            Exit::Failed,
-            "NoRandomness",
-            format!("the operating system's random source does not answer: {error}"),
-        )
+        Problem::new(Reason::NoRandomness, format!("the operating system's random source does not answer: {error}"))
     })
 }

@@ -13,7 +13,7 @@ use self::places::Place;
 use super::shells::MARK;
 use crate::cli::{Install, Shell};
 use crate::environment::Environment;
-use deepdesk_protocol::problem::{Exit, Problem};
+use deepdesk_protocol::problem::{Exit, Problem, Reason};
 
 /// What the line in a start-up file ends with, so that it can be found again.
 const LINE_MARK: &str = " # kubectl-deepdesk completion";
@@ -95,7 +95,7 @@ fn shells(args: &Install, environment: &Environment) -> Result<Vec<Shell>, Probl
     let own = environment.get("SHELL").and_then(Shell::of);
     let own = own.or(if cfg!(windows) { Some(Shell::PowerShell) } else { None });
     own.map(|shell| vec![shell]).ok_or_else(|| {
-        Problem::new(Exit::Usage, "Usage", "which shell is yours is not known: $SHELL names none that can complete")
+        Problem::new(Reason::Usage, "which shell is yours is not known: $SHELL names none that can complete")
             .hint("kubectl deepdesk completion install --shell bash")
     })
 }
@@ -107,7 +107,7 @@ fn refuse_foreign(thing: &Thing, uninstall: bool) -> Result<(), Problem> {
         return Ok(());
     }
     let line = format!("{} is there already, and this program did not write it", at.display());
-    Err(Problem::new(Exit::Refused, "NotOurs", line).hint("move it away, or name another place with --bin-dir"))
+    Err(Problem::new(Reason::NotOurs, line).hint("move it away, or name another place with --bin-dir"))
 }
 
 /// Whether this program has written the file: a link to it, a script with the mark, or a copy of it.
@@ -191,7 +191,7 @@ fn take_away(thing: &Thing, dry_run: bool) -> Result<Option<String>, Problem> {
 }
 
 fn failed(at: &Path, error: &io::Error) -> Problem {
-    Problem::new(Exit::Failed, "Write", format!("{}: {error}", at.display()))
+    Problem::new(Reason::Write, format!("{}: {error}", at.display()))
 }
 
 fn read_or_empty(at: &Path) -> Result<String, Problem> {

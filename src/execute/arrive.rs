@@ -19,7 +19,7 @@ use crate::run::{Run, fence, interrupted};
 use deepdesk_protocol::event::{StepName, StepState};
 use deepdesk_protocol::facts::names::ObjectName;
 use deepdesk_protocol::facts::observation::{Derivation, Found, Ready, Source};
-use deepdesk_protocol::problem::{Exit, Problem};
+use deepdesk_protocol::problem::{Problem, Reason};
 
 /// The annotation that the runbook sets; any changed metadata of an ExternalSecret makes it sync (facts 1.2).
 pub const FORCE_SYNC: &str = "force-sync";
@@ -317,18 +317,14 @@ fn is_lag_of_the_new(progress: &Progress, failure: &str) -> bool {
 
 fn failed(run: &Run<'_>, reader: &Reader, failure: &str) -> Problem {
     let account = &run.request.account;
-    Problem::new(
-        Exit::Failed,
-        "SyncFailed",
-        format!("external secret {account}/{} is not syncing: {failure}", reader.name),
-    )
-    .hint(format!("kubectl describe externalsecret {} -n {account}", reader.name))
+    Problem::new(Reason::SyncFailed, format!("external secret {account}/{} is not syncing: {failure}", reader.name))
+        .hint(format!("kubectl describe externalsecret {} -n {account}", reader.name))
 }
 
 fn timed_out(run: &Run<'_>, waited_for: &str) -> Problem {
     let account = &run.request.account;
     let seconds = run.request.timeout.as_secs();
-    Problem::new(Exit::Failed, "SyncTimeout", format!("gave up after {seconds}s: {waited_for}"))
+    Problem::new(Reason::SyncTimeout, format!("gave up after {seconds}s: {waited_for}"))
         .hint("is External Secrets running? kubectl get pods -A -l app.kubernetes.io/name=external-secrets")
         .hint(format!("kubectl get externalsecrets -n {account}"))
 }

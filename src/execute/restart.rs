@@ -19,7 +19,7 @@ use deepdesk_protocol::event::{StepName, StepState};
 use deepdesk_protocol::facts::names::{ObjectName, VersionId, WorkloadKind, WorkloadRef, listed};
 use deepdesk_protocol::facts::observation::{Consumer, GitOps, Observation, Rollout};
 use deepdesk_protocol::facts::restart_note;
-use deepdesk_protocol::problem::{Exit, Problem};
+use deepdesk_protocol::problem::{Problem, Reason};
 use deepdesk_protocol::state;
 use deepdesk_protocol::trail::Look;
 
@@ -76,8 +76,7 @@ pub async fn restart(
             progress.seen.now.consumers.iter().filter(reads).map(|consumer| consumer.workload.clone()).collect();
     }
     Err(Problem::new(
-        Exit::Incomplete,
-        "SecretsKeepChanging",
+        Reason::SecretsKeepChanging,
         format!("the Kubernetes Secrets were written {ROUNDS} times while pods started"),
     )
     .hint("find out who writes them: kubectl get secret -o yaml --show-managed-fields"))
@@ -172,7 +171,7 @@ async fn replaced(
         for workload in workloads {
             if !consumers.iter().any(|consumer| consumer.workload == *workload) {
                 let line = format!("{workload} was deleted, or does not read the Kubernetes Secrets any more");
-                return Err(Problem::new(Exit::Incomplete, "ConsumerGone", line));
+                return Err(Problem::new(Reason::ConsumerGone, line));
             }
         }
         let reverted: Vec<&&Consumer> = consumers.iter().filter(|consumer| consumer.version != Some(version)).collect();
@@ -330,7 +329,7 @@ fn stuck(run: &Run<'_>, consumer: &Consumer) -> Option<Problem> {
         .unwrap_or_default();
     let line = format!("the rollout of {} is stuck: {reason}{trouble}", consumer.workload);
     Some(
-        Problem::new(Exit::Failed, "RolloutStuck", line)
+        Problem::new(Reason::RolloutStuck, line)
             .hint(format!("kubectl describe {} -n {}", consumer.workload, run.request.account)),
     )
 }
@@ -347,11 +346,8 @@ async fn written_meanwhile(run: &Run<'_>, progress: &Progress) -> Result<BTreeSe
 }
 
 fn timed_out(run: &Run<'_>, workloads: &[WorkloadRef], waited_for: &str) -> Problem {
-    let problem = Problem::new(
-        Exit::Failed,
-        "RolloutTimeout",
-        format!("gave up after {}s: {waited_for}", run.request.timeout.as_secs()),
-    );
+    let problem =
+        Problem::new(Reason::RolloutTimeout, format!("gave up after {}s: {waited_for}", run.request.timeout.as_secs()));
     workloads.iter().fold(problem, |problem, workload| {
         problem.hint(format!("kubectl rollout status {workload} -n {}", run.request.account))
     })

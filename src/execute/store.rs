@@ -9,7 +9,7 @@ use crate::lock::Lock;
 use crate::run::Run;
 use deepdesk_protocol::facts::names::{SecretHome, SecretId, VersionId};
 use deepdesk_protocol::facts::payload::Payload;
-use deepdesk_protocol::problem::{Exit, Problem};
+use deepdesk_protocol::problem::{Exit, Problem, Reason};
 use deepdesk_protocol::step::Origin;
 
 /// Pauses between looks for a version whose adding got no answer: it may still arrive.
@@ -37,7 +37,7 @@ pub async fn create_like(
 ) -> Result<String, Problem> {
     let (home, fence) = (&progress.seen.now.home, lock.fence());
     let (manager, gone) =
-        (run.secret_manager, || Problem::new(Exit::Failed, "NotFound", format!("secret {like} does not exist")));
+        (run.secret_manager, || Problem::new(Reason::NotFound, format!("secret {like} does not exist")));
     if !progress.seen.now.back_compat.exists {
         let settings = manager.settings(home, like).await?.ok_or_else(gone)?;
         let mut created = manager.create(home, secret, &settings, &fence).await;
@@ -83,9 +83,9 @@ pub async fn preserve(
 ) -> Result<String, Problem> {
     let tag = super::origin_value(&progress.seen.now, value_of);
     let expect = progress.seen.now.back_compat.newest().map_or(VersionId::FIRST, |newest| newest.id.next());
-    let (tag, value) = tag.and_then(|tag| Some((tag, progress.seen.vault.value(tag)?))).ok_or_else(|| {
-        Problem::new(Exit::Failed, "Unreadable", format!("the value of {value_of} could not be read"))
-    })?;
+    let (tag, value) = tag
+        .and_then(|tag| Some((tag, progress.seen.vault.value(tag)?)))
+        .ok_or_else(|| Problem::new(Reason::Unreadable, format!("the value of {value_of} could not be read")))?;
     let mut sent = false;
     let added = add(run, lock, &mut sent, &progress.seen.now.home, secret, value, expect).await;
     progress.note_sent(sent, secret, tag);
@@ -103,7 +103,7 @@ pub async fn announce(
     expect: VersionId,
 ) -> Result<String, Problem> {
     let Some(value) = progress.new_value.take() else {
-        return Err(Problem::new(Exit::Failed, "NoValue", "there is no new value to add"));
+        return Err(Problem::new(Reason::NoValue, "there is no new value to add"));
     };
     let mut sent = false;
     let added = add(run, lock, &mut sent, &progress.seen.now.home, secret, &value, expect).await;
@@ -131,7 +131,7 @@ pub async fn introduce(
         None => progress.new_value.take(),
     };
     let Some(value) = value else {
-        return Err(Problem::new(Exit::Failed, "NoValue", "there is no value to add"));
+        return Err(Problem::new(Reason::NoValue, "there is no value to add"));
     };
     // Whoever observed before the lock was taken may have missed a version that is there now.
     let home = progress.seen.now.home.clone();
@@ -177,11 +177,9 @@ async fn add(
     match run.secret_manager.access(home, secret, Which::Number(expect)).await? {
         Access::Enabled { payload, .. } if payload.same_as(value) => Ok(expect),
         Access::Enabled { .. } => Err(foreign(secret, expect)),
-        Access::NotEnabled { .. } | Access::Missing => Err(Problem::new(
-            Exit::Incomplete,
-            "NotAdded",
-            format!("{secret} {expect} is not there although it was added"),
-        )),
+        Access::NotEnabled { .. } | Access::Missing => {
+            Err(Problem::new(Reason::NotAdded, format!("{secret} {expect} is not there although it was added")))
+        }
     }
 }
 
@@ -239,12 +237,13 @@ fn unresolved(error: ApiError, secret: &SecretId) -> Problem {
 
 fn foreign(secret: &SecretId, expected: VersionId) -> Problem {
     let line = format!("somebody else added {expected} to {secret} meanwhile");
-    Problem::new(Exit::Incomplete, "ForeignVersion", line)
+    Problem::new(Reason::ForeignVersion, line)
+        .with_exit(Exit::Incomplete)
         .hint("find out who; then run the same command again: it looks at what is there")
 }
 
 fn unreadable(version: VersionId) -> Problem {
-    Problem::new(Exit::Failed, "Unreadable", format!("the value of {version} could not be read"))
+    Problem::new(Reason::Unreadable, format!("the value of {version} could not be read"))
 }
 
 /// Disables the previous version: the commit mark. Only once the back-compat was seen, by number, to hold its value (I1).
@@ -274,8 +273,7 @@ async fn held_by_back_compat(run: &Run<'_>, progress: &Progress, version: Versio
 
 fn not_preserved(version: VersionId) -> Problem {
     Problem::new(
-        Exit::Incomplete,
-        "NotPreserved",
+        Reason::NotPreserved,
         format!("the back-compat does not hold {version} any more: disabling it would lose the value"),
     )
     .hint("the same command stores it again")
@@ -295,7 +293,8 @@ pub async fn disable(
     for pause in LOOKS {
         tokio::time::sleep(pause).await;
         let Some(info) = run.secret_manager.version(&home, secret, Which::Number(version)).await? else {
-            return Err(Problem::new(Exit::Incomplete, "NotFound", format!("{secret} {version} does not exist")));
+            return Err(Problem::new(Reason::NotFound, format!("{secret} {version} does not exist"))
+                .with_exit(Exit::Incomplete));
         };
         match info.state {
             Disabled | Destroyed => {
@@ -346,7 +345,8 @@ pub async fn enable(
             return Ok(format!("{version} of {secret} is enabled"));
         }
         let Some(info) = run.secret_manager.version(&home, secret, Which::Number(version)).await? else {
-            return Err(Problem::new(Exit::Incomplete, "NotFound", format!("{secret} {version} does not exist")));
+            return Err(Problem::new(Reason::NotFound, format!("{secret} {version} does not exist"))
+                .with_exit(Exit::Incomplete));
         };
         match run.secret_manager.enable(&home, secret, version, &info.etag, &lock.fence()).await {
             Ok(()) => progress.changed = true,
@@ -414,7 +414,7 @@ pub async fn destroy(
             Destroyed => continue,
             Enabled => {
                 let line = format!("{secret} {version} was enabled meanwhile: it is not destroyed");
-                return Err(Problem::new(Exit::Incomplete, "EnabledMeanwhile", line)
+                return Err(Problem::new(Reason::EnabledMeanwhile, line)
                     .hint("find out who needs it; the same command looks again"));
             }
             Disabled => {}

@@ -11,7 +11,7 @@ use crate::run::Run;
 use deepdesk_protocol::event::{StepName, StepState};
 use deepdesk_protocol::facts::names::{ObjectName, VersionId, WorkloadRef};
 use deepdesk_protocol::facts::observation::{Consumer, Derivation, Observation};
-use deepdesk_protocol::problem::{Exit, Problem};
+use deepdesk_protocol::problem::{Exit, Problem, Reason};
 use deepdesk_protocol::state;
 use deepdesk_protocol::trail::Look;
 
@@ -34,7 +34,7 @@ pub async fn verify(run: &Run<'_>, lock: &Lock, progress: &mut Progress, version
         None => Ok(()),
         Some(first) => {
             let more = if wrong.len() > 1 { format!(" (and {} more)", wrong.len() - 1) } else { String::new() };
-            Err(Problem::new(Exit::Incomplete, "NotVerified", format!("{first}{more}")))
+            Err(Problem::new(Reason::NotVerified, format!("{first}{more}")))
         }
     }
 }
@@ -46,7 +46,7 @@ async fn look(run: &Run<'_>, progress: &mut Progress, version: VersionId) -> Res
     if let Some(newest) = seen.now.primary.newest().filter(|newest| newest.id != version) {
         let line =
             format!("{} has {} beyond {version}: somebody added it meanwhile", seen.now.primary.secret, newest.id);
-        return Err(Problem::new(Exit::Incomplete, "ForeignVersion", line));
+        return Err(Problem::new(Reason::ForeignVersion, line).with_exit(Exit::Incomplete));
     }
     progress.seen = seen;
     Ok(wrong_keys(&progress.seen.now).into_iter().chain(behind(&progress.seen.now).map(|(_, words)| words)).collect())

@@ -18,7 +18,7 @@ use crate::request::Request;
 use deepdesk_protocol::checkup::Part;
 use deepdesk_protocol::facts::names::{SecretHome, SecretId};
 use deepdesk_protocol::facts::observation::{Observation, SecretView};
-use deepdesk_protocol::problem::Problem;
+use deepdesk_protocol::problem::{Problem, Reason};
 
 /// What was seen, and what was not.
 pub struct Partial {
@@ -144,7 +144,10 @@ async fn both_secrets(
         }
         Err(problem) => problem,
     };
-    if matches!(whole.reason, "ConnectionFailed" | "Timeout" | "Unavailable" | "Unauthenticated") {
+    if matches!(
+        whole.reason,
+        Reason::ConnectionFailed | Reason::Timeout | Reason::Unavailable | Reason::Unauthenticated
+    ) {
         // One by one they would fail alike, and take their time to.
         for part in [Part::Primary, Part::BackCompat, Part::Versions] {
             unseen.or_empty::<()>(part, Err(whole.clone()));

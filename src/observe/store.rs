@@ -12,7 +12,7 @@ use crate::clients::cluster::Cluster;
 use crate::request::Request;
 use deepdesk_protocol::facts::names::{LocationId, ProjectId, SecretHome};
 use deepdesk_protocol::facts::observation::{Derivation, Ready, Source};
-use deepdesk_protocol::problem::{Exit, Problem};
+use deepdesk_protocol::problem::{Problem, Reason};
 
 /// A reference to a store.
 #[derive(Clone, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
@@ -76,12 +76,10 @@ pub fn home(request: &Request, readers: &[Reader], stores: &BTreeMap<StoreRef, S
     let by_store = by_store(readers, stores).map(|(_, home)| home);
     let otherwise = || request.asked_project.clone().or_else(|| request.fallback_project.clone());
     by_store.or_else(|| otherwise().map(|project| SecretHome { project, location: None })).ok_or_else(|| {
-        Problem::new(Exit::Failed, "NoProject", format!("no project is known for account {}", request.account)).hint(
-            format!(
-                "no SecretStore in namespace {} says one: is it the right account? Otherwise pass --project",
-                request.account
-            ),
-        )
+        Problem::new(Reason::NoProject, format!("no project is known for account {}", request.account)).hint(format!(
+            "no SecretStore in namespace {} says one: is it the right account? Otherwise pass --project",
+            request.account
+        ))
     })
 }
 

@@ -11,7 +11,7 @@ use crate::clients::cluster::Cluster;
 use deepdesk_protocol::facts::names::{WorkloadKind, WorkloadRef, listed};
 use deepdesk_protocol::facts::observation::Observation;
 use deepdesk_protocol::facts::reencryption::Reencryption;
-use deepdesk_protocol::problem::{Exit, Problem};
+use deepdesk_protocol::problem::{Problem, Reason};
 
 /// A consumer's pod template, and the container of it that runs the command.
 #[derive(Clone, Debug)]
@@ -79,7 +79,7 @@ fn reads(candidate: &Candidate, carriers: &Carriers) -> Reads {
 
 fn named(all: Vec<Candidate>, carriers: &Carriers, wanted: &WorkloadRef) -> Result<Candidate, Problem> {
     let refuse = |line: String| {
-        Err(Problem::new(Exit::Failed, "NoTemplate", line)
+        Err(Problem::new(Reason::NoTemplate, line)
             .hint("name a consumer: kubectl deepdesk secret finalize --dry-run lists them"))
     };
     match all.into_iter().find(|one| one.workload == *wanted) {
@@ -96,7 +96,7 @@ fn first(all: Vec<Candidate>, carriers: &Carriers) -> Result<Candidate, Problem>
     let fits = |one: &Candidate| one.workload.kind == WorkloadKind::Deployment && reads(one, carriers).both();
     all.into_iter().find(fits).ok_or_else(|| {
         let line = "no deployment reads both values: there is no pod template to make a Job from";
-        Problem::new(Exit::Failed, "NoTemplate", line)
+        Problem::new(Reason::NoTemplate, line)
             .hint("name the consumer whose pod template fits: --reencrypted-by-workload KIND/NAME")
     })
 }
@@ -108,7 +108,7 @@ fn container(chosen: &Candidate, carriers: &Carriers, wanted: Option<&str>) -> R
     let spec = chosen.template.spec.as_ref().unwrap_or(&empty);
     let names: Vec<&str> = spec.containers.iter().map(|container| container.name.as_str()).collect();
     let refuse = |line: String| {
-        Err(Problem::new(Exit::Failed, "NoContainer", line)
+        Err(Problem::new(Reason::NoContainer, line)
             .hint(format!("name one of them: --reencrypted-container {}", names.join("|"))))
     };
     if let Some(wanted) = wanted {

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use deepdesk_protocol::check::{self, Purpose};
 use deepdesk_protocol::facts::observation::{Found, Observation, Source};
 use deepdesk_protocol::plan::{self, Goal, Strategy, Want};
+use deepdesk_protocol::problem::Reason;
 use deepdesk_protocol::result::Verdict;
 use deepdesk_protocol::state::{self, State};
 use deepdesk_protocol::step::Plan;
@@ -165,7 +166,7 @@ fn ask(rules: &Rules, view: View, command: Command, by_pattern: bool) -> Option<
         return None;
     }
     let plan = match plan::plan(&want, &now) {
-        Err(problem) if problem.reason == "AwaitingReencryption" && !rules.refuses_a_third => {
+        Err(problem) if problem.reason == Reason::AwaitingReencryption && !rules.refuses_a_third => {
             let mut blind = now.clone();
             blind.back_compat.versions.clear();
             // What pods read as back-compat says the same.

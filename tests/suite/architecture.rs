@@ -152,8 +152,9 @@ fn nobody_imports_against_the_arrows() {
 
 #[test]
 fn the_table_would_notice() {
-    let group =
-        imports(&code("use crate::{clients::error, domain};\n// crate::commands\nfn f() { crate::present::x() }\nuse deepdesk_protocol::state;"));
+    let group = imports(&code(
+        "use crate::{clients::error, domain};\n// crate::commands\nfn f() { crate::present::x() }\nuse deepdesk_protocol::state;",
+    ));
     assert_eq!(group.into_iter().collect::<Vec<_>>(), ["clients", "deepdesk_protocol", "domain", "present"]);
     assert!(!code("use a;\n#[cfg(test)]\nmod tests {\n use crate::clients; }").contains("clients"));
     assert!(code("#[cfg(test)]\nmod tests;\nuse crate::clients;").contains("clients"));

@@ -19,7 +19,7 @@ use crate::event::StepName;
 use crate::facts::names::{ObjectName, VersionId, WorkloadRef};
 use crate::facts::observation::{Observation, Source, Unread, ValueTag, Version, VersionState};
 use crate::in_use::{self, Displaced};
-use crate::problem::{Exit, Problem};
+use crate::problem::{Problem, Reason};
 use crate::state::{self, Blocked, State};
 use crate::step::{Origin, Plan, Planned, RescueFrom, Step, Way};
 
@@ -226,7 +226,7 @@ fn finish(want: &Want, now: &Observation, from: VersionId, to: VersionId) -> Res
 
 fn another_value(now: &Observation, from: VersionId, to: VersionId) -> Problem {
     let line = format!("a rotation of {} from {from} to {to} is under way with another value", now.account);
-    Problem::new(Exit::Refused, "RotationUnderWay", line)
+    Problem::new(Reason::RotationUnderWay, line)
         .hint(format!("finish it first: kubectl deepdesk secret rotate {}", now.account))
 }
 
@@ -263,7 +263,7 @@ fn abandon_older(want: &Want, now: &Observation, predecessor: VersionId) -> Resu
     }
     if now.unread.iter().any(|unread| matches!(unread, Unread::Versions(_))) {
         let line = format!("which older versions of {} are enabled may not be looked at", now.primary.secret);
-        return Err(Problem::new(Exit::Refused, "OlderVersionsUnread", line)
+        return Err(Problem::new(Reason::OlderVersionsUnread, line)
             .hint("ask for secretmanager.versions.list (README, section Permissions)"));
     }
     let older = now.primary.versions.iter().skip(1).filter(|version| version.state == VersionState::Enabled);
@@ -350,7 +350,7 @@ fn workloads(now: &Observation) -> Vec<WorkloadRef> {
 }
 
 fn refuse_value(line: &str) -> Problem {
-    Problem::new(Exit::Refused, "UnfitValue", line).hint("give another value, or none: the program makes one")
+    Problem::new(Reason::UnfitValue, line).hint("give another value, or none: the program makes one")
 }
 
 #[cfg(test)]

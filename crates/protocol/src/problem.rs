@@ -1,6 +1,10 @@
 //! How a run can end other than well: what, why, what holds now, what next, and the exit code.
 
+mod reason;
+
 use serde::Serialize;
+
+pub use self::reason::Reason;
 
 use crate::facts::names::{NameError, printable};
 
@@ -30,9 +34,6 @@ impl Exit {
     }
 }
 
-/// The reason of a problem that is a lost lock.
-pub const LOCK_LOST: &str = "LockLost";
-
 /// Why a run did not end well.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("{message}")]
@@ -40,7 +41,7 @@ pub struct Problem {
     /// The exit code.
     pub exit: Exit,
     /// Stable word for scripts, `PascalCase`: since kubectl on Windows turns every code but 0 into 1.
-    pub reason: &'static str,
+    pub reason: Reason,
     /// One line: what is wrong, and why. Lower case, no full stop.
     pub message: String,
     /// What holds now, a line each: for a run that stopped in the middle.
@@ -51,8 +52,14 @@ pub struct Problem {
 
 impl Problem {
     /// A problem with its line; control characters in it are replaced, since parts may come from a server.
-    pub fn new(exit: Exit, reason: &'static str, message: impl AsRef<str>) -> Problem {
-        Problem { exit, reason, message: printable(message.as_ref()), now: Vec::new(), hints: Vec::new() }
+    pub fn new(reason: Reason, message: impl AsRef<str>) -> Problem {
+        let message = printable(message.as_ref());
+        Problem { exit: reason.exit(), reason, message, now: Vec::new(), hints: Vec::new() }
+    }
+
+    /// The same with another exit code than its reason's: here it tells of something half done, or of nothing done at all.
+    pub fn with_exit(self, exit: Exit) -> Problem {
+        Problem { exit, ..self }
     }
 
     /// Adds a line of what to do next.
@@ -71,6 +78,6 @@ impl Problem {
 /// A name that does not fit was given by somebody: exit 2.
 impl From<NameError> for Problem {
     fn from(error: NameError) -> Problem {
-        Problem::new(Exit::Usage, "Usage", error.to_string())
+        Problem::new(Reason::Usage, error.to_string())
     }
 }

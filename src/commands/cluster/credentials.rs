@@ -17,7 +17,7 @@ use crate::clients::kubeconfig::{self, Entry, previous};
 use crate::environment::Environment;
 use crate::request;
 use deepdesk_protocol::facts::names::{LocationId, ProjectId};
-use deepdesk_protocol::problem::{Exit, Problem};
+use deepdesk_protocol::problem::{Problem, Reason};
 
 const INSTALL_HINT: &str = "Install gke-gcloud-auth-plugin for use with kubectl by following \
      https://cloud.google.com/kubernetes-engine/docs/how-to/cluster-access-for-kubectl#install_plugin";
@@ -42,12 +42,13 @@ pub async fn get(args: &cli::GetCredentials, environment: &Environment, voice: &
     let default_credentials = gcloud.is_on("container/use_application_default_credentials");
     if default_credentials && args.dns_endpoint {
         let line = "only one of --dns-endpoint and gcloud's container/use_application_default_credentials can be set";
-        return Err(Problem::new(Exit::Usage, "Usage", line));
+        return Err(Problem::new(Reason::Usage, line));
     }
     if gcloud.is_on("container/use_client_certificate") {
         let line = "gcloud's container/use_client_certificate is on, and client certificates are not written here";
-        return Err(Problem::new(Exit::Failed, "Configuration", line)
-            .hint("gcloud config unset container/use_client_certificate"));
+        return Err(
+            Problem::new(Reason::Configuration, line).hint("gcloud config unset container/use_client_certificate")
+        );
     }
     let impersonated = args.impersonate_service_account.clone();
     let acting_as = impersonated.clone().or_else(|| property("auth/impersonate_service_account"));
@@ -103,7 +104,7 @@ fn place(
     args: &cli::GetCredentials,
     property: &dyn Fn(&str) -> Option<String>,
 ) -> Result<(ProjectId, LocationId), Problem> {
-    let usage = |line: &str, hint: &str| Problem::new(Exit::Usage, "Usage", line).hint(hint);
+    let usage = |line: &str, hint: &str| Problem::new(Reason::Usage, line).hint(hint);
     let project = args.project.clone().or_else(|| property("core/project"));
     let project = project.ok_or_else(|| usage("no project is known", "pass --project ID"))?;
     let location = args.location.clone().or_else(|| property("compute/zone")).or_else(|| property("compute/region"));
@@ -113,7 +114,7 @@ fn place(
     // It becomes part of a URL.
     if args.name.is_empty() || !args.name.chars().all(fits) {
         let line = format!("cluster `{}` is not a name of a cluster (lower-case letters, digits and `-`)", args.name);
-        return Err(Problem::new(Exit::Usage, "Usage", line));
+        return Err(Problem::new(Reason::Usage, line));
     }
     Ok((project.parse()?, location.parse()?))
 }
@@ -150,7 +151,7 @@ async fn not_found(
 /// The address, and whether the cluster's own certificate authority vouches for it.
 fn server(cluster: &GkeCluster, how: How) -> Result<(String, Option<&str>), Problem> {
     let name = &cluster.name;
-    let failed = |line: String| Problem::new(Exit::Failed, "NoEndpoint", line);
+    let failed = |line: String| Problem::new(Reason::NoEndpoint, line);
     let without_ip = cluster.ip_endpoints == Some(false);
     if without_ip && how.internal_ip {
         return Err(failed(format!("IP access is disabled for cluster {name}")).hint("leave --internal-ip out"));

@@ -21,7 +21,7 @@ use crate::observe::template::{Template, template};
 use crate::run::Run;
 use deepdesk_protocol::event::{StepName, StepState};
 use deepdesk_protocol::facts::reencryption::Reencryption;
-use deepdesk_protocol::problem::{Exit, LOCK_LOST, Problem};
+use deepdesk_protocol::problem::{Exit, Problem, Reason};
 use deepdesk_protocol::result::EvidenceResult;
 
 const STEP: StepName = StepName::Reencrypt;
@@ -42,7 +42,7 @@ pub async fn reencrypt(
     let ended = steps(run, lock, seen, asked, operator, &mut evidence).await;
     let account = &run.request.account;
     let ended = ended.map_err(|mut problem| match problem.exit {
-        Exit::Incomplete if problem.reason == LOCK_LOST => {
+        Exit::Incomplete if problem.reason == Reason::LockLost => {
             problem.exit = Exit::Failed;
             problem.now("this command changed nothing; what others changed since then was not looked at")
         }
@@ -200,7 +200,7 @@ fn not_created(error: ApiError, name: &str) -> Stopped {
         return error.into();
     }
     let line = format!("job {name} cannot be created: {error}");
-    Problem::new(Exit::Failed, "ReencryptionNotStarted", line).into()
+    Problem::new(Reason::ReencryptionNotStarted, line).into()
 }
 
 /// Deletes what an earlier run left behind, which was killed before it could. Nobody else runs one: the lock is ours.
@@ -208,7 +208,7 @@ async fn take_away_older(run: &Run<'_>, fenced: &Cluster) -> Result<(), Problem>
     for job in run.cluster.labelled_jobs(&format!("{}={}", manifest::LABEL, run.request.account)).await? {
         let Some(name) = &job.metadata.name else { continue };
         if let Some(why) = take_away(run, fenced, name, job.metadata.uid.as_deref()).await {
-            return Err(Problem::new(Exit::Refused, "ReencryptionLeftBehind", why));
+            return Err(Problem::new(Reason::ReencryptionLeftBehind, why));
         }
         run.teller.tell(STEP, StepState::Warning, format!("job {name}, which an earlier run left behind, is deleted"));
     }

@@ -19,7 +19,7 @@ use crate::run::{Run, interrupted};
 use deepdesk_protocol::event::StepState;
 use deepdesk_protocol::facts::names::listed;
 use deepdesk_protocol::facts::reencryption::Reencryption;
-use deepdesk_protocol::problem::{Exit, Problem};
+use deepdesk_protocol::problem::{Exit, Problem, Reason};
 
 /// How many of the last lines are shown again with a failure.
 const LAST_WORDS: usize = 8;
@@ -126,7 +126,7 @@ impl Watch<'_> {
             cluster.get::<Job>(self.job.name).await?.filter(|job| job.metadata.uid.as_deref() == self.job.uid)
         else {
             let line = format!("job {} was deleted by somebody else before it ended", self.job.name);
-            return Err(Problem::new(Exit::Refused, "ReencryptionGone", line).into());
+            return Err(Problem::new(Reason::ReencryptionGone, line).into());
         };
         let owned = |pod: &Pod| {
             let owners = pod.metadata.owner_references.iter().flatten();
@@ -194,7 +194,10 @@ impl Watch<'_> {
             listed(&written),
             self.job.name
         );
-        Err(Problem::new(Exit::Refused, "SecretsKeepChanging", line).hint("run the same command again").into())
+        Err(Problem::new(Reason::SecretsKeepChanging, line)
+            .with_exit(Exit::Refused)
+            .hint("run the same command again")
+            .into())
     }
 
     /// Why a Job has no pod stands in Events alone.
@@ -220,7 +223,7 @@ impl Watch<'_> {
             true => format!("job {} cannot start: {why}", self.job.name),
             false => format!("job {} did not start within {}s: {why}", self.job.name, limit.as_secs()),
         };
-        let problem = Problem::new(Exit::Failed, "ReencryptionNotStarted", line).hint(format!(
+        let problem = Problem::new(Reason::ReencryptionNotStarted, line).hint(format!(
             "its pod is made from {} (container {}); another: --reencrypted-by-workload KIND/NAME",
             self.job.from.workload, self.job.from.container
         ));
@@ -229,7 +232,7 @@ impl Watch<'_> {
 
     fn too_late(&self) -> Stopped {
         let line = format!("`{}` did not end within {}s", self.asked.command, self.asked.limit.as_secs());
-        let problem = Problem::new(Exit::Refused, "ReencryptionTimeout", line);
+        let problem = Problem::new(Reason::ReencryptionTimeout, line);
         self.with_last_words(problem).hint("give it longer: --reencryption-timeout 4h").into()
     }
 
@@ -244,7 +247,7 @@ impl Watch<'_> {
             None => format!("did not run to its end: {reason}: {words}"),
         };
         let line = format!("re-encryption is not shown to be done: `{}` {line}", self.asked.command);
-        let problem = Problem::new(Exit::Refused, "ReencryptionNotDone", line);
+        let problem = Problem::new(Reason::ReencryptionNotDone, line);
         let problem = self.with_last_words(problem).hint("save what is left again, and run the same command again");
         Stopped { problem, code }
     }

@@ -143,7 +143,7 @@ pub(super) fn problem(problem: &Problem) -> String {
     format!(
         "<div class=\"outcome {class}\"><p><strong>{word}</strong>, exit code {}: <code>{}</code></p><p>{}</p>{}{}</div>\n",
         problem.exit.code(),
-        esc(problem.reason),
+        esc(problem.reason.as_str()),
         esc(&problem.message),
         items("What holds now:", &problem.now, ("", "")),
         items("What to do next:", &problem.hints, ("<code>", "</code>"))

@@ -84,7 +84,7 @@ fn account(account: &AccountReport) -> Account<'_> {
 
 fn told(problem: &Problem) -> Told<'_> {
     Told {
-        reason: problem.reason,
+        reason: problem.reason.as_str(),
         message: &problem.message,
         exit_code: problem.exit.code(),
         now: &problem.now,

@@ -8,7 +8,7 @@ use crate::known::KnownValues;
 use crate::present::{Listing, Output, Progress, Style, Terminal, machine};
 use deepdesk_protocol::event::{StepName, StepState};
 use deepdesk_protocol::facts::payload::Payload;
-use deepdesk_protocol::problem::{Exit, Problem};
+use deepdesk_protocol::problem::{Problem, Reason};
 use deepdesk_protocol::result::{AccountResult, Verdict};
 
 /// With what JSON, YAML and HTML write otherwise, and what begins a list in YAML.
@@ -37,7 +37,7 @@ fn written(text: &str, style: Style, terminal: Terminal) -> String {
     for state in [StepState::Waiting, StepState::Warning, StepState::Output, StepState::Done] {
         seen.presenter.event(&event(2.0, StepName::Sync, state, text));
     }
-    seen.presenter.problem(&Problem::new(Exit::Failed, "Invalid", text).now(text).hint(text));
+    seen.presenter.problem(&Problem::new(Reason::Invalid, text).now(text).hint(text));
     seen.presenter.note(text);
     seen.presenter.warning(text);
     seen.presenter.request(text);

@@ -7,7 +7,7 @@ use crate::present::report::{self, AccountReport, JSON_MARK, MARK, Report};
 use deepdesk_protocol::event::{StepName, StepState};
 use deepdesk_protocol::facts::names::VersionId;
 use deepdesk_protocol::facts::observation::{Observation, PodView};
-use deepdesk_protocol::problem::{Exit, Problem};
+use deepdesk_protocol::problem::{Exit, Problem, Reason};
 use deepdesk_protocol::result::{AccountResult, StepResult, Verdict};
 use deepdesk_protocol::trail::{Look, Span, Trail};
 
@@ -101,7 +101,8 @@ fn account(result: AccountResult, problem: Option<Problem>) -> AccountReport {
 }
 
 fn stuck() -> Problem {
-    Problem::new(Exit::Incomplete, "RolloutStuck", "the rollout of deployment/admin is stuck")
+    Problem::new(Reason::RolloutStuck, "the rollout of deployment/admin is stuck")
+        .with_exit(Exit::Incomplete)
         .now("v8 is the newest version of acme_account_secret, and v7 is still enabled: no value is lost")
         .hint("the same command goes on from here: kubectl deepdesk secret rotate acme")
 }

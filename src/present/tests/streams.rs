@@ -6,10 +6,11 @@ use super::fixtures::{Stream, event, rotated, rotation, seen, terminal};
 use crate::known::KnownValues;
 use crate::present::{Color, Output, Presenter, Progress, Style, Terminal};
 use deepdesk_protocol::event::{StepName, StepState};
-use deepdesk_protocol::problem::{Exit, Problem};
+use deepdesk_protocol::problem::{Exit, Problem, Reason};
 
 fn stuck() -> Problem {
-    Problem::new(Exit::Incomplete, "RolloutStuck", "deployment acme/backend stopped progressing: ImagePullBackOff")
+    Problem::new(Reason::RolloutStuck, "deployment acme/backend stopped progressing: ImagePullBackOff")
+        .with_exit(Exit::Incomplete)
         .now("primary v8 is in every Secret; v7 is still enabled")
         .now("3 of 5 pods are on v8; all can read both")
         .hint("kubectl deepdesk secret rotate acme")

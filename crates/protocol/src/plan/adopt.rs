@@ -9,7 +9,7 @@ use crate::event::StepName;
 use crate::facts::names::VersionId;
 use crate::facts::observation::{Derivation, Found, Observation, Source, ValueTag, VersionState};
 use crate::in_use::{self, Held};
-use crate::problem::{Exit, Problem};
+use crate::problem::{Problem, Reason};
 use crate::state::{self, Blocked};
 use crate::step::{Origin, Plan, Planned, Step, Way};
 
@@ -166,7 +166,7 @@ fn last_copy(now: &Observation, value: ValueTag) -> Problem {
         |(external, key)| format!("Kubernetes Secret {}/{}, key {}", now.account, external.target, key.key),
     );
     let line = format!("the last copy of a value is in {place}, inside a longer text: it cannot be stored from there");
-    Problem::new(Exit::Refused, "LastCopy", line).hint(format!(
+    Problem::new(Reason::LastCopy, line).hint(format!(
         "decide whether data under it is needed, and add it to {} yourself; its versions: gcloud secrets versions list {} --project={}",
         now.back_compat.secret, now.primary.secret, now.home.project
     ))

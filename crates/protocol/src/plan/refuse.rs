@@ -5,7 +5,7 @@
 use crate::facts::names::{ObjectName, VersionId};
 use crate::facts::observation::{Consumer, Observation, PodView, Source, VersionState};
 use crate::in_use::{self, Displaced, Held};
-use crate::problem::{Exit, Problem};
+use crate::problem::{Problem, Reason};
 use crate::state::{self, Blocked};
 
 /// I5: a third value would be one that no pod can read.
@@ -16,7 +16,7 @@ pub(super) fn awaiting(now: &Observation) -> Problem {
     }
     if now.finalizing.is_some() && !state::back_compat_is_live(now) {
         let line = format!("a finalization of {account} was begun and did not come to its end");
-        return Problem::new(Exit::Refused, "AwaitingReencryption", line)
+        return Problem::new(Reason::AwaitingReencryption, line)
             .hint(format!("finish it first: kubectl deepdesk secret finalize {account}"));
     }
     let held =
@@ -24,7 +24,7 @@ pub(super) fn awaiting(now: &Observation) -> Problem {
     let line = format!(
         "{back_compat} still holds {held}, and data may still need it: a third key would make that data unreadable"
     );
-    let refused = Problem::new(Exit::Refused, "AwaitingReencryption", line);
+    let refused = Problem::new(Reason::AwaitingReencryption, line);
     // Whoever repeats a command whose end they did not see learns here that it came to its end.
     let refused = match &now.last_rotation {
         Some(last) => refused.hint(format!(
@@ -58,7 +58,7 @@ pub fn refuse_displaced(now: &Observation, displaced: &Displaced) -> Problem {
         ),
     };
     let line = format!("{what}; no finalization retired it, and data may still need it");
-    Problem::new(Exit::Refused, "DisplacedBackCompat", line)
+    Problem::new(Reason::DisplacedBackCompat, line)
         .hint(format!("store it as back-compat again: {}", rescue_command(now, displaced)))
         .hint("where nothing is encrypted under it any more, finalize takes it by name: --retired back-compat/N")
 }
@@ -78,7 +78,7 @@ pub(super) fn leak_under_way(now: &Observation, from: VersionId, to: VersionId) 
     let line = format!(
         "a change of {account} from {from} to {to} is under way: finishing it would leave {to} in use, which may be the value that leaked"
     );
-    Problem::new(Exit::Refused, "RotationUnderWay", line)
+    Problem::new(Reason::RotationUnderWay, line)
         .hint(format!("finish it first: kubectl deepdesk secret rotate {account}"))
         .hint("then let the application save its data again, finalize, and rotate with --compromised")
 }
@@ -86,16 +86,16 @@ pub(super) fn leak_under_way(now: &Observation, from: VersionId, to: VersionId) 
 /// Whether a refusal is told alone: it is the planner's word on what holds the account up, and what the checks find beside it are
 /// its consequences.
 pub fn stands_alone(problem: &Problem) -> bool {
-    const REASONS: [&str; 9] = [
-        "NoPrimary",
-        "LatestNotEnabled",
-        "UnexplainedVersion",
-        "TwoUncommittedVersions",
-        "BackCompatNotEnabled",
-        "ForeignVersion",
-        "UnreadableVersion",
-        "LastCopy",
-        "DisplacedBackCompat",
+    const REASONS: [Reason; 9] = [
+        Reason::NoPrimary,
+        Reason::LatestNotEnabled,
+        Reason::UnexplainedVersion,
+        Reason::TwoUncommittedVersions,
+        Reason::BackCompatNotEnabled,
+        Reason::ForeignVersion,
+        Reason::UnreadableVersion,
+        Reason::LastCopy,
+        Reason::DisplacedBackCompat,
     ];
     REASONS.contains(&problem.reason)
 }
@@ -104,21 +104,22 @@ pub fn stands_alone(problem: &Problem) -> bool {
 pub fn refuse_blocked(now: &Observation, blocked: Blocked) -> Problem {
     let (account, primary, back_compat, project) =
         (&now.account, &now.primary.secret, &now.back_compat.secret, &now.home.project);
-    let problem = |reason, line: String| Problem::new(Exit::Refused, reason, line);
+    let problem = |reason, line: String| Problem::new(reason, line);
     let adopt = format!("kubectl deepdesk secret rotate {account} --adopt");
     let enable = |secret, version: VersionId| {
         format!("gcloud secrets versions enable {} --secret={secret} --project={project}", version.get())
     };
     match blocked {
-        Blocked::NoPrimary => {
-            problem("NoPrimary", format!("secret {primary} in project {project} has no version that could be rotated"))
-                .hint(format!("look at it: gcloud secrets versions list {primary} --project={project}"))
-                .hint("is this the right account, and the right project?")
-        }
+        Blocked::NoPrimary => problem(
+            Reason::NoPrimary,
+            format!("secret {primary} in project {project} has no version that could be rotated"),
+        )
+        .hint(format!("look at it: gcloud secrets versions list {primary} --project={project}"))
+        .hint("is this the right account, and the right project?"),
         Blocked::NewestNotEnabled(version, state) => {
             let word = state_word(state);
             let refused = problem(
-                "LatestNotEnabled",
+                Reason::LatestNotEnabled,
                 format!("the latest version of {primary}, {version}, is {word}: every sync of it fails"),
             );
             match newest_may_be_enabled(now, state) {
@@ -132,7 +133,7 @@ pub fn refuse_blocked(now: &Observation, blocked: Blocked) -> Problem {
         Blocked::UnexplainedPredecessor(version) => {
             let newest = now.primary.newest().map_or(version, |newest| newest.id);
             let refused = problem(
-                "UnexplainedVersion",
+                Reason::UnexplainedVersion,
                 format!("{primary} has {version} still enabled beside {newest}, and {back_compat} explains neither"),
             );
             match state::back_compat_is_live(now) && in_use::others(now).is_empty() {
@@ -144,36 +145,36 @@ pub fn refuse_blocked(now: &Observation, blocked: Blocked) -> Problem {
             }
         }
         Blocked::TwoUncommitted(first, second) => problem(
-            "TwoUncommittedVersions",
+            Reason::TwoUncommittedVersions,
             format!("{primary} has two versions, {first} and {second}, on top of the one that {back_compat} holds"),
         )
         .hint(format!("go on with {second}, and keep {first} enabled: {adopt}")),
         Blocked::BackCompatNotEnabled(version, VersionState::Destroyed) => {
             let from =
                 now.last_rotation.as_ref().map(|last| last.from.trim_start_matches('v').to_owned()).unwrap_or_default();
-            problem("BackCompatNotEnabled", format!("the latest version of {back_compat}, {version}, is destroyed, and data may still need the value of primary v{from}"))
+            problem(Reason::BackCompatNotEnabled, format!("the latest version of {back_compat}, {version}, is destroyed, and data may still need the value of primary v{from}"))
                 .hint(format!("store it again: kubectl deepdesk secret rescue {account} --from primary/{from}"))
         }
         Blocked::BackCompatNotEnabled(version, state) => problem(
-            "BackCompatNotEnabled",
+            Reason::BackCompatNotEnabled,
             format!("the latest version of {back_compat}, {version}, is {}: old data may need it", state_word(state)),
         )
         .hint(format!("enable it: {}", enable(back_compat, version))),
         Blocked::Foreign(newest) => {
             let place = in_use::unkept(now).map(|unkept| has(now, &unkept.held, &unkept.place)).unwrap_or_default();
-            problem("ForeignVersion", format!("{newest} of {primary} was added by hand or by another tool: {place}, and {back_compat} does not keep it"))
+            problem(Reason::ForeignVersion, format!("{newest} of {primary} was added by hand or by another tool: {place}, and {back_compat} does not keep it"))
                 .hint(format!("keep what is in use, and go on from there: {adopt}"))
         }
         Blocked::Unreadable(version, VersionState::Destroyed) => {
             let place = in_use::others(now).into_iter().find(|one| one.held == Held::Version(version));
             let place = place.map(|one| one.place).unwrap_or_default();
-            problem("UnreadableVersion", format!("{place} started with {version}, which is destroyed: that pod's memory is the last copy of its value"))
+            problem(Reason::UnreadableVersion, format!("{place} started with {version}, which is destroyed: that pod's memory is the last copy of its value"))
                 .hint(format!("decide whether data under {version} is needed: whoever restarts that pod gives it up"))
         }
         Blocked::Unreadable(version, _) => {
             let place = in_use::others(now).into_iter().find(|one| one.held == Held::Version(version));
             let place = place.map(|one| one.place).unwrap_or_default();
-            problem("UnreadableVersion", format!("{place} started with {version}, which is disabled, and {back_compat} is not shown to keep its value"))
+            problem(Reason::UnreadableVersion, format!("{place} started with {version}, which is disabled, and {back_compat} is not shown to keep its value"))
                 .hint(format!("make it readable, which changes nothing else: {}", enable(primary, version)))
         }
     }
@@ -182,7 +183,7 @@ pub fn refuse_blocked(now: &Observation, blocked: Blocked) -> Problem {
 pub(super) fn under_way(now: &Observation, from: VersionId, to: VersionId) -> Problem {
     let line = format!("a rotation of {} from {from} to {to} is under way: both values are needed", now.account);
     let verb = if state::called_off(now).is_some() { "rollback" } else { "rotate" };
-    Problem::new(Exit::Refused, "RotationUnderWay", line)
+    Problem::new(Reason::RotationUnderWay, line)
         .hint(format!("finish it: kubectl deepdesk secret {verb} {}", now.account))
 }
 
@@ -194,14 +195,14 @@ pub(super) fn last_copy_in_the_way(now: &Observation, secret: &ObjectName, key: 
     );
     let way =
         way.unwrap_or_else(|| format!("kubectl deepdesk secret rescue {} --from secret/{secret}:{key}", now.account));
-    Problem::new(Exit::Refused, "LastCopy", line).hint(format!("store it as back-compat: {way}")).hint(format!(
+    Problem::new(Reason::LastCopy, line).hint(format!("store it as back-compat: {way}")).hint(format!(
         "or, where that value was written there by mistake, give it up by name: sync --retired secret/{secret}:{key}"
     ))
 }
 
 pub(super) fn nothing_named(now: &Observation) -> Problem {
     let line = format!("which value of {} to store as back-compat is for you to say", now.account);
-    Problem::new(Exit::Usage, "NothingNamed", line)
+    Problem::new(Reason::NothingNamed, line)
         .hint("name it: --from back-compat/N, --from primary/N or --from secret/NAME:KEY")
 }
 

@@ -5,7 +5,7 @@ use crate::event::StepName;
 use crate::facts::names::VersionId;
 use crate::facts::observation::{Derivation, Found, Observation, Source, ValueTag, VersionState};
 use crate::in_use;
-use crate::problem::{Exit, Problem};
+use crate::problem::{Problem, Reason};
 use crate::state::{self, Blocked, State};
 use crate::step::{Origin, Plan, Planned, RescueFrom, Step, Way};
 
@@ -59,7 +59,7 @@ type Opened = Option<(crate::facts::names::SecretId, VersionId)>;
 
 /// The bytes' place, their value where it is known, and the version that has to be enabled to read them.
 fn found(now: &Observation, from: &RescueFrom) -> Result<(Origin, Option<ValueTag>, Opened), Problem> {
-    let refused = |line: String| Problem::new(Exit::Refused, "NothingToRescue", line);
+    let refused = |line: String| Problem::new(Reason::NothingToRescue, line);
     match from {
         RescueFrom::Version(source, version) => {
             let view = now.secret(*source);
@@ -107,5 +107,5 @@ fn has_a_slot(now: &Observation, origin: &Origin) -> Problem {
         format!("pods can read {origin} already: it is the value in use or what {} holds", now.back_compat.secret);
     let due = in_use::displaced(now).map(|displaced| refuse::rescue_command(now, &displaced));
     let due = due.unwrap_or_else(|| format!("kubectl deepdesk secret status {}", now.account));
-    Problem::new(Exit::Refused, "NothingToRescue", line).hint(format!("see what is due: {due}"))
+    Problem::new(Reason::NothingToRescue, line).hint(format!("see what is due: {due}"))
 }

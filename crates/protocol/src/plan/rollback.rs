@@ -7,7 +7,7 @@ use super::{
 use crate::facts::names::VersionId;
 use crate::facts::observation::{Observation, Source, ValueTag};
 use crate::in_use;
-use crate::problem::{Exit, Problem};
+use crate::problem::{Problem, Reason};
 use crate::state::{self, State};
 use crate::step::{Origin, Plan, Planned, Step, Way};
 
@@ -86,6 +86,6 @@ pub(super) fn exchange(
 fn nothing_to_go_back_to(now: &Observation) -> Problem {
     let line =
         format!("{} holds no other value than the primary: there is nothing to go back to", now.back_compat.secret);
-    Problem::new(Exit::Refused, "NothingToRollBack", line)
+    Problem::new(Reason::NothingToRollBack, line)
         .hint(format!("see what is in use: kubectl deepdesk secret verify {}", now.account))
 }

@@ -4,7 +4,7 @@ use super::{NewValue, Want, another_value, end, external_secrets, preserve, read
 use crate::event::StepName;
 use crate::facts::names::VersionId;
 use crate::facts::observation::{Announcement, Observation, Source, ValueTag, Version};
-use crate::problem::{Exit, Problem};
+use crate::problem::{Problem, Reason};
 use crate::state::{self, Announced};
 use crate::step::{Origin, Plan, Planned, Step, Way};
 
@@ -70,7 +70,7 @@ pub(super) fn go_on(want: &Want, now: &Observation, announced: Announced) -> Res
 /// Somebody decided against this value. What is left of that looks like the second phase, and proves nothing of pods.
 fn being_called_off(now: &Observation, next: VersionId) -> Problem {
     let line = format!("the value announced in {} {next} is being given up", now.back_compat.secret);
-    Problem::new(Exit::Refused, "BeingCalledOff", line)
+    Problem::new(Reason::BeingCalledOff, line)
         .hint(format!("finish that first: kubectl deepdesk secret rollback {}", now.account))
 }
 

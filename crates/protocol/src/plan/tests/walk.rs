@@ -128,7 +128,7 @@ fn act(now: &mut Observation, act: Act, new_value: u16) -> Option<&'static str> 
             }
             None
         }
-        Err(problem) => Some(problem.reason),
+        Err(problem) => Some(problem.reason.as_str()),
     };
     let back = Want { goal: Goal::RollBack { again: false }, ..Want::default() };
     match act {
