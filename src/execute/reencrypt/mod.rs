@@ -210,7 +210,24 @@ async fn take_away_older(run: &Run<'_>, fenced: &Cluster) -> Result<(), Problem>
         if let Some(why) = take_away(run, fenced, name, job.metadata.uid.as_deref()).await {
             return Err(Problem::new(Reason::ReencryptionLeftBehind, why));
         }
+        // Until it is gone a pod may write under the value that it started with, which the change would wait for in vain.
+        all_ended(run, name).await?;
         run.teller.tell(STEP, StepState::Warning, format!("job {name}, which an earlier run left behind, is deleted"));
+    }
+    Ok(())
+}
+
+/// Waits until no pod of a deleted Job is left.
+async fn all_ended(run: &Run<'_>, name: &str) -> Result<(), Problem> {
+    let deadline = Instant::now() + run.request.timeout;
+    while !run.cluster.labelled_pods(&format!("job-name={name}")).await?.is_empty() {
+        run.interrupt.check()?;
+        if Instant::now() >= deadline {
+            let line = format!("the pods of job {name}, which an earlier run left behind, have not ended");
+            return Err(Problem::new(Reason::ReencryptionLeftBehind, line)
+                .hint(format!("look at them: kubectl get pods -l job-name={name} -n {}", run.request.account)));
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
     }
     Ok(())
 }
