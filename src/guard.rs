@@ -1,7 +1,7 @@
 //! What must be so before anything else happens in the process: no core dump, no logging of values, signals heard.
 
 /// Environment variables that make a crate print requests and answers: `GOOGLE_CLOUD_RUST_LOGGING` wraps the Secret
-/// Manager client in a decorator that records payloads (facts: rust-crates.md 2.8). `COMPLETE` is for us alone: a
+/// Manager client in a decorator that records payloads. `COMPLETE` is for us alone: a
 /// credential plugin that inherits it would complete words as well.
 const LEAKY: [&str; 2] = ["GOOGLE_CLOUD_RUST_LOGGING", "COMPLETE"];
 

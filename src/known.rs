@@ -125,6 +125,7 @@ impl KnownValues {
         if pieces.hidden.is_empty() || text.len() < PIECE {
             return Cow::Borrowed(text);
         }
+        // I6: whoever wrote the text, and however it is encoded.
         let mut marks = vec![false; text.len()];
         pieces.look(&View::of(text), DEPTH, &mut marks);
         // Nearly every text: of many accounts there are thousands of names to look for.

@@ -1,4 +1,4 @@
-//! One operator at a time: a Lease in the account's namespace (protocol.md, I3).
+//! One operator at a time: a Lease in the account's namespace.
 //!
 //! Clocks of laptops differ, so nobody's own time is trusted: a Lease has expired when the API server's clock is past
 //! its last write, as the server recorded it in `managedFields`, by more than its duration. How long our own still lives is
@@ -325,6 +325,7 @@ async fn still_ours(held: &Mutex<Held>) -> Result<Grant, ApiError> {
         tokio::time::sleep(pause).await;
         held.renew().await;
     }
+    // I3: whoever has lost the lock writes nothing more.
     match &held.lost {
         Some(how) => Err(lost(how)),
         None if held.left() < MARGIN => {

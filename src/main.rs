@@ -35,7 +35,7 @@ fn complete(asked: &completion::Asked, started: Instant) -> String {
 /// All that has to be parsed.
 #[inline(never)]
 fn run() -> ExitCode {
-    // Both TLS users of the tree share this one provider; without it their clients panic (facts: rust-crates.md 1.2).
+    // Both TLS users of the tree share this one provider; without it their clients panic.
     // It fails only when one is installed already, and this is the first thing that could.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let cli = parse();

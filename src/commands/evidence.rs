@@ -1,4 +1,4 @@
-//! How an operator shows that re-encryption is done (protocol.md, Finalizing).
+//! How an operator shows that re-encryption is done (docs/protocol.md, Finalizing).
 
 use super::outcome::Found;
 use super::session::Desk;

@@ -21,7 +21,7 @@ use deepdesk_protocol::facts::names::ObjectName;
 use deepdesk_protocol::facts::observation::{Derivation, Found, Ready, Source};
 use deepdesk_protocol::problem::{Problem, Reason};
 
-/// The annotation that the runbook sets; any changed metadata of an ExternalSecret makes it sync (facts 1.2).
+/// The annotation that the runbook sets; any changed metadata of an ExternalSecret makes it sync.
 pub const FORCE_SYNC: &str = "force-sync";
 /// The field manager of our patches.
 pub const FIELD_MANAGER: &str = "kubectl-deepdesk";
@@ -269,7 +269,7 @@ fn is_failing(object: &Value) -> bool {
     matches!(external_secrets::ready(object), Ready::False { .. })
 }
 
-/// A token that no earlier one equals: with `date +%s`, twice in a second is no change, and no sync (hazard 11).
+/// A token that no earlier one equals: with `date +%s`, twice in a second is no change, and no sync.
 fn token() -> String {
     let now = jiff::Timestamp::now().as_nanosecond();
     format!("{now}-{}", std::process::id())

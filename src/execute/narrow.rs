@@ -1,4 +1,4 @@
-//! The seconds in which both slots may hold the older value (protocol.md, Going back): which pods start meanwhile.
+//! The seconds in which both slots may hold the older value (docs/protocol.md, Going back): which pods start meanwhile.
 //!
 //! With two slots no order spares them. It only serves a warning: the restart looks for itself, and fails where this does.
 

@@ -27,7 +27,7 @@ use deepdesk_protocol::trail::Look;
 const A_SECOND_LATER: Duration = Duration::from_millis(1100);
 /// How often pods are restarted again because a Kubernetes Secret was written while they started.
 const ROUNDS: usize = 3;
-/// Flux leaves alone what this field manager wrote, so that a restart stays (hazard 14).
+/// Flux leaves alone what this field manager wrote, so that a restart stays.
 const FLUX_FIELD_MANAGER: &str = "flux-client-side-apply";
 
 /// Restarts these consumers onto `version`, for this step of a plan. The Kubernetes Secrets must have been proven before.
@@ -191,6 +191,7 @@ async fn replaced(
         {
             run.teller.interrupted(span);
         }
+        // I7: the pods themselves, and not what their controller says of them.
         let open: Vec<String> = consumers.iter().filter_map(|consumer| missing(now, consumer, version)).collect();
         if open.is_empty() {
             return Ok(Replaced::New(together.so_far));

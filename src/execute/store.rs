@@ -165,6 +165,7 @@ async fn add(
         match added {
             Ok(added) if added == expect => break,
             Ok(added) => return Err(overtaken(secret, expect, added)),
+            // I4: what got no answer is looked for, and not added once more.
             Err(error) if error.is_outcome_unknown() => match look(run, home, secret, value, expect).await? {
                 true => break,
                 // The server said itself that it failed: nothing of ours is still under way, and a repetition is safe.
@@ -246,7 +247,7 @@ fn unreadable(version: VersionId) -> Problem {
     Problem::new(Reason::Unreadable, format!("the value of {version} could not be read"))
 }
 
-/// Disables the previous version: the commit mark. Only once the back-compat was seen, by number, to hold its value (I1).
+/// Disables the previous version: the commit mark.
 pub async fn commit(
     run: &Run<'_>,
     lock: &Lock,
@@ -254,6 +255,7 @@ pub async fn commit(
     secret: &SecretId,
     version: VersionId,
 ) -> Result<(), Problem> {
+    // I1: only once the back-compat was read, by number, and has its value.
     held_by_back_compat(run, progress, version).await?;
     disable(run, lock, progress, secret, version).await
 }
@@ -378,7 +380,7 @@ fn note_state(
     }
 }
 
-/// Disables the older versions of the back-compat, once its newest is seen, by number, to hold the value in use (I1).
+/// Disables the older versions of the back-compat, once its newest is seen, by number, to hold the value in use.
 pub async fn retire(
     run: &Run<'_>,
     lock: &Lock,

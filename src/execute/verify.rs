@@ -1,4 +1,4 @@
-//! The proof (protocol.md, I7): bytes compared, every pod started after that, no old pod left. What is found not to be
+//! The proof: bytes compared, every pod started after that, no old pod left. What is found not to be
 //! so is put right: External Secrets may have read an older version once more, and pods may have started meanwhile.
 
 use std::time::Duration;

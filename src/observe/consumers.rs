@@ -375,7 +375,7 @@ impl Counts {
 }
 
 /// Whether Stakater Reloader's annotations make it restart this workload when one of `secrets` changes
-/// (../shared/facts, kubectl.md section 6; its controller may use other names, which nothing shows).
+/// (its controller may use other names, which nothing shows).
 fn reloader(common: &Common, secrets: &BTreeSet<ObjectName>) -> Option<String> {
     let annotations = common.metadata.annotations.as_ref()?;
     let on = |name: &str| annotations.get(name).is_some_and(|value| value == "true");

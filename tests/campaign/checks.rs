@@ -80,7 +80,7 @@ pub fn nothing_is_lost(events: &[Event], finalizes: &BTreeSet<usize>) -> Vec<Vio
 }
 
 /// I2: no pod starts with a new primary value without the one before it as back-compat. While two values are exchanged on
-/// the way back, both slots hold the older one for a moment (protocol.md): such pods are counted and not judged.
+/// the way back, both slots hold the older one for a moment (docs/protocol.md): such pods are counted and not judged.
 pub fn reads_before_writes(events: &[Event], finalizes: &BTreeSet<usize>) -> (Vec<Violation>, usize) {
     let mut needed = Needed::new();
     let (mut found, mut exchanged) = (Vec::new(), 0);

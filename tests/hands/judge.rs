@@ -2,7 +2,7 @@
 //!
 //! An item *stands* under the value that it was encrypted with. It is *readable* while a pod runs that started with that value
 //! in one of its two slots. A value is *held* by an ENABLED version of the primary or the back-compat, by a Kubernetes Secret
-//! of the account, or by a running pod; a DISABLED version holds nothing (protocol.md, I8).
+//! of the account, or by a running pod; a DISABLED version holds nothing (docs/protocol.md, I8).
 //!
 //! Looked at when the follower comes, and after every command that is run from then on:
 //! - **lost**: items stand under a value, no pod can read them, and that was not so when the follower came. A value that

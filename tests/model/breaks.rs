@@ -87,7 +87,7 @@ fn held_twice() -> Vec<(&'static str, [Rules; 2], Break)> {
 #[rustfmt::skip]
 fn not_held() -> Vec<Break> {
     vec![
-        Break("External Secrets reads an older version again (protocol.md's one assumption)", Rules { never_relapses: false, ..KEPT }, of::rotate(1), ProofNotStatus),
+        Break("External Secrets reads an older version again (docs/protocol.md's one assumption)", Rules { never_relapses: false, ..KEPT }, of::rotate(1), ProofNotStatus),
         Break("an addition of a run that died arrives late", Rules { never_late: false, ..KEPT }, of::rotate(2), OneNewVersion),
         Break("a rollback after all was saved again under the value that it goes away from", KEPT, of::rollback_after_saving(2), ReadBeforeWrite),
     ]

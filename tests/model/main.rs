@@ -1,5 +1,5 @@
 //! The pure planner, driven through every interleaving of its steps with crashes, scheduled syncs, pods that start by
-//! themselves, a lagging `latest` and a second operator. The invariants of protocol.md are looked at after each transition.
+//! themselves, a lagging `latest` and a second operator. The invariants of docs/protocol.md are looked at after each transition.
 //!
 //! `DEEPDESK_MODEL=large cargo test --test model -- --nocapture` lets more runs follow, and takes minutes.
 

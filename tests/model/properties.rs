@@ -1,4 +1,4 @@
-//! The invariants of protocol.md, looked at after every single transition.
+//! The invariants of docs/protocol.md, looked at after every single transition.
 
 use super::operator::Deed;
 use super::planner::Planner;

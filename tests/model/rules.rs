@@ -43,14 +43,14 @@ pub struct Rules {
     pub marks_call_offs: bool,
     /// The operator gives the word that all was saved again only when it was.
     pub true_word: bool,
-    /// The world: External Secrets never reads an older version than it has read (protocol.md's one assumption).
+    /// The world: External Secrets never reads an older version than it has read (docs/protocol.md's one assumption).
     pub never_relapses: bool,
     /// The world: an addition of a run that died arrives at once or never.
     pub never_late: bool,
 }
 
 impl Rules {
-    /// As the program and protocol.md have them.
+    /// As the program and docs/protocol.md have them.
     pub const KEPT: Rules = Rules {
         plan: |plan| plan,
         lock: LockAsked::BeforeEachWrite,

@@ -164,7 +164,7 @@ fn usage_errors_are_as_they_were() {
     assert!(world.versions("acme_account_secret").ends_with("7:ENABLED"));
 }
 
-/// The fields that the result of every `secret` command has (cli.md).
+/// The fields that the result of every `secret` command has (docs/output.md).
 pub const FIELDS: [&str; 13] = [
     "apiVersion",
     "kind",

@@ -1,6 +1,6 @@
 //! The hazards as data: what is looked at, under which stable id, how grave it is for which command, and what to do.
 //!
-//! Pure. `hazards.md` of the design is where most of them come from; ids never change their meaning.
+//! Pure. Ids never change their meaning.
 
 pub mod catalogue;
 mod consumers;

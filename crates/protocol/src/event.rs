@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::facts::names::AccountName;
 
-/// The steps of the protocol, by their names in protocol.md, and the reading that precedes each command.
+/// The steps of the protocol, by their names in docs/protocol.md, and the reading that precedes each command.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum StepName {
@@ -46,7 +46,7 @@ pub enum StepName {
 }
 
 impl StepName {
-    /// The name as protocol.md and the events spell it.
+    /// The name as docs/protocol.md and the events spell it.
     pub fn as_str(self) -> &'static str {
         match self {
             StepName::Preflight => "preflight",

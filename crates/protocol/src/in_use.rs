@@ -1,7 +1,7 @@
 //! What the cluster and its pods are shown to have beside the newest version of the primary, and which value of the back-compat
 //! has lost its slot. Pure: evidence in, facts out; what follows from them is the planner's.
 //!
-//! "Shown" is the word that counts: what nothing proves adds nothing here (protocol.md, R4 and R5).
+//! "Shown" is the word that counts: what nothing proves adds nothing here (docs/protocol.md).
 
 use crate::facts::names::{ObjectName, VersionId};
 use crate::facts::observation::{
@@ -62,6 +62,7 @@ pub fn others(now: &Observation) -> Vec<InUse> {
         };
         Some(InUse { held, place: format!("pod {} of {}", pod.name, consumer.workload) })
     });
+    // R1: what a Kubernetes Secret holds and what a pod is shown to have started with, both.
     for one in copies.into_iter().chain(pods).filter(|one| Some(&one.held) != newest.as_ref()) {
         if !found.iter().any(|known| known.held == one.held) {
             found.push(one);
@@ -119,7 +120,7 @@ pub fn is_ours(now: &Observation) -> bool {
     ended || now.begun.is_some_and(|begun| begun.to == newest.id && kept(begun.back))
 }
 
-/// What some place has and no slot keeps, while no run of ours brought the newest version (protocol.md, R4).
+/// What some place has and no slot keeps, while no run of ours brought the newest version.
 pub fn unkept(now: &Observation) -> Option<InUse> {
     if now.primary.value().is_none() || is_ours(now) {
         return None;

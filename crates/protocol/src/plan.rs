@@ -43,7 +43,7 @@ pub enum Goal {
     },
 }
 
-/// In which order values and pods change (protocol.md).
+/// In which order values and pods change (docs/protocol.md).
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum Strategy {
     /// The new value, then a restart.
@@ -120,6 +120,7 @@ fn rotation(want: &Want, now: &Observation) -> Result<Plan, Problem> {
         State::Stable | State::Drifted => begin(want, now, Vec::new()),
         State::AwaitingReencryption => match unrecorded(want, now) {
             Some((from, to)) => Ok(record(now, from, to)),
+            // I5: a third value would be one that no pod can read.
             None => Err(refuse::awaiting(now)),
         },
         State::Blocked(Blocked::UnexplainedPredecessor(predecessor)) if want.abandon_older => {
@@ -162,6 +163,7 @@ fn begin(want: &Want, now: &Observation, first: Vec<Planned>) -> Result<Plan, Pr
     let to = current.id.next();
     let mut steps = first;
     steps.extend(preserve(now, current));
+    // I2: before the new version exists, since any sync may copy it from then on.
     steps.push(stage(now, current.id, value));
     steps.push(Planned::Do(Step::AddVersion { secret: now.primary.secret.clone(), value_of: None, expect: to }));
     steps.push(Planned::Do(Step::Sync { external_secrets: external_secrets(now), version: to }));

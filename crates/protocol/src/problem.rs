@@ -8,7 +8,7 @@ pub use self::reason::Reason;
 
 use crate::facts::names::{NameError, printable};
 
-/// The documented exit codes (design/cli.md).
+/// The documented exit codes (docs/output.md).
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize)]
 pub enum Exit {
     /// Done, or nothing to do.

@@ -1,4 +1,4 @@
-//! The result objects that `-o json|yaml` prints. Their shape is a contract (design/cli.md): add, never change.
+//! The result objects that `-o json|yaml` prints. Their shape is a contract (docs/output.md): add, never change.
 
 use serde::Serialize;
 
@@ -44,7 +44,7 @@ pub struct AccountResult {
     pub context: String,
     /// The project of its secrets; empty when it could not be told.
     pub project: String,
-    /// The state (protocol.md) at the end; empty when it was not seen.
+    /// The state (docs/protocol.md) at the end; empty when it was not seen.
     pub state: String,
     /// Stable word for why it ended as it did, `PascalCase`; empty when all is well.
     pub reason: String,

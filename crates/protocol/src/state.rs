@@ -9,7 +9,7 @@ use crate::facts::observation::{
 };
 use crate::in_use::{self, Held};
 
-/// The states of protocol.md.
+/// The states of docs/protocol.md.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum State {
     /// The newest version is in use everywhere, and nothing older is needed.
@@ -81,6 +81,7 @@ pub fn secrets_state(now: &Observation) -> State {
     if let Some(back_compat) = now.back_compat.newest().filter(|version| is_needed_and_closed(now, version)) {
         return State::Blocked(Blocked::BackCompatNotEnabled(back_compat.id, back_compat.state));
     }
+    // R4: before anything is made of the versions alone.
     if in_use::unkept(now).is_some() {
         return State::Blocked(foreign(now, newest));
     }
@@ -98,9 +99,11 @@ pub fn secrets_state(now: &Observation) -> State {
         (Some(predecessor), Some(_)) if !in_use::others(now).is_empty() => {
             State::Blocked(Blocked::TwoUncommitted(predecessor.id, newest.id))
         }
+        // R3: nothing explains it, so somebody is asked.
         (Some(predecessor), _) => State::Blocked(Blocked::UnexplainedPredecessor(predecessor.id)),
         (None, Some(kept)) => State::Rotating { from: kept.id, to: newest.id },
         (None, None) if announced(now).is_some() => State::Rotating { from: newest.id, to: newest.id.next() },
+        // R6: a value that lost its slot keeps the account from another rotation until it has one.
         (None, None) if back_compat_is_live(now) || in_use::displaced(now).is_some() => State::AwaitingReencryption,
         (None, None) => State::Stable,
     }
@@ -271,7 +274,7 @@ pub fn standing(now: &Observation, consumer: &Consumer, pod: &PodView) -> Standi
     // Its workload was restarted onto the newest version and it is not of that restart: a pod of before, whatever the
     // dates of an observation that was begun before the last write say.
     let superseded = consumer.version == Some(newest.id) && !noted;
-    // A note of an older restart stays on the template: who was restarted by others later is judged by dates, too.
+    // R5. A note of an older restart stays on the template: who was restarted by others later is judged by dates, too.
     if !superseded && read.iter().all(started_after) {
         return Standing::OnNewest;
     }

@@ -163,7 +163,7 @@ pub enum Step {
 }
 
 impl Step {
-    /// The step of protocol.md that it belongs to.
+    /// The step of docs/protocol.md that it belongs to.
     pub fn name(&self) -> StepName {
         match self {
             Step::DisableOlder { .. } => StepName::Abandon,
@@ -192,7 +192,7 @@ pub enum Planned {
 }
 
 impl Planned {
-    /// The step of protocol.md that it belongs to.
+    /// The step of docs/protocol.md that it belongs to.
     pub fn name(&self) -> StepName {
         match self {
             Planned::Do(step) => step.name(),

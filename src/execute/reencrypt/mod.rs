@@ -1,4 +1,4 @@
-//! Has a command of the application's own show whether re-encryption is done (protocol.md, Finalizing): a Job made from a
+//! Has a command of the application's own show whether re-encryption is done (docs/protocol.md, Finalizing): a Job made from a
 //! consumer's pod template, its log shown, its end respected, and taken away afterwards however it ended.
 //!
 //! Done under the lock and before the first write of a finalization: what fails here has changed nothing.

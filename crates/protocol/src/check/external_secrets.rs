@@ -4,7 +4,7 @@ use super::{Finding, Purpose, Seen, under_way};
 use crate::facts::observation::{Derivation, ExternalSecretView, Observation, Ready, Refresh, Source, VersionState};
 use crate::plan::NewValue;
 
-/// The message of the `Ready` condition for every error of the provider (External Secrets' controller; facts 1.4).
+/// The message of the `Ready` condition for every error of the provider (External Secrets' controller).
 const UNSPECIFIC: &str = "could not get secret data from provider";
 
 pub(super) fn external_secrets_exist(seen: &Seen) -> Vec<Finding> {

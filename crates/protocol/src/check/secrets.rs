@@ -108,7 +108,7 @@ pub(super) fn older_enabled(seen: &Seen) -> Vec<Finding> {
 }
 
 pub(super) fn terraform(seen: &Seen) -> Vec<Finding> {
-    // The label that Google's Terraform provider puts on what it creates (hazard 28).
+    // The label that Google's Terraform provider puts on what it creates.
     let owned = seen.now.primary.labels.iter().any(|(name, _)| name == "goog-terraform-provisioned");
     let finding = Finding(
         format!("{} is managed by Terraform", seen.now.primary.secret),

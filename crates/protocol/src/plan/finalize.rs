@@ -72,6 +72,7 @@ fn retired(want: &Want, now: &Observation, in_use: ValueTag) -> Vec<VersionId> {
     let keeps_newest = usize::from(now.back_compat.value() == Some(in_use));
     let older = now.back_compat.versions.iter().skip(keeps_newest);
     let named = |version: &Version| want.retired.contains(&(Source::BackCompat, version.id));
+    // R2: what the slot held, and what is named; any other value stays what data may need.
     let ends = |version: &Version| version.state == VersionState::Enabled && ended.contains(&version.value);
     older.filter(|version| named(version) || ends(version)).map(|version| version.id).collect()
 }

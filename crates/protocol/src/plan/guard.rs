@@ -1,4 +1,4 @@
-//! What `sync` and `restart` must not do: spread a version that nobody adopted, or end the last copy of a value (protocol.md, I8).
+//! What `sync` and `restart` must not do: spread a version that nobody adopted, or end the last copy of a value.
 
 use super::{refuse, refuse_blocked};
 use crate::facts::names::ObjectName;
@@ -25,6 +25,7 @@ pub fn may_sync(now: &Observation, retired: &[(ObjectName, String)]) -> Result<(
         };
         !kept && !given_up(&external.target, &key.key)
     });
+    // I8: a sync writes over what the Kubernetes Secret holds.
     match in_the_way {
         None => Ok(()),
         Some((external, key)) => Err(refuse::last_copy_in_the_way(now, &external.target, &key.key, None)),

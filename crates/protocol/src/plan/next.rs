@@ -27,6 +27,7 @@ pub fn next(now: &Observation, checks: &[CheckResult], old: Option<String>) -> O
         ),
         State::AwaitingReencryption => awaiting(now),
         State::Drifted => Some(drifted(now)),
+        // R7: what holds an account up has a command that leads on.
         State::Blocked(blocked) => Some(blocked_by(now, blocked)),
         State::Stable => match (checks.iter().find(|check| check.result == Verdict::Fail), old) {
             (Some(failed), _) => {

@@ -8,7 +8,7 @@ use crate::in_use::{self, Displaced, Held};
 use crate::problem::{Problem, Reason};
 use crate::state::{self, Blocked};
 
-/// I5: a third value would be one that no pod can read.
+/// A third value would be one that no pod can read.
 pub(super) fn awaiting(now: &Observation) -> Problem {
     let (account, back_compat) = (&now.account, &now.back_compat.secret);
     if let Some(displaced) = in_use::displaced(now) {
