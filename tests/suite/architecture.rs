@@ -150,6 +150,53 @@ fn nobody_imports_against_the_arrows() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
+/// The rows of a table of docs/protocol.md that begin with a mark (`I4`, `R5`): the mark, and the file that keeps it.
+fn marks() -> Vec<(String, String)> {
+    let page = std::fs::read_to_string("docs/protocol.md").expect("docs/protocol.md");
+    let rows = page.lines().filter_map(|line| line.strip_prefix("| ")).map(|row| row.split(" | ").collect::<Vec<_>>());
+    let marks = rows.filter(|row| row.len() == 4 && is_mark(row[0]));
+    marks.map(|row| (row[0].to_owned(), row[1].split('`').nth(1).unwrap_or_default().to_owned())).collect()
+}
+
+fn is_mark(word: &str) -> bool {
+    word.len() == 2 && word.starts_with(['I', 'R']) && word.ends_with(|c: char| c.is_ascii_digit())
+}
+
+/// The marks that a file's comments carry.
+fn marked(text: &str) -> BTreeSet<String> {
+    let comments = text.lines().filter_map(|line| line.split_once("//")).map(|(_, comment)| comment);
+    let words = comments.flat_map(|comment| comment.split(|c: char| !c.is_ascii_alphanumeric()));
+    words.filter(|word| is_mark(word)).map(str::to_owned).collect()
+}
+
+#[test]
+fn each_mark_of_the_protocol_stands_where_it_is_kept() {
+    let marks = marks();
+    let named: Vec<&str> = marks.iter().map(|(mark, _)| mark.as_str()).collect();
+    let all = ["I1", "I2", "I3", "I4", "I5", "I6", "I7", "I8", "R1", "R2", "R3", "R4", "R5", "R6", "R7"];
+    assert_eq!(named, all, "the table of docs/protocol.md");
+    for (mark, file) in &marks {
+        let text = std::fs::read_to_string(file).unwrap_or_else(|error| panic!("{mark}: {file}: {error}"));
+        assert!(marked(&text).contains(mark), "{file} does not carry {mark}");
+    }
+    for (path, text) in sources().iter().filter(|(path, _)| !path.starts_with("src/sandbox")) {
+        let unknown: Vec<String> = marked(text).into_iter().filter(|mark| !all.contains(&mark.as_str())).collect();
+        assert!(unknown.is_empty(), "{}: {unknown:?} is no mark of docs/protocol.md", path.display());
+    }
+}
+
+#[test]
+fn each_document_that_a_comment_names_exists() {
+    for (path, text) in sources().iter().filter(|(path, _)| !path.starts_with("src/sandbox")) {
+        let comments = text.lines().filter_map(|line| line.split_once("//")).map(|(_, comment)| comment);
+        let words =
+            comments.flat_map(|comment| comment.split(|c: char| !(c.is_ascii_alphanumeric() || "./-_".contains(c))));
+        for document in words.map(|word| word.trim_matches('.')).filter(|word| word.ends_with(".md")) {
+            assert!(Path::new(document).is_file(), "{} names {document}", path.display());
+        }
+    }
+}
+
 #[test]
 fn the_table_would_notice() {
     let group = imports(&code(

@@ -1,6 +1,7 @@
-//! The rotation protocol: what is observed of an account, what state that is, what may be done next, and what may not.
+//! Pure: no I/O, no clock, no runtime. [`facts`] are observed; [`state`] and [`in_use`] say what they mean; [`plan`] and [`check`] what
+//! may be done next, and what may not.
 //!
-//! Pure: no I/O, no clock, no runtime; what depends on this crate is held to it by Cargo.
+#![doc = include_str!("../../../docs/protocol.md")]
 
 pub mod check;
 pub mod checkup;
