@@ -4,7 +4,6 @@
 //! its last write, as the server recorded it in `managedFields`, by more than its duration. How long our own still lives is
 //! judged by a clock that goes on while the machine sleeps.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,8 +16,11 @@ use crate::clients::cluster::Cluster;
 use crate::clients::error::{ApiError, ApiErrorKind, Service};
 use crate::clients::fence::{Fence, Grant, Moment};
 use deepdesk_protocol::facts::names::{SecretId, VersionId};
-use deepdesk_protocol::facts::observation::{Announcement, Begun, LastRotation};
-use deepdesk_protocol::problem::{Exit, Problem, Reason};
+use deepdesk_protocol::facts::observation::LastRotation;
+use deepdesk_protocol::lock::{self, LeaseView};
+use deepdesk_protocol::problem::{Problem, Reason};
+
+use deepdesk_protocol::record::{self, Aim, Record};
 
 /// The Lease's name, in the account's namespace.
 pub const LEASE: &str = "deepdesk-rotation";
@@ -36,28 +38,6 @@ const ATTEMPTS: [Duration; 4] =
     [Duration::ZERO, Duration::from_millis(100), Duration::from_millis(400), Duration::from_secs(1)];
 
 const PROCESS: &str = "deepdesk.com/holder-process";
-const LAST: [(&str, Field); 4] = [
-    ("deepdesk.com/last-rotation-by", |last| &mut last.by),
-    ("deepdesk.com/last-rotation-at", |last| &mut last.at),
-    ("deepdesk.com/last-rotation-from", |last| &mut last.from),
-    ("deepdesk.com/last-rotation-to", |last| &mut last.to),
-];
-/// The version that the rotation under this lock set out for, until its end is recorded.
-const BEGUN: &str = "deepdesk.com/rotation-begun";
-/// That it goes back: a rollback.
-const BACK: &str = "deepdesk.com/rotation-goes-back";
-/// That it replaces a value that has leaked.
-const COMPROMISED: &str = "deepdesk.com/rotation-of-a-leaked-value";
-/// The version of the back-compat that a finalization retires, until its end is recorded.
-const FINALIZING: &str = "deepdesk.com/finalization-begun";
-/// The primary that the record is of: one namespace may have several.
-const SECRET: &str = "deepdesk.com/record-of";
-/// The version of the back-compat that holds the next value of a two-phase rotation: it cannot be seen that it is not an old one.
-const ANNOUNCED: &str = "deepdesk.com/next-value-version";
-/// That this value is being given up: what is left of that looks like the second phase of the rotation.
-const CALLED_OFF: &str = "deepdesk.com/next-value-called-off";
-type Field = fn(&mut LastRotation) -> &mut String;
-
 /// Who takes the Lease.
 #[derive(Clone, Debug)]
 pub struct Operator {
@@ -94,65 +74,20 @@ struct Held {
     trouble: Option<String>,
 }
 
-/// What a Lease records beside its holder.
-#[derive(Clone, Debug, Default)]
-pub struct Record {
-    /// The last change of the value that was seen to its end.
-    pub last: Option<LastRotation>,
-    /// The one that did not record its end.
-    pub begun: Option<Begun>,
-    /// The version of the back-compat that is retired by a finalization which did not record its end.
-    pub finalizing: Option<VersionId>,
-    /// The next value, where one was announced.
-    pub announced: Option<Announcement>,
-}
-
-/// What a change of the values sets out for.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Aim {
-    /// The primary.
-    pub secret: SecretId,
-    /// The version that will be in use, and how; none where the one in use stays.
-    pub begun: Option<Begun>,
-    /// The version of the back-compat that is retired.
-    pub finalizing: Option<VersionId>,
-    /// The next value, where one is announced.
-    pub announced: Option<Announcement>,
-}
-
 /// Reads what the Lease records of this primary; nothing where there is none.
 pub async fn recorded(cluster: &Cluster, primary: &SecretId) -> Result<Record, ApiError> {
-    Ok(cluster.lease(LEASE).await?.map(|lease| record_in(lease, primary)).unwrap_or_default())
+    Ok(cluster.lease(LEASE).await?.map(|lease| record_in(&lease, primary)).unwrap_or_default())
 }
 
-/// The same of a Lease at hand. One that an older program wrote does not say of which secret it is.
-pub fn record_in(lease: Lease, primary: &SecretId) -> Record {
-    let annotations = lease.metadata.annotations.unwrap_or_default();
-    if annotations.get(SECRET).is_some_and(|of| of != primary.as_str()) {
-        return Record::default();
-    }
-    let version = |name| annotations.get(name).and_then(|version| version.parse().ok());
-    let noted = |name| annotations.contains_key(name);
-    let announced = version(ANNOUNCED).map(|version| Announcement { version, called_off: noted(CALLED_OFF) });
-    let begun = version(BEGUN).map(|to| Begun { to, back: noted(BACK), compromised: noted(COMPROMISED) });
-    Record { last: last_rotation(&annotations), begun, finalizing: version(FINALIZING), announced }
+/// The same of a Lease at hand.
+pub fn record_in(lease: &Lease, primary: &SecretId) -> Record {
+    lease.metadata.annotations.as_ref().map(|annotations| Record::read(annotations, primary)).unwrap_or_default()
 }
 
 /// The refusal that taking the lock would meet now; none when it is free to be taken. Writes nothing.
 pub async fn refusal(cluster: &Cluster, operator: &Operator) -> Result<Option<Problem>, Problem> {
     let Some(lease) = cluster.lease(LEASE).await? else { return Ok(None) };
-    match refuse_if_held(cluster, &lease, operator).await {
-        Err(problem) if problem.exit == Exit::Refused => Ok(Some(problem)),
-        other => other.map(|()| None),
-    }
-}
-
-fn last_rotation(annotations: &BTreeMap<String, String>) -> Option<LastRotation> {
-    let mut last = LastRotation { by: String::new(), at: String::new(), from: String::new(), to: String::new() };
-    for (name, field) in LAST {
-        *field(&mut last) = annotations.get(name)?.clone();
-    }
-    Some(last)
+    Ok(refused(cluster, &lease, operator).await?)
 }
 
 impl Lock {
@@ -188,7 +123,7 @@ impl Lock {
     pub async fn set_out(&self, aim: Aim) -> Result<(), Problem> {
         for _ in 0..TAKES {
             let asked = Moment::now();
-            record(&mut self.held.lock().await.lease, &aim);
+            record::set_out(self.held.lock().await.lease.metadata.annotations.get_or_insert_default(), &aim);
             self.still_ours().await?;
             let held = self.held.lock().await;
             // The lock may be ours without having been renewed just now: then the record is in our copy alone.
@@ -197,9 +132,7 @@ impl Lock {
                 return Err(not_recorded(trouble));
             }
             // After a conflict it is the server's Lease that is renewed, without what we wrote into ours.
-            let recorded = record_in(held.lease.clone(), &aim.secret);
-            let begun = aim.begun.is_none() || recorded.begun == aim.begun;
-            if written && recorded.announced == aim.announced && recorded.finalizing == aim.finalizing && begun {
+            if written && record_in(&held.lease, &aim.secret).tells(&aim) {
                 return Ok(());
             }
         }
@@ -249,13 +182,13 @@ impl Lock {
         let annotations = lease.metadata.annotations.get_or_insert_default();
         annotations.remove(PROCESS);
         if let Some(changed) = completed {
-            for done in [BEGUN, BACK, COMPROMISED, FINALIZING, ANNOUNCED, CALLED_OFF] {
-                annotations.remove(done);
-            }
-            if let Some((from, to)) = changed {
-                let values = [held.operator.name.clone(), now_in_seconds(), from.to_string(), to.to_string()];
-                annotations.extend(LAST.iter().map(|(name, _)| (*name).to_owned()).zip(values));
-            }
+            let last = changed.map(|(from, to)| LastRotation {
+                by: held.operator.name.clone(),
+                at: now_in_seconds(),
+                from: from.to_string(),
+                to: to.to_string(),
+            });
+            record::end(annotations, last);
         }
         if let Some(spec) = &mut lease.spec {
             spec.holder_identity = None;
@@ -343,36 +276,6 @@ async fn renew_for_ever(held: Arc<Mutex<Held>>) {
     }
 }
 
-fn record(lease: &mut Lease, aim: &Aim) {
-    let annotations = lease.metadata.annotations.get_or_insert_default();
-    // The last rotation of another secret is not this one's.
-    if annotations.get(SECRET).is_some_and(|of| of != aim.secret.as_str()) {
-        for (name, _) in LAST {
-            annotations.remove(name);
-        }
-        annotations.remove(BEGUN);
-    }
-    annotations.insert(SECRET.to_owned(), aim.secret.to_string());
-    let flag = |set: bool| set.then(|| "true".to_owned());
-    let number = |version: VersionId| version.get().to_string();
-    // What was begun stays on record where the version in use stays: its end was not recorded.
-    if let Some(begun) = aim.begun {
-        write(annotations, BEGUN, Some(number(begun.to)));
-        write(annotations, BACK, flag(begun.back));
-        write(annotations, COMPROMISED, flag(begun.compromised));
-    }
-    write(annotations, FINALIZING, aim.finalizing.map(number));
-    write(annotations, ANNOUNCED, aim.announced.map(|announced| number(announced.version)));
-    write(annotations, CALLED_OFF, flag(aim.announced.is_some_and(|announced| announced.called_off)));
-}
-
-fn write(annotations: &mut BTreeMap<String, String>, name: &str, value: Option<String>) {
-    match value {
-        Some(value) => annotations.insert(name.to_owned(), value),
-        None => annotations.remove(name),
-    };
-}
-
 fn claimed(mut lease: Lease, operator: &Operator) -> Lease {
     lease.metadata = ObjectMeta { name: Some(LEASE.to_owned()), ..lease.metadata };
     let annotations = lease.metadata.annotations.get_or_insert_default();
@@ -403,7 +306,9 @@ async fn claim(cluster: &Cluster, operator: &Operator) -> Result<Option<Lease>, 
     let written = match cluster.lease(LEASE).await? {
         None => cluster.create_lease(&claimed(Lease::default(), operator)).await,
         Some(lease) => {
-            refuse_if_held(cluster, &lease, operator).await?;
+            if let Some(refused) = refused(cluster, &lease, operator).await? {
+                return Err(refused);
+            }
             cluster.replace_lease(&claimed(lease, operator)).await
         }
     };
@@ -419,52 +324,31 @@ async fn claim(cluster: &Cluster, operator: &Operator) -> Result<Option<Lease>, 
     }
 }
 
-async fn refuse_if_held(cluster: &Cluster, lease: &Lease, operator: &Operator) -> Result<(), Problem> {
-    let Some(holder) = holder(lease) else { return Ok(()) };
-    let process = lease.metadata.annotations.as_ref().and_then(|all| all.get(PROCESS));
-    // Only where it is the holder's own: somebody may have written the holder by hand and left the annotation.
-    let of_holder = process.and_then(|noted| noted.split_once(' ')).filter(|(run, _)| holder.contains(run));
-    if of_holder.is_some_and(|(_, process)| process::is_dead(process, operator)) {
-        return Ok(());
+/// The refusal that a Lease amounts to which somebody else holds; none where it is free.
+async fn refused(cluster: &Cluster, lease: &Lease, operator: &Operator) -> Result<Option<Problem>, ApiError> {
+    let lease = view(lease, operator);
+    if lease.is_open() {
+        return Ok(None);
     }
-    let life = lease.spec.as_ref().and_then(|spec| spec.lease_duration_seconds).unwrap_or(0);
-    let written =
-        lease.metadata.managed_fields.iter().flatten().filter_map(|entry| entry.time.as_ref()).map(|time| time.0).max();
-    let server = cluster.server_time().await?;
-    // Without a recorded time the age is unknown, and an unknown Lease is a held one.
-    let age = written.map(|written| server.duration_since(written).as_secs());
-    // Both times are whole seconds: one more makes sure.
-    let left = age.map(|age| i64::from(life) + 1 - age);
-    match left {
-        Some(left) if left <= 0 => Ok(()),
-        _ => Err(is_held(cluster, lease, holder, age, left)),
-    }
+    let by_hand = format!("kubectl delete lease {LEASE} -n {}", cluster.namespace());
+    Ok(lock::refusal(&lease, cluster.server_time().await?, &by_hand))
 }
 
-/// How long a Lease may live on before the way to end it by hand is told: ours live for 20 seconds.
-const LONG: i64 = 120;
-
-fn is_held(cluster: &Cluster, lease: &Lease, holder: &str, age: Option<i64>, left: Option<i64>) -> Problem {
-    let since = lease.spec.as_ref().and_then(|spec| spec.acquire_time.as_ref());
-    let since = since.map(|time| format!(" since {}", time.0)).unwrap_or_default();
-    let sign = match age {
-        Some(age) => format!("last sign of life {age}s ago"),
-        None => "nothing tells when it gave its last sign of life".to_owned(),
-    };
-    let line = format!("{holder} is at work on this account{since} ({sign})");
-    let problem =
-        Problem::new(Reason::Locked, line).hint("let them finish; the same command goes on from wherever they stop");
-    let by_hand = format!("kubectl delete lease {LEASE} -n {}", cluster.namespace());
-    match left {
-        Some(left) if left <= LONG => {
-            problem.hint(format!("if that process is gone, its lock ends by itself in {left}s"))
-        }
-        Some(left) => problem.hint(format!(
-            "if that process is gone, its lock ends by itself in {left}s; once you are sure that it is gone: {by_hand}"
-        )),
-        None => problem.hint(format!(
-            "it does not end by itself, since it has no age; once you are sure that {holder} is gone: {by_hand}"
-        )),
+fn view(lease: &Lease, operator: &Operator) -> LeaseView {
+    let holder = holder(lease);
+    let process = lease.metadata.annotations.as_ref().and_then(|all| all.get(PROCESS));
+    // Only where it is the holder's own: somebody may have written the holder by hand and left the annotation.
+    let of_holder = process
+        .and_then(|noted| noted.split_once(' '))
+        .filter(|(run, _)| holder.is_some_and(|holder| holder.contains(run)));
+    let writes = lease.metadata.managed_fields.iter().flatten().filter_map(|entry| entry.time.as_ref());
+    let spec = lease.spec.as_ref();
+    LeaseView {
+        holder: holder.map(str::to_owned),
+        since: spec.and_then(|spec| spec.acquire_time.as_ref()).map(|time| time.0),
+        life: spec.and_then(|spec| spec.lease_duration_seconds).unwrap_or(0).into(),
+        written: writes.map(|time| time.0).max(),
+        process_is_gone: of_holder.is_some_and(|(_, process)| process::is_dead(process, operator)),
     }
 }
 

@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 
 use self::arrive::Manner;
 use crate::clients::secret_manager::Which;
-use crate::lock::{Aim, Lock};
+use crate::lock::Lock;
 use crate::observe::Seen;
 use crate::run::Run;
 use deepdesk_protocol::event::StepState;
@@ -23,6 +23,7 @@ use deepdesk_protocol::facts::names::{ObjectName, SecretId, VersionId, listed};
 use deepdesk_protocol::facts::observation::{ValueTag, Version, VersionState};
 use deepdesk_protocol::facts::payload::Payload;
 use deepdesk_protocol::problem::Problem;
+use deepdesk_protocol::record::Aim;
 use deepdesk_protocol::state::State;
 use deepdesk_protocol::step::{Origin, Plan, Planned, Step, Way};
 

@@ -32,6 +32,7 @@ use deepdesk_protocol::facts::observation::{
 };
 use deepdesk_protocol::in_use;
 use deepdesk_protocol::problem::Problem;
+use deepdesk_protocol::record::Record;
 use external_secrets::Reader;
 use mappings::{Labels, Mapping, Secrets, Transform};
 use store::{Store, StoreRef};
@@ -56,7 +57,7 @@ struct Listed {
     /// Its workloads and pods.
     workloads: Workloads,
     /// What its Lease says; the refusal where it may not be read.
-    recorded: Result<crate::lock::Record, ApiError>,
+    recorded: Result<Record, ApiError>,
     /// The stores that its ExternalSecrets read from.
     stores: BTreeMap<StoreRef, Store>,
 }
@@ -100,7 +101,7 @@ async fn see(
     let mut unread: Vec<Unread> = refused.map(|error| Unread::Versions(error.to_string())).into_iter().collect();
     let recorded = recorded.unwrap_or_else(|refused| {
         unread.push(Unread::Record(refused.to_string()));
-        crate::lock::Record::default()
+        Record::default()
     });
     expand(&mut readers, &primary, &back_compat, &vault);
     let targets = try_join_all(readers.iter().map(|reader| cluster.secret(reader.target.as_str()))).await?;
@@ -220,7 +221,7 @@ fn carriers(now: &Observation) -> Carriers {
 }
 
 /// What the Lease says, or the refusal: who only reads goes on without it, and who takes the lock was refused before.
-async fn recorded(cluster: &Cluster, primary: &SecretId) -> Result<Result<crate::lock::Record, ApiError>, Problem> {
+async fn recorded(cluster: &Cluster, primary: &SecretId) -> Result<Result<Record, ApiError>, Problem> {
     Ok(allowed(crate::lock::recorded(cluster, primary).await)?)
 }
 

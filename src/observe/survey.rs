@@ -284,7 +284,7 @@ fn listed(request: &Request, found: FoundParts) -> Listed {
     Listed {
         objects,
         workloads: rest.workloads,
-        recorded: Ok(rest.lease.map(|lease| lock::record_in(lease, &request.names.primary)).unwrap_or_default()),
+        recorded: Ok(rest.lease.map(|lease| lock::record_in(&lease, &request.names.primary)).unwrap_or_default()),
         stores,
     }
 }

@@ -33,6 +33,8 @@ const PROTOCOL_MAY_IMPORT: &[(&str, &[&str])] = &[
     ("facts", &[]),
     ("problem", &["facts"]),
     ("event", &["facts"]),
+    ("record", &["facts"]),
+    ("lock", &["problem"]),
     ("state", &["facts", "in_use"]),
     ("in_use", &["facts", "state"]),
     ("step", &["event", "facts", "state"]),

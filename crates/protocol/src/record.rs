@@ -1,0 +1,208 @@
+//! What a Lease's annotations record of the changes of one account (docs/protocol.md, The record). Pure: annotations in, facts out, and back.
+
+use std::collections::BTreeMap;
+
+use crate::facts::names::{SecretId, VersionId};
+use crate::facts::observation::{Announcement, Begun, LastRotation};
+
+const LAST: [(&str, Field); 4] = [
+    ("deepdesk.com/last-rotation-by", |last| &mut last.by),
+    ("deepdesk.com/last-rotation-at", |last| &mut last.at),
+    ("deepdesk.com/last-rotation-from", |last| &mut last.from),
+    ("deepdesk.com/last-rotation-to", |last| &mut last.to),
+];
+/// The version that the rotation under this lock set out for, until its end is recorded.
+const BEGUN: &str = "deepdesk.com/rotation-begun";
+/// That it goes back: a rollback.
+const BACK: &str = "deepdesk.com/rotation-goes-back";
+/// That it replaces a value that has leaked.
+const COMPROMISED: &str = "deepdesk.com/rotation-of-a-leaked-value";
+/// The version of the back-compat that a finalization retires, until its end is recorded.
+const FINALIZING: &str = "deepdesk.com/finalization-begun";
+/// The primary that the record is of: one namespace may have several.
+const SECRET: &str = "deepdesk.com/record-of";
+/// The version of the back-compat that holds the next value of a two-phase rotation: it cannot be seen that it is not an old one.
+const ANNOUNCED: &str = "deepdesk.com/next-value-version";
+/// That this value is being given up: what is left of that looks like the second phase of the rotation.
+const CALLED_OFF: &str = "deepdesk.com/next-value-called-off";
+type Field = fn(&mut LastRotation) -> &mut String;
+/// The annotations of a Lease.
+pub type Annotations = BTreeMap<String, String>;
+
+/// What a Lease records beside its holder.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Record {
+    /// The last change of the value that was seen to its end.
+    pub last: Option<LastRotation>,
+    /// The one that did not record its end.
+    pub begun: Option<Begun>,
+    /// The version of the back-compat that is retired by a finalization which did not record its end.
+    pub finalizing: Option<VersionId>,
+    /// The next value, where one was announced.
+    pub announced: Option<Announcement>,
+}
+
+/// What a change of the values sets out for.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Aim {
+    /// The primary.
+    pub secret: SecretId,
+    /// The version that will be in use, and how; none where the one in use stays.
+    pub begun: Option<Begun>,
+    /// The version of the back-compat that is retired.
+    pub finalizing: Option<VersionId>,
+    /// The next value, where one is announced.
+    pub announced: Option<Announcement>,
+}
+
+impl Record {
+    /// What is recorded of this primary. A Lease that an older program wrote does not say of which secret it is.
+    pub fn read(annotations: &Annotations, primary: &SecretId) -> Record {
+        if annotations.get(SECRET).is_some_and(|of| of != primary.as_str()) {
+            return Record::default();
+        }
+        let version = |name| annotations.get(name).and_then(|version| version.parse().ok());
+        let noted = |name| annotations.contains_key(name);
+        let announced = version(ANNOUNCED).map(|version| Announcement { version, called_off: noted(CALLED_OFF) });
+        let begun = version(BEGUN).map(|to| Begun { to, back: noted(BACK), compromised: noted(COMPROMISED) });
+        Record { last: last_rotation(annotations), begun, finalizing: version(FINALIZING), announced }
+    }
+
+    /// Whether all that a change sets out for stands here.
+    pub fn tells(&self, aim: &Aim) -> bool {
+        let begun = aim.begun.is_none() || self.begun == aim.begun;
+        begun && self.announced == aim.announced && self.finalizing == aim.finalizing
+    }
+}
+
+fn last_rotation(annotations: &Annotations) -> Option<LastRotation> {
+    let mut last = LastRotation { by: String::new(), at: String::new(), from: String::new(), to: String::new() };
+    for (name, field) in LAST {
+        *field(&mut last) = annotations.get(name)?.clone();
+    }
+    Some(last)
+}
+
+/// Records what a change sets out for.
+pub fn set_out(annotations: &mut Annotations, aim: &Aim) {
+    // The last rotation of another secret is not this one's.
+    if annotations.get(SECRET).is_some_and(|of| of != aim.secret.as_str()) {
+        for (name, _) in LAST {
+            annotations.remove(name);
+        }
+        annotations.remove(BEGUN);
+    }
+    annotations.insert(SECRET.to_owned(), aim.secret.to_string());
+    let flag = |set: bool| set.then(|| "true".to_owned());
+    let number = |version: VersionId| version.get().to_string();
+    // What was begun stays on record where the version in use stays: its end was not recorded.
+    if let Some(begun) = aim.begun {
+        write(annotations, BEGUN, Some(number(begun.to)));
+        write(annotations, BACK, flag(begun.back));
+        write(annotations, COMPROMISED, flag(begun.compromised));
+    }
+    write(annotations, FINALIZING, aim.finalizing.map(number));
+    write(annotations, ANNOUNCED, aim.announced.map(|announced| number(announced.version)));
+    write(annotations, CALLED_OFF, flag(aim.announced.is_some_and(|announced| announced.called_off)));
+}
+
+/// Records that it has come to its end; where the version in use changed, `last` is that change.
+pub fn end(annotations: &mut Annotations, last: Option<LastRotation>) {
+    for done in [BEGUN, BACK, COMPROMISED, FINALIZING, ANNOUNCED, CALLED_OFF] {
+        annotations.remove(done);
+    }
+    if let Some(mut last) = last {
+        annotations.extend(LAST.map(|(name, field)| (name.to_owned(), std::mem::take(field(&mut last)))));
+    }
+}
+
+fn write(annotations: &mut Annotations, name: &str, value: Option<String>) {
+    match value {
+        Some(value) => annotations.insert(name.to_owned(), value),
+        None => annotations.remove(name),
+    };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn version(number: u64) -> VersionId {
+        number.to_string().parse().expect("a version")
+    }
+
+    fn aim(secret: &str) -> Aim {
+        Aim {
+            secret: secret.parse().expect("a name"),
+            begun: Some(Begun { to: version(8), back: true, compromised: true }),
+            finalizing: Some(version(3)),
+            announced: Some(Announcement { version: version(2), called_off: true }),
+        }
+    }
+
+    fn last() -> LastRotation {
+        let word = |word: &str| word.to_owned();
+        LastRotation { by: word("alice"), at: word("2026-11-30T02:00:00Z"), from: word("v7"), to: word("v8") }
+    }
+
+    #[test]
+    fn what_is_recorded_is_read_back() {
+        let mut annotations = Annotations::from([("other.com/note".to_owned(), "kept".to_owned())]);
+        let aim = aim("acme_account_secret");
+        set_out(&mut annotations, &aim);
+        let read = Record::read(&annotations, &aim.secret);
+        assert_eq!((read.begun, read.finalizing, read.announced), (aim.begun, aim.finalizing, aim.announced));
+        assert!(read.tells(&aim) && read.last.is_none());
+        for other in [
+            Aim { begun: Some(Begun { to: version(9), back: true, compromised: true }), ..aim.clone() },
+            Aim { finalizing: None, ..aim.clone() },
+            Aim { announced: None, ..aim.clone() },
+        ] {
+            assert!(!read.tells(&other), "{other:?}");
+        }
+        end(&mut annotations, Some(last()));
+        let read = Record::read(&annotations, &aim.secret);
+        assert_eq!(read, Record { last: Some(last()), ..Record::default() });
+        assert_eq!(annotations.len(), 6, "the record's own and the other: {annotations:?}");
+    }
+
+    #[test]
+    fn what_was_begun_stays_on_record_while_the_version_in_use_stays() {
+        let mut annotations = Annotations::new();
+        let rotation = aim("acme_account_secret");
+        set_out(&mut annotations, &rotation);
+        let rescue = Aim { begun: None, finalizing: None, announced: None, ..rotation.clone() };
+        set_out(&mut annotations, &rescue);
+        let read = Record::read(&annotations, &rotation.secret);
+        assert_eq!((read.begun, read.finalizing, read.announced), (rotation.begun, None, None));
+        assert!(read.tells(&rescue) && !read.tells(&rotation));
+        end(&mut annotations, None);
+        assert_eq!(Record::read(&annotations, &rotation.secret), Record::default());
+    }
+
+    #[test]
+    fn the_record_of_another_secret_is_neither_read_nor_kept() {
+        let mut annotations = Annotations::new();
+        let acme = aim("acme_account_secret");
+        set_out(&mut annotations, &acme);
+        end(&mut annotations, Some(last()));
+        set_out(&mut annotations, &acme);
+        let globex: SecretId = "globex_account_secret".parse().expect("a name");
+        assert_eq!(Record::read(&annotations, &globex), Record::default());
+        set_out(&mut annotations, &Aim { secret: globex.clone(), begun: None, finalizing: None, announced: None });
+        assert_eq!(Record::read(&annotations, &globex), Record::default());
+        assert_eq!(Record::read(&annotations, &acme.secret), Record::default());
+    }
+
+    #[test]
+    fn a_lease_of_an_older_program_is_read_and_a_broken_one_says_nothing() {
+        let of = |pairs: &[(&str, &str)]| {
+            let annotations = pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+            Record::read(&annotations, &"acme_account_secret".parse().expect("a name"))
+        };
+        assert_eq!(of(&[(BEGUN, "8")]).begun, Some(Begun { to: version(8), back: false, compromised: false }));
+        assert_eq!(of(&[(BEGUN, "soon"), (FINALIZING, "-1"), (ANNOUNCED, "")]), Record::default());
+        assert_eq!(of(&[(BACK, "true"), (CALLED_OFF, "true")]), Record::default());
+        assert_eq!(of(&[(LAST[0].0, "alice"), (LAST[1].0, "today"), (LAST[2].0, "v1")]).last, None);
+    }
+}
