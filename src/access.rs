@@ -8,6 +8,7 @@ use crate::clients::secret_manager::SecretManager;
 use deepdesk_protocol::check::Purpose;
 use deepdesk_protocol::facts::names::{SecretHome, SecretId};
 use deepdesk_protocol::facts::observation::{Observation, Unread};
+use deepdesk_protocol::hint::Hint;
 use deepdesk_protocol::problem::Problem;
 use deepdesk_protocol::result::{CheckResult, Verdict};
 
@@ -161,7 +162,7 @@ pub async fn cluster(cluster: &Cluster, purpose: Purpose, also: &'static [Right]
         let message = format!("not allowed to {verb} {} in namespace {namespace}", full_name(right));
         let same = refused.iter().filter(|(other, ..)| full_name(other) == full_name(right));
         let verbs: Vec<&str> = same.map(|(.., verb)| *verb).collect();
-        result(CLUSTER, "kubernetes/access", *verdict, message, &ask_for_role(right, &verbs, namespace, &whom))
+        result(CLUSTER, "kubernetes/access", *verdict, message, ask_for_role(right, &verbs, namespace, &whom).as_str())
     });
     Ok(results.collect())
 }
@@ -242,7 +243,7 @@ async fn refused(
                 true => Verdict::Warn,
                 false => Verdict::Fail,
             };
-            result(SECRET_MANAGER, "secret-manager/access", verdict, message, &hint)
+            result(SECRET_MANAGER, "secret-manager/access", verdict, message, hint.as_str())
         })
         .collect())
 }
@@ -307,13 +308,19 @@ pub fn unread(now: &Observation) -> Vec<CheckResult> {
     now.unread.iter().map(told).collect()
 }
 
-fn result(id: &'static str, name: &'static str, result: Verdict, message: String, hint: &str) -> CheckResult {
-    CheckResult { id, name, result, message, hint: hint.to_owned() }
+fn result<'a>(
+    id: &'static str,
+    name: &'static str,
+    result: Verdict,
+    message: String,
+    hint: impl Into<Option<&'a str>>,
+) -> CheckResult {
+    CheckResult { id, name, result, message, hints: hint.into().map(Hint::from).into_iter().collect() }
 }
 
 fn passed_or(missing: Vec<CheckResult>, id: &'static str, name: &'static str) -> Vec<CheckResult> {
     match missing.is_empty() {
-        true => vec![result(id, name, Verdict::Pass, String::new(), "")],
+        true => vec![result(id, name, Verdict::Pass, String::new(), None)],
         false => missing,
     }
 }

@@ -1,6 +1,8 @@
 //! Failures of the clients, as problems: with an exit code, a stable reason and what to do next.
 
 use crate::clients::error::{ApiError, ApiErrorKind, ConfigError, Service};
+use deepdesk_protocol::command;
+use deepdesk_protocol::hint::Hint;
 use deepdesk_protocol::problem::{Problem, Reason};
 
 /// A request failed before anything was changed: exit 1. A step that comes later raises it to 5 (see `execute`).
@@ -54,17 +56,17 @@ fn reason(kind: ApiErrorKind) -> Reason {
     }
 }
 
-fn hint(error: &ApiError) -> Option<String> {
+fn hint(error: &ApiError) -> Option<Hint> {
     // As rustls says it: the network is in order.
     if error.message.contains("invalid peer certificate") {
-        return Some(untrusted(error.service).to_owned());
+        return Some(untrusted(error.service).into());
     }
     let hint = match (error.kind, error.service) {
         (ApiErrorKind::Unauthenticated, Service::Kubernetes) => {
             "log in to the cluster again, then run the same command"
         }
         (ApiErrorKind::Unauthenticated, Service::SecretManager | Service::Container | Service::Credentials) => {
-            "gcloud auth application-default login"
+            return Some(command!["gcloud", "auth", "application-default", "login"].into());
         }
         (ApiErrorKind::Forbidden, Service::Kubernetes) => "ask for the Role in the README (section Permissions)",
         (ApiErrorKind::Forbidden, Service::Container) => {
@@ -80,7 +82,7 @@ fn hint(error: &ApiError) -> Option<String> {
         (ApiErrorKind::TooManyRequests, _) => "wait a minute, then run the same command again",
         _ => return None,
     };
-    Some(hint.to_owned())
+    Some(hint.into())
 }
 
 /// Who has to be trusted, for a server whose certificate was refused.
@@ -100,6 +102,7 @@ fn untrusted(service: Service) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use deepdesk_protocol::hint;
 
     #[test]
     fn a_certificate_that_is_refused_is_no_matter_of_the_network() {
@@ -108,11 +111,11 @@ mod tests {
         for (service, wanted) in
             [(Service::Kubernetes, "certificate-authority-data"), (Service::SecretManager, "trust")]
         {
-            let hint = Problem::from(error(service, refused)).hints.join(" ");
+            let hint = hint::in_one_line(&Problem::from(error(service, refused)).hints);
             assert!(hint.contains(wanted) || hint.contains("SSL_CERT_FILE"), "{hint}");
             assert!(!hint.contains("network"), "{hint}");
         }
-        let unreached = Problem::from(error(Service::Kubernetes, "connection refused")).hints.join(" ");
+        let unreached = hint::in_one_line(&Problem::from(error(Service::Kubernetes, "connection refused")).hints);
         assert!(unreached.contains("network"), "{unreached}");
     }
 }

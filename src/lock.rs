@@ -15,6 +15,7 @@ use tokio::sync::Mutex;
 use crate::clients::cluster::Cluster;
 use crate::clients::error::{ApiError, ApiErrorKind, Service};
 use crate::clients::fence::{Fence, Grant, Moment};
+use deepdesk_protocol::command;
 use deepdesk_protocol::facts::names::{SecretId, VersionId};
 use deepdesk_protocol::facts::observation::LastRotation;
 use deepdesk_protocol::lock::{self, LeaseView};
@@ -330,8 +331,8 @@ async fn refused(cluster: &Cluster, lease: &Lease, operator: &Operator) -> Resul
     if lease.is_open() {
         return Ok(None);
     }
-    let by_hand = format!("kubectl delete lease {LEASE} -n {}", cluster.namespace());
-    Ok(lock::refusal(&lease, cluster.server_time().await?, &by_hand))
+    let by_hand = command!["kubectl", "delete", "lease", LEASE, "-n", cluster.namespace()];
+    Ok(lock::refusal(&lease, cluster.server_time().await?, by_hand))
 }
 
 fn view(lease: &Lease, operator: &Operator) -> LeaseView {

@@ -105,7 +105,7 @@ mod tests {
         std::fs::write(&path, "protectedContext: x\n").expect("written");
         let problem = read(Some(&path), &Environment::default()).expect_err("a typo");
         assert_eq!(problem.reason, Reason::Settings);
-        assert!(problem.hints[0].contains("protectedContexts"), "{problem:?}");
+        assert!(problem.hints[0].to_string().contains("protectedContexts"), "{problem:?}");
         std::fs::write(&path, format!("{}: 1\n", "x".repeat(5000))).expect("written");
         let problem = read(Some(&path), &Environment::default()).expect_err("another typo");
         assert!(problem.message.len() < 600, "{problem:?}");

@@ -17,6 +17,7 @@ use crate::present::{Listing, Style};
 use crate::request;
 use crate::run::{Interrupt, interrupted};
 use crate::settings;
+use deepdesk_protocol::command;
 use deepdesk_protocol::facts::account::{Glance, Judgement, age, judge};
 use deepdesk_protocol::facts::names::{AccountName, SecretHome};
 use deepdesk_protocol::problem::{Problem, Reason};
@@ -248,10 +249,15 @@ async fn use_account(args: &cli::UseAccount, environment: &Environment, voice: &
     let contexts = kubeconfig::contexts(&flags, environment)?;
     let Some(context) = contexts.iter().find(|context| context.current) else {
         return Err(match &flags.context {
-            Some(name) => Problem::new(Reason::NoSuchContext, format!("context \"{name}\" does not exist"))
-                .hint(names::hint(name, contexts.iter().map(|one| one.name.as_str()), "kubectl deepdesk cluster list")),
+            Some(name) => {
+                Problem::new(Reason::NoSuchContext, format!("context \"{name}\" does not exist")).hint(names::hint(
+                    name,
+                    contexts.iter().map(|one| one.name.as_str()),
+                    command!["kubectl", "deepdesk", "cluster", "list"],
+                ))
+            }
             None => Problem::new(Reason::NoContext, "the kubeconfig has no current context")
-                .hint("kubectl deepdesk cluster use NAME"),
+                .hint(command!["kubectl", "deepdesk", "cluster", "use", "NAME"]),
         });
     };
     let mut noted = previous::read(&locked, environment);
@@ -271,7 +277,7 @@ async fn use_account(args: &cli::UseAccount, environment: &Environment, voice: &
 
 async fn pick(args: &cli::UseAccount, environment: &Environment, voice: &Voice) -> Result<String, Problem> {
     if !super::confirm::can_ask() {
-        return Err(nobody_to_ask("account", "kubectl deepdesk account list"));
+        return Err(nobody_to_ask("account", command!["kubectl", "deepdesk", "account", "list"]));
     }
     let (target, cluster) = connect(&args.cluster, args.show.verbose, environment, voice).await?;
     let found = glance::everywhere(&cluster, target.context.as_deref().unwrap_or_default()).await?;
@@ -298,7 +304,11 @@ async fn exists(
         Ok(None) => {
             let all = cluster.cluster_list::<Namespace>().await.unwrap_or_default();
             let all: Vec<String> = all.into_iter().filter_map(|one| one.metadata.name).collect();
-            let near = names::hint(namespace.as_str(), all.iter().map(String::as_str), "kubectl deepdesk account list");
+            let near = names::hint(
+                namespace.as_str(),
+                all.iter().map(String::as_str),
+                command!["kubectl", "deepdesk", "account", "list"],
+            );
             Err(unasked(
                 Problem::new(Reason::NoSuchNamespace, format!("namespace \"{namespace}\" does not exist")).hint(near),
             ))

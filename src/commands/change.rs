@@ -163,6 +163,7 @@ async fn look(desk: &Desk, args: &Change, given: Option<&Payload>, found: &mut F
     found.checks.clone_from(&found.access);
     found.checks.extend(access::unread(&seen.now));
     found.checks.extend(check::run(&check::Seen { purpose: args.purpose, want: &want, now: &seen.now }));
+    found.checks.iter_mut().for_each(|check| check.carry(&desk.flags));
     refuse(&found.checks, planned.as_ref().err().filter(|refused| plan::stands_alone(refused)))?;
     let plan = planned?;
     if adds(&plan) {

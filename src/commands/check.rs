@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use self::answers::Answers;
 use super::session::{self, Desk, Session};
-use super::{Voice, speak};
+use super::{Voice, carried, speak};
 use crate::access;
 use crate::cli;
 use crate::clients::credentials::Resolved;
@@ -41,12 +41,15 @@ pub async fn check(args: cli::Check, environment: Environment, mut interrupt: In
         () = interrupt.asked() => Err(interrupted()),
     };
     let mut speaker = speak(&voice);
+    let flags = carried::of(&args.common);
     match asked {
-        Ok(checkups) => {
+        Ok(mut checkups) => {
+            checkups.iter_mut().for_each(|checkup| checkup.carry(&flags));
             speaker.checkups(&checkups, args.common.show.output == cli::Output::Short);
             checkups.iter().map(|checkup| checkup.exit_code).max().unwrap_or(0)
         }
-        Err(problem) => {
+        Err(mut problem) => {
+            problem.carry(&flags);
             speaker.problem(&problem);
             problem.exit.code()
         }

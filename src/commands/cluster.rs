@@ -10,6 +10,8 @@ use crate::clients::kubeconfig::{self, ContextEntry, KubeFlags, previous};
 use crate::environment::Environment;
 use crate::present::{Listing, Output, Style};
 use crate::run::{Interrupt, interrupted};
+use deepdesk_protocol::command;
+use deepdesk_protocol::hint::{Command, Hint};
 use deepdesk_protocol::problem::{Exit, Problem, Reason};
 use deepdesk_protocol::result::API_VERSION;
 
@@ -135,14 +137,23 @@ pub(super) fn some_contexts(flags: &KubeFlags, environment: &Environment) -> Res
     let contexts = kubeconfig::contexts(flags, environment)?;
     match contexts.is_empty() {
         false => Ok(contexts),
-        true => Err(Problem::new(Reason::NoContexts, "the kubeconfig has no contexts")
-            .hint("kubectl deepdesk cluster get-credentials NAME --location LOCATION --project PROJECT")),
+        true => Err(Problem::new(Reason::NoContexts, "the kubeconfig has no contexts").hint(command![
+            "kubectl",
+            "deepdesk",
+            "cluster",
+            "get-credentials",
+            "NAME",
+            "--location",
+            "LOCATION",
+            "--project",
+            "PROJECT"
+        ])),
     }
 }
 
 fn pick(contexts: &[ContextEntry], voice: &Voice) -> Result<String, Problem> {
     if !super::confirm::can_ask() {
-        return Err(nobody_to_ask("context", "kubectl deepdesk cluster list"));
+        return Err(nobody_to_ask("context", command!["kubectl", "deepdesk", "cluster", "list"]));
     }
     let names: Vec<String> = contexts.iter().map(|context| context.name.clone()).collect();
     let current = contexts.iter().find(|context| context.current).map(|context| context.name.as_str());
@@ -154,14 +165,14 @@ fn no_such_context(name: &str, contexts: &[ContextEntry]) -> Problem {
     Problem::new(Reason::NoSuchContext, format!("context \"{name}\" does not exist")).hint(names::hint(
         name,
         names,
-        "kubectl deepdesk cluster list",
+        command!["kubectl", "deepdesk", "cluster", "list"],
     ))
 }
 
 /// There is no terminal to pick a name at.
-pub(super) fn nobody_to_ask(what: &str, list: &str) -> Problem {
+pub(super) fn nobody_to_ask(what: &str, list: Command) -> Problem {
     Problem::new(Reason::Usage, format!("which {what}? There is no terminal to pick one at"))
-        .hint(format!("name it as an argument; {list} names them all"))
+        .hint(Hint::to("name it as an argument; this lists them all", list))
 }
 
 /// Nothing was noted for `-`.

@@ -1,6 +1,7 @@
 //! One file a command, each reads like its page of the manual. May import everything; nothing imports it but `main`.
 
 mod account;
+mod carried;
 mod change;
 mod check;
 mod cluster;
@@ -118,10 +119,13 @@ async fn secret(command: Secret, environment: Environment, interrupt: Interrupt)
     let voice = voice(Some(common), &environment);
     tokio::spawn(heed(interrupt.clone(), voice.clone()));
     let mut record = Record::begin();
-    let (files, outcome) = match report::asked(&command).map(Files::checked).transpose() {
+    let (files, mut outcome) = match report::asked(&command).map(Files::checked).transpose() {
         Ok(files) => (files, one_by_one(&command, common, &environment, interrupt, &voice, &mut record).await),
         Err(problem) => (None, Err(problem)),
     };
+    if let Err(problem) = &mut outcome {
+        problem.carry(&carried::of(common));
+    }
     let results = record.results();
     let mut code = results.iter().map(|result| result.exit_code).max().unwrap_or(0);
     if let Err(problem) = &outcome {
@@ -193,7 +197,7 @@ async fn one_by_one(
     while let Some(account) = accounts.next() {
         let started = Timestamp::now();
         let desk = session.desk(account, common)?;
-        let (result, problem) = match command {
+        let (mut result, mut problem) = match command {
             Secret::Rotate(args) => rotate::rotate(&desk, args, value.take()).await,
             Secret::Sync(args) => sync::sync(&desk, args).await,
             // A status looks at all of its accounts at once, and never comes here.
@@ -203,6 +207,8 @@ async fn one_by_one(
             Secret::Rescue(args) => rescue::rescue(&desk, args).await,
             Secret::Finalize(args) => finalize::finalize(&desk, args).await,
         };
+        result.carry(&desk.flags);
+        problem.iter_mut().for_each(|problem| problem.carry(&desk.flags));
         session.note(environment, &result);
         let (trail, ended) = (desk.teller.into_trail(), Timestamp::now());
         record.accounts.push(AccountReport { result, problem: problem.clone(), trail, started, ended });

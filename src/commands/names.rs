@@ -1,5 +1,7 @@
 //! Names that somebody typed: the near ones when there is no such name.
 
+use deepdesk_protocol::hint::{Command, Hint};
+
 /// The most names that a hint shows.
 const MOST: usize = 5;
 
@@ -22,10 +24,10 @@ pub fn near<'a>(given: &str, names: impl IntoIterator<Item = &'a str>) -> Vec<&'
 }
 
 /// What to do about a name that does not exist: the near ones, else where all of them are listed.
-pub fn hint<'a>(given: &str, names: impl IntoIterator<Item = &'a str>, list: &str) -> String {
+pub fn hint<'a>(given: &str, names: impl IntoIterator<Item = &'a str>, list: Command) -> Hint {
     match near(given, names).as_slice() {
-        [] => format!("{list} names them all"),
-        near => format!("did you mean {}?", near.join(", ")),
+        [] => Hint::to("see them all", list),
+        near => format!("did you mean {}?", near.join(", ")).into(),
     }
 }
 

@@ -4,6 +4,7 @@ use super::session::Desk;
 use crate::observe::served;
 use deepdesk_protocol::check::{self, catalogue};
 use deepdesk_protocol::facts::observation::{Consumer, ExternalSecretView, Observation, Ready};
+use deepdesk_protocol::hint::Hint;
 use deepdesk_protocol::problem::{Exit, Problem, Reason};
 use deepdesk_protocol::result::{
     API_VERSION, AccountResult, BackCompatResult, CheckResult, ConsumerResult, EvidenceResult, ExternalSecretResult,
@@ -84,7 +85,7 @@ fn not_served(problem: &Problem) -> CheckResult {
         name: "external-secrets/api",
         result: Verdict::Fail,
         message: problem.message.clone(),
-        hint: problem.hints.join("; "),
+        hints: problem.hints.clone(),
     }
 }
 
@@ -179,11 +180,11 @@ pub fn refusal(checks: &[CheckResult], exit: Exit) -> Option<Problem> {
     let problem = failed.fold(Problem::new(reason, told(first)).with_exit(exit), |problem, check| {
         problem.now(format!("also: {}", told(check)))
     });
-    let mut hints: Vec<&String> = Vec::new();
-    for check in checks.iter().filter(|check| check.result == Verdict::Fail && !check.hint.is_empty()) {
-        if !hints.contains(&&check.hint) {
-            hints.push(&check.hint);
+    let mut hints: Vec<&Hint> = Vec::new();
+    for hint in checks.iter().filter(|check| check.result == Verdict::Fail).flat_map(|check| &check.hints) {
+        if !hints.contains(&hint) {
+            hints.push(hint);
         }
     }
-    Some(hints.into_iter().fold(problem, |problem, hint| problem.hint(hint)))
+    Some(hints.into_iter().fold(problem, |problem, hint| problem.hint(hint.clone())))
 }

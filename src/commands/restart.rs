@@ -14,6 +14,7 @@ use deepdesk_protocol::check::Purpose;
 use deepdesk_protocol::event::{StepName, StepState};
 use deepdesk_protocol::facts::names::{ObjectName, VersionId, WorkloadRef, listed};
 use deepdesk_protocol::facts::restart_note;
+use deepdesk_protocol::hint::{Command, Hint};
 use deepdesk_protocol::plan;
 use deepdesk_protocol::problem::{Exit, Problem, Reason};
 use deepdesk_protocol::result::{AccountResult, Kind};
@@ -110,7 +111,7 @@ fn incomplete(desk: &Desk, progress: &Progress, mut problem: Problem) -> Problem
     }
     problem
         .now("the restarts go on in the cluster by themselves")
-        .hint(format!("see how far they are: kubectl deepdesk secret verify {}", desk.request.account))
+        .hint(Hint::to("see how far they are", Command::secret("verify", &desk.request.account)))
 }
 
 /// Lets the API server judge the patches of a restart without doing them.

@@ -9,6 +9,7 @@ use crate::cli;
 use crate::environment::Environment;
 use crate::run::Interrupt;
 use crate::sandbox::{Options, Sandbox, faults};
+use deepdesk_protocol::command;
 use deepdesk_protocol::problem::{Exit, Problem, Reason};
 
 /// Runs one of the sandbox's commands; returns the exit code, for `run` and `shell` that of the program run.
@@ -33,8 +34,9 @@ pub async fn run(command: cli::Sandbox, environment: &Environment, voice: &Voice
 
 async fn up(world: &cli::World, directory: &Path) -> Result<Sandbox, Problem> {
     let faults = world.faults.iter().map(|given| given.parse()).collect::<Result<Vec<faults::Fault>, _>>();
-    let faults = faults
-        .map_err(|error| Problem::new(Reason::Usage, error.to_string()).hint("kubectl deepdesk sandbox faults"))?;
+    let faults = faults.map_err(|error| {
+        Problem::new(Reason::Usage, error.to_string()).hint(command!["kubectl", "deepdesk", "sandbox", "faults"])
+    })?;
     let options = Options {
         accounts: usize::from(world.accounts),
         sync_delay: world.sync_delay,

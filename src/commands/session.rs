@@ -5,7 +5,7 @@ use std::io::IsTerminal as _;
 
 use serde_json::Value;
 
-use super::{Voice, speak};
+use super::{Voice, carried, speak};
 use crate::cli;
 use crate::clients::cluster::Cluster;
 use crate::clients::credentials::{self, Resolved};
@@ -24,6 +24,7 @@ use crate::request::{self, Request};
 use crate::run::{Interrupt, Run, Teller};
 use crate::settings::{self, Settings};
 use deepdesk_protocol::facts::names::{AccountName, SecretId};
+use deepdesk_protocol::hint::CallFlags;
 use deepdesk_protocol::problem::{Problem, Reason};
 use deepdesk_protocol::result::AccountResult;
 
@@ -54,6 +55,8 @@ pub struct Desk {
     pub teller: Teller,
     /// Shows plans and asks.
     pub voice: Voice,
+    /// The flags of the present call, for the commands that it recommends.
+    pub flags: CallFlags,
     interrupt: Interrupt,
 }
 
@@ -239,6 +242,8 @@ impl Session {
         let request = request::request(account, common, &self.settings, &self.gcloud, self.target.context.as_deref())?;
         // A value may have its account's name in it, and a hint must be able to say it.
         let names = [&request.names.primary, &request.names.back_compat].map(SecretId::as_str);
+        let flags = carried::of(common);
+        flags.all().for_each(|flag| known::values().publish(flag));
         let asked = request.asked_project.as_ref().map(|project| project.as_str());
         [request.account.as_str(), &request.context]
             .into_iter()
@@ -247,6 +252,7 @@ impl Session {
             .chain(FLAGS.map(|flag| format!("{} {flag}", request.account)).iter().map(String::as_str))
             .for_each(|name| known::values().publish(name));
         Ok(Desk {
+            flags,
             cluster,
             request,
             secret_manager: self.secret_manager.clone(),

@@ -152,7 +152,9 @@ async fn look(session: &Session, args: &cli::Status, voice: &Voice, dates: &Date
         }
         undated += usize::from(look.seen.as_ref().is_ok_and(is_undated));
         if let Err(problem) = &look.seen {
-            round.problems.push((Some(desk.request.account.clone()), problem.clone()));
+            let mut problem = problem.clone();
+            problem.carry(&desk.flags);
+            round.problems.push((Some(desk.request.account.clone()), problem));
         }
         round.results.push(result(&desk, look, args));
         round.desks.push(desk);
@@ -287,5 +289,6 @@ fn result(desk: &Desk, look: Look, args: &cli::Status) -> AccountResult {
         result.reason = if result.state == "Stable" { Reason::Due } else { Reason::NotStable }.to_string();
     }
     result.status = Some(told);
+    result.carry(&desk.flags);
     result
 }

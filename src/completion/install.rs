@@ -13,6 +13,7 @@ use self::places::Place;
 use super::shells::MARK;
 use crate::cli::{Install, Shell};
 use crate::environment::Environment;
+use deepdesk_protocol::command;
 use deepdesk_protocol::problem::{Exit, Problem, Reason};
 
 /// What the line in a start-up file ends with, so that it can be found again.
@@ -96,7 +97,7 @@ fn shells(args: &Install, environment: &Environment) -> Result<Vec<Shell>, Probl
     let own = own.or(if cfg!(windows) { Some(Shell::PowerShell) } else { None });
     own.map(|shell| vec![shell]).ok_or_else(|| {
         Problem::new(Reason::Usage, "which shell is yours is not known: $SHELL names none that can complete")
-            .hint("kubectl deepdesk completion install --shell bash")
+            .hint(command!["kubectl", "deepdesk", "completion", "install", "--shell", "bash"])
     })
 }
 

@@ -16,9 +16,11 @@ use crate::lock::Lock;
 use crate::observe::external_secrets::{self, Reader};
 use crate::observe::{Seen, found};
 use crate::run::{Run, fence, interrupted};
+use deepdesk_protocol::command;
 use deepdesk_protocol::event::{StepName, StepState};
 use deepdesk_protocol::facts::names::ObjectName;
 use deepdesk_protocol::facts::observation::{Derivation, Found, Ready, Source};
+use deepdesk_protocol::hint::Hint;
 use deepdesk_protocol::problem::{Problem, Reason};
 
 /// The annotation that the runbook sets; any changed metadata of an ExternalSecret makes it sync.
@@ -318,13 +320,16 @@ fn is_lag_of_the_new(progress: &Progress, failure: &str) -> bool {
 fn failed(run: &Run<'_>, reader: &Reader, failure: &str) -> Problem {
     let account = &run.request.account;
     Problem::new(Reason::SyncFailed, format!("external secret {account}/{} is not syncing: {failure}", reader.name))
-        .hint(format!("kubectl describe externalsecret {} -n {account}", reader.name))
+        .hint(command!["kubectl", "describe", "externalsecret", reader.name, "-n", account])
 }
 
 fn timed_out(run: &Run<'_>, waited_for: &str) -> Problem {
     let account = &run.request.account;
     let seconds = run.request.timeout.as_secs();
     Problem::new(Reason::SyncTimeout, format!("gave up after {seconds}s: {waited_for}"))
-        .hint("is External Secrets running? kubectl get pods -A -l app.kubernetes.io/name=external-secrets")
-        .hint(format!("kubectl get externalsecrets -n {account}"))
+        .hint(Hint::to(
+            "see whether External Secrets runs",
+            command!["kubectl", "get", "pods", "-A", "-l", "app.kubernetes.io/name=external-secrets"],
+        ))
+        .hint(command!["kubectl", "get", "externalsecrets", "-n", account])
 }

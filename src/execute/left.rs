@@ -13,6 +13,7 @@ use crate::observe::versions::newest;
 use crate::run::Run;
 use deepdesk_protocol::facts::names::VersionId;
 use deepdesk_protocol::facts::observation::{SecretView, ValueTag, Version, VersionState};
+use deepdesk_protocol::hint::{Command, Hint};
 use deepdesk_protocol::problem::{Exit, Problem};
 use deepdesk_protocol::step::{Plan, Way};
 
@@ -41,9 +42,9 @@ pub(super) async fn explained(run: &Run<'_>, plan: &Plan, progress: &mut Progres
                 true => problem,
                 false => problem.now("this run changed nothing"),
             };
-            lines.iter().fold(problem, Problem::now).hint(format!(
-                "see what is there now, and what is due: kubectl deepdesk secret status {}",
-                run.request.account
+            lines.iter().fold(problem, Problem::now).hint(Hint::to(
+                "see what is there now, and what is due",
+                Command::secret("status", &run.request.account),
             ))
         }
     }
@@ -153,7 +154,7 @@ fn known(run: &Run<'_>, plan: &Plan, progress: &Progress, problem: Problem) -> P
             return problem
                 .now(format!("primary {} is in use, and nothing was destroyed that --destroy did not name", plan.to))
                 .now(format!("pods started before the restart can still read the older value, pods started after it cannot; older versions of {} can be enabled again", now.back_compat.secret))
-                .hint(format!("the same command goes on from here: kubectl deepdesk secret finalize {account}"));
+                .hint(Hint::to("the same command goes on from here", Command::secret("finalize", account)));
         }
     }
     let preserved = now.back_compat.value().is_some() && now.back_compat.value() == value_of(now, from);
@@ -164,9 +165,11 @@ fn known(run: &Run<'_>, plan: &Plan, progress: &Progress, problem: Problem) -> P
             .now(format!("{to} is the newest version of {}, and {from} is still enabled: no value is lost", now.primary.secret))
             .now(format!("pods started before the restart use {from}, pods started after it use {to} and read {from} as back-compat")),
     };
-    let problem = problem.hint(format!("the same command goes on from here: kubectl deepdesk secret rotate {account}"));
+    let problem = problem.hint(Hint::to("the same command goes on from here", Command::secret("rotate", account)));
     match introduced {
-        true => problem.hint(format!("or go back to the value of {from}: kubectl deepdesk secret rollback {account}")),
+        true => {
+            problem.hint(Hint::to(format!("or go back to the value of {from}"), Command::secret("rollback", account)))
+        }
         false => problem,
     }
 }
@@ -186,6 +189,5 @@ fn known_back(run: &Run<'_>, plan: &Plan, progress: &Progress, problem: Problem,
             .now(format!("{to} is the newest version of {}, and {from} is still enabled: no value is lost", now.primary.secret))
             .now(format!("pods started before the restart use {from}, pods started after it use {to} and read {from} as back-compat")),
     };
-    problem
-        .hint(format!("the same command goes on from here: kubectl deepdesk secret rollback {}", run.request.account))
+    problem.hint(Hint::to("the same command goes on from here", Command::secret("rollback", &run.request.account)))
 }

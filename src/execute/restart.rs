@@ -15,10 +15,12 @@ use crate::clients::cluster::pulse::Watched;
 use crate::lock::Lock;
 use crate::observe::look_at_consumers;
 use crate::run::{Run, fence, interrupted};
+use deepdesk_protocol::command;
 use deepdesk_protocol::event::{StepName, StepState};
 use deepdesk_protocol::facts::names::{ObjectName, VersionId, WorkloadKind, WorkloadRef, listed};
 use deepdesk_protocol::facts::observation::{Consumer, GitOps, Observation, Rollout};
 use deepdesk_protocol::facts::restart_note;
+use deepdesk_protocol::hint::Hint;
 use deepdesk_protocol::problem::{Problem, Reason};
 use deepdesk_protocol::state;
 use deepdesk_protocol::trail::Look;
@@ -79,7 +81,10 @@ pub async fn restart(
         Reason::SecretsKeepChanging,
         format!("the Kubernetes Secrets were written {ROUNDS} times while pods started"),
     )
-    .hint("find out who writes them: kubectl get secret -o yaml --show-managed-fields"))
+    .hint(Hint::to(
+        "find out who writes them",
+        command!["kubectl", "get", "secret", "-n", run.request.account, "-o", "yaml", "--show-managed-fields"],
+    )))
 }
 
 /// Patches all pod templates at the same moment: old and new pods serve side by side as short as can be.
@@ -329,10 +334,13 @@ fn stuck(run: &Run<'_>, consumer: &Consumer) -> Option<Problem> {
         .map(|trouble| format!(" ({trouble})"))
         .unwrap_or_default();
     let line = format!("the rollout of {} is stuck: {reason}{trouble}", consumer.workload);
-    Some(
-        Problem::new(Reason::RolloutStuck, line)
-            .hint(format!("kubectl describe {} -n {}", consumer.workload, run.request.account)),
-    )
+    Some(Problem::new(Reason::RolloutStuck, line).hint(command![
+        "kubectl",
+        "describe",
+        consumer.workload,
+        "-n",
+        run.request.account
+    ]))
 }
 
 /// The Kubernetes Secrets that were written since their bytes were proven. A scheduled sync that changes nothing writes
@@ -350,6 +358,6 @@ fn timed_out(run: &Run<'_>, workloads: &[WorkloadRef], waited_for: &str) -> Prob
     let problem =
         Problem::new(Reason::RolloutTimeout, format!("gave up after {}s: {waited_for}", run.request.timeout.as_secs()));
     workloads.iter().fold(problem, |problem, workload| {
-        problem.hint(format!("kubectl rollout status {workload} -n {}", run.request.account))
+        problem.hint(command!["kubectl", "rollout", "status", workload, "-n", run.request.account])
     })
 }

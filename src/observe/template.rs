@@ -8,9 +8,11 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use super::carriers;
 use super::consumers::{Carriers, Reads};
 use crate::clients::cluster::Cluster;
+use deepdesk_protocol::command;
 use deepdesk_protocol::facts::names::{WorkloadKind, WorkloadRef, listed};
 use deepdesk_protocol::facts::observation::Observation;
 use deepdesk_protocol::facts::reencryption::Reencryption;
+use deepdesk_protocol::hint::Hint;
 use deepdesk_protocol::problem::{Problem, Reason};
 
 /// A consumer's pod template, and the container of it that runs the command.
@@ -79,8 +81,10 @@ fn reads(candidate: &Candidate, carriers: &Carriers) -> Reads {
 
 fn named(all: Vec<Candidate>, carriers: &Carriers, wanted: &WorkloadRef) -> Result<Candidate, Problem> {
     let refuse = |line: String| {
-        Err(Problem::new(Reason::NoTemplate, line)
-            .hint("name a consumer: kubectl deepdesk secret finalize --dry-run lists them"))
+        Err(Problem::new(Reason::NoTemplate, line).hint(Hint::to(
+            "name a consumer; this lists them",
+            command!["kubectl", "deepdesk", "secret", "finalize", "--dry-run"],
+        )))
     };
     match all.into_iter().find(|one| one.workload == *wanted) {
         None => refuse(format!("{wanted} does not exist: there is no pod template to make a Job from")),

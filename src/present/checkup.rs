@@ -2,6 +2,7 @@
 
 use super::text::{Paint, printable};
 use deepdesk_protocol::checkup::{Answer, Asked, Checkup, CheckupList};
+use deepdesk_protocol::hint;
 use deepdesk_protocol::result::API_VERSION;
 
 /// Several of them as one object.
@@ -45,9 +46,9 @@ fn one(checkup: &Checkup, several: bool, paint: Paint, terminal: bool, short: bo
         }
         out.push_str(&line(asked, paint, terminal));
         // Several findings in a row may have one remedy.
-        let next = shown.get(index + 1).filter(|next| next.id == asked.id && next.hint == asked.hint);
-        if !asked.hint.is_empty() && next.is_none() {
-            out.push_str(&format!("    {} {}\n", paint.info("hint:"), printable(&asked.hint)));
+        let next = shown.get(index + 1).filter(|next| next.id == asked.id && next.hints == asked.hints);
+        if !asked.hints.is_empty() && next.is_none() {
+            out.push_str(&format!("    {} {}\n", paint.info("hint:"), hint::in_one_line(&asked.hints)));
         }
     }
     if !shown.is_empty() {
@@ -107,7 +108,7 @@ mod tests {
             title: "nobody else is at work",
             result,
             message: message.to_owned(),
-            hint: hint.to_owned(),
+            hints: Some(hint).filter(|hint| !hint.is_empty()).map(Into::into).into_iter().collect(),
         };
         let checkup = Checkup {
             api_version: API_VERSION,

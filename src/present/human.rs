@@ -4,6 +4,7 @@ use super::overview;
 use super::table::Table;
 use super::text::{Paint, printable};
 use deepdesk_protocol::facts::observation::VersionState;
+use deepdesk_protocol::hint;
 use deepdesk_protocol::result::{AccountResult, CheckResult, EvidenceResult, Kind, Verdict};
 
 /// How much to tell.
@@ -371,8 +372,8 @@ pub(super) fn checks(checks: &[CheckResult], paint: Paint) -> String {
         if !check.message.is_empty() {
             out.push_str(&format!("      {}\n", printable(&check.message)));
         }
-        if !check.hint.is_empty() {
-            out.push_str(&format!("      {} {}\n", paint.info("hint:"), printable(&check.hint)));
+        if !check.hints.is_empty() {
+            out.push_str(&format!("      {} {}\n", paint.info("hint:"), hint::in_one_line(&check.hints)));
         }
     }
     out

@@ -366,9 +366,9 @@ impl<O: Write, E: Write + Send + 'static> Presenter<O, E> {
         }
         let paint = self.err_paint;
         let mut text = format!("{} {}\n", paint.bad("error:"), printable(&problem.message));
-        let now = problem.now.iter().map(|line| (paint.strong("now:"), line));
-        let hints = problem.hints.iter().map(|line| (paint.info("hint:"), line));
-        now.chain(hints).for_each(|(mark, line)| text.push_str(&format!("{mark} {}\n", printable(line))));
+        let now = problem.now.iter().map(|line| (paint.strong("now:"), line.clone()));
+        let hints = problem.hints.iter().map(|hint| (paint.info("hint:"), hint.to_string()));
+        now.chain(hints).for_each(|(mark, line)| text.push_str(&format!("{mark} {}\n", printable(&line))));
         self.live.put(&text);
     }
 

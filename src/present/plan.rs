@@ -5,6 +5,7 @@ use super::text::{Paint, printable, wrap};
 use deepdesk_protocol::event::StepName;
 use deepdesk_protocol::facts::names::{AccountName, ProjectId, listed};
 use deepdesk_protocol::facts::observation::{Observation, SecretView};
+use deepdesk_protocol::hint;
 use deepdesk_protocol::result::{CheckResult, Verdict};
 use deepdesk_protocol::step::{Origin, Plan, Planned, Step};
 
@@ -194,8 +195,8 @@ fn consequences(view: &PlanView<'_>, paint: Paint, width: Option<usize>) -> Stri
     for check in warnings {
         let text = wrap(&printable(&check.message), 9, width);
         out.push_str(&format!("{} {text} ({})\n", paint.warn("warning:"), check.id));
-        if !check.hint.is_empty() {
-            out.push_str(&format!("   {} {}\n", paint.info("hint:"), printable(&check.hint)));
+        if !check.hints.is_empty() {
+            out.push_str(&format!("   {} {}\n", paint.info("hint:"), hint::in_one_line(&check.hints)));
         }
     }
     out

@@ -8,6 +8,7 @@ use super::human::{Detail, pods};
 use super::table::Table;
 use super::text::{Paint, cut, printable};
 use deepdesk_protocol::facts::account::age;
+use deepdesk_protocol::hint::Command;
 use deepdesk_protocol::result::AccountResult;
 use deepdesk_protocol::status::{Due, StatusResult};
 
@@ -129,27 +130,30 @@ fn due(results: &[AccountResult], paint: Paint) -> String {
     }
     let mut out = String::new();
     for (shared, own, accounts) in groups {
-        let due = shared.as_ref().filter(|_| accounts.len() > 1).unwrap_or(own);
+        let shared = shared.filter(|_| accounts.len() > 1);
         let left = accounts.len().saturating_sub(NAMED);
-        let names = accounts[..accounts.len() - left].join(" ");
+        let named = &accounts[..accounts.len() - left];
+        let names = named.join(" ");
+        let is_shared = shared.is_some();
+        let due = shared.unwrap_or_else(|| own.clone());
         let more = if left > 0 { format!(" (and {left} more: -o json names them)") } else { String::new() };
         out.push_str(&format!("{} {}{more}: {}\n", paint.strong("due:"), printable(&names), printable(&due.what)));
-        for command in &due.commands {
-            out.push_str(&format!("     {}\n", printable(&command.replace(ACCOUNTS, &names))));
+        for command in due.commands {
+            let command = match is_shared {
+                true => command.for_accounts(named.iter().map(|account| (*account).to_owned())),
+                false => command,
+            };
+            out.push_str(&format!("     {command}\n"));
         }
     }
     out
 }
 
-/// Stands for the accounts in a command that they share. No account is called so.
-const ACCOUNTS: &str = "{accounts}";
-
-/// What is due without the account, where its commands take several; none where they do not.
+/// What is due with a placeholder for the account, where its commands take several; none where they do not.
 fn shared(due: &Due, account: &str) -> Option<Due> {
-    let without = |command: &String| {
-        let verb = command.strip_prefix("kubectl deepdesk secret ")?.strip_suffix(account)?.trim_end();
-        let several = matches!(verb, "rotate" | "sync" | "restart" | "verify" | "finalize");
-        several.then(|| format!("kubectl deepdesk secret {verb} {ACCOUNTS}"))
+    let without = |command: &Command| {
+        let several = matches!(command.secret_verb(account)?, "rotate" | "sync" | "restart" | "verify" | "finalize");
+        several.then(|| command.clone().for_accounts(["ACCOUNTS".to_owned()]))
     };
     let what = match due.action {
         "finalize" => {
@@ -230,7 +234,7 @@ mod tests {
     #[test]
     fn accounts_share_a_command_that_takes_several() {
         let of = |account: &str, action, commands: &[&str]| {
-            let line = |verb: &&str| format!("kubectl deepdesk secret {verb} {account}");
+            let line = |verb: &&str| Command::secret(verb, account);
             let due = Due { action, what: format!("{action} it"), commands: commands.iter().map(line).collect() };
             let status = StatusResult { due: Some(due), ..StatusResult::default() };
             AccountResult {

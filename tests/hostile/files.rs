@@ -176,7 +176,7 @@ fn settings_are_read_or_refused_in_one_line() {
             Ok(settings) => drop(settings.protects("gke_p_l_prod")),
             Err(problem) => {
                 is_one_clear_line(&problem.message);
-                problem.hints.iter().for_each(|hint| is_one_clear_line(hint));
+                problem.hints.iter().for_each(|hint| is_one_clear_line(&hint.to_string()));
             }
         }
     });

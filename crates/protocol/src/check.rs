@@ -9,6 +9,7 @@ mod other_readers;
 mod secrets;
 
 use crate::facts::observation::{Observation, VersionState};
+use crate::hint::Hint;
 use crate::plan::Want;
 use crate::result::{CheckResult, Verdict};
 use crate::state::{self, State};
@@ -70,7 +71,7 @@ enum Grave {
 use Grave::{Fail, No, Warn};
 
 /// A finding: what, and what to do.
-struct Finding(String, String);
+struct Finding(String, Vec<Hint>);
 
 /// One check.
 pub struct Check {
@@ -311,7 +312,7 @@ pub fn run(seen: &Seen) -> Vec<CheckResult> {
     // A cause is told with its one way out. What follows from it is told, and where it would lead is not: it would refuse.
     if matches!(state::secrets_state(seen.now), State::Blocked(_)) {
         let follows = |check: &&mut CheckResult| CONSEQUENCES.contains(&check.id);
-        found.iter_mut().filter(follows).for_each(|check| check.hint.clear());
+        found.iter_mut().filter(follows).for_each(|check| check.hints.clear());
     }
     found
 }
@@ -332,13 +333,18 @@ pub fn concerns(id: &str, purpose: Purpose) -> bool {
 }
 
 fn results(check: &Check, verdict: Verdict, findings: Vec<Finding>) -> Vec<CheckResult> {
-    let result =
-        |result, message: String, hint: String| CheckResult { id: check.id, name: check.name, result, message, hint };
+    let result = |result, message: String, hints: Vec<Hint>| CheckResult {
+        id: check.id,
+        name: check.name,
+        result,
+        message,
+        hints,
+    };
     if findings.is_empty() {
-        return vec![result(Verdict::Pass, String::new(), String::new())];
+        return vec![result(Verdict::Pass, String::new(), Vec::new())];
     }
     let printable = |text: String| crate::facts::names::printable(&text);
-    findings.into_iter().map(|Finding(message, hint)| result(verdict, printable(message), hint)).collect()
+    findings.into_iter().map(|Finding(message, hints)| result(verdict, printable(message), hints)).collect()
 }
 
 /// While a rotation or a finalization is under way, what it will put right itself is no finding for it.

@@ -1,5 +1,6 @@
 //! What `check` asked and was answered, and its result object. Their shape is a contract: add, never change.
 
+use crate::hint::{self, CallFlags, Hint};
 use serde::Serialize;
 
 /// A part of what is there. Each can be out of sight for a reason of its own, and takes the checks that need it along.
@@ -56,7 +57,8 @@ pub struct Asked {
     /// What was found; of a check that passed a detail worth knowing, or nothing.
     pub message: String,
     /// What to do about it; empty when nothing is to be done.
-    pub hint: String,
+    #[serde(rename = "hint", serialize_with = "hint::as_one_text")]
+    pub hints: Vec<Hint>,
 }
 
 /// The result of `check` for one account.
@@ -84,6 +86,13 @@ pub struct Checkup {
     pub exit_code: u8,
     /// Each check, by group.
     pub checks: Vec<Asked>,
+}
+
+impl Checkup {
+    /// Gives the commands in its hints the flags of the present call.
+    pub fn carry(&mut self, flags: &CallFlags) {
+        self.checks.iter_mut().flat_map(|asked| &mut asked.hints).for_each(|hint| hint.carry(flags));
+    }
 }
 
 /// Several of them.

@@ -7,6 +7,7 @@ pub mod check;
 pub mod checkup;
 pub mod event;
 pub mod facts;
+pub mod hint;
 pub mod in_use;
 pub mod lock;
 pub mod plan;

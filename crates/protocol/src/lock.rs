@@ -1,6 +1,7 @@
 //! Whether a Lease keeps others from an account. Pure: what the API server has of it, its own time, and whether the holder's process is
 //! known to be gone.
 
+use crate::hint::{Command, Hint};
 use jiff::Timestamp;
 
 use crate::problem::{Problem, Reason};
@@ -60,7 +61,7 @@ pub fn judge(lease: &LeaseView, server: Timestamp) -> Judgement {
 }
 
 /// The refusal that a Lease amounts to which somebody holds; `by_hand` is the command that ends it. None where it is free.
-pub fn refusal(lease: &LeaseView, server: Timestamp, by_hand: &str) -> Option<Problem> {
+pub fn refusal(lease: &LeaseView, server: Timestamp, by_hand: Command) -> Option<Problem> {
     let Judgement::Held { age, left } = judge(lease, server) else { return None };
     let holder = lease.holder.as_deref()?;
     let since = lease.since.map(|time| format!(" since {time}")).unwrap_or_default();
@@ -75,11 +76,13 @@ pub fn refusal(lease: &LeaseView, server: Timestamp, by_hand: &str) -> Option<Pr
         Some(left) if left <= LONG => {
             problem.hint(format!("if that process is gone, its lock ends by itself in {left}s"))
         }
-        Some(left) => problem.hint(format!(
-            "if that process is gone, its lock ends by itself in {left}s; once you are sure that it is gone: {by_hand}"
+        Some(left) => problem.hint(Hint::to(
+            format!("if that process is gone, its lock ends by itself in {left}s; once you are sure that it is gone"),
+            by_hand,
         )),
-        None => problem.hint(format!(
-            "it does not end by itself, since it has no age; once you are sure that {holder} is gone: {by_hand}"
+        None => problem.hint(Hint::to(
+            format!("it does not end by itself, since it has no age; once you are sure that {holder} is gone"),
+            by_hand,
         )),
     })
 }
@@ -87,6 +90,7 @@ pub fn refusal(lease: &LeaseView, server: Timestamp, by_hand: &str) -> Option<Pr
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::hint;
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).expect("a time")
@@ -131,10 +135,11 @@ mod tests {
     #[test]
     fn the_refusal_says_how_it_ends() {
         let by_hand = "kubectl delete lease deepdesk-rotation -n acme";
+        let command = || Command::new(by_hand.split(' ').map(str::to_owned).collect());
         let told = |lease: LeaseView, now| {
-            let problem = refusal(&lease, at(now), by_hand).expect("it is held");
+            let problem = refusal(&lease, at(now), command()).expect("it is held");
             assert_eq!(problem.reason, Reason::Locked);
-            format!("{} / {}", problem.message, problem.hints.join(" / "))
+            format!("{} / {}", problem.message, hint::in_one_line(&problem.hints))
         };
         let soon = told(held(), 1005);
         assert!(
@@ -146,6 +151,6 @@ mod tests {
         assert!(late.contains("in 896s; once you are sure") && late.ends_with(by_hand), "{late}");
         let never = told(LeaseView { written: None, since: None, ..held() }, 1005);
         assert!(never.contains("does not end by itself") && never.ends_with(by_hand), "{never}");
-        assert_eq!(refusal(&held(), at(1021), by_hand), None);
+        assert_eq!(refusal(&held(), at(1021), command()), None);
     }
 }

@@ -18,6 +18,7 @@ pub use self::refuse::{refuse_blocked, refuse_displaced, stands_alone};
 use crate::event::StepName;
 use crate::facts::names::{ObjectName, VersionId, WorkloadRef};
 use crate::facts::observation::{Observation, Source, Unread, ValueTag, Version, VersionState};
+use crate::hint::{Command, Hint};
 use crate::in_use::{self, Displaced};
 use crate::problem::{Problem, Reason};
 use crate::state::{self, Blocked, State};
@@ -229,7 +230,7 @@ fn finish(want: &Want, now: &Observation, from: VersionId, to: VersionId) -> Res
 fn another_value(now: &Observation, from: VersionId, to: VersionId) -> Problem {
     let line = format!("a rotation of {} from {from} to {to} is under way with another value", now.account);
     Problem::new(Reason::RotationUnderWay, line)
-        .hint(format!("finish it first: kubectl deepdesk secret rotate {}", now.account))
+        .hint(Hint::to("finish it first", Command::secret("rotate", &now.account)))
 }
 
 /// The versions of a rotation that was committed, and died before it could record so.

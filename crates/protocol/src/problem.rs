@@ -2,6 +2,7 @@
 
 mod reason;
 
+use crate::hint::{CallFlags, Hint};
 use serde::Serialize;
 
 pub use self::reason::Reason;
@@ -47,7 +48,7 @@ pub struct Problem {
     /// What holds now, a line each: for a run that stopped in the middle.
     pub now: Vec<String>,
     /// What to do next, a line each: commands to type where there are some.
-    pub hints: Vec<String>,
+    pub hints: Vec<Hint>,
 }
 
 impl Problem {
@@ -63,9 +64,14 @@ impl Problem {
     }
 
     /// Adds a line of what to do next.
-    pub fn hint(mut self, hint: impl AsRef<str>) -> Problem {
-        self.hints.push(printable(hint.as_ref()));
+    pub fn hint(mut self, hint: impl Into<Hint>) -> Problem {
+        self.hints.push(hint.into());
         self
+    }
+
+    /// Gives the commands in its hints the flags of the present call.
+    pub fn carry(&mut self, flags: &CallFlags) {
+        self.hints.iter_mut().for_each(|hint| hint.carry(flags));
     }
 
     /// Adds a line of what holds now.

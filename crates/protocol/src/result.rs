@@ -1,5 +1,6 @@
 //! The result objects that `-o json|yaml` prints. Their shape is a contract (docs/output.md): add, never change.
 
+use crate::hint::{self, CallFlags, Hint};
 use serde::Serialize;
 
 use crate::event::{StepName, StepState};
@@ -199,7 +200,24 @@ pub struct CheckResult {
     /// What was found; empty when it passed.
     pub message: String,
     /// What to do about it; empty when it passed.
-    pub hint: String,
+    #[serde(rename = "hint", serialize_with = "hint::as_one_text")]
+    pub hints: Vec<Hint>,
+}
+
+impl CheckResult {
+    /// Gives the commands in its hints the flags of the present call.
+    pub fn carry(&mut self, flags: &CallFlags) {
+        self.hints.iter_mut().for_each(|hint| hint.carry(flags));
+    }
+}
+
+impl AccountResult {
+    /// The same for all of its commands.
+    pub fn carry(&mut self, flags: &CallFlags) {
+        self.checks.iter_mut().for_each(|check| check.carry(flags));
+        let due = self.status.as_mut().and_then(|status| status.due.as_mut());
+        due.into_iter().flat_map(|due| &mut due.commands).for_each(|command| command.carry(flags));
+    }
 }
 
 /// What only a rotation has.

@@ -1,5 +1,6 @@
 //! What a status tells of an account beside its state: since when, why, and what is due. Pure.
 
+use crate::hint::Command;
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -31,7 +32,7 @@ pub struct Due {
     /// In words.
     pub what: String,
     /// Command lines, the first one first.
-    pub commands: Vec<String>,
+    pub commands: Vec<Command>,
 }
 
 /// When the last rotation ended, if it made the newest version.

@@ -1,5 +1,6 @@
 //! The answers of one account while they come in: those wanted alone, each under its group.
 
+use deepdesk_protocol::hint::Hint;
 use std::collections::BTreeMap;
 
 use deepdesk_protocol::check::catalogue::{self, Entry};
@@ -48,11 +49,11 @@ impl Answers {
     /// A check that passed, with a detail, or failed, with why.
     pub fn told<P: std::borrow::Borrow<Problem>>(&mut self, id: &'static str, told: Result<String, P>) {
         match told {
-            Ok(detail) => self.put(id, Answer::Pass, &detail, ""),
+            Ok(detail) => self.put(id, Answer::Pass, &detail, &[]),
             Err(problem) => {
                 let problem: &Problem = problem.borrow();
                 self.unreached |= matches!(id, catalogue::KUBECONFIG_ID | catalogue::K8S_API_ID);
-                self.put(id, Answer::Fail, &problem.message, &problem.hints.join("; "));
+                self.put(id, Answer::Fail, &problem.message, &problem.hints);
             }
         }
     }
@@ -62,7 +63,7 @@ impl Answers {
         // What the server says besides stands in the check on rights.
         let because = whole.split_once(": forbidden: ").map_or(whole, |(what, _)| what);
         let forbidden = if because.len() < whole.len() { ": forbidden" } else { "" };
-        self.put(id, Answer::Skipped, &format!("because {because}{forbidden}"), "");
+        self.put(id, Answer::Skipped, &format!("because {because}{forbidden}"), &[]);
     }
 
     /// The same as `told`, in place of what was noted before.
@@ -108,10 +109,10 @@ impl Answers {
             Verdict::Warn => Answer::Warn,
             Verdict::Fail => Answer::Fail,
         };
-        self.put(result.id, answer, &result.message, &result.hint);
+        self.put(result.id, answer, &result.message, &result.hints);
     }
 
-    fn put(&mut self, id: &'static str, result: Answer, message: &str, hint: &str) {
+    fn put(&mut self, id: &'static str, result: Answer, message: &str, hints: &[Hint]) {
         let Some(entry) = self.wanted.iter().find(|entry| entry.id == id) else { return };
         self.asked.push(Asked {
             id,
@@ -120,7 +121,7 @@ impl Answers {
             title: entry.title,
             result,
             message: printable(message),
-            hint: printable(hint),
+            hints: hints.to_vec(),
         });
     }
 

@@ -16,6 +16,7 @@ use crate::clients::error::{ApiError, ApiErrorKind};
 use crate::clients::kubeconfig::{self, Entry, previous};
 use crate::environment::Environment;
 use crate::request;
+use deepdesk_protocol::command;
 use deepdesk_protocol::facts::names::{LocationId, ProjectId};
 use deepdesk_protocol::problem::{Problem, Reason};
 
@@ -46,9 +47,12 @@ pub async fn get(args: &cli::GetCredentials, environment: &Environment, voice: &
     }
     if gcloud.is_on("container/use_client_certificate") {
         let line = "gcloud's container/use_client_certificate is on, and client certificates are not written here";
-        return Err(
-            Problem::new(Reason::Configuration, line).hint("gcloud config unset container/use_client_certificate")
-        );
+        return Err(Problem::new(Reason::Configuration, line).hint(command![
+            "gcloud",
+            "config",
+            "unset",
+            "container/use_client_certificate"
+        ]));
     }
     let impersonated = args.impersonate_service_account.clone();
     let acting_as = impersonated.clone().or_else(|| property("auth/impersonate_service_account"));
@@ -141,7 +145,7 @@ async fn not_found(
             problem.hint(super::names::hint(
                 name,
                 names,
-                &format!("gcloud container clusters list --project {project}"),
+                command!["gcloud", "container", "clusters", "list", "--project", project],
             ))
         }
         places => problem.hint(format!("{name} is in {}: pass that as --location", places.join(", "))),
@@ -160,8 +164,16 @@ fn server(cluster: &GkeCluster, how: How) -> Result<(String, Option<&str>), Prob
         let line = format!(
             "controlPlaneEndpointsConfig.dnsEndpointConfig.allowExternalTraffic is disabled for cluster {name}"
         );
-        let hint =
-            format!("gcloud container clusters update {name} --location {} --enable-dns-access", cluster.location);
+        let hint = command![
+            "gcloud",
+            "container",
+            "clusters",
+            "update",
+            name,
+            "--location",
+            cluster.location,
+            "--enable-dns-access"
+        ];
         return Err(failed(line).hint(hint));
     }
     if how.dns_endpoint || without_ip {

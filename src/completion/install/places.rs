@@ -7,6 +7,8 @@ use super::Thing;
 use crate::cli::{Install, Shell};
 use crate::completion::HELPER;
 use crate::environment::Environment;
+use deepdesk_protocol::command;
+use deepdesk_protocol::hint::Hint;
 use deepdesk_protocol::problem::{Problem, Reason};
 
 /// A shell's places.
@@ -191,8 +193,10 @@ pub(super) fn link(args: &Install, environment: &Environment) -> Result<Thing, P
         .or_else(|| directories.iter().filter(is_own).find(usable).cloned())
         .or_else(|| directories.iter().find(usable).cloned());
     let Some(directory) = directory else {
-        return Err(Problem::new(Reason::NoDirectory, "no directory on PATH can be written to")
-            .hint("name one that is on PATH: kubectl deepdesk completion install --bin-dir DIR"));
+        return Err(Problem::new(Reason::NoDirectory, "no directory on PATH can be written to").hint(Hint::to(
+            "name one that is on PATH",
+            command!["kubectl", "deepdesk", "completion", "install", "--bin-dir", "DIR"],
+        )));
     };
     let this = || std::env::current_exe().map_err(|error| Problem::new(Reason::Failed, error.to_string()));
     let program = match found {

@@ -19,8 +19,10 @@ use crate::observe::Seen;
 use crate::observe::redaction::Redaction;
 use crate::observe::template::{Template, template};
 use crate::run::Run;
+use deepdesk_protocol::command;
 use deepdesk_protocol::event::{StepName, StepState};
 use deepdesk_protocol::facts::reencryption::Reencryption;
+use deepdesk_protocol::hint::{Command, Hint};
 use deepdesk_protocol::problem::{Exit, Problem, Reason};
 use deepdesk_protocol::result::EvidenceResult;
 
@@ -53,7 +55,7 @@ pub async fn reencrypt(
         }
         Exit::Interrupted => problem
             .now("nothing was changed: every older value can still be read")
-            .hint(format!("the same command asks again: kubectl deepdesk secret finalize {account}")),
+            .hint(Hint::to("the same command asks again", Command::secret("finalize", account))),
         _ => problem.now("nothing was changed: every older value can still be read"),
     });
     match &ended {
@@ -224,8 +226,10 @@ async fn all_ended(run: &Run<'_>, name: &str) -> Result<(), Problem> {
         run.interrupt.check()?;
         if Instant::now() >= deadline {
             let line = format!("the pods of job {name}, which an earlier run left behind, have not ended");
-            return Err(Problem::new(Reason::ReencryptionLeftBehind, line)
-                .hint(format!("look at them: kubectl get pods -l job-name={name} -n {}", run.request.account)));
+            return Err(Problem::new(Reason::ReencryptionLeftBehind, line).hint(Hint::to(
+                "look at them",
+                command!["kubectl", "get", "pods", "-l", format!("job-name={name}"), "-n", run.request.account],
+            )));
         }
         tokio::time::sleep(Duration::from_millis(200)).await;
     }

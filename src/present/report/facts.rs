@@ -4,6 +4,7 @@ use super::{AccountReport, between, esc, length, moment, outcome, timeline};
 use crate::present::human;
 use deepdesk_protocol::event::StepState;
 use deepdesk_protocol::facts::observation::VersionState;
+use deepdesk_protocol::hint;
 use deepdesk_protocol::problem::Problem;
 use deepdesk_protocol::result::{AccountResult, Verdict};
 use deepdesk_protocol::trail::Trail;
@@ -146,7 +147,11 @@ pub(super) fn problem(problem: &Problem) -> String {
         esc(problem.reason.as_str()),
         esc(&problem.message),
         items("What holds now:", &problem.now, ("", "")),
-        items("What to do next:", &problem.hints, ("<code>", "</code>"))
+        items(
+            "What to do next:",
+            &problem.hints.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            ("<code>", "</code>")
+        )
     )
 }
 
@@ -193,7 +198,10 @@ fn checks(result: &AccountResult) -> String {
     let mut rows = String::new();
     for check in of(Verdict::Fail).chain(of(Verdict::Warn)) {
         let (word, class) = if check.result == Verdict::Fail { ("fail", "bad") } else { ("warn", "warn") };
-        let found = [check.message.as_str(), check.hint.as_str()].map(esc).into_iter().filter(|text| !text.is_empty());
+        let found = [check.message.as_str(), &hint::in_one_line(&check.hints)]
+            .map(esc)
+            .into_iter()
+            .filter(|text| !text.is_empty());
         rows.push_str(&row(&[
             (&format!("tight {class}"), word),
             ("mono", check.id),

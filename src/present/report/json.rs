@@ -6,6 +6,7 @@ use serde::Serialize;
 use super::{AccountReport, Report};
 use crate::known::KnownValues;
 use crate::present::machine;
+use deepdesk_protocol::hint::Hint;
 use deepdesk_protocol::problem::Problem;
 use deepdesk_protocol::result::{API_VERSION, AccountResult};
 use deepdesk_protocol::trail::Trail;
@@ -41,7 +42,7 @@ struct Told<'a> {
     message: &'a str,
     exit_code: u8,
     now: &'a [String],
-    hints: &'a [String],
+    hints: &'a [Hint],
 }
 
 /// One account.

@@ -303,7 +303,8 @@ pub fn stopped() -> AccountResult {
 }
 
 pub fn check(id: &'static str, name: &'static str, result: Verdict, message: &str, hint: &str) -> CheckResult {
-    CheckResult { id, name, result, message: message.to_owned(), hint: hint.to_owned() }
+    let hints = Some(hint).filter(|hint| !hint.is_empty()).map(Into::into).into_iter().collect();
+    CheckResult { id, name, result, message: message.to_owned(), hints }
 }
 
 /// What is seen of `acme` before its first rotation.

@@ -190,17 +190,17 @@ fn what_servers_say_stays_text() {
     result.external_secrets[0].keys[0].key = hostile.to_owned();
     result.external_secrets[0].keys[0].holds = hostile.to_owned();
     result.consumers[0].name = hostile.to_owned();
-    result.consumers[0].reasons = vec![hostile.to_owned()];
+    result.consumers[0].reasons = vec![hostile.into()];
     result.other_readers[0].name = hostile.to_owned();
-    result.exposed = vec![hostile.to_owned()];
+    result.exposed = vec![hostile.into()];
     result.checks.push(check("DD-X", "x/y", Verdict::Fail, hostile, hostile));
     if let Some(primary) = &mut result.primary {
         primary.secret = hostile.to_owned();
     }
     let mut problem = stuck();
     problem.message = hostile.to_owned();
-    problem.now = vec![hostile.to_owned()];
-    problem.hints = vec![hostile.to_owned()];
+    problem.now = vec![hostile.into()];
+    problem.hints = vec![hostile.into()];
     let mut account = account(result, Some(problem.clone()));
     account.result.steps[0].detail = hostile.to_owned();
     account.trail.events.push(event(3.0, StepName::Sync, StepState::Warning, hostile));
@@ -210,7 +210,7 @@ fn what_servers_say_stays_text() {
     let mut report = report(vec![account, well], Some(problem));
     report.operator = hostile.to_owned();
     report.credentials = hostile.to_owned();
-    report.not_begun = vec![hostile.to_owned()];
+    report.not_begun = vec![hostile.into()];
     for page in [page(&report), {
         report.accounts.truncate(1);
         page(&report)

@@ -112,7 +112,7 @@ fn nothing_from_a_server_acts_on_the_terminal() {
     }
     result.external_secrets[0].keys[0].key = evil.to_owned();
     result.checks[0].message = evil.to_owned();
-    result.checks[0].hint = evil.to_owned();
+    result.checks[0].hints = vec![evil.into()];
     result.steps[0].detail = evil.to_owned();
     for output in [Output::Human, Output::Wide, Output::Json, Output::Yaml, Output::Name] {
         for (progress, terminal) in [
@@ -126,7 +126,7 @@ fn nothing_from_a_server_acts_on_the_terminal() {
             seen.presenter.warning(evil);
             let mut problem = stuck();
             problem.message = evil.to_owned();
-            problem.hints.push(evil.to_owned());
+            problem.hints.push(evil.into());
             seen.presenter.problem(&problem);
             seen.presenter.results(&[result.clone(), result.clone()]);
             seen.presenter.results(std::slice::from_ref(&result));

@@ -1,7 +1,9 @@
 //! Looks at the workloads: whether a restart reaches every pod, and what the pods started with.
 
 use super::{Finding, Purpose, Seen, under_way};
+use crate::command;
 use crate::facts::observation::{Consumer, Rollout};
+use crate::hint::{Command, Hint};
 use crate::state::{self, Standing};
 
 pub(super) fn consumers_exist(seen: &Seen) -> Vec<Finding> {
@@ -13,29 +15,29 @@ pub(super) fn consumers_exist(seen: &Seen) -> Vec<Finding> {
         .map(|workload| {
             Finding(
                 format!("{workload} does not exist in namespace {account}"),
-                "another name? --workload KIND/NAME".to_owned(),
+                vec!["another name? --workload KIND/NAME".into()],
             )
         })
         .collect();
     if seen.now.consumers.is_empty() && findings.is_empty() {
         findings.push(Finding(
             format!("no workload in namespace {account} reads the Kubernetes Secrets"),
-            "is this the right account?".to_owned(),
+            vec!["is this the right account?".into()],
         ));
     }
     findings
 }
 
 /// One finding for each consumer for which `look` has something to say.
-pub(super) fn each_consumer(seen: &Seen, look: impl Fn(&Consumer) -> Option<(String, String)>) -> Vec<Finding> {
+pub(super) fn each_consumer(seen: &Seen, look: impl Fn(&Consumer) -> Option<(String, Hint)>) -> Vec<Finding> {
     let found = seen.now.consumers.iter().filter_map(|consumer| look(consumer).map(|found| (consumer, found)));
-    found.map(|(consumer, (what, hint))| Finding(format!("{} {what}", consumer.workload), hint)).collect()
+    found.map(|(consumer, (what, hint))| Finding(format!("{} {what}", consumer.workload), vec![hint])).collect()
 }
 
 pub(super) fn paused(seen: &Seen) -> Vec<Finding> {
     each_consumer(seen, |consumer| {
-        let resume = format!("kubectl rollout resume {} -n {}", consumer.workload, seen.now.account);
-        consumer.paused.then(|| ("is paused: a restart of it does nothing".to_owned(), resume))
+        let resume = command!["kubectl", "rollout", "resume", consumer.workload, "-n", seen.now.account];
+        consumer.paused.then(|| ("is paused: a restart of it does nothing".to_owned(), resume.into()))
     })
 }
 
@@ -44,7 +46,7 @@ pub(super) fn held_back(seen: &Seen) -> Vec<Finding> {
         let why = consumer.holds_back.as_ref()?;
         Some((
             format!("does not replace all its pods on a restart: {why}"),
-            "set spec.updateStrategy to RollingUpdate, without a partition".to_owned(),
+            "set spec.updateStrategy to RollingUpdate, without a partition".into(),
         ))
     })
 }
@@ -55,13 +57,14 @@ pub(super) fn healthy(seen: &Seen) -> Vec<Finding> {
         return Vec::new();
     }
     each_consumer(seen, |consumer| {
-        let status = format!("kubectl rollout status {} -n {}", consumer.workload, seen.now.account);
+        let status = command!["kubectl", "rollout", "status", consumer.workload, "-n", seen.now.account];
         match &consumer.rollout {
             Rollout::Complete => None,
-            Rollout::Progressing { available, desired } => {
-                Some((format!("is not fully rolled out: {available} of {desired} pods are new and available"), status))
-            }
-            Rollout::Stuck { reason } => Some((format!("is stuck: {reason}"), status)),
+            Rollout::Progressing { available, desired } => Some((
+                format!("is not fully rolled out: {available} of {desired} pods are new and available"),
+                status.into(),
+            )),
+            Rollout::Stuck { reason } => Some((format!("is stuck: {reason}"), status.into())),
         }
     })
 }
@@ -70,7 +73,7 @@ pub(super) fn pods_current(seen: &Seen) -> Vec<Finding> {
     if under_way(seen) {
         return Vec::new();
     }
-    let restart = format!("kubectl deepdesk secret restart {}", seen.now.account);
+    let restart = Command::secret("restart", &seen.now.account);
     // The back-compat that holds the current value shows that a rotation got as far as `stage`, which writes the
     // Kubernetes Secrets: pods that were proven before it are unproven after it, and must not stop its repetition.
     // Who asks for a proof gets none, though.
@@ -85,9 +88,9 @@ pub(super) fn pods_current(seen: &Seen) -> Vec<Finding> {
             (0, _) if staged => None,
             (0, unproven) => Some((
                 format!("has {unproven} pods that nothing proves to have started on the newest version"),
-                restart.clone(),
+                restart.clone().into(),
             )),
-            (older, _) => Some((format!("has {older} pods that started on an older version"), restart.clone())),
+            (older, _) => Some((format!("has {older} pods that started on an older version"), restart.clone().into())),
         }
     })
 }
@@ -97,7 +100,7 @@ pub(super) fn reloader(seen: &Seen) -> Vec<Finding> {
         let by = consumer.reloader.as_ref()?;
         Some((
             format!("is restarted by {by} as soon as one Secret changes: it may roll out twice"),
-            "nothing: the pods are checked one by one".to_owned(),
+            "nothing: the pods are checked one by one".into(),
         ))
     })
 }
@@ -110,7 +113,7 @@ pub(super) fn gitops(seen: &Seen) -> Vec<Finding> {
         };
         Some((
             format!("is kept by {by}, which may take the restart annotation away again"),
-            format!("let {by} ignore annotations of the pod template"),
+            format!("let {by} ignore annotations of the pod template").into(),
         ))
     })
 }
@@ -118,6 +121,6 @@ pub(super) fn gitops(seen: &Seen) -> Vec<Finding> {
 pub(super) fn one_pod(seen: &Seen) -> Vec<Finding> {
     each_consumer(seen, |consumer| {
         (consumer.desired == 1)
-            .then(|| ("has a single pod".to_owned(), "its restart may interrupt what it serves".to_owned()))
+            .then(|| ("has a single pod".to_owned(), "its restart may interrupt what it serves".into()))
     })
 }

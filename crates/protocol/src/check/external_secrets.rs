@@ -1,7 +1,9 @@
 //! Looks at the ExternalSecrets: each case in which a forced sync does nothing, most of them in silence.
 
 use super::{Finding, Purpose, Seen, under_way};
+use crate::command;
 use crate::facts::observation::{Derivation, ExternalSecretView, Observation, Ready, Refresh, Source, VersionState};
+use crate::hint::{Command, Hint};
 use crate::plan::NewValue;
 
 /// The message of the `Ready` condition for every error of the provider (External Secrets' controller).
@@ -9,27 +11,40 @@ const UNSPECIFIC: &str = "could not get secret data from provider";
 
 pub(super) fn external_secrets_exist(seen: &Seen) -> Vec<Finding> {
     let account = &seen.now.account;
-    let mut findings: Vec<Finding> = seen.now.missing_external_secrets.iter().map(|name| {
-        Finding(
-            format!("external secret {account}/{name} does not exist or reads neither of the account's secrets"),
-            format!("look at it: kubectl get externalsecret {name} -n {account} -o yaml; another name? --external-secret"),
-        )
-    }).collect();
+    let mut findings: Vec<Finding> = seen
+        .now
+        .missing_external_secrets
+        .iter()
+        .map(|name| {
+            Finding(
+                format!("external secret {account}/{name} does not exist or reads neither of the account's secrets"),
+                vec![
+                    Hint::to(
+                        "look at it",
+                        command!["kubectl", "get", "externalsecret", name, "-n", account, "-o", "yaml"],
+                    ),
+                    "another name? --external-secret".into(),
+                ],
+            )
+        })
+        .collect();
     if seen.now.keys(Source::Primary).next().is_none() && findings.is_empty() {
         findings.push(Finding(
             format!("no external secret in namespace {account} reads {}", seen.now.primary.secret),
-            "check the account's name and the namespace; another secret? --primary-secret".to_owned(),
+            vec!["check the account's name and the namespace; another secret? --primary-secret".into()],
         ));
     }
     findings
 }
 
 /// One finding for each ExternalSecret for which `look` has something to say.
-pub(super) fn each(seen: &Seen, look: impl Fn(&ExternalSecretView) -> Option<(String, String)>) -> Vec<Finding> {
+pub(super) fn each(seen: &Seen, look: impl Fn(&ExternalSecretView) -> Option<(String, Hint)>) -> Vec<Finding> {
     let account = &seen.now.account;
     let found = seen.now.external_secrets.iter().filter_map(|external| look(external).map(|found| (external, found)));
     found
-        .map(|(external, (what, hint))| Finding(format!("external secret {account}/{} {what}", external.name), hint))
+        .map(|(external, (what, hint))| {
+            Finding(format!("external secret {account}/{} {what}", external.name), vec![hint])
+        })
         .collect()
 }
 
@@ -38,7 +53,7 @@ pub(super) fn store(seen: &Seen) -> Vec<Finding> {
         let problem = external.store_problem.as_ref()?;
         Some((
             format!("cannot be synced: {problem}"),
-            format!("kubectl get secretstore,clustersecretstore -n {}", seen.now.account),
+            command!["kubectl", "get", "secretstore,clustersecretstore", "-n", seen.now.account].into(),
         ))
     })
 }
@@ -46,7 +61,7 @@ pub(super) fn store(seen: &Seen) -> Vec<Finding> {
 pub(super) fn ready(seen: &Seen) -> Vec<Finding> {
     each(seen, |external| {
         let account = &seen.now.account;
-        let describe = format!("kubectl describe externalsecret {} -n {account}", external.name);
+        let describe: Hint = command!["kubectl", "describe", "externalsecret", external.name, "-n", account].into();
         match &external.ready {
             Ready::True { reason } if reason == "SecretSynced" => None,
             Ready::True { reason } => {
@@ -73,7 +88,7 @@ pub(super) fn back_compat_awaited(seen: &Seen) -> Vec<Finding> {
                         format!("is not syncing at all: {} does not exist, and it maps it", seen.now.back_compat.secret)
                     }
                 },
-                format!("the next rotation creates it: kubectl deepdesk secret rotate {}", seen.now.account),
+                Hint::to("the next rotation creates it", Command::secret("rotate", &seen.now.account)),
             )
         })
     })
@@ -109,7 +124,10 @@ pub(super) fn pinned(seen: &Seen) -> Vec<Finding> {
         let version = key.pinned.as_deref().unwrap_or_default();
         Some((
             format!("pins version {version} for key {}: a new version never arrives", key.key),
-            format!("remove remoteRef.version: kubectl edit externalsecret {} -n {}", external.name, seen.now.account),
+            Hint::to(
+                "remove remoteRef.version",
+                command!["kubectl", "edit", "externalsecret", external.name, "-n", seen.now.account],
+            ),
         ))
     })
 }
@@ -118,7 +136,7 @@ pub(super) fn created_once(seen: &Seen) -> Vec<Finding> {
     each(seen, |external| match external.refresh {
         Refresh::CreatedOnce => Some((
             "has refreshPolicy CreatedOnce: a forced sync does nothing, in silence".to_owned(),
-            "set spec.refreshPolicy to Periodic or OnChange".to_owned(),
+            "set spec.refreshPolicy to Periodic or OnChange".into(),
         )),
         Refresh::Periodic { .. } | Refresh::OnChange | Refresh::Never => None,
     })
@@ -128,7 +146,7 @@ pub(super) fn interval_zero(seen: &Seen) -> Vec<Finding> {
     each(seen, |external| match external.refresh {
         Refresh::Never => Some((
             "has refreshInterval 0: a forced sync does nothing, in silence".to_owned(),
-            "set spec.refreshInterval to 10m, or spec.refreshPolicy to OnChange".to_owned(),
+            "set spec.refreshInterval to 10m, or spec.refreshPolicy to OnChange".into(),
         )),
         Refresh::Periodic { .. } | Refresh::OnChange | Refresh::CreatedOnce => None,
     })
@@ -142,7 +160,7 @@ pub(super) fn immutable(seen: &Seen) -> Vec<Finding> {
                     "writes an immutable Kubernetes Secret, {}: it says Ready and keeps the old bytes",
                     external.target
                 ),
-                "remove spec.target.immutable, delete the Kubernetes Secret and let it be made again".to_owned(),
+                "remove spec.target.immutable, delete the Kubernetes Secret and let it be made again".into(),
             )
         })
     })
@@ -155,8 +173,16 @@ pub(super) fn owned(seen: &Seen) -> Vec<Finding> {
             format!(
                 "belongs to ClusterExternalSecret {owner}, which takes foreign annotations away: a forced sync may get lost"
             ),
-            format!(
-                "force it at its owner: kubectl annotate clusterexternalsecret {owner} external-secrets.io/force-sync=$(date +%s%N) --overwrite"
+            Hint::to(
+                "force it at its owner",
+                command![
+                    "kubectl",
+                    "annotate",
+                    "clusterexternalsecret",
+                    owner,
+                    "external-secrets.io/force-sync=$(date +%s%N)",
+                    "--overwrite"
+                ],
             ),
         ))
     })
@@ -165,10 +191,7 @@ pub(super) fn owned(seen: &Seen) -> Vec<Finding> {
 pub(super) fn unusual_target(seen: &Seen) -> Vec<Finding> {
     each(seen, |external| {
         let what = external.unusual_target.as_ref()?;
-        Some((
-            format!("has a target that this program does not follow: {what}"),
-            "rotate this account by hand".to_owned(),
-        ))
+        Some((format!("has a target that this program does not follow: {what}"), "rotate this account by hand".into()))
     })
 }
 
@@ -183,9 +206,11 @@ pub(super) fn opaque(seen: &Seen) -> Vec<Finding> {
         let how = external.not_followed.as_deref().unwrap_or("a template that computes it");
         Some((
             format!("fills {filled} from {secret} by {how}: its bytes cannot be compared"),
-            format!(
-                "map {secret} under spec.data by remoteRef.key alone, and give a template the plain value ({{{{ .name }}}}): kubectl edit externalsecret {} -n {}",
-                external.name, seen.now.account
+            Hint::to(
+                format!(
+                    "map {secret} under spec.data by remoteRef.key alone, and give a template the plain value ({{{{ .name }}}})"
+                ),
+                command!["kubectl", "edit", "externalsecret", external.name, "-n", seen.now.account],
             ),
         ))
     })
@@ -202,7 +227,7 @@ pub(super) fn property(seen: &Seen) -> Vec<Finding> {
             format!(
                 "takes property {property} out of the primary, which is JSON: a made value of letters and digits would break it"
             ),
-            "give the whole new JSON with --value-from".to_owned(),
+            "give the whole new JSON with --value-from".into(),
         ))
     })
 }

@@ -1,8 +1,10 @@
 //! Looks at what reads the secret and is no consumer: a restart does not reach it.
 
 use super::{Finding, Purpose, Seen};
+use crate::command;
 use crate::facts::names::listed;
 use crate::facts::observation::{ExternalSecretView, KeyView, Observation, OtherReader, Source};
+use crate::hint::{Command, Hint};
 use crate::state::{self, CLOCKS_DIFFER, Standing, State};
 
 pub(super) fn other_readers(seen: &Seen) -> Vec<Finding> {
@@ -10,7 +12,7 @@ pub(super) fn other_readers(seen: &Seen) -> Vec<Finding> {
         let (reads, runs, them) = if group.len() > 1 { ("read", "run", "them") } else { ("reads", "runs", "it") };
         let running = if group[0].running { format!(", and {runs} now") } else { String::new() };
         let what = format!("{} {reads} the secret too{running}; a restart does not reach {them}", subject(group));
-        Finding(what, afterwards(seen, group))
+        Finding(what, vec![afterwards(seen, group)])
     };
     grouped(seen.now.other_readers.iter()).iter().map(told).collect()
 }
@@ -24,36 +26,42 @@ pub(super) fn older_readers(seen: &Seen) -> Vec<Finding> {
     let told = |group: &Vec<&OtherReader>| {
         let (runs, they) = if group.len() > 1 { ("run", "they") } else { ("runs", "it") };
         let what = format!("{} {runs}, and nothing shows that {they} started on the newest version", subject(group));
-        Finding(what, way_on(seen.now, group))
+        Finding(what, vec![way_on(seen.now, group)])
     };
     grouped(unfit).iter().map(told).collect()
 }
 
 /// How readers come to the newest version, where that loses nothing: in the middle of a change, or where nothing explains what is
 /// seen, such a pod may have the last copy of a value.
-fn way_on(now: &Observation, group: &[&OtherReader]) -> String {
+fn way_on(now: &Observation, group: &[&OtherReader]) -> Hint {
     let account = &now.account;
     match state::secrets_state(now) {
         State::Stable | State::Drifted | State::AwaitingReencryption => {}
         State::Rotating { .. } | State::Blocked(_) => {
-            return format!("see first what is due: kubectl deepdesk secret status {account}");
+            return Hint::to("see first what is due", Command::secret("status", account));
         }
     }
     let them = if group.len() > 1 { "them" } else { "it" };
     match group[0].ends {
-        true => format!("let {them} end, or start {them} afresh: kubectl get pods -n {account}"),
-        false => replace(now, group),
+        true => Hint::to(
+            format!("let {them} end, or start {them} afresh"),
+            command!["kubectl", "get", "pods", "-n", account],
+        ),
+        false => replace(now, group, ""),
     }
 }
 
 /// The command that ends pods which do not end by themselves, and what becomes of them.
-fn replace(now: &Observation, group: &[&OtherReader]) -> String {
+fn replace(now: &Observation, group: &[&OtherReader], first: &str) -> Hint {
     let (them, their) = if group.len() > 1 { ("them", "their") } else { ("it", "its") };
-    let names: Vec<&str> = group.iter().map(|reader| reader.name.as_str()).collect();
-    let delete = format!("kubectl delete pod {} -n {}", names.join(" "), now.account);
+    let names = group.iter().map(|reader| reader.name.as_str());
+    let delete = command!["kubectl", "delete", "pod"].with(names).with(["-n", now.account.as_str()]);
     match group[0].is_made_again() {
-        true => format!("have {their} owner replace {them}: {delete}"),
-        false => format!("end {them}, since nobody makes {them} again, and start what is to run afresh: {delete}"),
+        true => Hint::to(format!("{first}have {their} owner replace {them}"), delete),
+        false => Hint::to(
+            format!("{first}end {them}, since nobody makes {them} again, and start what is to run afresh"),
+            delete,
+        ),
     }
 }
 
@@ -84,14 +92,14 @@ fn subject(group: &[&OtherReader]) -> String {
     format!("{}{plural} {}{of}", first.kind.to_ascii_lowercase(), listed(&names))
 }
 
-fn afterwards(seen: &Seen, group: &[&OtherReader]) -> String {
+fn afterwards(seen: &Seen, group: &[&OtherReader]) -> Hint {
     let them = if group.len() > 1 { "them" } else { "it" };
     match (group[0].running && !group[0].ends, seen.purpose) {
         (true, Purpose::Rotate | Purpose::Rollback) => {
-            format!("nothing ends {them} by itself: afterwards {}", replace(seen.now, group))
+            replace(seen.now, group, &format!("nothing ends {them} by itself: afterwards "))
         }
-        (_, _) if group.len() > 1 => "see that they start afresh afterwards".to_owned(),
-        (_, _) => "see that it starts afresh afterwards".to_owned(),
+        (_, _) if group.len() > 1 => "see that they start afresh afterwards".into(),
+        (_, _) => "see that it starts afresh afterwards".into(),
     }
 }
 

@@ -3,6 +3,7 @@
 use super::{Finding, Purpose, Seen, under_way};
 use crate::facts::names::{VersionId, listed};
 use crate::facts::observation::{Source, VersionState};
+use crate::hint::{Command, Hint};
 use crate::in_use;
 use crate::state::{self, State};
 
@@ -12,7 +13,7 @@ pub(super) fn project(seen: &Seen) -> Vec<Finding> {
     if let Some(asked) = seen.now.asked_project.as_ref().filter(|asked| *asked != home) {
         findings.push(Finding(
             format!("--project {asked} is not the project that the account's SecretStore reads, {home}: a secret rotated there would never arrive"),
-            "leave --project out, or check the context and the namespace".to_owned(),
+            vec!["leave --project out, or check the context and the namespace".into()],
         ));
     }
     let elsewhere = seen
@@ -27,7 +28,7 @@ pub(super) fn project(seen: &Seen) -> Vec<Finding> {
                 "external secret {} reads from {other}, others of the account from {}",
                 external.name, seen.now.home
             ),
-            "let all of them use one store".to_owned(),
+            vec!["let all of them use one store".into()],
         )
     }));
     findings
@@ -39,7 +40,7 @@ pub(super) fn latest_enabled(seen: &Seen) -> Vec<Finding> {
         State::Blocked(state::Blocked::NewestNotEnabled(..)) if seen.want.adopt => Vec::new(),
         State::Blocked(blocked @ (state::Blocked::NoPrimary | state::Blocked::NewestNotEnabled(..))) => {
             let problem = crate::plan::refuse_blocked(seen.now, blocked);
-            vec![Finding(problem.message, problem.hints.join("; "))]
+            vec![Finding(problem.message, problem.hints)]
         }
         _ => Vec::new(),
     }
@@ -50,7 +51,7 @@ pub(super) fn back_compat_enabled(seen: &Seen) -> Vec<Finding> {
     match state::secrets_state(now) {
         State::Blocked(blocked @ state::Blocked::BackCompatNotEnabled(..)) => {
             let problem = crate::plan::refuse_blocked(now, blocked);
-            vec![Finding(problem.message, problem.hints.join("; "))]
+            vec![Finding(problem.message, problem.hints)]
         }
         // While another version holds the account up, that is told; what is displaced stays enabled, and is told after it.
         State::Blocked(_) | State::Rotating { .. } | State::Stable | State::Drifted => Vec::new(),
@@ -59,7 +60,7 @@ pub(super) fn back_compat_enabled(seen: &Seen) -> Vec<Finding> {
             (None, _) | (Some(in_use::Displaced::Version(..)), Purpose::Sync) => Vec::new(),
             (Some(displaced), _) => {
                 let problem = crate::plan::refuse_displaced(now, &displaced);
-                vec![Finding(problem.message, problem.hints.join("; "))]
+                vec![Finding(problem.message, problem.hints)]
             }
         },
     }
@@ -80,11 +81,11 @@ pub(super) fn predecessor(seen: &Seen) -> Vec<Finding> {
             | state::Blocked::Unreadable(..)),
         ) => {
             let problem = crate::plan::refuse_blocked(seen.now, blocked);
-            vec![Finding(problem.message, problem.hints.join("; "))]
+            vec![Finding(problem.message, problem.hints)]
         }
         State::Rotating { from, to } => vec![Finding(
             format!("a rotation from {from} to {to} is under way and not committed"),
-            format!("finish it: kubectl deepdesk secret rotate {}", seen.now.account),
+            vec![Hint::to("finish it", Command::secret("rotate", &seen.now.account))],
         )],
         _ => Vec::new(),
     }
@@ -99,11 +100,13 @@ pub(super) fn older_enabled(seen: &Seen) -> Vec<Finding> {
     let secret = &seen.now.primary.secret;
     vec![Finding(
         format!("{secret} has older versions enabled: {}", listed(&older)),
-        format!(
-            "where data may still be encrypted under one of them, let pods read it: kubectl deepdesk secret rescue {} --from primary/{}",
-            seen.now.account,
-            older.first().map(|version| version.get()).unwrap_or_default()
-        ),
+        vec![Hint::to(
+            "where data may still be encrypted under one of them, let pods read it",
+            Command::secret("rescue", &seen.now.account).with([
+                "--from".to_owned(),
+                format!("primary/{}", older.first().map(|version| version.get()).unwrap_or_default()),
+            ]),
+        )],
     )]
 }
 
@@ -112,7 +115,7 @@ pub(super) fn terraform(seen: &Seen) -> Vec<Finding> {
     let owned = seen.now.primary.labels.iter().any(|(name, _)| name == "goog-terraform-provisioned");
     let finding = Finding(
         format!("{} is managed by Terraform", seen.now.primary.secret),
-        "make sure that its next apply neither adds versions nor removes the back-compat secret".to_owned(),
+        vec!["make sure that its next apply neither adds versions nor removes the back-compat secret".into()],
     );
     if owned { vec![finding] } else { Vec::new() }
 }
@@ -126,11 +129,14 @@ pub(super) fn back_compat_mapped(seen: &Seen) -> Vec<Finding> {
     let secret = &seen.now.back_compat.secret;
     vec![Finding(
         format!("no external secret copies {secret} into the cluster: pods could not read old data after a rotation"),
-        format!(
-            "add under spec.data of {}: {{secretKey: {}_BACK_COMPAT, remoteRef: {{key: {secret}}}}}; \
+        vec![
+            format!(
+                "add under spec.data of {}: {{secretKey: {}_BACK_COMPAT, remoteRef: {{key: {secret}}}}}; \
              or, when the application reads Secret Manager itself: --back-compat-unmapped",
-            external.name, key.key
-        ),
+                external.name, key.key
+            )
+            .into(),
+        ],
     )]
 }
 
@@ -146,7 +152,7 @@ pub(super) fn back_compat_read(seen: &Seen) -> Vec<Finding> {
                     "{} reads the primary but not the back-compat: it cannot read data of before the rotation",
                     consumer.workload
                 ),
-                "ask its owners whether it needs to".to_owned(),
+                vec!["ask its owners whether it needs to".into()],
             )
         })
         .collect()
@@ -173,7 +179,7 @@ pub(super) fn secrets_current(seen: &Seen) -> Vec<Finding> {
                     now.holds(key.found),
                     key.source.as_str()
                 ),
-                format!("kubectl deepdesk secret sync {}", now.account),
+                vec![Command::secret("sync", &now.account).into()],
             )
         })
         .collect()

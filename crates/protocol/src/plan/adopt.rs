@@ -4,10 +4,13 @@
 //! what nobody has. A newest version that nothing has read yet gives way where both slots are needed. What the back-compat holds
 //! gives way to what pods have in use: it stays enabled there, and `rescue` is due for it once the slot is free again.
 
-use super::{NewValue, Want, external_secrets, finish, readers, refuse_blocked, store, twins, unmapped, workloads};
+use super::{
+    NewValue, Want, external_secrets, finish, readers, refuse, refuse_blocked, store, twins, unmapped, workloads,
+};
 use crate::event::StepName;
 use crate::facts::names::VersionId;
 use crate::facts::observation::{Derivation, Found, Observation, Source, ValueTag, VersionState};
+use crate::hint::Hint;
 use crate::in_use::{self, Held};
 use crate::problem::{Problem, Reason};
 use crate::state::{self, Blocked};
@@ -166,8 +169,11 @@ fn last_copy(now: &Observation, value: ValueTag) -> Problem {
         |(external, key)| format!("Kubernetes Secret {}/{}, key {}", now.account, external.target, key.key),
     );
     let line = format!("the last copy of a value is in {place}, inside a longer text: it cannot be stored from there");
-    Problem::new(Reason::LastCopy, line).hint(format!(
-        "decide whether data under it is needed, and add it to {} yourself; its versions: gcloud secrets versions list {} --project={}",
-        now.back_compat.secret, now.primary.secret, now.home.project
+    Problem::new(Reason::LastCopy, line).hint(Hint::to(
+        format!(
+            "decide whether data under it is needed, and add it to {} yourself; its versions",
+            now.back_compat.secret
+        ),
+        refuse::versions(now, &now.primary.secret),
     ))
 }

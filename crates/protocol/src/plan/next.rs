@@ -1,7 +1,9 @@
 //! What is due next for an account, and the commands for it. Pure, like the planner, and held to agree with it.
 
 use super::{Want, plan, refuse, refuse_blocked, refuse_displaced};
+use crate::command;
 use crate::facts::observation::{Consumer, Observation, Rollout};
+use crate::hint::{Command, Hint};
 use crate::in_use;
 use crate::problem::Problem;
 use crate::result::{CheckResult, Verdict};
@@ -11,19 +13,16 @@ use crate::status::Due;
 /// What is due next; none when nothing is. `checks` are those of a verification; `old` says why a version that is fine
 /// is to be replaced all the same.
 pub fn next(now: &Observation, checks: &[CheckResult], old: Option<String>) -> Option<Due> {
-    let secret = |rest: &str| format!("kubectl deepdesk secret {rest}");
-    let account = &now.account;
-    let due = |action, what: String, commands: Vec<String>| Some(Due { action, what, commands });
+    let secret = |verb: &str| Command::secret(verb, &now.account);
+    let due = |action, what: String, commands: Vec<Command>| Some(Due { action, what, commands });
     match state::state(now) {
-        State::Rotating { .. } if state::called_off(now).is_some() => due(
-            "rollback",
-            "finish giving up the value that was announced".to_owned(),
-            vec![secret(&format!("rollback {account}"))],
-        ),
+        State::Rotating { .. } if state::called_off(now).is_some() => {
+            due("rollback", "finish giving up the value that was announced".to_owned(), vec![secret("rollback")])
+        }
         State::Rotating { from, to } => due(
             "rotate",
             format!("finish the rotation from {from} to {to}, or go back"),
-            vec![secret(&format!("rotate {account}")), secret(&format!("rollback {account}"))],
+            vec![secret("rotate"), secret("rollback")],
         ),
         State::AwaitingReencryption => awaiting(now),
         State::Drifted => Some(drifted(now)),
@@ -31,17 +30,17 @@ pub fn next(now: &Observation, checks: &[CheckResult], old: Option<String>) -> O
         State::Blocked(blocked) => Some(blocked_by(now, blocked)),
         State::Stable => match (checks.iter().find(|check| check.result == Verdict::Fail), old) {
             (Some(failed), _) => {
-                let command = command_in(&failed.hint).unwrap_or_else(|| secret(&format!("verify {account}")));
+                let command = command_in(&failed.hints).unwrap_or_else(|| secret("verify"));
                 due("verify", failed.message.clone(), vec![command])
             }
-            (None, Some(old)) => due("rotate", old, vec![secret(&format!("rotate {account}"))]),
+            (None, Some(old)) => due("rotate", old, vec![secret("rotate")]),
             (None, None) => None,
         },
     }
 }
 
 /// The first command for what is behind in the cluster; none where nothing is, or where a person has to look first.
-pub(super) fn behind(now: &Observation) -> Option<String> {
+pub(super) fn behind(now: &Observation) -> Option<Command> {
     is_behind(now).then(|| drifted(now).commands.into_iter().next()).flatten()
 }
 
@@ -56,7 +55,7 @@ fn awaiting(now: &Observation) -> Option<Due> {
         return Some(Due { action: "rescue", what, commands: vec![refuse::rescue_command(now, &displaced)] });
     }
     let newest = now.primary.newest()?.id;
-    let line = |verb: &str| format!("kubectl deepdesk secret {verb} {}", now.account);
+    let line = |verb: &str| Command::secret(verb, &now.account);
     if let Ok(plan) = plan(&Want::default(), now) {
         let what = format!("the rotation from {} to {} is committed, and did not record its end", plan.from, plan.to);
         return Some(Due { action: "rotate", what, commands: vec![line("rotate")] });
@@ -71,7 +70,7 @@ fn awaiting(now: &Observation) -> Option<Due> {
 }
 
 fn drifted(now: &Observation) -> Due {
-    let line = |verb: &str| format!("kubectl deepdesk secret {verb} {}", now.account);
+    let line = |verb: &str| Command::secret(verb, &now.account);
     let newest = now.primary.newest().map(|newest| newest.id.to_string()).unwrap_or_default();
     let behind = now.external_secrets.iter().find_map(|external| {
         let key = external.keys.iter().find(|key| !state::as_expected(now, key))?;
@@ -79,7 +78,7 @@ fn drifted(now: &Observation) -> Due {
     });
     if let Some(what) = behind {
         if let Err(refused) = super::may_sync(now, &[]) {
-            let commands = refused.hints.iter().filter_map(|hint| command_in(hint)).take(1).collect();
+            let commands = command_in(&refused.hints).into_iter().collect();
             return Due { action: "repair", what: refused.message, commands };
         }
         return Due { action: "sync", what, commands: vec![line("sync"), line("restart")] };
@@ -90,7 +89,7 @@ fn drifted(now: &Observation) -> Due {
         Rollout::Complete | Rollout::Progressing { .. } => None,
     });
     if let Some((workload, reason)) = stuck {
-        let look = format!("kubectl describe {workload} -n {}", now.account);
+        let look = command!["kubectl", "describe", workload, "-n", now.account];
         let what = format!("the rollout of {workload} is stuck: {reason}");
         return Due { action: "restart", what, commands: vec![look, line("restart")] };
     }
@@ -112,15 +111,13 @@ fn drifted(now: &Observation) -> Due {
 
 fn blocked_by(now: &Observation, blocked: Blocked) -> Due {
     let problem: Problem = refuse_blocked(now, blocked);
-    let commands: Vec<String> = problem.hints.iter().filter_map(|hint| command_in(hint)).take(1).collect();
+    let commands = command_in(&problem.hints).into_iter().collect();
     Due { action: "repair", what: problem.message, commands }
 }
 
-/// The command line that a hint ends with.
-fn command_in(hint: &str) -> Option<String> {
-    let at = ["kubectl ", "gcloud "].iter().filter_map(|program| hint.find(program)).min()?;
-    let line = hint[at..].split(", then ").next().unwrap_or_default();
-    Some(line.trim_end_matches('.').to_owned())
+/// The first command that is named.
+fn command_in(hints: &[Hint]) -> Option<Command> {
+    hints.iter().find_map(|hint| hint.command().cloned())
 }
 
 #[cfg(test)]

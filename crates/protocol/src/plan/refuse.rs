@@ -2,8 +2,10 @@
 //!
 //! A hint is followed by people who know nothing of this page: each command here helps in its state, and loses nothing.
 
-use crate::facts::names::{ObjectName, VersionId};
+use crate::command;
+use crate::facts::names::{ObjectName, SecretId, VersionId};
 use crate::facts::observation::{Consumer, Observation, PodView, Source, VersionState};
+use crate::hint::{Command, Hint};
 use crate::in_use::{self, Displaced, Held};
 use crate::problem::{Problem, Reason};
 use crate::state::{self, Blocked};
@@ -17,7 +19,7 @@ pub(super) fn awaiting(now: &Observation) -> Problem {
     if now.finalizing.is_some() && !state::back_compat_is_live(now) {
         let line = format!("a finalization of {account} was begun and did not come to its end");
         return Problem::new(Reason::AwaitingReencryption, line)
-            .hint(format!("finish it first: kubectl deepdesk secret finalize {account}"));
+            .hint(Hint::to("finish it first", Command::secret("finalize", account)));
     }
     let held =
         now.back_compat.value().and_then(|value| now.name_of(value)).unwrap_or_else(|| "an older value".to_owned());
@@ -35,12 +37,12 @@ pub(super) fn awaiting(now: &Observation) -> Problem {
     };
     // What is behind cannot read both values yet: the data is saved again after that.
     if let Some(first) = super::next::behind(now) {
-        return refused.hint(format!("first: {first}"));
+        return refused.hint(Hint::to("first", first));
     }
     refused
         .hint(format!("first let the application save every encrypted field of {account} again, under its current key"))
-        .hint(format!("then retire the old value: kubectl deepdesk secret finalize {account}"))
-        .hint(format!("or go back to it: kubectl deepdesk secret rollback {account}"))
+        .hint(Hint::to("then retire the old value", Command::secret("finalize", account)))
+        .hint(Hint::to("or go back to it", Command::secret("rollback", account)))
 }
 
 /// A value that pods read, or that an enabled version has, lost its slot: storing it again keeps everything.
@@ -59,17 +61,27 @@ pub fn refuse_displaced(now: &Observation, displaced: &Displaced) -> Problem {
     };
     let line = format!("{what}; no finalization retired it, and data may still need it");
     Problem::new(Reason::DisplacedBackCompat, line)
-        .hint(format!("store it as back-compat again: {}", rescue_command(now, displaced)))
+        .hint(Hint::to("store it as back-compat again", rescue_command(now, displaced)))
         .hint("where nothing is encrypted under it any more, finalize takes it by name: --retired back-compat/N")
 }
 
 /// The command that stores a value again that lost its slot.
-pub(super) fn rescue_command(now: &Observation, displaced: &Displaced) -> String {
+pub(super) fn rescue_command(now: &Observation, displaced: &Displaced) -> Command {
     let from = match displaced {
         Displaced::Version(source, version) => format!("{}/{}", source.as_str(), version.get()),
         Displaced::Copy { secret, key, .. } => format!("secret/{secret}:{key}"),
     };
-    format!("kubectl deepdesk secret rescue {} --from {from}", now.account)
+    rescue(now, from)
+}
+
+fn rescue(now: &Observation, from: String) -> Command {
+    Command::secret("rescue", &now.account).with(["--from".to_owned(), from])
+}
+
+/// The command that lists the versions of a secret.
+pub(super) fn versions(now: &Observation, secret: &SecretId) -> Command {
+    let project = format!("--project={}", now.home.project);
+    command!["gcloud", "secrets", "versions", "list", secret, project]
 }
 
 /// `--compromised` replaces a value: what it finds begun ends with one that may be the leaked one.
@@ -79,7 +91,7 @@ pub(super) fn leak_under_way(now: &Observation, from: VersionId, to: VersionId) 
         "a change of {account} from {from} to {to} is under way: finishing it would leave {to} in use, which may be the value that leaked"
     );
     Problem::new(Reason::RotationUnderWay, line)
-        .hint(format!("finish it first: kubectl deepdesk secret rotate {account}"))
+        .hint(Hint::to("finish it first", Command::secret("rotate", account)))
         .hint("then let the application save its data again, finalize, and rotate with --compromised")
 }
 
@@ -105,16 +117,17 @@ pub fn refuse_blocked(now: &Observation, blocked: Blocked) -> Problem {
     let (account, primary, back_compat, project) =
         (&now.account, &now.primary.secret, &now.back_compat.secret, &now.home.project);
     let problem = |reason, line: String| Problem::new(reason, line);
-    let adopt = format!("kubectl deepdesk secret rotate {account} --adopt");
-    let enable = |secret, version: VersionId| {
-        format!("gcloud secrets versions enable {} --secret={secret} --project={project}", version.get())
+    let adopt = Command::secret("rotate", account).with(["--adopt"]);
+    let enable = |secret: &SecretId, version: VersionId| {
+        let (secret, project) = (format!("--secret={secret}"), format!("--project={project}"));
+        command!["gcloud", "secrets", "versions", "enable", version.get(), secret, project]
     };
     match blocked {
         Blocked::NoPrimary => problem(
             Reason::NoPrimary,
             format!("secret {primary} in project {project} has no version that could be rotated"),
         )
-        .hint(format!("look at it: gcloud secrets versions list {primary} --project={project}"))
+        .hint(Hint::to("look at it", versions(now, primary)))
         .hint("is this the right account, and the right project?"),
         Blocked::NewestNotEnabled(version, state) => {
             let word = state_word(state);
@@ -123,11 +136,20 @@ pub fn refuse_blocked(now: &Observation, blocked: Blocked) -> Problem {
                 format!("the latest version of {primary}, {version}, is {word}: every sync of it fails"),
             );
             match newest_may_be_enabled(now, state) {
-                true => refused.hint(format!("enable it: {}", enable(primary, version))),
-                false if in_use::others(now).is_empty() => refused.hint(format!(
-                    "nothing in the cluster shows which value was in use: decide it, and add it as a new version: gcloud secrets versions add {primary} --data-file=FILE --project={project}"
+                true => refused.hint(Hint::to("enable it", enable(primary, version))),
+                false if in_use::others(now).is_empty() => refused.hint(Hint::to(
+                    "nothing in the cluster shows which value was in use: decide it, and add it as a new version",
+                    command![
+                        "gcloud",
+                        "secrets",
+                        "versions",
+                        "add",
+                        primary,
+                        "--data-file=FILE",
+                        format!("--project={project}")
+                    ],
                 )),
-                false => refused.hint(format!("add the value that is in use as a new version: {adopt}")),
+                false => refused.hint(Hint::to("add the value that is in use as a new version", adopt)),
             }
         }
         Blocked::UnexplainedPredecessor(version) => {
@@ -139,31 +161,34 @@ pub fn refuse_blocked(now: &Observation, blocked: Blocked) -> Problem {
             match state::back_compat_is_live(now) && in_use::others(now).is_empty() {
                 // Both slots are taken: the value of the back-compat has to be retired before this one gets its slot.
                 true => refused
-                    .hint(format!("first let the application save every encrypted field of {account} again, and retire what {back_compat} holds: kubectl deepdesk secret finalize {account}"))
+                    .hint(Hint::to(
+                        format!("first let the application save every encrypted field of {account} again, and retire what {back_compat} holds"),
+                        Command::secret("finalize", account),
+                    ))
                     .hint(format!("after that {version} is stored as back-compat by rotate --adopt")),
-                false => refused.hint(format!("finish it as a rotation, which keeps both values: {adopt}")),
+                false => refused.hint(Hint::to("finish it as a rotation, which keeps both values", adopt)),
             }
         }
         Blocked::TwoUncommitted(first, second) => problem(
             Reason::TwoUncommittedVersions,
             format!("{primary} has two versions, {first} and {second}, on top of the one that {back_compat} holds"),
         )
-        .hint(format!("go on with {second}, and keep {first} enabled: {adopt}")),
+        .hint(Hint::to(format!("go on with {second}, and keep {first} enabled"), adopt)),
         Blocked::BackCompatNotEnabled(version, VersionState::Destroyed) => {
             let from =
                 now.last_rotation.as_ref().map(|last| last.from.trim_start_matches('v').to_owned()).unwrap_or_default();
             problem(Reason::BackCompatNotEnabled, format!("the latest version of {back_compat}, {version}, is destroyed, and data may still need the value of primary v{from}"))
-                .hint(format!("store it again: kubectl deepdesk secret rescue {account} --from primary/{from}"))
+                .hint(Hint::to("store it again", rescue(now, format!("primary/{from}"))))
         }
         Blocked::BackCompatNotEnabled(version, state) => problem(
             Reason::BackCompatNotEnabled,
             format!("the latest version of {back_compat}, {version}, is {}: old data may need it", state_word(state)),
         )
-        .hint(format!("enable it: {}", enable(back_compat, version))),
+        .hint(Hint::to("enable it", enable(back_compat, version))),
         Blocked::Foreign(newest) => {
             let place = in_use::unkept(now).map(|unkept| has(now, &unkept.held, &unkept.place)).unwrap_or_default();
             problem(Reason::ForeignVersion, format!("{newest} of {primary} was added by hand or by another tool: {place}, and {back_compat} does not keep it"))
-                .hint(format!("keep what is in use, and go on from there: {adopt}"))
+                .hint(Hint::to("keep what is in use, and go on from there", adopt))
         }
         Blocked::Unreadable(version, VersionState::Destroyed) => {
             let place = in_use::others(now).into_iter().find(|one| one.held == Held::Version(version));
@@ -175,7 +200,7 @@ pub fn refuse_blocked(now: &Observation, blocked: Blocked) -> Problem {
             let place = in_use::others(now).into_iter().find(|one| one.held == Held::Version(version));
             let place = place.map(|one| one.place).unwrap_or_default();
             problem(Reason::UnreadableVersion, format!("{place} started with {version}, which is disabled, and {back_compat} is not shown to keep its value"))
-                .hint(format!("make it readable, which changes nothing else: {}", enable(primary, version)))
+                .hint(Hint::to("make it readable, which changes nothing else", enable(primary, version)))
         }
     }
 }
@@ -183,19 +208,17 @@ pub fn refuse_blocked(now: &Observation, blocked: Blocked) -> Problem {
 pub(super) fn under_way(now: &Observation, from: VersionId, to: VersionId) -> Problem {
     let line = format!("a rotation of {} from {from} to {to} is under way: both values are needed", now.account);
     let verb = if state::called_off(now).is_some() { "rollback" } else { "rotate" };
-    Problem::new(Reason::RotationUnderWay, line)
-        .hint(format!("finish it: kubectl deepdesk secret {verb} {}", now.account))
+    Problem::new(Reason::RotationUnderWay, line).hint(Hint::to("finish it", Command::secret(verb, &now.account)))
 }
 
 /// A sync would write over the last copy of a value.
-pub(super) fn last_copy_in_the_way(now: &Observation, secret: &ObjectName, key: &str, way: Option<String>) -> Problem {
+pub(super) fn last_copy_in_the_way(now: &Observation, secret: &ObjectName, key: &str, way: Option<Command>) -> Problem {
     let line = format!(
         "Kubernetes Secret {}/{secret}, key {key}, holds a value that no enabled version has: a sync would write over its last copy",
         now.account
     );
-    let way =
-        way.unwrap_or_else(|| format!("kubectl deepdesk secret rescue {} --from secret/{secret}:{key}", now.account));
-    Problem::new(Reason::LastCopy, line).hint(format!("store it as back-compat: {way}")).hint(format!(
+    let way = way.unwrap_or_else(|| rescue(now, format!("secret/{secret}:{key}")));
+    Problem::new(Reason::LastCopy, line).hint(Hint::to("store it as back-compat", way)).hint(format!(
         "or, where that value was written there by mistake, give it up by name: sync --retired secret/{secret}:{key}"
     ))
 }

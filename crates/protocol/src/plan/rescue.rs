@@ -4,6 +4,7 @@ use super::{Want, readers, refuse, refuse_blocked, store, unmapped, workloads};
 use crate::event::StepName;
 use crate::facts::names::VersionId;
 use crate::facts::observation::{Derivation, Found, Observation, Source, ValueTag, VersionState};
+use crate::hint::{Command, Hint};
 use crate::in_use;
 use crate::problem::{Problem, Reason};
 use crate::state::{self, Blocked, State};
@@ -68,10 +69,8 @@ fn found(now: &Observation, from: &RescueFrom) -> Result<(Origin, Option<ValueTa
                 Source::BackCompat => Origin::BackCompat(*version),
             };
             let known = view.version(*version).ok_or_else(|| {
-                refused(format!("{} has no {version}, as far as was looked at", view.secret)).hint(format!(
-                    "see them: gcloud secrets versions list {} --project={}",
-                    view.secret, now.home.project
-                ))
+                refused(format!("{} has no {version}, as far as was looked at", view.secret))
+                    .hint(Hint::to("see them", refuse::versions(now, &view.secret)))
             })?;
             match known.state {
                 VersionState::Enabled => Ok((origin, known.value, None)),
@@ -92,11 +91,11 @@ fn found(now: &Observation, from: &RescueFrom) -> Result<(Origin, Option<ValueTa
                 Some(_) => Err(refused(format!(
                     "key {key} of Kubernetes Secret {secret} holds no whole value that could be stored"
                 ))
-                .hint(format!("see what it holds: kubectl deepdesk secret verify {}", now.account))),
+                .hint(Hint::to("see what it holds", Command::secret("verify", &now.account)))),
                 None => Err(refused(format!(
                     "no external secret fills key {key} of Kubernetes Secret {secret} from one of the account's secrets"
                 ))
-                .hint(format!("see what there is: kubectl deepdesk secret verify {}", now.account))),
+                .hint(Hint::to("see what there is", Command::secret("verify", &now.account)))),
             }
         }
     }
@@ -106,6 +105,6 @@ fn has_a_slot(now: &Observation, origin: &Origin) -> Problem {
     let line =
         format!("pods can read {origin} already: it is the value in use or what {} holds", now.back_compat.secret);
     let due = in_use::displaced(now).map(|displaced| refuse::rescue_command(now, &displaced));
-    let due = due.unwrap_or_else(|| format!("kubectl deepdesk secret status {}", now.account));
-    Problem::new(Reason::NothingToRescue, line).hint(format!("see what is due: {due}"))
+    let due = due.unwrap_or_else(|| Command::secret("status", &now.account));
+    Problem::new(Reason::NothingToRescue, line).hint(Hint::to("see what is due", due))
 }

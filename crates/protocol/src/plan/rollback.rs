@@ -6,6 +6,7 @@ use super::{
 };
 use crate::facts::names::VersionId;
 use crate::facts::observation::{Observation, Source, ValueTag};
+use crate::hint::{Command, Hint};
 use crate::in_use;
 use crate::problem::{Problem, Reason};
 use crate::state::{self, State};
@@ -87,5 +88,5 @@ fn nothing_to_go_back_to(now: &Observation) -> Problem {
     let line =
         format!("{} holds no other value than the primary: there is nothing to go back to", now.back_compat.secret);
     Problem::new(Reason::NothingToRollBack, line)
-        .hint(format!("see what is in use: kubectl deepdesk secret verify {}", now.account))
+        .hint(Hint::to("see what is in use", Command::secret("verify", &now.account)))
 }

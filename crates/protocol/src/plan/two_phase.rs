@@ -4,6 +4,7 @@ use super::{NewValue, Want, another_value, end, external_secrets, preserve, read
 use crate::event::StepName;
 use crate::facts::names::VersionId;
 use crate::facts::observation::{Announcement, Observation, Source, ValueTag, Version};
+use crate::hint::{Command, Hint};
 use crate::problem::{Problem, Reason};
 use crate::state::{self, Announced};
 use crate::step::{Origin, Plan, Planned, Step, Way};
@@ -71,7 +72,7 @@ pub(super) fn go_on(want: &Want, now: &Observation, announced: Announced) -> Res
 fn being_called_off(now: &Observation, next: VersionId) -> Problem {
     let line = format!("the value announced in {} {next} is being given up", now.back_compat.secret);
     Problem::new(Reason::BeingCalledOff, line)
-        .hint(format!("finish that first: kubectl deepdesk secret rollback {}", now.account))
+        .hint(Hint::to("finish that first", Command::secret("rollback", &now.account)))
 }
 
 /// Gives the announced value up: the back-compat gets the value in use again. Nothing was ever written under the other.

@@ -2,6 +2,7 @@
 
 use super::super::tests::seen;
 use super::*;
+use crate::command;
 use crate::facts::names::VersionId;
 use crate::facts::observation::{Announcement, Begun, Found, LastRotation};
 
@@ -13,7 +14,7 @@ fn brief(now: &Observation, old: Option<&str>) -> String {
             Some(ours) => ours.replace(" acme", ""),
             None => line.clone(),
         };
-        let commands: Vec<String> = due.commands.iter().map(short).collect();
+        let commands: Vec<String> = due.commands.iter().map(|command| short(&command.to_string())).collect();
         format!("{}: {}", due.action, commands.join(", "))
     });
     format!("{} {}", state::state(now), due.unwrap_or_else(|| "-".to_owned()))
@@ -142,9 +143,9 @@ fn a_failed_check_is_due_where_the_state_alone_is_fine() {
         name: "external-secrets/ready",
         result: Verdict::Fail,
         message: "it is not syncing".to_owned(),
-        hint: "kubectl describe externalsecret backend-secrets -n acme".to_owned(),
+        hints: vec![command!["kubectl", "describe", "externalsecret", "backend-secrets", "-n", "acme"].into()],
     };
     let due = next(&seen("D E2", "E2", (2, Some(2)), 2), &[failed], None).expect("due");
     assert_eq!((due.action, due.what.as_str()), ("verify", "it is not syncing"));
-    assert_eq!(due.commands, ["kubectl describe externalsecret backend-secrets -n acme"]);
+    assert_eq!(due.commands[0].to_string(), "kubectl describe externalsecret backend-secrets -n acme");
 }
