@@ -67,6 +67,8 @@ impl World {
     pub fn command(&self, door: &str, args: &[String], streams: &str) -> (Command, [PathBuf; 2]) {
         let mut command = Command::new(program());
         process::bare(&mut command, "/usr/bin:/bin".as_ref(), self.home.path());
+        // What was recommended names the door that it was recommended through.
+        let args = args.iter().filter(|arg| !arg.starts_with("--server="));
         command.args(args).args(["--server", door]).envs(&self.environment);
         command.env("CLOUDSDK_API_ENDPOINT_OVERRIDES_SECRETMANAGER", format!("{door}/"));
         let files = ["out", "err"].map(|end| self.home.path().join(format!("{streams}.{end}")));

@@ -49,7 +49,8 @@ impl Hint {
 /// What one command line means.
 fn hint(line: &str) -> Hint {
     let words = shell_words::split(line).unwrap_or_default();
-    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    // Each run comes through a door of its own: the same command through another one is no other command.
+    let words: Vec<&str> = words.iter().map(String::as_str).filter(|word| !word.starts_with("--server=")).collect();
     let option = |name: &str| {
         let with = format!("{name}=");
         let apart = words.iter().position(|word| *word == name).and_then(|at| words.get(at + 1)).copied();
