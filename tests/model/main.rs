@@ -7,6 +7,7 @@ mod breaks;
 mod explorations;
 mod observe;
 mod operator;
+mod orders;
 mod planner;
 mod plans;
 mod program;
