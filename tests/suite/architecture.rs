@@ -31,19 +31,20 @@ const PROTOCOL: &str = "deepdesk_protocol";
 /// The same within that crate: facts first, and nothing flows back. `result`, `status` and `trail` are what is told of a run.
 const PROTOCOL_MAY_IMPORT: &[(&str, &[&str])] = &[
     ("facts", &[]),
-    ("problem", &["facts"]),
+    ("hint", &["facts"]),
+    ("problem", &["facts", "hint"]),
     ("event", &["facts"]),
     ("record", &["facts"]),
-    ("lock", &["problem"]),
+    ("lock", &["hint", "problem"]),
     ("state", &["facts", "in_use"]),
     ("in_use", &["facts", "state"]),
     ("step", &["event", "facts", "state"]),
     ("trail", &["event", "facts", "state"]),
-    ("status", &["facts", "state"]),
-    ("checkup", &[]),
-    ("result", &["event", "facts", "status"]),
-    ("plan", &["event", "facts", "in_use", "problem", "result", "state", "status", "step"]),
-    ("check", &["checkup", "facts", "in_use", "plan", "problem", "result", "state"]),
+    ("status", &["facts", "hint", "state"]),
+    ("checkup", &["hint"]),
+    ("result", &["event", "facts", "hint", "status"]),
+    ("plan", &["event", "facts", "hint", "in_use", "problem", "result", "state", "status", "step"]),
+    ("check", &["checkup", "facts", "hint", "in_use", "plan", "problem", "result", "state"]),
 ];
 
 /// Files that may look at secret bytes, and how often: to upload a value, to take a JSON value's properties apart, and
@@ -126,6 +127,8 @@ fn imports(code: &str) -> BTreeSet<String> {
             }
         }
     }
+    // The macro that makes a command, which stands at the root.
+    found.remove("command");
     found.remove("");
     if code.contains("deepdesk_protocol::") {
         found.insert(PROTOCOL.to_owned());
