@@ -215,8 +215,16 @@ impl World {
             self.sync(account, name);
         }
         // A pod of the very second of a write is proven by nothing, and a changed ExternalSecret syncs when it likes.
+        let names = ["admin-secrets", "backend-secrets"];
+        self.until("the ExternalSecrets are synced as they are now", |world| {
+            names.iter().all(|name| {
+                let external = world.sent("GET", &external_secret(account, name), None);
+                let synced = external["status"]["syncedResourceVersion"].as_str().unwrap_or_default();
+                synced.split('-').next() == Some(external["metadata"]["generation"].to_string().as_str())
+            })
+        });
         let versions = || {
-            ["admin-secrets", "backend-secrets"].map(|name| {
+            names.map(|name| {
                 let path = format!("/api/v1/namespaces/{account}/secrets/{name}");
                 self.sent("GET", &path, None)["metadata"]["resourceVersion"].clone()
             })
