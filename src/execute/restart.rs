@@ -42,6 +42,7 @@ pub async fn restart(
     step: StepName,
 ) -> Result<String, Problem> {
     let mut workloads = workloads.to_vec();
+    let mut undone = Vec::new();
     for _ in 0..ROUNDS {
         if workloads.is_empty() {
             return Ok("nothing to restart".to_owned());
@@ -49,12 +50,15 @@ pub async fn restart(
         patch_all(run, lock, progress, &workloads, version).await?;
         let together = match replaced(run, progress, &workloads, version, step).await? {
             Replaced::New(together) => together,
-            // The note is gone, and dates are whole seconds: in the next second they tell.
-            Replaced::InTheSecondOfAWrite => {
+            // Where the note is gone dates tell, and they are whole seconds: in the next one they do.
+            Replaced::Undone(left) => {
                 run.interrupt.clone().sleep(A_SECOND_LATER).await?;
+                workloads.clone_from(&left);
+                undone = left;
                 continue;
             }
         };
+        undone.clear();
         if !progress.one_value {
             progress.interruption = Some(progress.interruption.unwrap_or_default() + together);
         }
@@ -76,6 +80,9 @@ pub async fn restart(
         let reads = |consumer: &&Consumer| consumer.secrets.iter().any(|secret| written.contains(secret));
         workloads =
             progress.seen.now.consumers.iter().filter(reads).map(|consumer| consumer.workload.clone()).collect();
+    }
+    if !undone.is_empty() {
+        return Err(taken_back(run, &undone));
     }
     Err(Problem::new(
         Reason::SecretsKeepChanging,
@@ -144,8 +151,19 @@ pub fn compared(
 enum Replaced {
     /// The pods are new; how long old and new ones served side by side.
     New(Duration),
-    /// All that is left began in the very second in which a Secret was written, and something took the restart's note away.
-    InTheSecondOfAWrite,
+    /// Something took the restart's note away, and nothing moves any more: these have pods that are not shown to be new. Either they
+    /// were never replaced, or they began in the very second in which a Secret was written.
+    Undone(Vec<WorkloadRef>),
+}
+
+fn taken_back(run: &Run<'_>, workloads: &[WorkloadRef]) -> Problem {
+    let line =
+        format!("something takes the restart annotation away from {} before its pods are replaced", listed(workloads));
+    let look = workloads.iter().map(ToString::to_string).chain(["-n".to_owned(), run.request.account.to_string()]);
+    Problem::new(Reason::RolloutStuck, line).hint(Hint::to(
+        "find out what writes the pod template",
+        command!["kubectl", "get"].with(look).with(["-o", "yaml", "--show-managed-fields"]),
+    ))
 }
 
 /// Waits until the workloads' pods are new ones.
@@ -201,8 +219,9 @@ async fn replaced(
         if open.is_empty() {
             return Ok(Replaced::New(together.so_far));
         }
-        if !reverted.is_empty() && consumers.iter().all(|consumer| is_ambiguous(now, consumer, version)) {
-            return Ok(Replaced::InTheSecondOfAWrite);
+        if !reverted.is_empty() && consumers.iter().all(|consumer| is_at_rest(consumer)) {
+            let left = consumers.iter().filter(|consumer| missing(now, consumer, version).is_some());
+            return Ok(Replaced::Undone(left.map(|consumer| consumer.workload.clone()).collect()));
         }
         let detail = open.join("; ");
         if detail != told {
@@ -220,12 +239,9 @@ async fn replaced(
     }
 }
 
-/// Whether a rollout is over, and no pod is left but new ones and such as began in the second of the last write.
-fn is_ambiguous(now: &Observation, consumer: &Consumer, version: VersionId) -> bool {
-    let read = now.external_secrets.iter().filter(|external| consumer.secrets.contains(&external.target));
-    let written = read.map(|external| external.written).max().flatten();
-    consumer.rollout == Rollout::Complete
-        && consumer.pods.iter().all(|pod| is_new(now, consumer, pod, version) || (pod.ready && pod.created == written))
+/// Whether a rollout is over, as its controller has seen the template, and no pod comes or goes.
+fn is_at_rest(consumer: &Consumer) -> bool {
+    consumer.rollout == Rollout::Complete && consumer.pods.iter().all(|pod| pod.ready && !pod.terminating)
 }
 
 fn mix(now: &Observation, consumers: &[&Consumer], version: VersionId) -> Mix {

@@ -364,6 +364,15 @@ fn a_controller_that_takes_the_annotations_away_does_no_harm() {
 }
 
 #[test]
+fn a_restart_that_is_taken_back_before_a_pod_is_replaced_is_not_waited_for() {
+    // Pods take longer to start than the other controller takes to undo the restart: the old ones stay.
+    let world = World::start(&["--pod-start=3s", "--fault=gitops"]);
+    let ran = world.run(&[&ROTATE[..], &["--timeout", "90s"]].concat()).code(5);
+    let ran = ran.says("something takes the restart annotation away from deployment/admin");
+    ran.says("hint: find out what writes the pod template: kubectl get deployment/admin");
+}
+
+#[test]
 fn the_version_changed_just_before_it_is_disabled() {
     let world = comes_through(&["etag-mismatch"]);
     let tries = world.writes().iter().filter(|write| *write == "disableSecretVersion").count();

@@ -62,7 +62,11 @@ impl World {
     pub fn start(flags: &[&str]) -> World {
         let home = tempfile::tempdir().expect("a temporary directory");
         let mut command = Command::new(PROGRAM);
-        command.args(["sandbox", "start", "--sync-delay=20ms", "--pod-start=60ms"]).args(flags);
+        command.args(["sandbox", "start", "--sync-delay=20ms"]);
+        if !flags.iter().any(|flag| flag.starts_with("--pod-start=")) {
+            command.arg("--pod-start=60ms");
+        }
+        command.args(flags);
         bare(&mut command, home.path());
         let mut sandbox = command
             .stdin(Stdio::null())
