@@ -8,7 +8,7 @@ use crate::clients::secret_manager::SecretManager;
 use deepdesk_protocol::check::Purpose;
 use deepdesk_protocol::facts::names::{SecretHome, SecretId};
 use deepdesk_protocol::facts::observation::{Observation, Unread};
-use deepdesk_protocol::hint::Hint;
+use deepdesk_protocol::hint::{Hint, quoted};
 use deepdesk_protocol::problem::Problem;
 use deepdesk_protocol::result::{CheckResult, Verdict};
 
@@ -186,16 +186,6 @@ fn ask_for_role(right: &Right, verbs: &[&str], namespace: &str, whom: &str) -> S
          kubectl create role {role} --verb={verbs} --resource={resource} -n {namespace} && \
          kubectl create rolebinding {role} --role={role} {subject} -n {namespace}"
     )
-}
-
-/// As a POSIX shell reads it back.
-fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "@%+=:,./-_".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
-    }
 }
 
 /// Asks Secret Manager about the account's two secrets; `also` is needed on both, beside what the command always needs.

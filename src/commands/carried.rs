@@ -15,8 +15,7 @@ pub fn of(common: &cli::Common) -> CallFlags {
         values.iter().map(|value| format!("{name}={value}")).collect()
     };
     let (cluster, google) = (&common.cluster, &common.google);
-    let kubeconfig: Vec<String> = file("--kubeconfig", cluster.kubeconfig.as_deref()).into_iter().collect();
-    let mut kubectl = kubeconfig.clone();
+    let mut kubectl: Vec<String> = file("--kubeconfig", cluster.kubeconfig.as_deref()).into_iter().collect();
     kubectl.extend(text("--context", &cluster.context));
     kubectl.extend(text("--cluster", &cluster.cluster));
     kubectl.extend(text("--user", &cluster.user));
@@ -37,7 +36,7 @@ pub fn of(common: &cli::Common) -> CallFlags {
     own.extend(text("--back-compat-secret", &common.ids.back_compat_secret));
     own.extend(each("--external-secret", &common.external_secrets));
     own.extend(each("--workload", &common.workloads));
-    CallFlags { kubectl, kubeconfig, gcloud, own }
+    CallFlags { kubectl, gcloud, own }
 }
 
 #[cfg(test)]

@@ -26,8 +26,6 @@ macro_rules! command {
 pub struct CallFlags {
     /// Which kubeconfig, which cluster of it and as whom, as kubectl takes them.
     pub kubectl: Vec<String>,
-    /// The kubeconfig alone.
-    pub kubeconfig: Vec<String>,
     /// Which of gcloud's configurations and as whom.
     pub gcloud: Vec<String>,
     /// What only this program takes: the settings file, the project, the names of secrets.
@@ -37,7 +35,7 @@ pub struct CallFlags {
 impl CallFlags {
     /// All of them.
     pub fn all(&self) -> impl Iterator<Item = &str> {
-        [&self.kubectl, &self.kubeconfig, &self.gcloud, &self.own].into_iter().flatten().map(String::as_str)
+        [&self.kubectl, &self.gcloud, &self.own].into_iter().flatten().map(String::as_str)
     }
 }
 
@@ -84,18 +82,24 @@ impl Command {
     /// Gives it the flags of the present call that it takes and does not have.
     pub fn carry(&mut self, flags: &CallFlags) {
         let words: Vec<&str> = self.words.iter().map(String::as_str).collect();
-        let more: Vec<&[String]> = match words.as_slice() {
-            ["kubectl", "deepdesk", "secret" | "check", ..] => vec![&flags.kubectl, &flags.gcloud, &flags.own],
-            ["kubectl", "deepdesk", "cluster" | "account", ..] => vec![&flags.kubeconfig],
+        let more: Vec<&str> = match words.as_slice() {
+            ["kubectl", "deepdesk", "secret" | "check", ..] => flags.all().collect(),
+            ["kubectl", "deepdesk", "cluster" | "account", ..] => {
+                flags.all().filter(|flag| name(flag) == "--kubeconfig").collect()
+            }
             ["kubectl", "deepdesk", ..] => vec![],
-            ["kubectl", ..] => vec![&flags.kubectl],
-            ["gcloud", ..] => vec![&flags.gcloud],
+            ["kubectl", ..] => flags.kubectl.iter().map(String::as_str).collect(),
+            ["gcloud", ..] => flags.gcloud.iter().map(String::as_str).collect(),
             _ => vec![],
         };
-        let name = |flag: &str| flag.split('=').next().unwrap_or_default().to_owned();
-        let has = |flag: &&String| words.iter().any(|word| name(word) == name(flag));
-        self.carried = more.concat().iter().filter(|flag| !has(flag)).map(|flag| printable(flag)).collect();
+        let has = |flag: &str| words.iter().any(|word| name(word) == name(flag));
+        self.carried = more.into_iter().filter(|flag| !has(flag)).map(printable).map(Into::into).collect();
     }
+}
+
+/// The name of a flag that is written with its value.
+fn name(flag: &str) -> &str {
+    flag.split('=').next().unwrap_or_default()
 }
 
 impl fmt::Display for Command {
@@ -108,12 +112,16 @@ impl fmt::Display for Command {
     }
 }
 
-/// A word as a shell takes it. `$(…)` is meant, and `A,B` or `{a}` are plain enough as they are.
-fn quoted(word: &str) -> std::borrow::Cow<'_, str> {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@%+$()~".contains(c);
-    match !word.is_empty() && (word.chars().all(plain) || word.contains("$(")) {
-        true => word.into(),
-        false => shell_words::quote(word),
+/// The one thing that is meant for the shell: a token that no earlier one equals.
+pub const FRESH_TOKEN: &str = "$(date +%s%N)";
+
+/// A word as a POSIX shell reads it back, but for a [`FRESH_TOKEN`] at its end.
+pub fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "@%+=:,./-_".contains(c);
+    match word.strip_suffix(FRESH_TOKEN) {
+        Some(before) => format!("{}{FRESH_TOKEN}", quoted(before)),
+        None if !word.is_empty() && word.chars().all(plain) => word.to_owned(),
+        None => shell_words::quote(word).into_owned(),
     }
 }
 
@@ -204,7 +212,6 @@ mod tests {
     fn flags() -> CallFlags {
         CallFlags {
             kubectl: words("--kubeconfig=/k --context=prod --as=me"),
-            kubeconfig: words("--kubeconfig=/k"),
             gcloud: words("--configuration=work"),
             own: words("--project=p --settings=/s"),
         }
@@ -243,6 +250,8 @@ mod tests {
         );
         let token = command!["kubectl", "annotate", "x", "force-sync=$(date +%s%N)"];
         assert_eq!(token.to_string(), "kubectl annotate x force-sync=$(date +%s%N)");
+        let others = command!["kubectl", "--context=$(reboot)", "$(reboot)$(date +%s%N)", "~"];
+        assert_eq!(others.to_string(), "kubectl '--context=$(reboot)' '$(reboot)'$(date +%s%N) '~'");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use super::{Finding, Purpose, Seen, under_way};
 use crate::command;
 use crate::facts::observation::{Derivation, ExternalSecretView, Observation, Ready, Refresh, Source, VersionState};
-use crate::hint::{Command, Hint};
+use crate::hint::{Command, FRESH_TOKEN, Hint};
 use crate::plan::NewValue;
 
 /// The message of the `Ready` condition for every error of the provider (External Secrets' controller).
@@ -180,7 +180,7 @@ pub(super) fn owned(seen: &Seen) -> Vec<Finding> {
                     "annotate",
                     "clusterexternalsecret",
                     owner,
-                    "external-secrets.io/force-sync=$(date +%s%N)",
+                    format!("external-secrets.io/force-sync={FRESH_TOKEN}"),
                     "--overwrite"
                 ],
             ),
