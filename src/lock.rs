@@ -20,7 +20,6 @@ use deepdesk_protocol::facts::names::{SecretId, VersionId};
 use deepdesk_protocol::facts::observation::LastRotation;
 use deepdesk_protocol::lock::{self, LeaseView};
 use deepdesk_protocol::problem::{Problem, Reason};
-
 use deepdesk_protocol::record::{self, Aim, Record};
 
 /// The Lease's name, in the account's namespace.
@@ -39,6 +38,7 @@ const ATTEMPTS: [Duration; 4] =
     [Duration::ZERO, Duration::from_millis(100), Duration::from_millis(400), Duration::from_secs(1)];
 
 const PROCESS: &str = "deepdesk.com/holder-process";
+
 /// Who takes the Lease.
 #[derive(Clone, Debug)]
 pub struct Operator {

@@ -42,7 +42,7 @@ pub async fn restart(
     step: StepName,
 ) -> Result<String, Problem> {
     let mut workloads = workloads.to_vec();
-    let mut undone = Vec::new();
+    let mut is_undone = false;
     for _ in 0..ROUNDS {
         if workloads.is_empty() {
             return Ok("nothing to restart".to_owned());
@@ -53,12 +53,11 @@ pub async fn restart(
             // Where the note is gone dates tell, and they are whole seconds: in the next one they do.
             Replaced::Undone(left) => {
                 run.interrupt.clone().sleep(A_SECOND_LATER).await?;
-                workloads.clone_from(&left);
-                undone = left;
+                (workloads, is_undone) = (left, true);
                 continue;
             }
         };
-        undone.clear();
+        is_undone = false;
         if !progress.one_value {
             progress.interruption = Some(progress.interruption.unwrap_or_default() + together);
         }
@@ -81,8 +80,8 @@ pub async fn restart(
         workloads =
             progress.seen.now.consumers.iter().filter(reads).map(|consumer| consumer.workload.clone()).collect();
     }
-    if !undone.is_empty() {
-        return Err(taken_back(run, &undone));
+    if is_undone {
+        return Err(taken_back(run, &workloads));
     }
     Err(Problem::new(
         Reason::SecretsKeepChanging,

@@ -1,12 +1,12 @@
 //! The answers of one account while they come in: those wanted alone, each under its group.
 
-use deepdesk_protocol::hint::Hint;
 use std::collections::BTreeMap;
 
 use deepdesk_protocol::check::catalogue::{self, Entry};
 use deepdesk_protocol::check::{self};
 use deepdesk_protocol::checkup::{Answer, Asked, Part};
 use deepdesk_protocol::facts::names::printable;
+use deepdesk_protocol::hint::Hint;
 use deepdesk_protocol::problem::Problem;
 use deepdesk_protocol::result::{CheckResult, Verdict};
 

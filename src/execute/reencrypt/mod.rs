@@ -10,6 +10,7 @@ mod watch;
 use std::time::{Duration, Instant};
 
 use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::Pod;
 
 use super::arrive::FIELD_MANAGER;
 use crate::clients::cluster::Cluster;
@@ -18,7 +19,7 @@ use crate::lock::{Lock, Operator};
 use crate::observe::Seen;
 use crate::observe::redaction::Redaction;
 use crate::observe::template::{Template, template};
-use crate::run::Run;
+use crate::run::{Run, interrupted};
 use deepdesk_protocol::command;
 use deepdesk_protocol::event::{StepName, StepState};
 use deepdesk_protocol::facts::reencryption::Reencryption;
@@ -221,19 +222,37 @@ async fn take_away_older(run: &Run<'_>, fenced: &Cluster) -> Result<(), Problem>
 
 /// Waits until no pod of a deleted Job is left.
 async fn all_ended(run: &Run<'_>, name: &str) -> Result<(), Problem> {
-    let deadline = Instant::now() + run.request.timeout;
-    while !run.cluster.labelled_pods(&format!("job-name={name}")).await?.is_empty() {
-        run.interrupt.check()?;
-        if Instant::now() >= deadline {
-            let line = format!("the pods of job {name}, which an earlier run left behind, have not ended");
-            return Err(Problem::new(Reason::ReencryptionLeftBehind, line).hint(Hint::to(
-                "look at them",
-                command!["kubectl", "get", "pods", "-l", format!("job-name={name}"), "-n", run.request.account],
-            )));
+    let mut interrupt = run.interrupt.clone();
+    let left = tokio::select! {
+        left = pods_left(run, name, |_| true, run.request.timeout) => left?,
+        () = interrupt.asked() => return Err(interrupted()),
+    };
+    if left == 0 {
+        return Ok(());
+    }
+    let line = format!("the pods of job {name}, which an earlier run left behind, have not ended");
+    Err(Problem::new(Reason::ReencryptionLeftBehind, line).hint(Hint::to(
+        "look at them",
+        command!["kubectl", "get", "pods", "-l", format!("job-name={name}"), "-n", run.request.account],
+    )))
+}
+
+/// How many such pods of a Job are left when none is any more, or after `limit`.
+async fn pods_left(
+    run: &Run<'_>,
+    name: &str,
+    counts: impl Fn(&Pod) -> bool,
+    limit: Duration,
+) -> Result<usize, ApiError> {
+    let deadline = Instant::now() + limit;
+    loop {
+        let pods = run.cluster.labelled_pods(&format!("job-name={name}")).await?;
+        let left = pods.iter().filter(|pod| counts(pod)).count();
+        if left == 0 || Instant::now() >= deadline {
+            return Ok(left);
         }
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
-    Ok(())
 }
 
 /// Deletes a Job and its pods; where that fails, says what to do.
@@ -247,20 +266,11 @@ async fn take_away(run: &Run<'_>, cluster: &Cluster, name: &str, uid: Option<&st
     {
         return Some(format!("job {name} was not deleted: {error}; {by_hand}"));
     }
-    let deadline = Instant::now() + GONE;
-    loop {
-        let left = match run.cluster.labelled_pods(&format!("job-name={name}")).await {
-            Ok(pods) => pods.into_iter().filter(|pod| pod.metadata.deletion_timestamp.is_none()).count(),
-            Err(error) => return Some(format!("whether the pods of job {name} are gone cannot be seen: {error}")),
-        };
-        if left == 0 {
-            return None;
-        }
-        if Instant::now() >= deadline {
-            return Some(format!(
-                "job {name} is deleted, and {left} of its pods are still there: kubectl delete pod -l job-name={name} -n {account}"
-            ));
-        }
-        tokio::time::sleep(Duration::from_millis(200)).await;
+    match pods_left(run, name, |pod| pod.metadata.deletion_timestamp.is_none(), GONE).await {
+        Ok(0) => None,
+        Ok(left) => Some(format!(
+            "job {name} is deleted, and {left} of its pods are still there: kubectl delete pod -l job-name={name} -n {account}"
+        )),
+        Err(error) => Some(format!("whether the pods of job {name} are gone cannot be seen: {error}")),
     }
 }

@@ -44,7 +44,7 @@ pub async fn run(world: Arc<World>) {
 }
 
 /// Reloader compares the data of a Secret, and restarts each workload that asks for it and reads that Secret
-/// (../shared facts, kubectl.md section 6; its default strategy, `env-vars`).
+/// (its default strategy, `env-vars`).
 fn reload(world: &World, since: u64) {
     let changes = world.cluster.changes_since(resource("secrets"), since).unwrap_or_default();
     let changed = changes.iter().filter(|change| change.kind == ChangeKind::Modified);
