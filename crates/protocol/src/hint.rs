@@ -93,7 +93,7 @@ impl Command {
             _ => vec![],
         };
         let has = |flag: &str| words.iter().any(|word| name(word) == name(flag));
-        self.carried = more.into_iter().filter(|flag| !has(flag)).map(printable).map(Into::into).collect();
+        self.carried = more.into_iter().filter(|flag| !has(flag)).map(printable).collect();
     }
 }
 
