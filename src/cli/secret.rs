@@ -300,9 +300,9 @@ pub struct Finalize {
         help_heading = "Finalization"
     )]
     pub reencryption_timeout: Duration,
-    /// Retire this older version of the back-compat, too, whose value nothing needs any more: back-compat/N
-    #[arg(long, value_name = "back-compat/N", value_parser = retired, help_heading = "Finalization")]
-    pub retired: Vec<VersionId>,
+    /// Retire this older version, too, whose value nothing needs any more: back-compat/N, primary/N
+    #[arg(long, value_name = "SECRET/VERSION", value_parser = retired, help_heading = "Finalization")]
+    pub retired: Vec<(Source, VersionId)>,
     /// Destroy disabled versions of both secrets, for good: backups made under them become unreadable
     #[arg(long, help_heading = "Finalization")]
     pub destroy: bool,
@@ -326,10 +326,10 @@ pub enum Strategy {
     TwoPhase,
 }
 
-fn retired(given: &str) -> Result<VersionId, String> {
+fn retired(given: &str) -> Result<(Source, VersionId), String> {
     match given.parse::<Place>()? {
-        Place(RescueFrom::Version(Source::BackCompat, version)) => Ok(version),
-        Place(_) => Err("what is retired is a version of the back-compat: back-compat/N".to_owned()),
+        Place(RescueFrom::Version(source, version)) => Ok((source, version)),
+        Place(_) => Err("what is retired is a version: back-compat/N or primary/N".to_owned()),
     }
 }
 

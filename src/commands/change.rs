@@ -21,6 +21,7 @@ use deepdesk_protocol::event::{StepName, StepState};
 use deepdesk_protocol::facts::names::{SecretId, VersionId, listed};
 use deepdesk_protocol::facts::observation::{Begun, Observation};
 use deepdesk_protocol::facts::payload::Payload;
+use deepdesk_protocol::in_use;
 use deepdesk_protocol::plan::{self, Goal, NewValue, Want};
 use deepdesk_protocol::problem::{Exit, Problem, Reason};
 use deepdesk_protocol::record::Aim;
@@ -233,13 +234,13 @@ fn show(desk: &Desk, args: &Change, plan: &Plan, seen: &Seen, found: &Found, fir
         evidence: first,
         observation: &seen.now,
         warnings: &warnings,
-        interruption: breaks(plan, args.compromised),
+        interruption: breaks(plan, &seen.now, args.compromised),
     });
 }
 
 /// What breaks, in one sentence.
-fn breaks(plan: &Plan, compromised: bool) -> String {
-    match plan.way {
+fn breaks(plan: &Plan, now: &Observation, compromised: bool) -> String {
+    let breaks = match plan.way {
         Way::Forward if compromised => {
             "tokens signed with the leaked key (JWTs in use) stop being valid while the consumers restart, and are meant to"
                 .to_owned()
@@ -258,6 +259,15 @@ fn breaks(plan: &Plan, compromised: bool) -> String {
         Way::Retire => format!(
             "whatever is still encrypted under an older value than {} cannot be read any more, until a version of it is enabled again",
             plan.to
+        ),
+    };
+    let unread = in_use::without_slot(now, plan.slots(now));
+    match unread.is_empty() || plan.way == Way::Retire {
+        true => breaks,
+        false => format!(
+            "{breaks}; there are more than two values: what is encrypted under {} cannot be read until {} is finalized and that one stored again (secret rescue)",
+            unread.join(", "),
+            now.account
         ),
     }
 }

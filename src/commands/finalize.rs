@@ -6,7 +6,6 @@ use super::session::Desk;
 use crate::cli;
 use crate::execute::Pauses;
 use deepdesk_protocol::check::Purpose;
-use deepdesk_protocol::facts::observation::Source;
 use deepdesk_protocol::facts::payload::DEFAULT_LENGTH;
 use deepdesk_protocol::facts::reencryption::Reencryption;
 use deepdesk_protocol::plan::{Destroy, Goal, Want};
@@ -21,7 +20,7 @@ pub async fn finalize(desk: &Desk, args: &cli::Finalize) -> (AccountResult, Opti
         kind: Kind::SecretFinalization,
         want: Want {
             goal: Goal::Finalize { destroy: args.destroy.then_some(Destroy { before, keep: args.keep }) },
-            retired: args.retired.iter().map(|version| (Source::BackCompat, *version)).collect(),
+            retired: args.retired.clone(),
             ..Want::default()
         },
         dry_run: args.change.dry_run,

@@ -5,6 +5,7 @@ use crate::observe::served;
 use deepdesk_protocol::check::{self, catalogue};
 use deepdesk_protocol::facts::observation::{Consumer, ExternalSecretView, Observation, Ready};
 use deepdesk_protocol::hint::Hint;
+use deepdesk_protocol::in_use;
 use deepdesk_protocol::problem::{Exit, Problem, Reason};
 use deepdesk_protocol::result::{
     API_VERSION, AccountResult, BackCompatResult, CheckResult, ConsumerResult, EvidenceResult, ExternalSecretResult,
@@ -71,11 +72,16 @@ pub fn outcome(desk: &Desk, kind: Kind, found: Found, ended: Result<(), Problem>
         rotation: found.rotation,
         status: None,
         evidence: found.evidence,
+        without_slot: found.now.as_ref().map(without_slot).unwrap_or_default(),
         exposed: found.exposed,
         steps: desk.teller.steps(),
         interruption_seconds: found.interruption.map(|time| (time.as_secs_f64() * 1000.0).round() / 1000.0),
     };
     (result, problem)
+}
+
+fn without_slot(now: &Observation) -> Vec<String> {
+    in_use::without_slot(now, [now.primary.value(), now.back_compat.value()])
 }
 
 /// What `check` would have said.

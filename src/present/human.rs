@@ -322,6 +322,9 @@ fn close(result: &AccountResult) -> String {
         let line = format!("evidence: `{command}` exited with {code} after {seconds:.1}s (job {job}, deleted)");
         out.push_str(&format!("{}\n", printable(&line)));
     }
+    for value in &result.without_slot {
+        out.push_str(&format!("no slot: no pod reads the value of {}, and data may need it\n", printable(value)));
+    }
     for place in &result.exposed {
         out.push_str(&format!("exposed: {}\n", printable(place)));
     }

@@ -10,7 +10,7 @@ mod secrets;
 
 use crate::facts::observation::{Observation, VersionState};
 use crate::hint::Hint;
-use crate::plan::Want;
+use crate::plan::{self, Want};
 use crate::result::{CheckResult, Verdict};
 use crate::state::{self, State};
 
@@ -310,7 +310,9 @@ pub fn run(seen: &Seen) -> Vec<CheckResult> {
     let mut found: Vec<CheckResult> =
         concerned.flat_map(|(check, verdict)| results(check, verdict, (check.look)(seen))).collect();
     // A cause is told with its one way out. What follows from it is told, and where it would lead is not: it would refuse.
-    if matches!(state::secrets_state(seen.now), State::Blocked(_)) {
+    // A finalization goes first where both slots are taken: what it needs is not refused.
+    let goes_first = seen.purpose == Purpose::Finalize && plan::may_restart(seen.now).is_ok();
+    if matches!(state::secrets_state(seen.now), State::Blocked(_)) && !goes_first {
         let follows = |check: &&mut CheckResult| CONSEQUENCES.contains(&check.id);
         found.iter_mut().filter(follows).for_each(|check| check.hints.clear());
     }

@@ -5,7 +5,7 @@
 
 use crate::facts::names::{ObjectName, VersionId};
 use crate::facts::observation::{
-    Consumer, Derivation, Found, Observation, PodView, Refresh, Source, ValueTag, VersionState,
+    Consumer, Derivation, Found, LastRotation, Observation, PodView, Refresh, Source, ValueTag, Version, VersionState,
 };
 use crate::state::{self, Standing};
 
@@ -25,6 +25,8 @@ pub struct InUse {
     pub held: Held,
     /// Where: a Kubernetes Secret's key, or a pod.
     pub place: String,
+    /// Whether it has this one, and not perhaps another older one.
+    pub sure: bool,
 }
 
 /// Whether some place is shown to have the newest version.
@@ -32,7 +34,17 @@ pub fn is_spread(now: &Observation) -> bool {
     let Some(newest) = now.primary.newest() else { return false };
     let value = now.primary.value();
     let copied = now.keys(Source::Primary).any(|(_, key)| value.is_some_and(|value| key.found == Found::Value(value)));
-    copied || now.consumers.iter().flat_map(|consumer| &consumer.pods).any(|pod| pod.version == Some(newest.id))
+    // An older value that somebody added again has its pods already, under the older number.
+    let has = |(consumer, pod): (&Consumer, &PodView)| {
+        let mut older = may_have_started_with(now, consumer, pod).into_iter();
+        let same = |id| value.is_some() && now.primary.version(id).and_then(|version| version.value) == value;
+        pod.version == Some(newest.id) || older.any(same)
+    };
+    copied || pods(now).any(has)
+}
+
+fn pods(now: &Observation) -> impl Iterator<Item = (&Consumer, &PodView)> {
+    now.consumers.iter().flat_map(|consumer| consumer.pods.iter().map(move |pod| (consumer, pod)))
 }
 
 /// The places that are shown to have another value than the newest version's: Kubernetes Secrets first, each value once.
@@ -43,7 +55,7 @@ pub fn others(now: &Observation) -> Vec<InUse> {
             (Derivation::Exact | Derivation::Within, Found::Value(value)) => Held::Value(value),
             _ => return None,
         };
-        Some(InUse { held, place: format!("Kubernetes Secret {}, key {}", external.target, key.key) })
+        Some(InUse { held, place: format!("Kubernetes Secret {}, key {}", external.target, key.key), sure: true })
     });
     let copies: Vec<InUse> = copies.collect();
     let newest = now.primary.value().map(Held::Value);
@@ -52,15 +64,19 @@ pub fn others(now: &Observation) -> Vec<InUse> {
     let explains_pods = copies
         .iter()
         .any(|one| Some(&one.held) != newest.as_ref() && matches!(one.held, Held::Value(value) if !enabled(value)));
-    let pods = now.consumers.iter().flat_map(|consumer| consumer.pods.iter().map(move |pod| (consumer, pod)));
-    let pods = pods.filter_map(|(consumer, pod)| {
-        let version = shown_older(now, consumer, pod)?;
-        let held = match now.primary.version(version).and_then(|version| version.value) {
-            Some(value) => Held::Value(value),
-            None if explains_pods => return None,
-            None => Held::Version(version),
-        };
-        Some(InUse { held, place: format!("pod {} of {}", pod.name, consumer.workload) })
+    let pods = pods(now).flat_map(|(consumer, pod)| {
+        let may_have = may_have_started_with(now, consumer, pod);
+        let sure = may_have.len() == 1;
+        let held = may_have.into_iter().filter_map(|version| {
+            match now.primary.version(version).and_then(|version| version.value) {
+                Some(value) => Some(Held::Value(value)),
+                None if explains_pods => None,
+                None => Some(Held::Version(version)),
+            }
+        });
+        let held: Vec<Held> = held.collect();
+        let place = format!("pod {} of {}", pod.name, consumer.workload);
+        held.into_iter().map(move |held| InUse { held, place: place.clone(), sure })
     });
     // R1: what a Kubernetes Secret holds and what a pod is shown to have started with, both.
     for one in copies.into_iter().chain(pods).filter(|one| Some(&one.held) != newest.as_ref()) {
@@ -71,34 +87,56 @@ pub fn others(now: &Observation) -> Vec<InUse> {
     found
 }
 
-/// The version older than the newest that a pod is shown to have started with; none where it is new, or nothing tells.
-pub fn shown_older(now: &Observation, consumer: &Consumer, pod: &PodView) -> Option<VersionId> {
-    let newest = now.primary.newest()?;
+/// The versions older than the newest that a pod may have started with, oldest first, where it is shown to have started with one of
+/// them; none where it is new, or nothing tells.
+///
+/// A version is copied at the next scheduled sync, and may have been disabled before that: until then a pod gets what was there
+/// before, so that dates name several.
+pub fn may_have_started_with(now: &Observation, consumer: &Consumer, pod: &PodView) -> Vec<VersionId> {
+    let Some(newest) = now.primary.newest() else { return Vec::new() };
     if pod.version == Some(newest.id) || state::standing(now, consumer, pod) == Standing::OnNewest {
-        return None;
+        return Vec::new();
     }
     let noted = pod.version.filter(|noted| *noted < newest.id);
-    let (Some(created), Some(newest_created)) = (pod.created, newest.created) else { return noted };
-    let mut read = now.external_secrets.iter().filter(|external| consumer.secrets.contains(&external.target));
-    if read
+    let (Some(created), Some(newest_created)) = (pod.created, newest.created) else {
+        return noted.into_iter().collect();
+    };
+    let read = || now.external_secrets.iter().filter(|external| consumer.secrets.contains(&external.target));
+    if read()
         .all(|external| external.target_created.is_some_and(|target| target.as_second() >= newest_created.as_second()))
     {
         // Its Secrets are not older than the newest version, in whole seconds: they never held what was before it.
-        return None;
+        return Vec::new();
     }
-    // Until the next scheduled sync a pod gets what was there before. After that it may have read either: a note stays on the
-    // template when others restart its pods, and a forced sync writes unchanged data again.
-    let intervals = now.external_secrets.iter().filter(|external| consumer.secrets.contains(&external.target));
-    let interval = intervals.map(|external| match external.refresh {
+    let interval = read().map(|external| match external.refresh {
         Refresh::Periodic { seconds } => i64::try_from(seconds).unwrap_or(i64::MAX),
         Refresh::OnChange | Refresh::CreatedOnce | Refresh::Never => 0,
     });
     let interval = jiff::SignedDuration::from_secs(interval.max().unwrap_or_default());
-    if newest_created.checked_add(interval).is_ok_and(|copied| created >= copied) {
-        return None;
+    let was_copied = |at: jiff::Timestamp| at.checked_add(interval).is_ok_and(|copied| created >= copied);
+    // After the next scheduled sync it may have read either: a note stays on the template when others restart its pods, and a
+    // forced sync writes unchanged data again.
+    if was_copied(newest_created) {
+        return Vec::new();
     }
-    let existed = now.primary.versions.iter().skip(1).find(|version| version.created.is_some_and(|at| at <= created));
-    noted.max(existed.map(|version| version.id)).or_else(|| newest.id.previous())
+    let older = || now.primary.versions.iter().skip(1);
+    let existed = older().find(|version| version.created.is_some_and(|at| at <= created)).map(|version| version.id);
+    let Some(last) = noted.max(existed).or_else(|| newest.id.previous()) else { return Vec::new() };
+    let copied = older().find(|version| version.created.is_some_and(was_copied)).map(|version| version.id);
+    let dated = || older().filter(|version| version.created.is_some()).map(|version| version.id);
+    let first = noted.max(copied).or_else(|| dated().next_back()).unwrap_or(last);
+    let between = older().filter(|version| (first..=last).contains(&version.id));
+    let mut versions: Vec<&Version> = between.collect();
+    // Those that are disabled may have been so before any sync: what was in force before them is enabled, then.
+    if noted.is_none() && versions.iter().all(|version| version.state != VersionState::Enabled) {
+        versions.extend(older().find(|version| version.id < first && version.state == VersionState::Enabled));
+    }
+    let mut versions: Vec<VersionId> = versions.into_iter().map(|version| version.id).collect();
+    if !versions.contains(&last) {
+        versions.push(last);
+    }
+    versions.sort_unstable();
+    versions
 }
 
 /// Whether a version that a pod is shown to have was not read, although it may be enabled.
@@ -145,16 +183,16 @@ pub enum Displaced {
     },
 }
 
-/// A value that the back-compat held and that neither slot has: pods read it still, or an enabled version of the back-compat has
-/// it and no finalization retired it. Data may be encrypted under it.
+/// A value that neither slot has, under which data may be encrypted: pods read it still as back-compat, an enabled version of the
+/// back-compat has it and no finalization retired it, or an enabled version of the primary that came after the last rotation on
+/// record was begun.
 pub fn displaced(now: &Observation) -> Option<Displaced> {
     if state::announced(now).is_some() || now.finalizing.is_some() {
         return None;
     }
     let slots = [now.primary.value(), now.back_compat.value()];
-    let has_none = |value: ValueTag| !slots.contains(&Some(value));
     let copied = now.keys(Source::BackCompat).find_map(|(external, key)| match (key.derivation, key.found) {
-        (Derivation::Exact | Derivation::Within, Found::Value(value)) if has_none(value) => {
+        (Derivation::Exact | Derivation::Within, Found::Value(value)) if !slots.contains(&Some(value)) => {
             Some((external.target.clone(), key.key.clone(), value))
         }
         _ => None,
@@ -169,7 +207,37 @@ pub fn displaced(now: &Observation) -> Option<Displaced> {
     if state::back_compat_is_live(now) {
         return None;
     }
-    let mut older = now.back_compat.versions.iter().skip(1);
-    let enabled = older.find(|version| version.state == VersionState::Enabled && version.value.is_some_and(has_none));
-    enabled.map(|version| Displaced::Version(Source::BackCompat, version.id))
+    kept_aside(now, slots).next().map(|(source, version)| Displaced::Version(source, version.id))
+}
+
+/// The enabled versions under whose values data may be encrypted, and whose values are in neither slot.
+fn kept_aside(now: &Observation, slots: [Option<ValueTag>; 2]) -> impl Iterator<Item = (Source, &Version)> {
+    let lacks_slot = move |version: &Version| {
+        version.state == VersionState::Enabled && version.value.is_some() && !slots.contains(&version.value)
+    };
+    // One that is older than the last rotation on record was there when that was begun: a check names it (R3).
+    let rotated_from = now.last_rotation.as_ref().and_then(LastRotation::from_version);
+    let added = move |version: &Version| rotated_from.is_some_and(|from| version.id >= from);
+    let back_compat = now.back_compat.versions.iter().map(|version| (Source::BackCompat, version));
+    let primary = now.primary.versions.iter().filter(move |version| added(version));
+    let primary = primary.map(|version| (Source::Primary, version));
+    back_compat.chain(primary).filter(move |(_, version)| lacks_slot(version))
+}
+
+/// The values that no pod can read once the two slots have these, and that data may be encrypted under: kept by an enabled version,
+/// or in use in some place. Each once, by the name that people know it by.
+pub fn without_slot(now: &Observation, slots: [Option<ValueTag>; 2]) -> Vec<String> {
+    let in_use = others(now).into_iter().filter_map(|one| match one.held {
+        Held::Value(value) => Some(value),
+        Held::Version(_) => None,
+    });
+    let values = kept_aside(now, slots).filter_map(|(_, version)| version.value).chain(in_use);
+    let mut named: Vec<String> = Vec::new();
+    for value in values.filter(|value| !slots.contains(&Some(*value))) {
+        let name = now.name_of(value).unwrap_or_else(|| "a value that no version has".to_owned());
+        if !named.contains(&name) {
+            named.push(name);
+        }
+    }
+    named
 }

@@ -361,5 +361,9 @@ fn refuse_value(line: &str) -> Problem {
 mod tests;
 
 #[cfg(test)]
+#[path = "plan/tests/evidence.rs"]
+mod evidence;
+
+#[cfg(test)]
 #[path = "plan/tests/walk.rs"]
 mod walk;

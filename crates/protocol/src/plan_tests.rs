@@ -124,7 +124,7 @@ fn back_to(version: u64, now: Observation) -> Observation {
 }
 
 /// The steps to do, by name; a refusal by its reason.
-fn brief(planned: Result<Plan, Problem>) -> String {
+pub(super) fn brief(planned: Result<Plan, Problem>) -> String {
     let joined = |versions: &[VersionId]| listed(versions).replace(' ', "");
     let word = |step: &Step| match step {
         Step::DisableOlder { versions, .. } => format!("abandon({})", joined(versions)),
@@ -292,8 +292,8 @@ fn the_operator_says_what_nothing_explains() {
 #[test]
 fn a_pod_of_no_restart_of_ours_is_judged_by_the_last_write_of_its_secrets() {
     let hour = |hour: i64| jiff::Timestamp::from_second(3600 * hour).ok();
-    let judged = |noted: u64, written, created| {
-        let mut now = seen("D E2", "E1", (2, Some(1)), 2);
+    let of = |primary: &'static str, noted: u64, written, created| {
+        let mut now = seen(primary, "E1", (2, Some(1)), 2);
         now.primary.versions[0].created = hour(0);
         now.external_secrets[0].written = written;
         now.consumers[0].version = None;
@@ -301,12 +301,14 @@ fn a_pod_of_no_restart_of_ours_is_judged_by_the_last_write_of_its_secrets() {
         (pod.version, pod.created) = (VersionId::new(noted), hour(created));
         state::standing(&now, &now.consumers[0], &now.consumers[0].pods[0])
     };
+    let judged = |noted, written, created| of("D E2", noted, written, created);
     assert_eq!(judged(0, hour(8), 9), Standing::OnNewest);
     assert_eq!(judged(0, hour(9), 9), Standing::Unproven, "in the very second of a write");
     assert_eq!(judged(0, hour(10), 9), Standing::Unproven, "the Secret was written since");
     assert_eq!(judged(0, None, 900), Standing::Unproven, "nothing tells when it was written");
     assert_eq!(judged(1, hour(8), 9), Standing::OnNewest, "restarted by others under a note of before");
     assert_eq!(judged(1, hour(10), 9), Standing::Older, "its note says so, and nothing speaks against it");
+    assert_eq!(of("E2 E3 E2", 1, hour(10), 9), Standing::Unproven, "what its note names was added again");
 }
 
 #[test]

@@ -85,6 +85,9 @@ pub struct AccountResult {
     /// Of a finalization: what showed that re-encryption is done, or did not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub evidence: Option<EvidenceResult>,
+    /// Values that no pod can read, and that data may be encrypted under: `primary v7`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub without_slot: Vec<String>,
     /// After `--compromised`: where the leaked value can still be read, and what to do about each.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub exposed: Vec<String>,

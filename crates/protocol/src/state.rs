@@ -278,8 +278,11 @@ pub fn standing(now: &Observation, consumer: &Consumer, pod: &PodView) -> Standi
     if !superseded && read.iter().all(started_after) {
         return Standing::OnNewest;
     }
-    if pod.version.is_some() {
-        return Standing::Older;
+    if let Some(noted) = pod.version {
+        // An older value that somebody added again: the pod has it, unless it was restarted by others while another was copied.
+        let same =
+            now.primary.version(noted).is_some_and(|version| version.value.is_some() && version.value == newest.value);
+        return if same { Standing::Unproven } else { Standing::Older };
     }
     // Before the version existed, by more than clocks differ: it cannot have read it.
     match pod.created.zip(newest.created).is_some_and(|(created, at)| created < at - CLOCKS_DIFFER) {

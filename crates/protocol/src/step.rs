@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use crate::event::StepName;
 use crate::facts::names::{ObjectName, SecretId, VersionId, WorkloadRef};
-use crate::facts::observation::{Announcement, Source, ValueTag};
+use crate::facts::observation::{Announcement, Observation, Source, ValueTag};
 use crate::state::State;
 
 /// Where the bytes of a value that is stored are taken from. They are in hand already: nothing is read for it again but the
@@ -25,6 +25,18 @@ pub enum Origin {
         /// Its value.
         value: ValueTag,
     },
+}
+
+impl Origin {
+    /// Its value, where it is known.
+    pub fn value(&self, now: &Observation) -> Option<ValueTag> {
+        let of = |source, version| now.secret(source).version(version).and_then(|version| version.value);
+        match self {
+            Origin::Primary(version) => of(Source::Primary, *version),
+            Origin::BackCompat(version) => of(Source::BackCompat, *version),
+            Origin::Copy { value, .. } => Some(*value),
+        }
+    }
 }
 
 impl fmt::Display for Origin {
@@ -263,6 +275,19 @@ impl Plan {
     /// Whether versions are destroyed, for good.
     pub fn destroys(&self) -> bool {
         self.to_do().any(|step| matches!(step, Step::Destroy { .. }))
+    }
+
+    /// The values that the two slots have after it, where they are known: a new one is not.
+    pub fn slots(&self, now: &Observation) -> [Option<ValueTag>; 2] {
+        let mut slots = [now.primary.value(), now.back_compat.value()];
+        for step in self.to_do() {
+            match step {
+                Step::AddVersion { value_of, .. } => slots[0] = value_of.as_ref().and_then(|origin| origin.value(now)),
+                Step::StoreBackCompat { value_of, .. } => slots[1] = value_of.value(now),
+                _ => {}
+            }
+        }
+        slots
     }
 
     /// The steps that are still to do.

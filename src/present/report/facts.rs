@@ -128,6 +128,9 @@ fn ended(result: &AccountResult, problem: Option<&Problem>) -> String {
             esc(&result.account)
         ));
     }
+    for value in &result.without_slot {
+        lines.push(format!("<p>No slot: no pod reads the value of {}, and data may need it</p>", esc(value)));
+    }
     for place in &result.exposed {
         lines.push(format!("<p>Exposed: {}</p>", esc(place)));
     }

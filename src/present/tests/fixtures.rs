@@ -235,6 +235,7 @@ pub fn rotated() -> AccountResult {
         checks: vec![check("DD-ES-READY", "external-secrets/ready", Verdict::Pass, "", "")],
         rotation: Some(RotationResult { went_back: false, previous: "7".to_owned(), version: "8".to_owned() }),
         status: None,
+        without_slot: Vec::new(),
         exposed: Vec::new(),
         evidence: None,
         steps: vec![StepResult {
@@ -254,6 +255,7 @@ pub fn verified() -> AccountResult {
         kind: Kind::SecretVerification,
         rotation: None,
         status: None,
+        without_slot: Vec::new(),
         exposed: Vec::new(),
         evidence: None,
         steps: Vec::new(),

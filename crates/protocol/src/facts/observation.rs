@@ -373,6 +373,13 @@ pub struct LastRotation {
     pub to: String,
 }
 
+impl LastRotation {
+    /// From which, as a number; none where somebody edited the record.
+    pub fn from_version(&self) -> Option<VersionId> {
+        self.from.trim_start_matches('v').parse().ok()
+    }
+}
+
 /// Everything seen of one account at one moment.
 #[derive(Clone, Debug)]
 pub struct Observation {

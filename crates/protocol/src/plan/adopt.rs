@@ -9,7 +9,7 @@ use super::{
 };
 use crate::event::StepName;
 use crate::facts::names::VersionId;
-use crate::facts::observation::{Derivation, Found, Observation, Source, ValueTag, VersionState};
+use crate::facts::observation::{Derivation, Found, LastRotation, Observation, Source, ValueTag, VersionState};
 use crate::hint::Hint;
 use crate::in_use::{self, Held};
 use crate::problem::{Problem, Reason};
@@ -61,7 +61,7 @@ pub(super) fn adopt(want: &Want, now: &Observation, blocked: Blocked) -> Result<
                 return Err(refuse_blocked(now, blocked));
             };
             // The back-compat stays as the last rotation left it: it holds what that came from.
-            let left = now.last_rotation.as_ref().and_then(|last| last.from.trim_start_matches('v').parse().ok());
+            let left = now.last_rotation.as_ref().and_then(LastRotation::from_version);
             let left = left.filter(|_| !keeps && second == kept && first.is_empty());
             let from = from.or(left).or(predecessor).unwrap_or(to);
             let settled = Settled { primary, second, first, from, newest: to, keeps };

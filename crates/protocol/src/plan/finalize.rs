@@ -44,6 +44,10 @@ pub(super) fn finalization(want: &Want, asked: &Observation, destroy: Option<Des
         steps.push(Planned::Do(Step::Verify { version: newest.id }));
         steps.push(Planned::Do(Step::RetireOlder { secret: now.back_compat.secret.clone(), versions: older.clone() }));
     }
+    let given_up = given_up(want, asked);
+    if !given_up.is_empty() {
+        steps.push(Planned::Do(Step::DisableOlder { secret: now.primary.secret.clone(), versions: given_up }));
+    }
     for (view, retired) in [(&now.primary, &[][..]), (&now.back_compat, &older)] {
         let Some(destroy) = destroy else { continue };
         let versions = destroyed(view, retired, destroy);
@@ -75,6 +79,12 @@ fn retired(want: &Want, now: &Observation, in_use: ValueTag) -> Vec<VersionId> {
     // R2: what the slot held, and what is named; any other value stays what data may need.
     let ends = |version: &Version| version.state == VersionState::Enabled && ended.contains(&version.value);
     older.filter(|version| named(version) || ends(version)).map(|version| version.id).collect()
+}
+
+/// The enabled versions of the primary that the operator names: pods are not given their values any more.
+fn given_up(want: &Want, asked: &Observation) -> Vec<VersionId> {
+    let older = asked.primary.versions.iter().skip(1).filter(|version| version.state == VersionState::Enabled);
+    older.filter(|version| want.retired.contains(&(Source::Primary, version.id))).map(|version| version.id).collect()
 }
 
 /// The versions that `--destroy` takes: disabled now, or about to be.

@@ -4,9 +4,9 @@
 
 use crate::command;
 use crate::facts::names::{ObjectName, SecretId, VersionId};
-use crate::facts::observation::{Consumer, Observation, PodView, Source, VersionState};
+use crate::facts::observation::{Consumer, Found, Observation, PodView, Source, VersionState};
 use crate::hint::{Command, Hint};
-use crate::in_use::{self, Displaced, Held};
+use crate::in_use::{self, Displaced, Held, InUse};
 use crate::problem::{Problem, Reason};
 use crate::state::{self, Blocked};
 
@@ -47,22 +47,39 @@ pub(super) fn awaiting(now: &Observation) -> Problem {
 
 /// A value that pods read, or that an enabled version has, lost its slot: storing it again keeps everything.
 pub fn refuse_displaced(now: &Observation, displaced: &Displaced) -> Problem {
-    let (account, back_compat) = (&now.account, &now.back_compat.secret);
+    let (account, primary, back_compat) = (&now.account, &now.primary.secret, &now.back_compat.secret);
+    let value = |version| now.primary.version(version).and_then(|version| version.value);
+    let is_read = |version| {
+        now.keys(Source::BackCompat)
+            .any(|(_, key)| value(version).is_some_and(|value| key.found == Found::Value(value)))
+    };
     let what = match displaced {
         Displaced::Version(Source::BackCompat, version) => {
             format!("{version} of {back_compat} is enabled and holds another value than the newest one")
         }
-        Displaced::Version(Source::Primary, version) => {
+        Displaced::Version(Source::Primary, version) if is_read(*version) => {
             format!("pods read the value of primary {version} as back-compat, and {back_compat} holds another")
+        }
+        Displaced::Version(Source::Primary, version) => {
+            format!(
+                "{version} of {primary} is enabled, was not there when the last rotation was begun, and no pod is given its value"
+            )
         }
         Displaced::Copy { secret, key, .. } => format!(
             "Kubernetes Secret {account}/{secret}, key {key}, holds a value that no version in Secret Manager has: it is the last copy"
         ),
     };
     let line = format!("{what}; no finalization retired it, and data may still need it");
-    Problem::new(Reason::DisplacedBackCompat, line)
-        .hint(Hint::to("store it as back-compat again", rescue_command(now, displaced)))
-        .hint("where nothing is encrypted under it any more, finalize takes it by name: --retired back-compat/N")
+    let refused = Problem::new(Reason::DisplacedBackCompat, line)
+        .hint(Hint::to("store it as back-compat again", rescue_command(now, displaced)));
+    match displaced {
+        Displaced::Version(source, version) => refused.hint(format!(
+            "where nothing is encrypted under it any more, finalize takes it by name: --retired {}/{}",
+            source.as_str(),
+            version.get()
+        )),
+        Displaced::Copy { .. } => refused,
+    }
 }
 
 /// The command that stores a value again that lost its slot.
@@ -186,22 +203,20 @@ pub fn refuse_blocked(now: &Observation, blocked: Blocked) -> Problem {
         )
         .hint(Hint::to("enable it", enable(back_compat, version))),
         Blocked::Foreign(newest) => {
-            let place = in_use::unkept(now).map(|unkept| has(now, &unkept.held, &unkept.place)).unwrap_or_default();
+            let place = in_use::unkept(now).map(|unkept| has(now, &unkept)).unwrap_or_default();
             problem(Reason::ForeignVersion, format!("{newest} of {primary} was added by hand or by another tool: {place}, and {back_compat} does not keep it"))
                 .hint(Hint::to("keep what is in use, and go on from there", adopt))
         }
-        Blocked::Unreadable(version, VersionState::Destroyed) => {
-            let place = in_use::others(now).into_iter().find(|one| one.held == Held::Version(version));
-            let place = place.map(|one| one.place).unwrap_or_default();
-            problem(Reason::UnreadableVersion, format!("{place} started with {version}, which is destroyed: that pod's memory is the last copy of its value"))
-                .hint(format!("decide whether data under {version} is needed: whoever restarts that pod gives it up"))
-        }
-        Blocked::Unreadable(version, _) => {
-            let place = in_use::others(now).into_iter().find(|one| one.held == Held::Version(version));
-            let place = place.map(|one| one.place).unwrap_or_default();
-            problem(Reason::UnreadableVersion, format!("{place} started with {version}, which is disabled, and {back_compat} is not shown to keep its value"))
-                .hint(Hint::to("make it readable, which changes nothing else", enable(primary, version)))
-        }
+        Blocked::Unreadable(version, VersionState::Destroyed) => problem(
+            Reason::UnreadableVersion,
+            format!("{}, which is destroyed: that pod's memory is the last copy of its value", started(now, version)),
+        )
+        .hint(format!("decide whether data under {version} is needed: whoever restarts that pod gives it up")),
+        Blocked::Unreadable(version, _) => problem(
+            Reason::UnreadableVersion,
+            format!("{}, which is disabled, and {back_compat} is not shown to keep its value", started(now, version)),
+        )
+        .hint(Hint::to("make it readable, which changes nothing else", enable(primary, version))),
     }
 }
 
@@ -229,14 +244,24 @@ pub(super) fn nothing_named(now: &Observation) -> Problem {
         .hint("name it: --from back-compat/N, --from primary/N or --from secret/NAME:KEY")
 }
 
-fn has(now: &Observation, held: &Held, place: &str) -> String {
-    match held {
-        Held::Value(value) => match now.enabled_with(*value).is_some() {
-            true => format!("{place} has {}", now.name_of(*value).unwrap_or_default()),
-            false => format!("{place} has a value that no enabled version has"),
+fn has(now: &Observation, one: &InUse) -> String {
+    let verb = if one.sure { "has" } else { "may have" };
+    let what = match one.held {
+        Held::Value(value) => match now.enabled_with(value).is_some() {
+            true => now.name_of(value).unwrap_or_default(),
+            false => "a value that no enabled version has".to_owned(),
         },
-        Held::Version(version) => format!("{place} has {version}"),
-    }
+        Held::Version(version) => version.to_string(),
+    };
+    format!("{} {verb} {what}", one.place)
+}
+
+/// Which pod started with a version that cannot be read.
+fn started(now: &Observation, version: VersionId) -> String {
+    let place = in_use::others(now).into_iter().find(|one| one.held == Held::Version(version));
+    place.map_or_else(String::new, |one| {
+        format!("{} {} {version}", one.place, if one.sure { "started with" } else { "may have started with" })
+    })
 }
 
 /// Whether enabling a disabled newest version ends no last copy: every value that the cluster is shown to have is its own, as far
@@ -268,8 +293,9 @@ fn all_began_later(now: &Observation) -> bool {
         let dated = pod.created.is_some() && newest.is_some_and(|newest| newest.created.is_some());
         dated || pod.version.is_some()
     };
-    let later =
-        |(consumer, pod): (&Consumer, &PodView)| judged(pod) && in_use::shown_older(now, consumer, pod).is_none();
+    let later = |(consumer, pod): (&Consumer, &PodView)| {
+        judged(pod) && in_use::may_have_started_with(now, consumer, pod).is_empty()
+    };
     pods().next().is_some() && pods().all(later)
 }
 

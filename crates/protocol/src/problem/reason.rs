@@ -56,7 +56,7 @@ reasons! {
     ConsumerGone Incomplete "A workload was deleted during its restart, or does not read the Kubernetes Secrets any more.",
     Declined Failed "The question was answered with no.",
     DecodedValue Refused "The value that was given is not what External Secrets would make of it.",
-    DisplacedBackCompat Refused "A version of the back-compat that is not the newest holds a value that data may need.",
+    DisplacedBackCompat Refused "A version that is not the newest holds a value that data may need, and no slot has it.",
     Due NotAsItShouldBe "`status --exit-code`: a command is due.",
     EnabledMeanwhile Incomplete "A version that was to be destroyed was enabled meanwhile.",
     Expired Failed "A server does not know the place in a list any more.",

@@ -1,0 +1,114 @@
+//! What pods and Secret Manager show after hands were at work, and what follows: which versions a pod may have started with, and
+//! which value has lost its slot.
+
+use super::tests::{brief, seen};
+use super::*;
+use crate::check::{self, Purpose};
+use crate::facts::observation::LastRotation;
+
+/// With pods that began in this second. External Secrets copies every 600 seconds; the newest version is in no Secret yet.
+fn began(created: i64, noted: u64, mut now: Observation) -> Observation {
+    for pod in now.consumers.iter_mut().flat_map(|consumer| &mut consumer.pods) {
+        pod.created = jiff::Timestamp::from_second(created).ok();
+        pod.version = VersionId::new(noted);
+    }
+    now
+}
+
+fn rotated(from: &str, to: &str, now: Observation) -> Observation {
+    let last = LastRotation { by: String::new(), at: String::new(), from: from.to_owned(), to: to.to_owned() };
+    Observation { last_rotation: Some(last), ..now }
+}
+
+#[test]
+fn a_pod_may_have_started_with_all_that_was_or_came_into_force() {
+    let cases = [
+        ("long after its version was copied", began(1_000, 0, seen("E1@1 E2@100 E3@1100", "", (3, None), 0)), "v2"),
+        ("before the next sync copied it", began(150, 0, seen("E1@1 E2@100 E3@160", "", (3, None), 0)), "v1, v2"),
+        ("the same, and it was disabled", began(150, 0, seen("E1@1 D@100 E3@160", "", (3, None), 0)), "v1, v2"),
+        ("disabled before any sync, perhaps", began(1_000, 0, seen("E1@1 D@100 E3@1100", "", (3, None), 0)), "v1, v2"),
+        ("two in one interval", began(150, 0, seen("E1@-900 E2@100 E3@110 E4@160", "", (4, None), 0)), "v1, v2, v3"),
+        (
+            "a note of before names the first",
+            began(150, 2, seen("E1@-900 E2@100 E3@110 E4@160", "", (4, None), 2)),
+            "v2, v3",
+        ),
+        (
+            "disabled ones below the last that was copied",
+            began(1_000, 0, seen("D@1 D@50 E3@100 E4@1100", "", (4, None), 0)),
+            "v3",
+        ),
+        ("after the newest was copied", began(2_000, 0, seen("E1@1 E2@100 E3@1100", "", (3, None), 0)), ""),
+        ("without dates, a note", began(1_000, 2, seen("E1 E2 E3", "", (3, None), 2)), "v2"),
+        ("without dates or a note", began(1_000, 0, seen("E1 E2 E3", "", (3, None), 0)), ""),
+    ];
+    for (name, mut now, expected) in cases {
+        now.external_secrets[0].written = jiff::Timestamp::from_second(9_000).ok();
+        let consumer = &now.consumers[0];
+        let may_have = in_use::may_have_started_with(&now, consumer, &consumer.pods[0]);
+        assert_eq!(may_have.iter().map(VersionId::to_string).collect::<Vec<_>>().join(", "), expected, "{name}");
+    }
+}
+
+/// v2 was added, the pods restarted, v2 disabled, v3 added and copied, all within an interval: pods have v1's value or v2's.
+#[test]
+fn what_pods_may_have_is_made_readable_and_all_of_it_is_kept() {
+    let adopt = Want { adopt: true, ..Want::default() };
+    let came = began(150, 0, seen("E1@1 D@100 E3@160", "", (3, None), 0));
+    let refused = plan(&adopt, &came).expect_err("v2 cannot be read");
+    assert!(refused.message.contains("may have started with v2, which is disabled"), "{}", refused.message);
+    let enabled = began(150, 0, seen("E1@1 E2@100 E3@160", "", (3, None), 0));
+    let left = brief(plan(&adopt, &enabled));
+    assert_eq!(left, "create store(v2) create store(v1) sync(v3) restart(v3) verify abandon(v1)");
+}
+
+/// Pods have v2's value, and the newest version is that value once more: it does not give way to what one sync brought since.
+#[test]
+fn a_value_added_again_has_its_pods_already() {
+    let adopt = Want { adopt: true, ..Want::default() };
+    let now = seen("E1 E2 E3 E2", "E1", (3, Some(1)), 2);
+    assert_eq!(brief(plan(&adopt, &now)), "store(v3) sync(v4) restart(v4) verify abandon(v2) disable(v3)");
+}
+
+#[test]
+fn a_version_that_came_after_the_last_rotation_began_keeps_the_account_until_it_has_a_slot() {
+    let left = seen("D E2 D E4", "D E4", (4, Some(4)), 4);
+    let rescue = Want {
+        goal: Goal::Rescue,
+        rescue: VersionId::new(2).map(|version| RescueFrom::Version(Source::Primary, version)),
+        ..Want::default()
+    };
+    let give_up = Want {
+        goal: Goal::Finalize { destroy: None },
+        retired: VersionId::new(2).map(|version| (Source::Primary, version)).into_iter().collect(),
+        ..Want::default()
+    };
+    let cases = [
+        ("a rotation", Want::default(), rotated("v1", "v4", left.clone()), "DisplacedBackCompat (4)"),
+        ("its rescue", rescue, rotated("v1", "v4", left.clone()), "store(v2) stage restart(v4) verify disable(v2)"),
+        ("given up by name", give_up, rotated("v1", "v4", left.clone()), "abandon(v2)"),
+        // R7: it was there when the last rotation was begun, or nothing says when it came: a check names it.
+        (
+            "of before",
+            Want::default(),
+            rotated("v3", "v4", left.clone()),
+            "add(v5) sync(v5) restart(v5) verify disable(v4)",
+        ),
+        ("no record", Want::default(), left, "add(v5) sync(v5) restart(v5) verify disable(v4)"),
+    ];
+    for (name, want, now, expected) in cases {
+        assert_eq!(brief(plan(&want, &now)), expected, "{name}");
+    }
+}
+
+/// Both slots are taken, and v2 has none: finalizing goes first, and says what it needs.
+#[test]
+fn a_finalization_that_goes_first_names_the_restart_that_it_needs() {
+    let mut now = seen("E1 E3 E1", "E0", (1, Some(0)), 1);
+    now.external_secrets[0].written = jiff::Timestamp::from_second(9_000).ok();
+    for (purpose, expected) in [(Purpose::Finalize, "kubectl deepdesk secret restart acme"), (Purpose::Rotate, "")] {
+        let checks = check::run(&check::Seen { now: &now, want: &Want::default(), purpose });
+        let current = checks.iter().find(|check| check.id == check::PODS_CURRENT).expect("its pods are unproven");
+        assert_eq!(crate::hint::in_one_line(&current.hints), expected, "{purpose:?}");
+    }
+}
