@@ -5,7 +5,8 @@
 
 use crate::facts::names::{ObjectName, VersionId};
 use crate::facts::observation::{
-    Consumer, Derivation, Found, LastRotation, Observation, PodView, Refresh, Source, ValueTag, Version, VersionState,
+    Consumer, Derivation, ExternalSecretView, Found, LastRotation, Observation, PodView, Refresh, Source, ValueTag,
+    Version, VersionState,
 };
 use crate::state::{self, Standing};
 
@@ -108,6 +109,9 @@ pub fn may_have_started_with(now: &Observation, consumer: &Consumer, pod: &PodVi
         // Its Secrets are not older than the newest version, in whole seconds: they never held what was before it.
         return Vec::new();
     }
+    if let Some(version) = read_before(now, pod, read()) {
+        return vec![version];
+    }
     let interval = read().map(|external| match external.refresh {
         Refresh::Periodic { seconds } => i64::try_from(seconds).unwrap_or(i64::MAX),
         Refresh::OnChange | Refresh::CreatedOnce | Refresh::Never => 0,
@@ -125,18 +129,34 @@ pub fn may_have_started_with(now: &Observation, consumer: &Consumer, pod: &PodVi
     let copied = older().find(|version| version.created.is_some_and(was_copied)).map(|version| version.id);
     let dated = || older().filter(|version| version.created.is_some()).map(|version| version.id);
     let first = noted.max(copied).or_else(|| dated().next_back()).unwrap_or(last);
-    let between = older().filter(|version| (first..=last).contains(&version.id));
-    let mut versions: Vec<&Version> = between.collect();
-    // Those that are disabled may have been so before any sync: what was in force before them is enabled, then.
-    if noted.is_none() && versions.iter().all(|version| version.state != VersionState::Enabled) {
-        versions.extend(older().find(|version| version.id < first && version.state == VersionState::Enabled));
+    // R2: of what was in force before that, the enabled ones count. A disabled one cannot be told from one that was retired.
+    let enabled = || older().filter(|version| version.state == VersionState::Enabled && version.id < last);
+    let mut versions: Vec<VersionId> =
+        enabled().map(|version| version.id).take_while(|version| *version >= first).collect();
+    // One that is disabled may have been so before any sync: what was in force before it is enabled, then.
+    let is_open = now.primary.version(last).is_some_and(|version| version.state == VersionState::Enabled);
+    if versions.is_empty() && noted.is_none() && !is_open {
+        versions.extend(enabled().next().map(|version| version.id));
     }
-    let mut versions: Vec<VersionId> = versions.into_iter().map(|version| version.id).collect();
-    if !versions.contains(&last) {
-        versions.push(last);
-    }
-    versions.sort_unstable();
+    versions.reverse();
+    versions.push(last);
     versions
+}
+
+/// The version that a pod's Secrets hold, where none of them was written since before it began.
+fn read_before<'a>(
+    now: &Observation,
+    pod: &PodView,
+    mut read: impl Iterator<Item = &'a ExternalSecretView> + Clone,
+) -> Option<VersionId> {
+    let before = |external: &ExternalSecretView| pod.created.zip(external.written).is_some_and(|(pod, at)| at < pod);
+    let keys = read.clone().flat_map(|external| &external.keys).filter(|key| key.source == Source::Primary);
+    let mut held = keys.map(|key| match key.found {
+        Found::Value(value) => now.enabled_in(Source::Primary, value),
+        Found::Unknown | Found::Missing => None,
+    });
+    let version = held.next().flatten()?;
+    (read.all(before) && held.all(|other| other == Some(version))).then_some(version)
 }
 
 /// Whether a version that a pod is shown to have was not read, although it may be enabled.

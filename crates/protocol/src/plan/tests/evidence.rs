@@ -12,6 +12,12 @@ fn began(created: i64, noted: u64, mut now: Observation) -> Observation {
         pod.created = jiff::Timestamp::from_second(created).ok();
         pod.version = VersionId::new(noted);
     }
+    written(9_000, now)
+}
+
+/// With a Secret that was last written in this second.
+fn written(at: i64, mut now: Observation) -> Observation {
+    now.external_secrets[0].written = jiff::Timestamp::from_second(at).ok();
     now
 }
 
@@ -39,11 +45,21 @@ fn a_pod_may_have_started_with_all_that_was_or_came_into_force() {
             "v3",
         ),
         ("after the newest was copied", began(2_000, 0, seen("E1@1 E2@100 E3@1100", "", (3, None), 0)), ""),
+        (
+            "its Secret was written before it began, and not since",
+            written(100, began(150, 0, seen("E1@1 E2@100 E3@160", "", (2, None), 0))),
+            "v2",
+        ),
+        (
+            "its Secret was written since",
+            written(200, began(150, 0, seen("E1@1 E2@100 E3@160", "", (2, None), 0))),
+            "v1, v2",
+        ),
+        ("what is disabled below an enabled one", began(150, 0, seen("D@1 E2@100 E3@160", "", (3, None), 0)), "v2"),
         ("without dates, a note", began(1_000, 2, seen("E1 E2 E3", "", (3, None), 2)), "v2"),
         ("without dates or a note", began(1_000, 0, seen("E1 E2 E3", "", (3, None), 0)), ""),
     ];
-    for (name, mut now, expected) in cases {
-        now.external_secrets[0].written = jiff::Timestamp::from_second(9_000).ok();
+    for (name, now, expected) in cases {
         let consumer = &now.consumers[0];
         let may_have = in_use::may_have_started_with(&now, consumer, &consumer.pods[0]);
         assert_eq!(may_have.iter().map(VersionId::to_string).collect::<Vec<_>>().join(", "), expected, "{name}");
@@ -104,8 +120,7 @@ fn a_version_that_came_after_the_last_rotation_began_keeps_the_account_until_it_
 /// Both slots are taken, and v2 has none: finalizing goes first, and says what it needs.
 #[test]
 fn a_finalization_that_goes_first_names_the_restart_that_it_needs() {
-    let mut now = seen("E1 E3 E1", "E0", (1, Some(0)), 1);
-    now.external_secrets[0].written = jiff::Timestamp::from_second(9_000).ok();
+    let now = written(9_000, seen("E1 E3 E1", "E0", (1, Some(0)), 1));
     for (purpose, expected) in [(Purpose::Finalize, "kubectl deepdesk secret restart acme"), (Purpose::Rotate, "")] {
         let checks = check::run(&check::Seen { now: &now, want: &Want::default(), purpose });
         let current = checks.iter().find(|check| check.id == check::PODS_CURRENT).expect("its pods are unproven");
