@@ -318,6 +318,8 @@ async fn locked(
         one_value,
         changed: false,
         sent: Default::default(),
+        restarted: String::new(),
+        destruction_scheduled: false,
     };
     let aim = aim(&plan, &progress.seen.now.primary.secret, args.compromised);
     let ended = execute::execute(&desk.run(), lock, &plan, aim, args.pauses, &mut progress).await;

@@ -78,6 +78,8 @@ async fn locked(
         one_value,
         changed: false,
         sent: Default::default(),
+        restarted: String::new(),
+        destruction_scheduled: false,
     };
     let run = desk.run();
     let listed = listed(workloads);

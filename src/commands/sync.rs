@@ -55,6 +55,8 @@ async fn steps(
         one_value: true,
         changed: false,
         sent: Default::default(),
+        restarted: String::new(),
+        destruction_scheduled: false,
     };
     let run = desk.run();
     let arrived =

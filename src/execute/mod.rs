@@ -18,14 +18,15 @@ use crate::clients::secret_manager::Which;
 use crate::lock::Lock;
 use crate::observe::Seen;
 use crate::run::Run;
-use deepdesk_protocol::event::StepState;
+use deepdesk_protocol::effects::{Effect, effects};
+use deepdesk_protocol::event::{StepName, StepState};
 use deepdesk_protocol::facts::names::{ObjectName, SecretId, VersionId, listed};
-use deepdesk_protocol::facts::observation::{ValueTag, Version, VersionState};
+use deepdesk_protocol::facts::observation::{Observation, ValueTag};
 use deepdesk_protocol::facts::payload::Payload;
 use deepdesk_protocol::problem::Problem;
 use deepdesk_protocol::record::Aim;
 use deepdesk_protocol::state::State;
-use deepdesk_protocol::step::{Origin, Plan, Planned, Step, Way};
+use deepdesk_protocol::step::{Plan, Planned, Step, Way};
 
 /// What a run of the plan knows, beside what was observed.
 pub struct Progress {
@@ -43,6 +44,10 @@ pub struct Progress {
     pub changed: bool,
     /// What became of the additions.
     pub sent: Sent,
+    /// What the last restart came to, in words.
+    pub restarted: String,
+    /// Whether a version that is to be destroyed is destroyed only at the end of its secret's delay.
+    pub destruction_scheduled: bool,
 }
 
 /// What became of additions whose answers say too little.
@@ -149,7 +154,7 @@ fn counted(number: usize, thing: &str) -> String {
     format!("{number} {thing}{}", if number == 1 { "" } else { "s" })
 }
 
-/// Does one step and looks that it is so; returns what is there now, in words.
+/// Does one step, effect by effect; returns what is there now, in words.
 async fn perform(
     run: &Run<'_>,
     lock: &Lock,
@@ -157,67 +162,88 @@ async fn perform(
     pauses: Pauses,
     progress: &mut Progress,
 ) -> Result<String, Problem> {
+    for effect in effects(step) {
+        bring_about(run, lock, &effect, step.name(), pauses, progress).await?;
+    }
+    Ok(told(step, progress))
+}
+
+/// Brings one effect about, and looks that it is so.
+async fn bring_about(
+    run: &Run<'_>,
+    lock: &Lock,
+    effect: &Effect,
+    step: StepName,
+    pauses: Pauses,
+    progress: &mut Progress,
+) -> Result<(), Problem> {
+    match effect {
+        Effect::Create { secret, like } => store::create_like(run, lock, progress, secret, like).await,
+        Effect::Enable { secret, version } => store::enable(run, lock, progress, secret, *version).await,
+        Effect::Absent { secret, version } => store::absent(run, progress, secret, *version).await,
+        Effect::Add { secret, value, expect } => store::add_version(run, lock, progress, secret, value, *expect).await,
+        Effect::Arrive { external_secrets } => {
+            arrive::arrive(run, Some(lock), progress, external_secrets, Manner::until_right(step)).await
+        }
+        Effect::Settle => run.interrupt.clone().sleep(pauses.settle).await,
+        Effect::Restart { workloads, version, one_value } => {
+            let before = progress.one_value;
+            progress.one_value |= one_value;
+            let done = restart::restart(run, Some(lock), progress, workloads, *version, step).await;
+            progress.one_value = before;
+            progress.restarted = done?;
+            Ok(())
+        }
+        Effect::Verify { version } => verify::verify(run, lock, progress, *version).await,
+        Effect::Soak { .. } if pauses.soak.is_zero() => Ok(()),
+        Effect::Soak { version } => {
+            run.interrupt.clone().sleep(pauses.soak).await?;
+            // Whatever happened meanwhile: the commit is of what is there now.
+            verify::verify(run, lock, progress, *version).await
+        }
+        Effect::Held { version } => store::held(run, progress, *version).await,
+        Effect::Disable { secret, version } => store::disable(run, lock, progress, secret, *version).await,
+        Effect::Destroy { secret, version } => {
+            progress.destruction_scheduled |= store::destroy(run, lock, progress, secret, *version).await?;
+            Ok(())
+        }
+    }
+}
+
+/// What is there after a step, in words.
+fn told(step: &Step, progress: &Progress) -> String {
     match step {
-        Step::DisableOlder { secret, versions } => {
-            for version in versions {
-                store::disable(run, lock, progress, secret, *version).await?;
-            }
-            Ok(format!("{} older versions are disabled", versions.len()))
+        Step::DisableOlder { versions, .. } => format!("{} older versions are disabled", versions.len()),
+        Step::Enable { secret, version } => format!("{version} of {secret} is enabled"),
+        Step::CreateBackCompat { secret, like } => {
+            format!("{secret} exists, with the settings and the access policy of {like}")
         }
-        Step::Enable { secret, version } => store::enable(run, lock, progress, secret, *version).await,
-        Step::CreateBackCompat { secret, like } => store::create_like(run, lock, progress, secret, like).await,
-        Step::StoreBackCompat { secret, value_of } => store::preserve(run, lock, progress, secret, value_of).await,
-        Step::Stage { external_secrets, value_of } => {
-            arrive::arrive(run, Some(lock), progress, external_secrets, Manner::until_right(step.name())).await?;
-            Ok(format!("the Kubernetes Secrets hold {value_of} as back-compat"))
+        Step::StoreBackCompat { secret, value_of } => {
+            let newest = progress.seen.now.back_compat.newest().map_or(VersionId::FIRST, |newest| newest.id);
+            format!("{secret} {newest} holds {value_of}")
         }
-        Step::Announce { secret, expect } => store::announce(run, lock, progress, secret, *expect).await,
-        Step::Spread { external_secrets, version } => {
-            arrive::arrive(run, Some(lock), progress, external_secrets, Manner::until_right(step.name())).await?;
-            Ok(format!("the Kubernetes Secrets hold {version} of the back-compat, the next value"))
+        Step::Stage { value_of, .. } => format!("the Kubernetes Secrets hold {value_of} as back-compat"),
+        Step::Announce { secret, expect } => format!("{secret} {expect} holds the next value"),
+        Step::Spread { version, .. } => {
+            format!("the Kubernetes Secrets hold {version} of the back-compat, the next value")
         }
-        Step::Prepare { workloads, version } => {
-            run.interrupt.clone().sleep(pauses.settle).await?;
-            // All pods write under the same value before it and after it.
-            let one_value = std::mem::replace(&mut progress.one_value, true);
-            let done = restart::restart(run, Some(lock), progress, workloads, *version, step.name()).await;
-            progress.one_value = one_value;
-            done
-        }
-        Step::AddVersion { secret, value_of, expect } => {
-            store::introduce(run, lock, progress, secret, value_of.as_ref(), *expect).await
-        }
-        Step::Sync { external_secrets, version } => {
-            arrive::arrive(run, Some(lock), progress, external_secrets, Manner::until_right(step.name())).await?;
-            Ok(format!("the Kubernetes Secrets hold {version}, compared byte by byte"))
-        }
-        Step::Restart { workloads, version } => {
-            run.interrupt.clone().sleep(pauses.settle).await?;
-            restart::restart(run, Some(lock), progress, workloads, *version, step.name()).await
-        }
+        Step::Prepare { .. } | Step::Restart { .. } => progress.restarted.clone(),
+        Step::AddVersion { secret, expect, .. } => format!("{secret} {expect} is there, read back by number"),
+        Step::Sync { version, .. } => format!("the Kubernetes Secrets hold {version}, compared byte by byte"),
         Step::Verify { version } => {
-            verify::verify(run, lock, progress, *version).await?;
-            if !pauses.soak.is_zero() {
-                run.interrupt.clone().sleep(pauses.soak).await?;
-                // Whatever happened meanwhile: the commit is of what is there now.
-                verify::verify(run, lock, progress, *version).await?;
-            }
-            Ok(format!("every Kubernetes Secret and every pod is on {version}, and no old pod is left"))
+            format!("every Kubernetes Secret and every pod is on {version}, and no old pod is left")
         }
         Step::RetireOlder { secret, versions } => {
-            store::retire(run, lock, progress, secret, versions).await?;
-            Ok(format!("{} of {secret} disabled: {}", counted(versions.len(), "version"), listed(versions)))
+            format!("{} of {secret} disabled: {}", counted(versions.len(), "version"), listed(versions))
         }
         Step::Destroy { secret, versions } => {
-            let scheduled = store::destroy(run, lock, progress, secret, versions).await?;
-            let done =
-                if scheduled { "disabled, and destroyed after the secret's delay" } else { "destroyed for good" };
-            Ok(format!("{} of {secret} {done}: {}", counted(versions.len(), "version"), listed(versions)))
+            let done = match progress.destruction_scheduled {
+                true => "disabled, and destroyed after the secret's delay",
+                false => "destroyed for good",
+            };
+            format!("{} of {secret} {done}: {}", counted(versions.len(), "version"), listed(versions))
         }
-        Step::DisablePrevious { secret, version } => {
-            store::commit(run, lock, progress, secret, *version).await?;
-            Ok(format!("{version} is disabled"))
-        }
+        Step::DisablePrevious { version, .. } => format!("{version} is disabled"),
     }
 }
 
@@ -256,31 +282,6 @@ fn announce(step: &Step) -> String {
     }
 }
 
-fn value_of(
-    now: &deepdesk_protocol::facts::observation::Observation,
-    id: VersionId,
-) -> Option<deepdesk_protocol::facts::observation::ValueTag> {
+fn value_of(now: &Observation, id: VersionId) -> Option<ValueTag> {
     now.primary.version(id).and_then(|version| version.value)
-}
-
-/// The value that an origin names.
-fn origin_value(
-    now: &deepdesk_protocol::facts::observation::Observation,
-    origin: &Origin,
-) -> Option<deepdesk_protocol::facts::observation::ValueTag> {
-    match origin {
-        Origin::Primary(version) => value_of(now, *version),
-        Origin::BackCompat(version) => now.back_compat.version(*version).and_then(|version| version.value),
-        Origin::Copy { value, .. } => Some(*value),
-    }
-}
-
-/// Notes in the observation that a version was added.
-fn note_added(
-    view: &mut deepdesk_protocol::facts::observation::SecretView,
-    id: VersionId,
-    value: deepdesk_protocol::facts::observation::ValueTag,
-) {
-    view.exists = true;
-    view.versions.insert(0, Version { id, state: VersionState::Enabled, value: Some(value), created: None });
 }

@@ -2,15 +2,16 @@
 
 use std::time::Duration;
 
-use super::{Progress, note_added};
+use super::Progress;
 use crate::clients::error::{ApiError, ApiErrorKind};
 use crate::clients::secret_manager::{Access, Which};
 use crate::lock::Lock;
 use crate::run::Run;
+use deepdesk_protocol::effects::Content;
 use deepdesk_protocol::facts::names::{SecretHome, SecretId, VersionId};
+use deepdesk_protocol::facts::observation::{Source, ValueTag, Version, VersionState};
 use deepdesk_protocol::facts::payload::Payload;
 use deepdesk_protocol::problem::{Exit, Problem, Reason};
-use deepdesk_protocol::step::Origin;
 
 /// Pauses between looks for a version whose adding got no answer: it may still arrive.
 const LOOKS: [Duration; 6] = [
@@ -34,7 +35,7 @@ pub async fn create_like(
     progress: &mut Progress,
     secret: &SecretId,
     like: &SecretId,
-) -> Result<String, Problem> {
+) -> Result<(), Problem> {
     let (home, fence) = (&progress.seen.now.home, lock.fence());
     let (manager, gone) =
         (run.secret_manager, || Problem::new(Reason::NotFound, format!("secret {like} does not exist")));
@@ -65,7 +66,7 @@ pub async fn create_like(
         progress.changed |= set.as_ref().is_err_and(ApiError::is_outcome_unknown);
         set?;
     }
-    Ok(format!("{secret} exists, with the settings and the access policy of {like}"))
+    Ok(())
 }
 
 /// Whether a write was done, or may have been.
@@ -73,78 +74,53 @@ fn may_have_arrived<T>(answer: &Result<T, ApiError>) -> bool {
     answer.as_ref().map_or_else(ApiError::is_outcome_unknown, |_| true)
 }
 
-/// Stores the value of a version of the primary in the back-compat.
-pub async fn preserve(
-    run: &Run<'_>,
-    lock: &Lock,
-    progress: &mut Progress,
-    secret: &SecretId,
-    value_of: &Origin,
-) -> Result<String, Problem> {
-    let tag = super::origin_value(&progress.seen.now, value_of);
-    let expect = progress.seen.now.back_compat.newest().map_or(VersionId::FIRST, |newest| newest.id.next());
-    let (tag, value) = tag
-        .and_then(|tag| Some((tag, progress.seen.vault.value(tag)?)))
-        .ok_or_else(|| Problem::new(Reason::Unreadable, format!("the value of {value_of} could not be read")))?;
-    let mut sent = false;
-    let added = add(run, lock, &mut sent, &progress.seen.now.home, secret, value, expect).await;
-    progress.note_sent(sent, secret, tag);
-    let added = added?;
-    note_added(&mut progress.seen.now.back_compat, added, tag);
-    Ok(format!("{secret} {added} holds {value_of}"))
-}
-
-/// Adds the next value to the back-compat, for every pod to read before any writes with it.
-pub async fn announce(
-    run: &Run<'_>,
-    lock: &Lock,
-    progress: &mut Progress,
-    secret: &SecretId,
-    expect: VersionId,
-) -> Result<String, Problem> {
-    let Some(value) = progress.new_value.take() else {
-        return Err(Problem::new(Reason::NoValue, "there is no new value to add"));
-    };
-    let mut sent = false;
-    let added = add(run, lock, &mut sent, &progress.seen.now.home, secret, &value, expect).await;
-    let tag = progress.seen.vault.keep(value);
-    progress.note_sent(sent, secret, tag);
-    let added = added?;
-    note_added(&mut progress.seen.now.back_compat, added, tag);
-    Ok(format!("{secret} {added} holds the next value"))
-}
-
-/// Adds the new value to the primary, or one that was seen before.
-pub async fn introduce(
-    run: &Run<'_>,
-    lock: &Lock,
-    progress: &mut Progress,
-    secret: &SecretId,
-    value_of: Option<&Origin>,
-    expect: VersionId,
-) -> Result<String, Problem> {
-    let value = match value_of {
-        Some(origin) => {
-            let tag = super::origin_value(&progress.seen.now, origin);
-            tag.and_then(|tag| progress.seen.vault.value(tag)).map(Payload::copy)
-        }
-        None => progress.new_value.take(),
-    };
-    let Some(value) = value else {
-        return Err(Problem::new(Reason::NoValue, "there is no value to add"));
-    };
-    // Whoever observed before the lock was taken may have missed a version that is there now.
-    let home = progress.seen.now.home.clone();
-    if !matches!(run.secret_manager.access(&home, secret, Which::Number(expect)).await?, Access::Missing) {
-        return Err(foreign(secret, expect));
+/// Makes sure, by number, that this version does not exist.
+pub async fn absent(run: &Run<'_>, progress: &Progress, secret: &SecretId, version: VersionId) -> Result<(), Problem> {
+    match run.secret_manager.access(&progress.seen.now.home, secret, Which::Number(version)).await? {
+        Access::Missing => Ok(()),
+        Access::Enabled { .. } | Access::NotEnabled { .. } => Err(foreign(secret, version)),
     }
+}
+
+/// Adds a version, and notes that it is there.
+pub async fn add_version(
+    run: &Run<'_>,
+    lock: &Lock,
+    progress: &mut Progress,
+    secret: &SecretId,
+    content: &Content,
+    expect: Option<VersionId>,
+) -> Result<(), Problem> {
+    let value = match content {
+        Content::New => {
+            progress.new_value.take().ok_or_else(|| Problem::new(Reason::NoValue, "there is no new value to add"))?
+        }
+        Content::Of(origin) => {
+            let known = origin.value(&progress.seen.now).and_then(|tag| progress.seen.vault.value(tag));
+            known
+                .map(Payload::copy)
+                .ok_or_else(|| Problem::new(Reason::Unreadable, format!("the value of {origin} could not be read")))?
+        }
+    };
+    let now = &progress.seen.now;
+    let source = if now.primary.secret == *secret { Source::Primary } else { Source::BackCompat };
+    let next = || now.secret(source).newest().map_or(VersionId::FIRST, |newest| newest.id.next());
     let mut sent = false;
-    let added = add(run, lock, &mut sent, &home, secret, &value, expect).await;
+    let added = add(run, lock, &mut sent, &now.home, secret, &value, expect.unwrap_or_else(next)).await;
     let tag = progress.seen.vault.keep(value);
     progress.note_sent(sent, secret, tag);
-    let added = added?;
-    note_added(&mut progress.seen.now.primary, added, tag);
-    Ok(format!("{secret} {added} is there, read back by number"))
+    note_added(progress, source, added?, tag);
+    Ok(())
+}
+
+fn note_added(progress: &mut Progress, source: Source, id: VersionId, value: ValueTag) {
+    let now = &mut progress.seen.now;
+    let view = match source {
+        Source::Primary => &mut now.primary,
+        Source::BackCompat => &mut now.back_compat,
+    };
+    view.exists = true;
+    view.versions.insert(0, Version { id, state: VersionState::Enabled, value: Some(value), created: None });
 }
 
 /// Adds a version and reads it back by number. A lost answer is resolved by looking, never by adding blindly again:
@@ -247,23 +223,15 @@ fn unreadable(version: VersionId) -> Problem {
     Problem::new(Reason::Unreadable, format!("the value of {version} could not be read"))
 }
 
-/// Disables the previous version: the commit mark.
-pub async fn commit(
-    run: &Run<'_>,
-    lock: &Lock,
-    progress: &mut Progress,
-    secret: &SecretId,
-    version: VersionId,
-) -> Result<(), Problem> {
-    // I1: only once the back-compat was read, by number, and has its value.
-    held_by_back_compat(run, progress, version).await?;
-    disable(run, lock, progress, secret, version).await
-}
-
-/// Makes sure, by number, that the back-compat holds the value of this version of the primary.
-async fn held_by_back_compat(run: &Run<'_>, progress: &Progress, version: VersionId) -> Result<(), Problem> {
+/// Makes sure, by number, that the back-compat holds the value of this version of the primary, or of its newest.
+pub async fn held(run: &Run<'_>, progress: &Progress, version: Option<VersionId>) -> Result<(), Problem> {
     let now = &progress.seen.now;
-    let value = super::value_of(now, version)
+    let newest = || now.primary.newest().map_or(VersionId::FIRST, |newest| newest.id);
+    let version = version.unwrap_or_else(newest);
+    let value = now
+        .primary
+        .version(version)
+        .and_then(|known| known.value)
         .and_then(|tag| progress.seen.vault.value(tag))
         .ok_or_else(|| unreadable(version))?;
     let held = now.back_compat.newest().map(|newest| newest.id).ok_or_else(|| not_preserved(version))?;
@@ -289,7 +257,6 @@ pub async fn disable(
     secret: &SecretId,
     version: VersionId,
 ) -> Result<(), Problem> {
-    use deepdesk_protocol::facts::observation::VersionState::{Destroyed, Disabled, Enabled};
     let home = progress.seen.now.home.clone();
     let mut last = None;
     for pause in LOOKS {
@@ -299,11 +266,11 @@ pub async fn disable(
                 .with_exit(Exit::Incomplete));
         };
         match info.state {
-            Disabled | Destroyed => {
+            VersionState::Disabled | VersionState::Destroyed => {
                 note_disabled(progress, secret, version);
                 return Ok(());
             }
-            Enabled => {}
+            VersionState::Enabled => {}
         }
         match run.secret_manager.disable(&home, secret, version, &info.etag, &lock.fence()).await {
             Ok(()) => {
@@ -329,7 +296,7 @@ pub async fn enable(
     progress: &mut Progress,
     secret: &SecretId,
     version: VersionId,
-) -> Result<String, Problem> {
+) -> Result<(), Problem> {
     let home = progress.seen.now.home.clone();
     let mut last = None;
     for pause in LOOKS {
@@ -341,10 +308,10 @@ pub async fn enable(
             let views = [&mut progress.seen.now.primary, &mut progress.seen.now.back_compat];
             let view = views.into_iter().find(|view| view.secret == *secret);
             if let Some(known) = view.and_then(|view| view.versions.iter_mut().find(|known| known.id == version)) {
-                known.state = deepdesk_protocol::facts::observation::VersionState::Enabled;
+                known.state = VersionState::Enabled;
                 known.value = Some(tag);
             }
-            return Ok(format!("{version} of {secret} is enabled"));
+            return Ok(());
         }
         let Some(info) = run.secret_manager.version(&home, secret, Which::Number(version)).await? else {
             return Err(Problem::new(Reason::NotFound, format!("{secret} {version} does not exist"))
@@ -363,15 +330,10 @@ pub async fn enable(
 }
 
 fn note_disabled(progress: &mut Progress, secret: &SecretId, version: VersionId) {
-    note_state(progress, secret, version, deepdesk_protocol::facts::observation::VersionState::Disabled);
+    note_state(progress, secret, version, VersionState::Disabled);
 }
 
-fn note_state(
-    progress: &mut Progress,
-    secret: &SecretId,
-    version: VersionId,
-    state: deepdesk_protocol::facts::observation::VersionState,
-) {
+fn note_state(progress: &mut Progress, secret: &SecretId, version: VersionId, state: VersionState) {
     let now = &mut progress.seen.now;
     let views = [&mut now.primary, &mut now.back_compat];
     let view = views.into_iter().find(|view| view.secret == *secret);
@@ -380,24 +342,7 @@ fn note_state(
     }
 }
 
-/// Disables the older versions of the back-compat, once its newest is seen, by number, to hold the value in use.
-pub async fn retire(
-    run: &Run<'_>,
-    lock: &Lock,
-    progress: &mut Progress,
-    secret: &SecretId,
-    versions: &[VersionId],
-) -> Result<(), Problem> {
-    let now = &progress.seen.now;
-    let newest = now.primary.newest().map_or(VersionId::FIRST, |newest| newest.id);
-    held_by_back_compat(run, progress, newest).await?;
-    for version in versions {
-        disable(run, lock, progress, secret, *version).await?;
-    }
-    Ok(())
-}
-
-/// Destroys versions, for good or, where the secret has a destroy delay, at its end. Whether any was only scheduled.
+/// Destroys a version, for good or, where the secret has a destroy delay, at its end; whether it was only scheduled.
 ///
 /// Never one that is enabled: whoever enabled it meanwhile needs it.
 pub async fn destroy(
@@ -405,27 +350,24 @@ pub async fn destroy(
     lock: &Lock,
     progress: &mut Progress,
     secret: &SecretId,
-    versions: &[VersionId],
+    version: VersionId,
 ) -> Result<bool, Problem> {
-    use deepdesk_protocol::facts::observation::VersionState::{Destroyed, Disabled, Enabled};
     let home = progress.seen.now.home.clone();
-    let mut scheduled = false;
-    for version in versions {
-        let Some(info) = run.secret_manager.version(&home, secret, Which::Number(*version)).await? else { continue };
-        match info.state {
-            Destroyed => continue,
-            Enabled => {
-                let line = format!("{secret} {version} was enabled meanwhile: it is not destroyed");
-                return Err(Problem::new(Reason::EnabledMeanwhile, line)
-                    .hint("find out who needs it; the same command looks again"));
-            }
-            Disabled => {}
+    let Some(info) = run.secret_manager.version(&home, secret, Which::Number(version)).await? else {
+        return Ok(false);
+    };
+    match info.state {
+        VersionState::Destroyed => return Ok(false),
+        VersionState::Enabled => {
+            let line = format!("{secret} {version} was enabled meanwhile: it is not destroyed");
+            return Err(Problem::new(Reason::EnabledMeanwhile, line)
+                .hint("find out who needs it; the same command looks again"));
         }
-        let destroyed = run.secret_manager.destroy(&home, secret, *version, &info.etag, &lock.fence()).await;
-        progress.changed |= may_have_arrived(&destroyed);
-        let state = destroyed?;
-        scheduled |= state == Disabled;
-        note_state(progress, secret, *version, state);
+        VersionState::Disabled => {}
     }
-    Ok(scheduled)
+    let destroyed = run.secret_manager.destroy(&home, secret, version, &info.etag, &lock.fence()).await;
+    progress.changed |= may_have_arrived(&destroyed);
+    let state = destroyed?;
+    note_state(progress, secret, version, state);
+    Ok(state == VersionState::Disabled)
 }

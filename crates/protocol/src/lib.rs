@@ -5,6 +5,7 @@
 
 pub mod check;
 pub mod checkup;
+pub mod effects;
 pub mod event;
 pub mod facts;
 pub mod hint;
