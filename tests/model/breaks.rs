@@ -24,7 +24,7 @@ fn of_the_planner() -> Vec<Break> {
         Break("preserve comes before introduce", plan(plans::preserve_late), of::rotate_by_pattern(2), ReadBeforeWrite),
         Break("what is introduced can be told from a version of unknown origin", plan(plans::preserve_late), of::rotate(2), SomebodyCanGoOn),
         Break("stage proves what preserve stored", plan(|plan| without(plan, &[Stage])), of::rotate_by_pattern(2), ReadBeforeWrite),
-        Break("the runbook disables what is stored nowhere else", Rules { sees_it_held: false, ..plan(plans::runbook) }, of::rotate(2), NothingIsLost),
+        Break("the runbook disables what is stored nowhere else", Rules { effects: plans::blind_commit, ..plan(plans::runbook) }, of::rotate(2), NothingIsLost),
         Break("commit comes after sync", plan(|plan| plans::moved(plan, Commit, Introduce)), of::rotate(2), ProofNotStatus),
         Break("commit comes after restart", plan(|plan| plans::moved(plan, Commit, Sync)), of::rotate(2), ProofNotStatus),
         Break("sync", plan(|plan| without(plan, &[Sync])), of::rotate(2), ProofNotStatus),
@@ -62,8 +62,8 @@ fn held_twice() -> Vec<(&'static str, [Rules; 2], Break)> {
     vec![
         (
             "the newest version is looked for by number, and seen to be absent right before it is added",
-            [Rules { probes: false, ..KEPT }, Rules { sees_it_absent: false, ..KEPT }],
-            Break("both", Rules { probes: false, sees_it_absent: false, ..KEPT }, of::rotate(2), OneNewVersion),
+            [Rules { probes: false, ..KEPT }, Rules { effects: plans::blind_addition, ..KEPT }],
+            Break("both", Rules { probes: false, effects: plans::blind_addition, ..KEPT }, of::rotate(2), OneNewVersion),
         ),
         (
             "restart, and verify, which restarts what is not new",
@@ -77,8 +77,8 @@ fn held_twice() -> Vec<(&'static str, [Rules; 2], Break)> {
         ),
         (
             "preserve before commit, and the last look at what the back-compat holds",
-            [Rules { sees_it_held: false, ..KEPT }, plan(plans::runbook)],
-            Break("both", Rules { sees_it_held: false, ..plan(plans::runbook) }, of::rotate(2), NothingIsLost),
+            [Rules { effects: plans::blind_commit, ..KEPT }, plan(plans::runbook)],
+            Break("both", Rules { effects: plans::blind_commit, ..plan(plans::runbook) }, of::rotate(2), NothingIsLost),
         ),
     ]
 }

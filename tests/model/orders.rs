@@ -2,15 +2,17 @@
 
 use std::cell::Cell;
 
+use deepdesk_protocol::effects::Effect;
 use deepdesk_protocol::event::StepName::{
     self, Announce, Commit, Introduce, Prepare, Preserve, Restart, Spread, Stage, Sync, Verify,
 };
-use deepdesk_protocol::step::{Plan, Planned};
+use deepdesk_protocol::step::{Plan, Planned, Step};
 
 use super::explorations as of;
-use super::properties::Invariant::{self, NoPodLacksAKey, ProofNotStatus, ReadBeforeWrite};
+use super::plans;
+use super::properties::Invariant::{self, NoPodLacksAKey, ProofNotStatus, ReadBeforeWrite, SomebodyCanGoOn};
 use super::rules::Rules;
-use super::search::{Exploration, explore};
+use super::search::{Exploration, Found, explore};
 
 thread_local! {
     /// The pair that is exchanged by `exchanged`: rules are plain functions.
@@ -79,6 +81,19 @@ fn rows() -> Vec<(Exploration, StepName, StepName, Exchanged)> {
     ]
 }
 
+/// The same of the two neighbours within one step: a look, and the write that it is for.
+#[test]
+fn each_exchange_of_a_look_and_its_write_is_found_or_free() {
+    let rows: [(&str, fn(&Step) -> Vec<Effect>, Exchanged); 2] = [
+        ("a version is added, and then seen to be absent", plans::late_absent, Breaks(SomebodyCanGoOn)),
+        ("a version is disabled, and then seen to be kept", plans::late_held, IsFree(KEPT_ALREADY)),
+    ];
+    for (what, effects, expected) in rows {
+        let found = explore(&of::rotate(2), Rules { effects, ..Rules::KEPT }, usize::MAX);
+        judge(what, found, expected);
+    }
+}
+
 #[test]
 fn each_exchange_of_neighbours_is_found_or_free() {
     for (exploration, first, second, expected) in rows() {
@@ -87,14 +102,18 @@ fn each_exchange_of_neighbours_is_found_or_free() {
         let found = explore(&exploration, Rules { plan: exchanged, ..Rules::KEPT }, usize::MAX);
         let what = format!("{}: {second:?} before {first:?}", exploration.name);
         assert!(EXCHANGES.get() > 0, "{what}: no plan has the two side by side");
-        match (found.broken, expected) {
-            (Some((found, way)), Breaks(invariant)) => {
-                assert_eq!(found, invariant, "{what}");
-                println!("model: exchanged: {what}: {found:?} after {} steps", way.len() - 1);
-            }
-            (None, IsFree(why)) => println!("model: exchanged: {what}: free: {why}"),
-            (None, Breaks(invariant)) => panic!("{what}: {} states, and not {invariant:?}", found.states),
-            (Some((found, way)), IsFree(_)) => panic!("{what} is not free: {found:?}\n{}", way.join("\n")),
+        judge(&what, found, expected);
+    }
+}
+
+fn judge(what: &str, found: Found, expected: Exchanged) {
+    match (found.broken, expected) {
+        (Some((found, way)), Breaks(invariant)) => {
+            assert_eq!(found, invariant, "{what}");
+            println!("model: exchanged: {what}: {found:?} after {} steps", way.len() - 1);
         }
+        (None, IsFree(why)) => println!("model: exchanged: {what}: free: {why}"),
+        (None, Breaks(invariant)) => panic!("{what}: {} states, and not {invariant:?}", found.states),
+        (Some((found, way)), IsFree(_)) => panic!("{what} is not free: {found:?}\n{}", way.join("\n")),
     }
 }

@@ -1,10 +1,39 @@
-//! Plans as a planner with one rule less would make them.
+//! Plans as a planner with one rule less would make them, and effects as a step with one look less would have them.
 
+use deepdesk_protocol::effects::{Effect, effects};
 use deepdesk_protocol::event::StepName::{self, Commit, Introduce, Preserve, Stage};
 use deepdesk_protocol::step::{Plan, Planned, Step, Way};
 
 fn does(planned: &Planned, name: StepName) -> bool {
     matches!(planned, Planned::Do(_)) && planned.name() == name
+}
+
+/// A version is disabled without a look at whether the back-compat has its value.
+pub fn blind_commit(step: &Step) -> Vec<Effect> {
+    effects(step).into_iter().filter(|effect| !matches!(effect, Effect::Held { .. })).collect()
+}
+
+/// A version is added without a look at whether it is there.
+pub fn blind_addition(step: &Step) -> Vec<Effect> {
+    effects(step).into_iter().filter(|effect| !matches!(effect, Effect::Absent { .. })).collect()
+}
+
+/// A version is disabled before the look at whether the back-compat has its value.
+pub fn late_held(step: &Step) -> Vec<Effect> {
+    late(step, |effect| matches!(effect, Effect::Held { .. }))
+}
+
+/// A version is added before the look at whether it is there.
+pub fn late_absent(step: &Step) -> Vec<Effect> {
+    late(step, |effect| matches!(effect, Effect::Absent { .. }))
+}
+
+fn late(step: &Step, is_look: impl Fn(&Effect) -> bool) -> Vec<Effect> {
+    let mut effects = effects(step);
+    if let Some(at) = effects.iter().position(is_look) {
+        effects.swap(at, at + 1);
+    }
+    effects
 }
 
 /// Without these steps.

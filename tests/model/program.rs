@@ -1,10 +1,12 @@
-//! A plan as the requests that `src/execute` sends for it, each of which may be the last one.
+//! A plan's effects as the requests that `src/execute` sends for them, each of which may be the last one. Which effects a step has, and in
+//! which order, is `deepdesk_protocol::effects`'s: here stands what one effect sends.
 
 use std::ops::Range;
 
+use deepdesk_protocol::effects::{Content, Effect};
 use deepdesk_protocol::facts::names::{SecretId, VersionId};
-use deepdesk_protocol::facts::observation::{Observation, Source};
-use deepdesk_protocol::step::{Origin, Plan, Planned, Step, Way};
+use deepdesk_protocol::facts::observation::{Observation, Source, ValueTag};
+use deepdesk_protocol::step::{Origin, Plan, Planned, Way};
 
 use super::rules::{LockAsked, Rules};
 use super::world::{Number, Pair, Value};
@@ -78,7 +80,7 @@ struct Compiler<'a> {
 
 /// Compiles a plan made for an observation. `fresh_value` is what a new value will be.
 pub fn compile(plan: &Plan, now: &Observation, rules: &Rules, fresh_value: Value) -> Program {
-    let value = |value: Option<deepdesk_protocol::facts::observation::ValueTag>| value.map_or(0, |tag| tag.0 as Value);
+    let value = |value: Option<ValueTag>| value.map_or(0, |tag| tag.0 as Value);
     let mut compiler = Compiler {
         now,
         rules,
@@ -99,7 +101,10 @@ pub fn compile(plan: &Plan, now: &Observation, rules: &Rules, fresh_value: Value
         if narrow_steps.as_ref().is_some_and(|steps| steps.contains(&at)) {
             enters.get_or_insert(begins);
         }
-        compiler.step(step);
+        if rules.lock == LockAsked::AtEachStep {
+            compiler.requests.push(Request::StillOurs);
+        }
+        (rules.effects)(step).iter().for_each(|effect| compiler.effect(effect));
     }
     compiler.requests.push(Request::Release);
     Program {
@@ -120,82 +125,59 @@ impl Compiler<'_> {
         u8::try_from(self.requests.len()).expect("a short plan")
     }
 
-    fn value_of(&self, id: VersionId) -> Value {
-        let value = self.now.primary.version(id).and_then(|version| version.value);
+    /// The value that a version of the primary has, once what came before is done; of the newest where none is named.
+    fn primary_value(&self, version: Option<VersionId>) -> Value {
+        let Some(version) = version else { return self.newest.primary };
+        let value = self.now.primary.version(version).and_then(|version| version.value);
         value.map_or(0, |tag| tag.0 as Value)
     }
 
-    fn origin_value(&self, origin: &Origin) -> Value {
-        match origin {
-            Origin::Primary(version) => self.value_of(*version),
-            // Of a version added by this very plan: the announced value.
-            Origin::BackCompat(version) => match self.now.back_compat.version(*version).and_then(|known| known.value) {
-                Some(tag) => tag.0 as Value,
-                None => self.makes,
-            },
-            Origin::Copy { value, .. } => value.0 as Value,
-        }
-    }
-
-    fn step(&mut self, step: &Step) {
-        if self.rules.lock == LockAsked::AtEachStep {
-            self.requests.push(Request::StillOurs);
-        }
-        match step {
-            Step::Enable { .. } => unreachable!("no run of the model asks for it"),
-            // Neither the settings nor the policy of the back-compat are in the model.
-            Step::CreateBackCompat { .. } => {}
-            Step::StoreBackCompat { value_of, .. } => self.add_back_compat(self.origin_value(value_of)),
-            Step::Announce { .. } => {
+    fn content(&mut self, content: &Content) -> Value {
+        match content {
+            Content::New => {
                 self.makes = self.fresh_value;
-                self.add_back_compat(self.fresh_value);
+                self.fresh_value
             }
-            Step::AddVersion { value_of, expect, .. } => {
-                let value = match value_of {
-                    Some(origin) => self.origin_value(origin),
-                    None => {
-                        self.makes = self.fresh_value;
-                        self.fresh_value
-                    }
-                };
-                let expect = number(*expect);
-                self.requests.push(Request::Absent { version: expect });
-                let asked = self.rules.lock == LockAsked::BeforeEachWrite;
-                self.requests.push(Request::Add { secret: Source::Primary, value, expect, asked });
-                self.newest.primary = value;
-            }
-            Step::Stage { .. } | Step::Spread { .. } | Step::Sync { .. } => {
-                self.requests.push(self.arrive(self.at() + 1));
-            }
-            Step::Prepare { version, .. } | Step::Restart { version, .. } => self.restart(number(*version), None),
-            Step::Verify { version } => self.verify(number(*version)),
-            Step::DisablePrevious { version, secret } => {
-                let value = self.value_of(*version);
-                self.requests.push(Request::Held { value });
-                self.disable(secret, *version);
-            }
-            Step::DisableOlder { secret, versions } => {
-                versions.iter().for_each(|version| self.disable(secret, *version));
-            }
-            Step::RetireOlder { secret, versions } => {
-                self.requests.push(Request::Held { value: self.newest.primary });
-                versions.iter().for_each(|version| self.disable(secret, *version));
-            }
-            Step::Destroy { .. } => unreachable!("no run of the model asks for it"),
+            Content::Of(origin) => match (origin.value(self.now), origin) {
+                (Some(tag), _) => tag.0 as Value,
+                // Of a version added by this very plan: the announced value.
+                (None, Origin::BackCompat(_)) => self.makes,
+                (None, Origin::Primary(_) | Origin::Copy { .. }) => 0,
+            },
         }
     }
 
-    fn add_back_compat(&mut self, value: Value) {
-        self.kept += 1;
-        let asked = self.rules.lock == LockAsked::BeforeEachWrite;
-        self.requests.push(Request::Add { secret: Source::BackCompat, value, expect: self.kept, asked });
-        self.newest.back_compat = value;
+    fn source(&self, secret: &SecretId) -> Source {
+        if *secret == self.now.primary.secret { Source::Primary } else { Source::BackCompat }
     }
 
-    fn disable(&mut self, secret: &SecretId, version: VersionId) {
-        let secret = if *secret == self.now.primary.secret { Source::Primary } else { Source::BackCompat };
+    fn effect(&mut self, effect: &Effect) {
         let asked = self.rules.lock == LockAsked::BeforeEachWrite;
-        self.requests.push(Request::Disable { secret, version: number(version), asked });
+        match effect {
+            // Neither the settings nor the policy of the back-compat are in the model, nor are pauses.
+            Effect::Create { .. } | Effect::Settle | Effect::Soak { .. } => {}
+            Effect::Enable { .. } | Effect::Destroy { .. } => unreachable!("no run of the model asks for it"),
+            Effect::Absent { version, .. } => self.requests.push(Request::Absent { version: number(*version) }),
+            Effect::Add { secret, value, expect } => {
+                let (secret, value) = (self.source(secret), self.content(value));
+                let newest = match secret {
+                    Source::Primary => &mut self.newest.primary,
+                    Source::BackCompat => &mut self.newest.back_compat,
+                };
+                *newest = value;
+                self.kept += u8::from(secret == Source::BackCompat);
+                let expect = expect.map_or(self.kept, number);
+                self.requests.push(Request::Add { secret, value, expect, asked });
+            }
+            Effect::Arrive { .. } => self.requests.push(self.arrive(self.at() + 1)),
+            Effect::Restart { version, .. } => self.restart(number(*version), None),
+            Effect::Verify { version } => self.verify(number(*version)),
+            Effect::Held { version } => self.requests.push(Request::Held { value: self.primary_value(*version) }),
+            Effect::Disable { secret, version } => {
+                let secret = self.source(secret);
+                self.requests.push(Request::Disable { secret, version: number(*version), asked });
+            }
+        }
     }
 
     fn arrive(&self, next: u8) -> Request {

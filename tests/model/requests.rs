@@ -37,7 +37,7 @@ pub fn send(planner: &Planner, world: &World, who: usize, program: &Program, eac
             }
         }
         Request::Absent { version } => {
-            if world.primary.len() < version || !rules.sees_it_absent {
+            if world.primary.len() < version {
                 each(go(after, next), Deed::None);
             }
         }
@@ -61,7 +61,7 @@ pub fn send(planner: &Planner, world: &World, who: usize, program: &Program, eac
         }
         Request::Verify { version } => verify(world, who, version, next, each),
         Request::Held { value } => {
-            if world.back_compat.value() == value || !rules.sees_it_held {
+            if world.back_compat.value() == value {
                 each(go(after, next), Deed::None);
             }
         }

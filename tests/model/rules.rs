@@ -1,6 +1,7 @@
 //! The rules that hold the invariants, so that each can be broken.
 
-use deepdesk_protocol::step::Plan;
+use deepdesk_protocol::effects::{Effect, effects};
+use deepdesk_protocol::step::{Plan, Step};
 
 /// When a run asks whether the lock is still its own.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -18,6 +19,8 @@ pub enum LockAsked {
 pub struct Rules {
     /// What is done to each plan before it is carried out: the planner's own order, or a broken one.
     pub plan: fn(Plan) -> Plan,
+    /// The effects of each step: the program's own, or broken ones.
+    pub effects: fn(&Step) -> Vec<Effect>,
     pub lock: LockAsked,
     /// The newest version is looked for above what `latest` names.
     pub probes: bool,
@@ -33,10 +36,6 @@ pub struct Rules {
     pub awaits_pods: bool,
     /// A restart is repeated when the Secret was written meanwhile.
     pub looks_for_writes: bool,
-    /// The back-compat is seen, by number, to hold what is about to be disabled.
-    pub sees_it_held: bool,
-    /// The version that will be added is seen to be absent right before.
-    pub sees_it_absent: bool,
     /// The record of the Lease is written after the look under the lock, and not when the lock is taken.
     pub records_after_look: bool,
     /// The record says that an announced value is being given up.
@@ -53,6 +52,7 @@ impl Rules {
     /// As the program and docs/protocol.md have them.
     pub const KEPT: Rules = Rules {
         plan: |plan| plan,
+        effects,
         lock: LockAsked::BeforeEachWrite,
         probes: true,
         checks: true,
@@ -61,8 +61,6 @@ impl Rules {
         compares: true,
         awaits_pods: true,
         looks_for_writes: true,
-        sees_it_held: true,
-        sees_it_absent: true,
         records_after_look: true,
         marks_call_offs: true,
         true_word: true,
