@@ -1,7 +1,9 @@
-//! The invariants, judged from what really happened and never from what the program says. Each is one function over the
-//! history; the tests hand them made-up histories in which one thing is wrong.
+//! The invariants (`deepdesk_protocol::invariants`), judged from what really happened and never from what the program says. Each is one
+//! function over the history; the tests hand them made-up histories in which one thing is wrong.
 
 use std::collections::{BTreeMap, BTreeSet};
+
+use deepdesk_protocol::invariants::{self, Slots};
 
 use crate::record::{CONSUMERS, Event, Secrets, Span, State, Success};
 use crate::script::Goal;
@@ -67,7 +69,7 @@ pub fn nothing_is_lost(events: &[Event], finalizes: &BTreeSet<usize>) -> Vec<Vio
     for (at, event) in events.iter().enumerate() {
         needed.take(event, finalizes);
         let now = &needed.now;
-        for value in needed.values.iter().filter(|value| !now.holds(**value)) {
+        if let Some(value) = invariants::lost(needed.values.iter().copied(), |value| now.holds(value)) {
             found.push(violation("I1", format!("value {value} is in no enabled version after event {at}: {event:?}")));
         }
         let destroyed = now.primary.iter().chain(&now.back_compat).any(|version| version.state == State::Destroyed);
@@ -90,7 +92,8 @@ pub fn reads_before_writes(events: &[Event], finalizes: &BTreeSet<usize>) -> (Ve
             && let Some(place) = needed.chain.iter().rposition(|value| value == primary)
             && let Some(previous) = place.checked_sub(1).map(|before| needed.chain[before])
             && needed.values.contains(&previous)
-            && *back_compat != Some(previous)
+            && invariants::cannot_read([Slots { primary: Some(*primary), back_compat: *back_compat }], previous)
+                .is_some()
         {
             let goes_back = needed.chain[..place].contains(primary) && *back_compat == Some(*primary);
             match goes_back {
@@ -122,7 +125,8 @@ pub fn one_operator(events: &[Event]) -> (Vec<Violation>, usize) {
                 late.insert(*door, 0);
             }
             Event::Lock { .. } => holder = None,
-            Event::Stored { door, operation, .. } if *door != 0 && holder != Some(*door) => match late.get_mut(door) {
+            Event::Stored { door, .. } if *door == 0 || invariants::is_holder(*door, holder) => {}
+            Event::Stored { door, operation, .. } => match late.get_mut(door) {
                 None => found.push(violation("I3", format!("run {door} did {operation} and never held the lock"))),
                 Some(times) => {
                     *times += 1;
@@ -135,7 +139,7 @@ pub fn one_operator(events: &[Event]) -> (Vec<Violation>, usize) {
                     }
                 }
             },
-            Event::Stored { .. } | Event::Wrote { .. } | Event::Started { .. } | Event::Gone { .. } => {}
+            Event::Wrote { .. } | Event::Started { .. } | Event::Gone { .. } => {}
         }
     }
     (found, all_late)
@@ -150,6 +154,7 @@ pub fn one_new_version(events: &[Event], spans: &[Span]) -> Vec<Violation> {
         let after = events[..span.to].iter().rev().find_map(stored).cloned().unwrap_or_default();
         let new: BTreeSet<usize> = values(&after).into_iter().filter(|value| !known.contains(value)).collect();
         let added = after.primary.len() - before.primary.len();
+        let adds_at_most = invariants::adds_at_most;
         let (most_values, most) = match span.goal {
             Goal::Rotate | Goal::TwoPhase => (1, 1),
             Goal::RollBack => (0, 1),
@@ -157,7 +162,8 @@ pub fn one_new_version(events: &[Event], spans: &[Span]) -> Vec<Violation> {
         };
         // What an unfinished one left is for the next chapter to finish or to undo.
         let least = if span.finished && span.goal.is_rotation() { 1 } else { 0 };
-        if new.len() > most_values || added > most || added < least {
+        let too_many = !adds_at_most(before.primary.len(), after.primary.len(), most);
+        if !adds_at_most(0, new.len(), most_values) || too_many || added < least {
             found.push(violation(
                 "I4",
                 format!("{:?} added {added} versions to the primary and made {} values", span.goal, new.len()),
@@ -170,7 +176,7 @@ pub fn one_new_version(events: &[Event], spans: &[Span]) -> Vec<Violation> {
             Goal::RollBack => 1,
             Goal::Restart | Goal::Sync => 0,
         };
-        if kept > most_kept {
+        if !adds_at_most(before.back_compat.len(), after.back_compat.len(), most_kept) {
             found.push(violation("I4", format!("{:?} added {kept} versions to the back-compat", span.goal)));
         }
     }
@@ -198,7 +204,7 @@ pub fn never_three_keys(events: &[Event], finalizes: &BTreeSet<usize>) -> Vec<Vi
         let mut live = needed.values.clone();
         live.extend(needed.now.in_use());
         live.extend(needed.now.kept().filter(|value| !needed.retired.contains(value)));
-        if live.len() > 2 {
+        if !invariants::are_two_at_most(&live) {
             found.push(violation("I5", format!("{} values are live after event {at}: {event:?}", live.len())));
         }
     }
@@ -213,8 +219,13 @@ pub fn proof(success: &Success) -> Vec<Violation> {
     let mut found = Vec::new();
     let (in_use, kept) = (now.in_use(), now.kept());
     let both = goal.changes_value();
+    let newest = Slots { primary: in_use, back_compat: kept };
+    let differs = |primary: &Option<usize>, back_compat: &Option<usize>, both| {
+        let place = Slots { primary: *primary, back_compat: *back_compat };
+        invariants::not_on(newest, [place], both).is_some()
+    };
     for (name, primary, back_compat) in kubernetes {
-        if *primary != in_use || (both && *back_compat != kept) {
+        if differs(primary, back_compat, both) {
             found.push(violation(
                 "I7",
                 format!(
@@ -229,7 +240,7 @@ pub fn proof(success: &Success) -> Vec<Violation> {
     for (name, primary, back_compat) in pods.iter().filter(|_| *goal != Goal::Sync) {
         // A value that was announced, given up, and never in use, may stay where a pod can read it.
         let must_hold = both && kept != in_use;
-        if *primary != in_use || (must_hold && *back_compat != kept) {
+        if differs(primary, back_compat, must_hold) {
             found.push(violation("I7", format!("{goal:?} ended well with {in_use:?} and {kept:?}, and pod {name} has {primary:?} and {back_compat:?}")));
         }
     }

@@ -21,6 +21,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use deepdesk_protocol::invariants::{self, Slots};
+
 /// A value, by its number in the sandbox's history.
 pub type Number = usize;
 
@@ -67,7 +69,8 @@ pub struct Seen {
 
 impl Seen {
     fn is_read(&self, value: Number) -> bool {
-        self.pods.iter().any(|pod| pod.primary == Some(value) || pod.back_compat == Some(value))
+        let slots = |pod: &Pod| Slots { primary: pod.primary, back_compat: pod.back_compat };
+        self.pods.iter().any(|pod| slots(pod).reads(value))
     }
 
     /// Whether an ENABLED version or a Kubernetes Secret has the value.
@@ -109,7 +112,7 @@ pub struct Judged {
 pub fn judge(came: &Seen, before: &Seen, now: &Seen) -> Judged {
     let lost_before = came.unreadable();
     let (waiting, gone) = now.unreadable().difference(&lost_before).partition(|value| now.is_kept(**value));
-    let ended = now.needed().filter(|value| before.is_held(*value) && !now.is_held(*value)).collect();
+    let ended = invariants::ended(now.needed(), |value| before.is_held(value), |value| now.is_held(value)).collect();
     Judged { waiting, gone, ended }
 }
 

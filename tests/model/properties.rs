@@ -1,9 +1,11 @@
-//! The invariants of docs/protocol.md, looked at after every single transition.
+//! The invariants of docs/protocol.md (`deepdesk_protocol::invariants`), looked at after every single transition.
+
+use deepdesk_protocol::invariants;
 
 use super::operator::Deed;
 use super::planner::Planner;
 use super::search::Event;
-use super::world::{Pod, Value, Versions, World};
+use super::world::{Pair, Pod, Value, Versions, World};
 
 /// Which invariant does not hold.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -80,10 +82,14 @@ pub struct Claims {
 pub fn broken_by(planner: &Planner, before: &World, event: &Event, after: &World) -> Broken {
     let mut broken = Broken::default();
     let Event::Operator { who, deed, .. } = event else { return broken };
-    let ours = before.lease.holder == *who as u8 + 1;
-    let newest = after.newest();
-    let arrived = after.held == newest;
-    let proven = arrived && after.pods.iter().all(|pod| pod.holds == newest);
+    let holder = Some(before.lease.holder).filter(|holder| *holder != 0);
+    let ours = invariants::is_holder(*who as u8 + 1, holder);
+    let on_newest = |places: &[Pair]| {
+        let places = places.iter().map(|place| place.slots());
+        invariants::not_on(after.newest().slots(), places, true).is_none()
+    };
+    let arrived = on_newest(&[after.held]);
+    let proven = arrived && on_newest(&after.pods.map(|pod| pod.holds));
     match deed {
         Deed::None | Deed::Stopped => {}
         Deed::Wrote => broken.note(OneOperator, ours),
@@ -98,7 +104,7 @@ pub fn broken_by(planner: &Planner, before: &World, event: &Event, after: &World
             // A run that called a two-phase rotation off restarts nothing.
             broken.note(ProofNotStatus, arrived && (proven || !program.changes));
             // Whatever is encrypted can be read now.
-            broken.note(NeverThreeKeys, values(after.data).all(|value| after.held.reads(value)));
+            broken.note(NeverThreeKeys, values(after.data).all(|value| after.held.slots().reads(value)));
         }
     }
     broken
@@ -109,12 +115,13 @@ pub fn broken_in(claims: Claims, first: &World, now: &World) -> Broken {
     let enabled = |versions: Versions, value: Value| versions.enabled_values().any(|held| held == value);
     let mut broken = Broken::default();
     let kept = |value: Value| enabled(now.primary, value) || enabled(now.back_compat, value);
-    broken.note(NothingIsLost, values(now.data).all(kept));
-    broken.note(ReadBeforeWrite, now.held.reads(now.bulk) && now.pods.iter().all(|pod| pod.holds.reads(now.bulk)));
-    broken.note(NeverThreeKeys, now.data.count_ones() <= 2);
+    broken.note(NothingIsLost, invariants::lost(values(now.data), kept).is_none());
+    let places = now.pods.iter().map(|pod| pod.holds).chain([now.held]).map(Pair::slots);
+    broken.note(ReadBeforeWrite, invariants::cannot_read(places, now.bulk).is_none());
+    broken.note(NeverThreeKeys, invariants::are_two_at_most(values(now.data)));
     broken.note(OneNewVersion, !adds_too_many(claims, first, now));
     let [one, other] = now.pods;
-    let lacks = |pod: Pod, other: Pod| !pod.narrow && !pod.holds.reads(other.holds.primary);
+    let lacks = |pod: Pod, other: Pod| !pod.narrow && !pod.holds.slots().reads(other.holds.primary);
     broken.note(NoPodLacksAKey, !claims.two_phase || !lacks(one, other) && !lacks(other, one));
     broken
 }
@@ -124,10 +131,13 @@ pub fn broken_in(claims: Claims, first: &World, now: &World) -> Broken {
 fn adds_too_many(claims: Claims, first: &World, now: &World) -> bool {
     let enabled: Vec<Value> = now.primary.enabled_values().collect();
     let twice = enabled.windows(2).any(|pair| pair[0] == pair[1]);
-    let before = [first.primary.len(), first.back_compat.len()];
-    let added = [now.primary.len() - before[0], now.back_compat.len() - before[1]];
-    let distinct = enabled.iter().fold(0u8, |seen, value| seen | 1 << value).count_ones();
-    twice || distinct > 2 || claims.adds_at_most.is_some_and(|most| added[0] > most[0] || added[1] > most[1])
+    let added = |first: Versions, now: Versions, most: u8| {
+        !invariants::adds_at_most(first.len().into(), now.len().into(), most.into())
+    };
+    let too_many = |[primary, back_compat]: [u8; 2]| {
+        added(first.primary, now.primary, primary) || added(first.back_compat, now.back_compat, back_compat)
+    };
+    twice || !invariants::are_two_at_most(enabled) || claims.adds_at_most.is_some_and(too_many)
 }
 
 fn values(data: u8) -> impl Iterator<Item = Value> {

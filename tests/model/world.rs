@@ -1,5 +1,7 @@
 //! One account as the model sees it: what Secret Manager, External Secrets, the cluster and the lock hold, in a few bytes.
 
+use deepdesk_protocol::invariants::Slots;
+
 use super::operator::Operator;
 
 /// A value: 1 and up; 0 is none. Equal numbers are equal bytes.
@@ -69,9 +71,10 @@ pub struct Pair {
 }
 
 impl Pair {
-    /// Whether something encrypted under `value` can be read with the two.
-    pub fn reads(self, value: Value) -> bool {
-        value == self.primary || value == self.back_compat
+    /// The two, as the invariants take them.
+    pub fn slots(self) -> Slots<Value> {
+        let slot = |value: Value| (value != 0).then_some(value);
+        Slots { primary: slot(self.primary), back_compat: slot(self.back_compat) }
     }
 }
 

@@ -10,6 +10,7 @@ pub mod event;
 pub mod facts;
 pub mod hint;
 pub mod in_use;
+pub mod invariants;
 pub mod lock;
 pub mod plan;
 pub mod problem;
