@@ -234,7 +234,8 @@ fn pods(exploration: &Exploration, world: &World, all: &mut Vec<(Event, World)>)
     }
     // It can where all pods write under one value and can read everything.
     let [one, other] = world.pods.map(|pod| pod.holds);
-    let reads_all = (1..8).all(|value| world.data & 1 << value == 0 || one.slots().reads(value) && other.slots().reads(value));
+    let reads_all =
+        (1..8).all(|value| world.data & 1 << value == 0 || one.slots().reads(value) && other.slots().reads(value));
     if exploration.saves_again && one.primary == other.primary && reads_all && world.bulk != one.primary {
         let mut after = *world;
         after.data = 1 << one.primary;

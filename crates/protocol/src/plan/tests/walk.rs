@@ -3,8 +3,10 @@
 
 use super::tests::seen;
 use super::*;
+use crate::effects::{Content, Effect, effects};
 use crate::facts::names::VersionId;
 use crate::facts::observation::{Begun, Found, LastRotation};
+use crate::invariants::{self, Slots};
 
 /// What happens to an account.
 #[derive(Clone, Copy, Debug)]
@@ -65,46 +67,67 @@ fn restart(now: &mut Observation, version: Option<VersionId>) {
     }
 }
 
-fn value_in(now: &Observation, origin: &Origin) -> ValueTag {
-    let found = match origin {
-        Origin::Primary(version) => now.primary.version(*version).and_then(|version| version.value),
-        Origin::BackCompat(version) => now.back_compat.version(*version).and_then(|version| version.value),
-        Origin::Copy { value, .. } => Some(*value),
-    };
-    found.expect("it is enabled")
-}
-
-/// Does a step as `execute` does it.
-fn perform(now: &mut Observation, step: &Step, new_value: u16) {
-    let close = |versions: &mut Vec<Version>, ids: &[VersionId], state| {
-        for version in versions.iter_mut().filter(|version| ids.contains(&version.id)) {
-            version.state = state;
-            version.value = None;
+/// Brings an effect about as `src/execute` does.
+fn bring_about(now: &mut Observation, effect: &Effect, new_value: u16) {
+    match effect {
+        Effect::Create { .. } => now.back_compat.exists = true,
+        Effect::Enable { .. } | Effect::Destroy { .. } => unreachable!("nobody asked for it"),
+        Effect::Absent { version, .. } => assert!(now.primary.version(*version).is_none()),
+        Effect::Add { secret, value, expect } => {
+            let value = match value {
+                Content::New => ValueTag(new_value),
+                Content::Of(origin) => origin.value(now).expect("it is enabled"),
+            };
+            let to = if *secret == now.primary.secret { Source::Primary } else { Source::BackCompat };
+            let added = add(now, to, value);
+            assert_eq!(expect.unwrap_or(added), added);
         }
-    };
-    match step {
-        Step::DisableOlder { versions, .. } => close(&mut now.primary.versions, versions, VersionState::Disabled),
-        Step::RetireOlder { versions, .. } => close(&mut now.back_compat.versions, versions, VersionState::Disabled),
-        Step::Destroy { .. } => unreachable!("nobody asked for it"),
-        Step::Enable { .. } => unreachable!("nobody asked for it"),
-        Step::CreateBackCompat { .. } => now.back_compat.exists = true,
-        Step::StoreBackCompat { value_of, .. } => {
-            let value = value_in(now, value_of);
-            add(now, Source::BackCompat, value);
-        }
-        Step::Stage { .. } | Step::Spread { .. } | Step::Sync { .. } => sync(now),
-        Step::Announce { expect, .. } => {
-            assert_eq!(add(now, Source::BackCompat, ValueTag(new_value)), *expect);
-        }
-        Step::AddVersion { expect, value_of, .. } => {
-            let held = value_of.as_ref().map(|origin| value_in(now, origin));
-            assert_eq!(add(now, Source::Primary, held.unwrap_or(ValueTag(new_value))), *expect);
-        }
-        Step::Restart { version, .. } | Step::Prepare { version, .. } => restart(now, Some(*version)),
-        Step::Verify { version } => {
+        Effect::Arrive { .. } => sync(now),
+        Effect::Settle | Effect::Soak { .. } => {}
+        Effect::Restart { version, .. } => restart(now, Some(*version)),
+        Effect::Verify { version } => {
             assert!(!state::drifts(now) && now.primary.newest().map(|newest| newest.id) == Some(*version));
         }
-        Step::DisablePrevious { version, .. } => close(&mut now.primary.versions, &[*version], VersionState::Disabled),
+        Effect::Held { version } => {
+            let version = version.or_else(|| now.primary.newest().map(|newest| newest.id)).expect("there is one");
+            let value = now.primary.version(version).and_then(|version| version.value);
+            assert_eq!(now.back_compat.value(), value);
+        }
+        Effect::Disable { secret, version } => {
+            let secret = if *secret == now.primary.secret { &mut now.primary } else { &mut now.back_compat };
+            let known = secret.versions.iter_mut().find(|known| known.id == *version).expect("it is there");
+            known.state = VersionState::Disabled;
+            known.value = None;
+        }
+    }
+}
+
+/// What the Kubernetes Secret holds.
+fn held(now: &Observation) -> Slots<ValueTag> {
+    let slot = |source| {
+        now.keys(source).find_map(|(_, key)| match key.found {
+            Found::Value(value) => Some(value),
+            Found::Unknown | Found::Missing => None,
+        })
+    };
+    Slots { primary: slot(Source::Primary), back_compat: slot(Source::BackCompat) }
+}
+
+/// Does a step, and looks after each effect that no value is lost (I1), and that the Kubernetes Secret can read what it could (I2).
+fn perform(now: &mut Observation, plan: &Plan, step: &Step, new_value: u16) {
+    let older = now.primary.version(plan.from).and_then(|version| version.value);
+    let kept = now.back_compat.value().filter(|_| state::back_compat_is_live(now));
+    // A value that nobody needs any more goes: by the operator's word, or because it never came into use.
+    let gives_up = plan.way == Way::Retire || plan.announces.is_some() || matches!(step, Step::DisableOlder { .. });
+    let needed = older.into_iter().chain(kept.filter(|_| !gives_up));
+    let needed: Vec<ValueTag> = needed.collect();
+    let readable = older.filter(|older| held(now).reads(*older));
+    for effect in effects(step) {
+        bring_about(now, &effect, new_value);
+        let lost = invariants::lost(needed.iter().copied(), |value| now.enabled_with(value).is_some());
+        assert_eq!(lost, None, "{effect:?} of {step:?}");
+        let blind = readable.and_then(|older| invariants::cannot_read([held(now)], older));
+        assert!(blind.is_none() || plan.exchanges(), "{effect:?} of {step:?}: {blind:?}");
     }
 }
 
@@ -117,7 +140,7 @@ fn act(now: &mut Observation, act: Act, new_value: u16) -> Option<&'static str> 
             now.begun =
                 (plan.from != plan.to).then(|| Begun { to: plan.to, back: plan.exchanges(), compromised: false });
             now.finalizing = plan.retires;
-            plan.to_do().take(most).for_each(|step| perform(now, step, new_value));
+            plan.to_do().take(most).for_each(|step| perform(now, &plan, step, new_value));
             if most == usize::MAX {
                 let (by, at) = Default::default();
                 let last = LastRotation { by, at, from: plan.from.to_string(), to: plan.to.to_string() };
