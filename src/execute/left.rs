@@ -6,16 +6,17 @@ use std::time::Duration;
 
 use futures::future::try_join3;
 
-use super::{Progress, value_of};
+use super::Progress;
 use crate::clients::secret_manager::{Access, Which};
 use crate::observe::vault::Vault;
 use crate::observe::versions::newest;
 use crate::run::Run;
+use deepdesk_protocol::explain;
 use deepdesk_protocol::facts::names::VersionId;
 use deepdesk_protocol::facts::observation::{SecretView, ValueTag, Version, VersionState};
 use deepdesk_protocol::hint::{Command, Hint};
 use deepdesk_protocol::problem::{Exit, Problem};
-use deepdesk_protocol::step::{Plan, Way};
+use deepdesk_protocol::step::Plan;
 
 /// How long the look may take: whoever waits for the end of a run has waited already.
 const LOOK: Duration = Duration::from_secs(5);
@@ -35,8 +36,8 @@ pub(super) async fn explained(run: &Run<'_>, plan: &Plan, progress: &mut Progres
     let looked = look(run, plan, progress).await;
     let problem = coded(progress, problem);
     match looked {
-        Look::AsKnown => known(run, plan, progress, problem),
-        Look::Unread(why) => known(run, plan, progress, problem.now(format!("what follows was seen before: {why}"))),
+        Look::AsKnown => stopped(plan, progress, problem),
+        Look::Unread(why) => stopped(plan, progress, problem.now(format!("what follows was seen before: {why}"))),
         Look::Otherwise(lines) => {
             let problem = match progress.changed {
                 true => problem,
@@ -48,6 +49,10 @@ pub(super) async fn explained(run: &Run<'_>, plan: &Plan, progress: &mut Progres
             ))
         }
     }
+}
+
+fn stopped(plan: &Plan, progress: &Progress, problem: Problem) -> Problem {
+    explain::stopped(plan, &progress.seen.now, progress.changed).told(problem)
 }
 
 fn coded(progress: &Progress, mut problem: Problem) -> Problem {
@@ -131,63 +136,4 @@ fn word(state: VersionState) -> &'static str {
         VersionState::Disabled => "disabled",
         VersionState::Destroyed => "destroyed",
     }
-}
-
-/// What holds where nothing but this run changed anything.
-fn known(run: &Run<'_>, plan: &Plan, progress: &Progress, problem: Problem) -> Problem {
-    let account = &run.request.account;
-    if !progress.changed {
-        return problem.now(format!("nothing was changed: primary {} is in use", plan.from));
-    }
-    let (from, to) = (plan.from, plan.to);
-    let now = &progress.seen.now;
-    let introduced = now.primary.newest().is_some_and(|newest| newest.id == to);
-    match plan.way {
-        Way::Forward => {}
-        Way::Back => return known_back(run, plan, progress, problem, introduced),
-        Way::Rescue => {
-            return problem
-                .now(format!("primary {to} is in use, and no version was disabled that the back-compat does not hold"))
-                .hint("the same command goes on from here");
-        }
-        Way::Retire => {
-            return problem
-                .now(format!("primary {} is in use, and nothing was destroyed that --destroy did not name", plan.to))
-                .now(format!("pods started before the restart can still read the older value, pods started after it cannot; older versions of {} can be enabled again", now.back_compat.secret))
-                .hint(Hint::to("the same command goes on from here", Command::secret("finalize", account)));
-        }
-    }
-    let preserved = now.back_compat.value().is_some() && now.back_compat.value() == value_of(now, from);
-    let problem = match (introduced, preserved) {
-        (false, false) => problem.now(format!("primary {from} is still the only value in use")),
-        (false, true) => problem.now(format!("primary {from} is still the only value in use; {} holds it too", now.back_compat.secret)),
-        (true, _) => problem
-            .now(format!("{to} is the newest version of {}, and {from} is still enabled: no value is lost", now.primary.secret))
-            .now(format!("pods started before the restart use {from}, pods started after it use {to} and read {from} as back-compat")),
-    };
-    let problem = problem.hint(Hint::to("the same command goes on from here", Command::secret("rotate", account)));
-    match introduced {
-        true => {
-            problem.hint(Hint::to(format!("or go back to the value of {from}"), Command::secret("rollback", account)))
-        }
-        false => problem,
-    }
-}
-
-/// The same for a rollback: what it brings back is the older value, and most data is encrypted under that.
-fn known_back(run: &Run<'_>, plan: &Plan, progress: &Progress, problem: Problem, introduced: bool) -> Problem {
-    let (from, to) = (plan.from, plan.to);
-    let now = &progress.seen.now;
-    let back_compat = &now.back_compat.secret;
-    let stored = now.back_compat.value().is_some() && now.back_compat.value() == value_of(now, from);
-    let problem = match (introduced, stored) {
-        (false, _) => problem.now(format!("primary {from} is in use, {back_compat} holds the value to go back to")),
-        (true, false) => problem
-            .now(format!("{to} is the newest version of {}, with the value that {back_compat} holds too: no value is lost", now.primary.secret))
-            .now(format!("a pod that starts now cannot read what was written under {from} until the rollback is complete")),
-        (true, true) => problem
-            .now(format!("{to} is the newest version of {}, and {from} is still enabled: no value is lost", now.primary.secret))
-            .now(format!("pods started before the restart use {from}, pods started after it use {to} and read {from} as back-compat")),
-    };
-    problem.hint(Hint::to("the same command goes on from here", Command::secret("rollback", &run.request.account)))
 }

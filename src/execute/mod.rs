@@ -21,7 +21,7 @@ use crate::run::Run;
 use deepdesk_protocol::effects::{Effect, effects};
 use deepdesk_protocol::event::{StepName, StepState};
 use deepdesk_protocol::facts::names::{ObjectName, SecretId, VersionId, listed};
-use deepdesk_protocol::facts::observation::{Observation, ValueTag};
+use deepdesk_protocol::facts::observation::ValueTag;
 use deepdesk_protocol::facts::payload::Payload;
 use deepdesk_protocol::problem::Problem;
 use deepdesk_protocol::record::Aim;
@@ -280,8 +280,4 @@ fn announce(step: &Step) -> String {
         Step::Verify { .. } => "looking at every Kubernetes Secret and every pod".to_owned(),
         Step::DisablePrevious { version, .. } => format!("disabling {version}"),
     }
-}
-
-fn value_of(now: &Observation, id: VersionId) -> Option<ValueTag> {
-    now.primary.version(id).and_then(|version| version.value)
 }

@@ -7,6 +7,7 @@ pub mod check;
 pub mod checkup;
 pub mod effects;
 pub mod event;
+pub mod explain;
 pub mod facts;
 pub mod hint;
 pub mod in_use;

@@ -365,5 +365,9 @@ mod tests;
 mod evidence;
 
 #[cfg(test)]
+#[path = "plan/tests/stopped.rs"]
+mod stopped;
+
+#[cfg(test)]
 #[path = "plan/tests/walk.rs"]
 mod walk;
