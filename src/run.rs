@@ -10,10 +10,12 @@ use crate::clients::cluster::Cluster;
 use crate::clients::fence::Fence;
 use crate::clients::secret_manager::SecretManager;
 use crate::lock::Lock;
+use crate::present::wording::words;
 use crate::request::Request;
 use deepdesk_protocol::event::{Event, StepName, StepState};
 use deepdesk_protocol::facts::names::{AccountName, ObjectName, printable};
 use deepdesk_protocol::facts::observation::Observation;
+use deepdesk_protocol::happening::Happening;
 use deepdesk_protocol::problem::{Problem, Reason};
 use deepdesk_protocol::result::StepResult;
 use deepdesk_protocol::trail::{Look, Span, Trail};
@@ -46,14 +48,15 @@ impl Teller {
         Teller { account, hear: Box::new(hear), steps: Mutex::default(), trail: Mutex::default() }
     }
 
-    /// Tells one event. Its detail may carry words of a server; control characters are replaced.
-    pub fn tell(&self, step: StepName, state: StepState, detail: impl AsRef<str>) {
+    /// Tells what happened. It may carry words of a server; control characters are replaced.
+    pub fn tell(&self, step: StepName, state: StepState, happening: &Happening) {
         let event = Event {
             time: Timestamp::now(),
             account: self.account.clone(),
             step,
             state,
-            detail: printable(detail.as_ref()),
+            detail: printable(&words(happening)),
+            subject: happening.subject(),
         };
         self.note(&event);
         self.trail().events.push(event.clone());

@@ -21,6 +21,7 @@ use deepdesk_protocol::event::{StepName, StepState};
 use deepdesk_protocol::facts::names::{SecretId, VersionId, listed};
 use deepdesk_protocol::facts::observation::{Begun, Observation};
 use deepdesk_protocol::facts::payload::Payload;
+use deepdesk_protocol::happening::{Happening, Outcome};
 use deepdesk_protocol::in_use;
 use deepdesk_protocol::plan::{self, Goal, NewValue, Want};
 use deepdesk_protocol::problem::{Exit, Problem, Reason};
@@ -84,7 +85,7 @@ async fn steps(desk: &Desk, args: &Change, given: Option<Payload>, found: &mut F
     if !to_do && plan.announces.is_none() {
         for planned in &plan.steps {
             if let Planned::Skip(step, why) = planned {
-                desk.teller.tell(*step, StepState::Skipped, why);
+                desk.teller.tell(*step, StepState::Skipped, &Happening::Skips { why: why.clone() });
             }
         }
         return Ok(());
@@ -103,7 +104,7 @@ async fn preflight(
     given: Option<&Payload>,
     found: &mut Found,
 ) -> Result<(Seen, Plan), Problem> {
-    desk.teller.tell(StepName::Preflight, StepState::Started, "reading Secret Manager and the cluster");
+    desk.teller.tell(StepName::Preflight, StepState::Started, &Happening::Reads);
     let ended = async {
         ask_access(desk, args, found).await?;
         match look(desk, args, given, found).await {
@@ -191,11 +192,11 @@ fn confirm(
 ) -> Result<(), Problem> {
     show(desk, args, plan, seen, found, first);
     if args.yes && args.evidence != Some(Evidence::Typed) {
-        let how = args.evidence.as_ref().map_or("--yes", Evidence::flags);
-        desk.teller.tell(StepName::Confirm, StepState::Skipped, how);
+        let flags = args.evidence.as_ref().map_or("--yes", Evidence::flags).to_owned();
+        desk.teller.tell(StepName::Confirm, StepState::Skipped, &Happening::Unasked { flags });
         return Ok(());
     }
-    desk.teller.tell(StepName::Confirm, StepState::Started, "asking");
+    desk.teller.tell(StepName::Confirm, StepState::Started, &Happening::Asks);
     let (account, voice) = (&desk.request.account, &desk.voice);
     let word = match &args.evidence {
         Some(Evidence::Typed) => confirm::reencrypted(voice, account, plan.to, args.quiet),
@@ -206,8 +207,8 @@ fn confirm(
         false => confirm::change(voice, account, deed(plan), desk.request.protected, args.quiet),
     });
     match &answer {
-        Ok(()) => desk.teller.tell(StepName::Confirm, StepState::Done, "confirmed"),
-        Err(problem) => desk.teller.tell(StepName::Confirm, StepState::Failed, &problem.message),
+        Ok(()) => desk.teller.tell(StepName::Confirm, StepState::Done, &Happening::Confirmed),
+        Err(problem) => desk.teller.tell(StepName::Confirm, StepState::Failed, &Happening::failed(problem)),
     }
     answer
 }
@@ -273,14 +274,15 @@ fn breaks(plan: &Plan, now: &Observation, compromised: bool) -> String {
 }
 
 async fn take_lock(desk: &Desk) -> Result<Lock, Problem> {
-    desk.teller.tell(StepName::Lock, StepState::Started, "taking the lock");
+    desk.teller.tell(StepName::Lock, StepState::Started, &Happening::TakesLock);
     match Lock::take(&desk.cluster, &desk.operator).await {
         Ok(lock) => {
-            desk.teller.tell(StepName::Lock, StepState::Done, format!("held by {}", desk.operator.name));
+            let by = desk.operator.name.to_string();
+            desk.teller.tell(StepName::Lock, StepState::Done, &Happening::HoldsLock { by });
             Ok(lock)
         }
         Err(problem) => {
-            desk.teller.tell(StepName::Lock, StepState::Failed, &problem.message);
+            desk.teller.tell(StepName::Lock, StepState::Failed, &Happening::failed(&problem));
             Err(problem)
         }
     }
@@ -318,8 +320,7 @@ async fn locked(
         one_value,
         changed: false,
         sent: Default::default(),
-        restarted: String::new(),
-        destruction_scheduled: false,
+        outcome: Outcome::default(),
     };
     let aim = aim(&plan, &progress.seen.now.primary.secret, args.compromised);
     let ended = execute::execute(&desk.run(), lock, &plan, aim, args.pauses, &mut progress).await;
@@ -427,7 +428,7 @@ fn versions(plan: &Plan, version: Option<VersionId>) -> Option<RotationResult> {
 
 /// Releases the lock, with the record when the rotation was completed. A lock that cannot be released ends by itself.
 async fn unlock(desk: &Desk, lock: Lock, ended: Result<(), Problem>, plan: &Plan) -> Result<(), Problem> {
-    desk.teller.tell(StepName::Unlock, StepState::Started, "releasing the lock");
+    desk.teller.tell(StepName::Unlock, StepState::Started, &Happening::ReleasesLock);
     // The record is of the last change of the value in use.
     let changed = (plan.from != plan.to).then_some((plan.from, plan.to));
     let completed = ended.is_ok().then_some(changed);
@@ -444,16 +445,16 @@ async fn unlock(desk: &Desk, lock: Lock, ended: Result<(), Problem>, plan: &Plan
         };
         let note = format!("{} {done} {versions}", desk.operator.name);
         if let Err(error) = lock.publish(reason, &note).await {
-            desk.teller.tell(StepName::Unlock, StepState::Warning, format!("no Event was written: {error}"));
+            let why = error.to_string();
+            desk.teller.tell(StepName::Unlock, StepState::Warning, &Happening::NoEvent { why });
         }
     }
     match lock.release(completed).await {
-        Ok(()) => desk.teller.tell(StepName::Unlock, StepState::Done, "released"),
-        Err(problem) => desk.teller.tell(
-            StepName::Unlock,
-            StepState::Warning,
-            format!("not released, it ends by itself: {}", problem.message),
-        ),
+        Ok(()) => desk.teller.tell(StepName::Unlock, StepState::Done, &Happening::Released),
+        Err(problem) => {
+            let why = problem.message;
+            desk.teller.tell(StepName::Unlock, StepState::Warning, &Happening::NotReleased { why });
+        }
     }
     ended
 }

@@ -6,6 +6,7 @@ use crate::access::{self, Right};
 use crate::execute::reencrypt;
 use crate::lock::Lock;
 use crate::observe::Seen;
+use crate::present::wording::words;
 use deepdesk_protocol::facts::observation::{Observation, OtherReader};
 use deepdesk_protocol::facts::reencryption::Reencryption;
 use deepdesk_protocol::problem::Problem;
@@ -62,7 +63,8 @@ pub fn leave_out_left_behind(now: &mut Observation, evidence: Option<&Evidence>,
 pub async fn planned(desk: &Desk, seen: &Seen, evidence: Option<&Evidence>) -> Result<Option<String>, Problem> {
     let Some(Evidence::Job(asked)) = evidence else { return Ok(None) };
     let (from, _) = reencrypt::prepared(&desk.cluster, seen, asked, &desk.operator).await?;
-    Ok(Some(format!("{}: it has to exit with 0", reencrypt::announced(asked, &from, &desk.operator))))
+    let announced = words(&reencrypt::announced(asked, &from, &desk.operator));
+    Ok(Some(format!("{announced}: it has to exit with 0")))
 }
 
 /// Lets the API server judge the Job without running it.

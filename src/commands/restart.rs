@@ -12,8 +12,9 @@ use crate::lock::Lock;
 use crate::observe::{Seen, observe};
 use deepdesk_protocol::check::Purpose;
 use deepdesk_protocol::event::{StepName, StepState};
-use deepdesk_protocol::facts::names::{ObjectName, VersionId, WorkloadRef, listed};
+use deepdesk_protocol::facts::names::{ObjectName, VersionId, WorkloadRef};
 use deepdesk_protocol::facts::restart_note;
+use deepdesk_protocol::happening::{Happening, Outcome};
 use deepdesk_protocol::hint::{Command, Hint};
 use deepdesk_protocol::plan;
 use deepdesk_protocol::problem::{Exit, Problem, Reason};
@@ -31,16 +32,16 @@ pub async fn restart(desk: &Desk, args: &cli::Restart) -> (AccountResult, Option
 async fn steps(desk: &Desk, dry_run: DryRun, found: &mut Found) -> Result<(), Problem> {
     let seen = preflight(desk, Purpose::Restart, found, plan::may_restart).await?;
     let workloads: Vec<WorkloadRef> = seen.now.consumers.iter().map(|consumer| consumer.workload.clone()).collect();
-    let listed = listed(&workloads);
+    let would = |on_server| Happening::WouldRestart { workloads: workloads.clone(), on_server };
     match dry_run {
         DryRun::None => {}
         DryRun::Server => {
             judge(desk, &seen).await?;
-            desk.teller.tell(StepName::Restart, StepState::Skipped, format!("would restart {listed} (server dry run)"));
+            desk.teller.tell(StepName::Restart, StepState::Skipped, &would(true));
             return Ok(());
         }
         DryRun::Client => {
-            desk.teller.tell(StepName::Restart, StepState::Skipped, format!("would restart {listed} (dry run)"));
+            desk.teller.tell(StepName::Restart, StepState::Skipped, &would(false));
             return Ok(());
         }
     }
@@ -48,11 +49,8 @@ async fn steps(desk: &Desk, dry_run: DryRun, found: &mut Found) -> Result<(), Pr
     let lock = Lock::take(&desk.cluster, &desk.operator).await?;
     let ended = locked(desk, seen, &workloads, &lock, found).await;
     if let Err(problem) = lock.release(None).await {
-        desk.teller.tell(
-            StepName::Unlock,
-            StepState::Warning,
-            format!("the lock was not released, it ends by itself: {}", problem.message),
-        );
+        let why = problem.message;
+        desk.teller.tell(StepName::Unlock, StepState::Warning, &Happening::NotReleased { why });
     }
     ended
 }
@@ -78,12 +76,11 @@ async fn locked(
         one_value,
         changed: false,
         sent: Default::default(),
-        restarted: String::new(),
-        destruction_scheduled: false,
+        outcome: Outcome::default(),
     };
     let run = desk.run();
-    let listed = listed(workloads);
-    desk.teller.tell(StepName::Restart, StepState::Started, format!("restarting {listed}"));
+    let restarts = Happening::Restarts { workloads: workloads.to_vec() };
+    desk.teller.tell(StepName::Restart, StepState::Started, &restarts);
     let ended = async {
         // Preflight saw the right bytes: this notes at which write of each Kubernetes Secret.
         arrive::arrive(&run, Some(lock), &mut progress, &names, Manner::until_right(StepName::Restart)).await?;
@@ -92,8 +89,11 @@ async fn locked(
     .await;
     found.interruption = if one_value && ended.is_ok() { Some(Duration::ZERO) } else { progress.interruption };
     match &ended {
-        Ok(done) => desk.teller.tell(StepName::Restart, StepState::Done, done),
-        Err(problem) => desk.teller.tell(StepName::Restart, StepState::Failed, &problem.message),
+        Ok(restarted) => {
+            let restarted = Happening::Restarted { workloads: restarted.clone() };
+            desk.teller.tell(StepName::Restart, StepState::Done, &restarted);
+        }
+        Err(problem) => desk.teller.tell(StepName::Restart, StepState::Failed, &Happening::failed(problem)),
     }
     ended.map_err(|problem| incomplete(desk, &progress, problem))?;
     // What cannot be looked at any more was restarted all the same: code 1 would say that nothing was changed.

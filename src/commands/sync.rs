@@ -9,8 +9,9 @@ use crate::execute::arrive::{self, Ask, Manner};
 use crate::observe::{Seen, observe};
 use deepdesk_protocol::check::{self, Purpose};
 use deepdesk_protocol::event::{StepName, StepState};
-use deepdesk_protocol::facts::names::{ObjectName, listed};
+use deepdesk_protocol::facts::names::ObjectName;
 use deepdesk_protocol::facts::observation::Observation;
+use deepdesk_protocol::happening::{Happening, Outcome};
 use deepdesk_protocol::plan::{self, Want};
 use deepdesk_protocol::problem::{Exit, Problem};
 use deepdesk_protocol::result::{AccountResult, CheckResult, Kind, Verdict};
@@ -33,20 +34,21 @@ async fn steps(
 ) -> Result<(), Problem> {
     let seen = preflight(desk, Purpose::Sync, found, |now| plan::may_sync(now, retired)).await?;
     let names: Vec<ObjectName> = seen.readers.iter().map(|reader| reader.name.clone()).collect();
-    let listed = listed(&names);
+    let would = |on_server| Happening::WouldSync { external_secrets: names.clone(), on_server };
     match dry_run {
         DryRun::None => {}
         DryRun::Server => {
             judge(desk, &seen).await?;
-            desk.teller.tell(StepName::Sync, StepState::Skipped, format!("would sync {listed} (server dry run)"));
+            desk.teller.tell(StepName::Sync, StepState::Skipped, &would(true));
             return Ok(());
         }
         DryRun::Client => {
-            desk.teller.tell(StepName::Sync, StepState::Skipped, format!("would sync {listed} (dry run)"));
+            desk.teller.tell(StepName::Sync, StepState::Skipped, &would(false));
             return Ok(());
         }
     }
-    desk.teller.tell(StepName::Sync, StepState::Started, format!("asking External Secrets to copy: {listed}"));
+    let asks = Happening::AsksToCopy { external_secrets: names.clone() };
+    desk.teller.tell(StepName::Sync, StepState::Started, &asks);
     let mut progress = Progress {
         seen,
         new_value: None,
@@ -55,19 +57,14 @@ async fn steps(
         one_value: true,
         changed: false,
         sent: Default::default(),
-        restarted: String::new(),
-        destruction_scheduled: false,
+        outcome: Outcome::default(),
     };
     let run = desk.run();
     let arrived =
         arrive::arrive(&run, None, &mut progress, &names, Manner { step: StepName::Sync, ask: Ask::Always }).await;
     match &arrived {
-        Ok(()) => desk.teller.tell(
-            StepName::Sync,
-            StepState::Done,
-            "every key holds the newest version, compared byte by byte",
-        ),
-        Err(problem) => desk.teller.tell(StepName::Sync, StepState::Failed, &problem.message),
+        Ok(()) => desk.teller.tell(StepName::Sync, StepState::Done, &Happening::AllHoldNewest),
+        Err(problem) => desk.teller.tell(StepName::Sync, StepState::Failed, &Happening::failed(problem)),
     }
     arrived?;
     let seen = observe(&desk.request, &desk.cluster, &desk.secret_manager).await?;
@@ -84,7 +81,7 @@ pub async fn preflight(
     found: &mut Found,
     guard: impl Fn(&Observation) -> Result<(), Problem>,
 ) -> Result<Seen, Problem> {
-    desk.teller.tell(StepName::Preflight, StepState::Started, "reading Secret Manager and the cluster");
+    desk.teller.tell(StepName::Preflight, StepState::Started, &Happening::Reads);
     let looked = look(desk, purpose, found, guard).await;
     tell_preflight(desk, &found.checks, looked.as_ref().err());
     looked
@@ -93,19 +90,15 @@ pub async fn preflight(
 /// Tells how a preflight ended, and what it warns of.
 pub fn tell_preflight(desk: &Desk, checks: &[CheckResult], refused: Option<&Problem>) {
     if let Some(problem) = refused {
-        return desk.teller.tell(StepName::Preflight, StepState::Failed, &problem.message);
+        return desk.teller.tell(StepName::Preflight, StepState::Failed, &Happening::failed(problem));
     }
     let of = |verdict| checks.iter().filter(move |check| check.result == verdict);
     for check in of(Verdict::Warn) {
-        desk.teller.tell(StepName::Preflight, StepState::Warning, format!("{} [{}]", check.message, check.id));
+        let warns = Happening::Warns { check: check.id.to_string(), message: check.message.clone() };
+        desk.teller.tell(StepName::Preflight, StepState::Warning, &warns);
     }
-    let warnings = match of(Verdict::Warn).count() {
-        0 => String::new(),
-        1 => ", 1 warning".to_owned(),
-        more => format!(", {more} warnings"),
-    };
-    let passed = of(Verdict::Pass).count();
-    desk.teller.tell(StepName::Preflight, StepState::Done, format!("{passed} checks passed{warnings}"));
+    let passed = Happening::Passed { checks: of(Verdict::Pass).count(), warnings: of(Verdict::Warn).count() };
+    desk.teller.tell(StepName::Preflight, StepState::Done, &passed);
 }
 
 async fn look(

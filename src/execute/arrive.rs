@@ -20,6 +20,7 @@ use deepdesk_protocol::command;
 use deepdesk_protocol::event::{StepName, StepState};
 use deepdesk_protocol::facts::names::ObjectName;
 use deepdesk_protocol::facts::observation::{Derivation, Found, Ready, Source};
+use deepdesk_protocol::happening::{Awaited, Happening};
 use deepdesk_protocol::hint::Hint;
 use deepdesk_protocol::problem::{Problem, Reason};
 
@@ -102,7 +103,7 @@ pub async fn arrive(
     let readers = progress.seen.readers.iter().filter(|reader| names.contains(&reader.name));
     let fresh = |reader| Waiting { reader, pushed: 0, next_push: Some(Instant::now()), push: None };
     let mut waiting: Vec<Waiting> = readers.map(fresh).collect();
-    let mut told = String::new();
+    let mut told = Vec::new();
     loop {
         run.interrupt.check()?;
         let mut proven = BTreeMap::new();
@@ -129,13 +130,14 @@ pub async fn arrive(
             progress.proven.extend(proven);
             return Ok(());
         }
-        let detail = open.iter().map(|(pending, _)| pending.as_str()).collect::<Vec<_>>().join("; ");
-        if detail != told {
-            run.teller.tell(manner.step, StepState::Waiting, &detail);
-            told = detail;
+        let awaited: Vec<Awaited> = open.iter().map(|(pending, _)| pending.clone()).collect();
+        if awaited != told {
+            run.teller.tell(manner.step, StepState::Waiting, &Happening::Awaits(awaited.clone()));
+            told = awaited;
         }
         if Instant::now() >= deadline {
-            return Err(timed_out(run, &told));
+            let waited_for: Vec<String> = told.iter().map(ToString::to_string).collect();
+            return Err(timed_out(run, &waited_for.join("; ")));
         }
         let next = open.iter().map(|(_, next)| *next).min().unwrap_or(deadline);
         tokio::select! {
@@ -191,7 +193,7 @@ async fn pursue(
     wrong: Option<String>,
     manner: Manner,
     begun: Instant,
-) -> Result<Option<String>, Problem> {
+) -> Result<Option<Awaited>, Problem> {
     if wrong.is_none() && one.push.is_none() && manner.ask == Ask::IfWrong {
         return Ok(None);
     }
@@ -219,7 +221,9 @@ async fn pursue(
         push(run, lock, one).await?;
         run.teller.asked(manner.step, &one.reader.name, &one.reader.target);
     }
-    Ok(Some(wrong.unwrap_or_else(|| format!("{} has not synced yet", one.reader.name))))
+    let external_secret = one.reader.name.clone();
+    let words = wrong.unwrap_or_else(|| format!("{external_secret} has not synced yet"));
+    Ok(Some(Awaited { external_secret, words }))
 }
 
 impl Waiting<'_> {

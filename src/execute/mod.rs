@@ -20,9 +20,10 @@ use crate::observe::Seen;
 use crate::run::Run;
 use deepdesk_protocol::effects::{Effect, effects};
 use deepdesk_protocol::event::{StepName, StepState};
-use deepdesk_protocol::facts::names::{ObjectName, SecretId, VersionId, listed};
+use deepdesk_protocol::facts::names::{ObjectName, SecretId};
 use deepdesk_protocol::facts::observation::ValueTag;
 use deepdesk_protocol::facts::payload::Payload;
+use deepdesk_protocol::happening::{Happening, Outcome};
 use deepdesk_protocol::problem::Problem;
 use deepdesk_protocol::record::Aim;
 use deepdesk_protocol::state::State;
@@ -44,10 +45,8 @@ pub struct Progress {
     pub changed: bool,
     /// What became of the additions.
     pub sent: Sent,
-    /// What the last restart came to, in words.
-    pub restarted: String,
-    /// Whether a version that is to be destroyed is destroyed only at the end of its secret's delay.
-    pub destruction_scheduled: bool,
+    /// What only the step under way knows of what it did.
+    pub outcome: Outcome,
 }
 
 /// What became of additions whose answers say too little.
@@ -109,13 +108,13 @@ async fn steps(
         let step = match planned {
             Planned::Do(step) => step,
             Planned::Skip(name, reason) => {
-                run.teller.tell(*name, StepState::Skipped, reason);
+                run.teller.tell(*name, StepState::Skipped, &Happening::Skips { why: reason.clone() });
                 continue;
             }
         };
         run.interrupt.check()?;
         lock.still_ours().await?;
-        run.teller.tell(step.name(), StepState::Started, announce(step));
+        run.teller.tell(step.name(), StepState::Started, &Happening::Begins(step.clone()));
         if narrowed.is_none() && narrow.as_ref().is_some_and(|narrow| narrow.contains(&at)) {
             let opened = match narrow.as_ref().map(|narrow| &plan.steps[narrow.start]) {
                 Some(Planned::Skip(..)) => Some(opened(run, plan, progress).await),
@@ -128,7 +127,7 @@ async fn steps(
         {
             let other = if plan.way == Way::Back { plan.from } else { plan.to };
             if let Some(started) = narrowed.told(run, other).await {
-                run.teller.tell(step.name(), StepState::Warning, started);
+                run.teller.tell(step.name(), StepState::Warning, &started);
             }
         }
         let performed = perform(run, lock, step, pauses, progress);
@@ -140,9 +139,9 @@ async fn steps(
             },
         };
         match performed {
-            Ok(outcome) => run.teller.tell(step.name(), StepState::Done, outcome),
+            Ok(outcome) => run.teller.tell(step.name(), StepState::Done, &Happening::Did(step.clone(), outcome)),
             Err(problem) => {
-                run.teller.tell(step.name(), StepState::Failed, &problem.message);
+                run.teller.tell(step.name(), StepState::Failed, &Happening::failed(&problem));
                 return Err(problem);
             }
         }
@@ -150,22 +149,18 @@ async fn steps(
     Ok(())
 }
 
-fn counted(number: usize, thing: &str) -> String {
-    format!("{number} {thing}{}", if number == 1 { "" } else { "s" })
-}
-
-/// Does one step, effect by effect; returns what is there now, in words.
+/// Does one step, effect by effect; returns what only it knows of that.
 async fn perform(
     run: &Run<'_>,
     lock: &Lock,
     step: &Step,
     pauses: Pauses,
     progress: &mut Progress,
-) -> Result<String, Problem> {
+) -> Result<Outcome, Problem> {
     for effect in effects(step) {
         bring_about(run, lock, &effect, step.name(), pauses, progress).await?;
     }
-    Ok(told(step, progress))
+    Ok(std::mem::take(&mut progress.outcome))
 }
 
 /// Brings one effect about, and looks that it is so.
@@ -191,7 +186,7 @@ async fn bring_about(
             progress.one_value |= one_value;
             let done = restart::restart(run, Some(lock), progress, workloads, *version, step).await;
             progress.one_value = before;
-            progress.restarted = done?;
+            progress.outcome.restarted = done?;
             Ok(())
         }
         Effect::Verify { version } => verify::verify(run, lock, progress, *version).await,
@@ -204,46 +199,9 @@ async fn bring_about(
         Effect::Held { version } => store::held(run, progress, *version).await,
         Effect::Disable { secret, version } => store::disable(run, lock, progress, secret, *version).await,
         Effect::Destroy { secret, version } => {
-            progress.destruction_scheduled |= store::destroy(run, lock, progress, secret, *version).await?;
+            progress.outcome.is_scheduled |= store::destroy(run, lock, progress, secret, *version).await?;
             Ok(())
         }
-    }
-}
-
-/// What is there after a step, in words.
-fn told(step: &Step, progress: &Progress) -> String {
-    match step {
-        Step::DisableOlder { versions, .. } => format!("{} older versions are disabled", versions.len()),
-        Step::Enable { secret, version } => format!("{version} of {secret} is enabled"),
-        Step::CreateBackCompat { secret, like } => {
-            format!("{secret} exists, with the settings and the access policy of {like}")
-        }
-        Step::StoreBackCompat { secret, value_of } => {
-            let newest = progress.seen.now.back_compat.newest().map_or(VersionId::FIRST, |newest| newest.id);
-            format!("{secret} {newest} holds {value_of}")
-        }
-        Step::Stage { value_of, .. } => format!("the Kubernetes Secrets hold {value_of} as back-compat"),
-        Step::Announce { secret, expect } => format!("{secret} {expect} holds the next value"),
-        Step::Spread { version, .. } => {
-            format!("the Kubernetes Secrets hold {version} of the back-compat, the next value")
-        }
-        Step::Prepare { .. } | Step::Restart { .. } => progress.restarted.clone(),
-        Step::AddVersion { secret, expect, .. } => format!("{secret} {expect} is there, read back by number"),
-        Step::Sync { version, .. } => format!("the Kubernetes Secrets hold {version}, compared byte by byte"),
-        Step::Verify { version } => {
-            format!("every Kubernetes Secret and every pod is on {version}, and no old pod is left")
-        }
-        Step::RetireOlder { secret, versions } => {
-            format!("{} of {secret} disabled: {}", counted(versions.len(), "version"), listed(versions))
-        }
-        Step::Destroy { secret, versions } => {
-            let done = match progress.destruction_scheduled {
-                true => "disabled, and destroyed after the secret's delay",
-                false => "destroyed for good",
-            };
-            format!("{} of {secret} {done}: {}", counted(versions.len(), "version"), listed(versions))
-        }
-        Step::DisablePrevious { version, .. } => format!("{version} is disabled"),
     }
 }
 
@@ -258,26 +216,4 @@ async fn opened(run: &Run<'_>, plan: &Plan, progress: &Progress) -> jiff::Timest
     }
     let asked = run.secret_manager.version(&now.home, &view.secret, Which::Number(newest.id)).await;
     asked.ok().flatten().map_or(jiff::Timestamp::MIN, |version| version.created)
-}
-
-fn announce(step: &Step) -> String {
-    match step {
-        Step::DisableOlder { versions, .. } => format!("disabling {}", listed(versions)),
-        Step::RetireOlder { secret, versions } => format!("disabling {} of {secret}", listed(versions)),
-        Step::Destroy { secret, versions } => format!("destroying {} of {secret}", listed(versions)),
-        Step::Enable { secret, version } => format!("enabling {version} of {secret}, to read its value"),
-        Step::CreateBackCompat { secret, .. } => format!("creating {secret}"),
-        Step::StoreBackCompat { secret, value_of } => format!("storing {value_of} in {secret}"),
-        Step::Stage { .. } => "having the back-compat copied into the cluster".to_owned(),
-        Step::Announce { secret, expect } => format!("adding the next value to {secret}, as {expect}"),
-        Step::Spread { .. } => "having the next value copied into the cluster, for every pod to read".to_owned(),
-        Step::Prepare { workloads, .. } => {
-            format!("restarting {}, to read the next value and write the present one", listed(workloads))
-        }
-        Step::AddVersion { secret, expect, .. } => format!("adding {expect} to {secret}"),
-        Step::Sync { version, .. } => format!("having {version} copied into the cluster"),
-        Step::Restart { workloads, .. } => format!("restarting {}", listed(workloads)),
-        Step::Verify { .. } => "looking at every Kubernetes Secret and every pod".to_owned(),
-        Step::DisablePrevious { version, .. } => format!("disabling {version}"),
-    }
 }

@@ -6,12 +6,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Progress, counted};
+use super::Progress;
 use crate::clients::cluster::pulse::{Pulse, Watched};
 use crate::observe::look_at_consumers;
 use crate::run::Run;
 use deepdesk_protocol::facts::names::VersionId;
 use deepdesk_protocol::facts::observation::{Observation, PodView};
+use deepdesk_protocol::happening::Happening;
 use deepdesk_protocol::trail::Look;
 
 /// What was seen of pods since the first write that any sync may spread.
@@ -52,17 +53,11 @@ impl Narrow {
         }
     }
 
-    /// Which pods started since, in words; none when none did.
-    pub(super) async fn told(mut self, run: &Run<'_>, other: VersionId) -> Option<String> {
+    /// Which pods started since; none when none did.
+    pub(super) async fn told(mut self, run: &Run<'_>, other: VersionId) -> Option<Happening> {
         self.look(run).await;
-        let started: Vec<String> = self.started.into_iter().collect();
-        (!started.is_empty()).then(|| {
-            format!(
-                "{} started during the exchange and may not read what is written under {other} until this restart replaces them: {}",
-                counted(started.len(), "pod"),
-                started.join(", ")
-            )
-        })
+        let pods: Vec<String> = self.started.into_iter().collect();
+        (!pods.is_empty()).then_some(Happening::StartedMeanwhile { pods, cannot_read: other })
     }
 
     async fn look(&mut self, run: &Run<'_>) {

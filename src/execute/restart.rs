@@ -20,6 +20,7 @@ use deepdesk_protocol::event::{StepName, StepState};
 use deepdesk_protocol::facts::names::{ObjectName, VersionId, WorkloadKind, WorkloadRef, listed};
 use deepdesk_protocol::facts::observation::{Consumer, GitOps, Observation, Rollout};
 use deepdesk_protocol::facts::restart_note;
+use deepdesk_protocol::happening::{Happening, Replacement};
 use deepdesk_protocol::hint::Hint;
 use deepdesk_protocol::problem::{Problem, Reason};
 use deepdesk_protocol::state;
@@ -40,12 +41,12 @@ pub async fn restart(
     workloads: &[WorkloadRef],
     version: VersionId,
     step: StepName,
-) -> Result<String, Problem> {
+) -> Result<Vec<WorkloadRef>, Problem> {
     let mut workloads = workloads.to_vec();
     let mut is_undone = false;
     for _ in 0..ROUNDS {
         if workloads.is_empty() {
-            return Ok("nothing to restart".to_owned());
+            return Ok(workloads);
         }
         patch_all(run, lock, progress, &workloads, version).await?;
         let together = match replaced(run, progress, &workloads, version, step).await? {
@@ -63,17 +64,10 @@ pub async fn restart(
         }
         let written = written_meanwhile(run, progress).await?;
         if written.is_empty() {
-            return Ok(format!("{} restarted, every pod is new and no old one is left", listed(&workloads)));
+            return Ok(workloads);
         }
-        let names: Vec<String> = written.iter().map(ToString::to_string).collect();
-        run.teller.tell(
-            step,
-            StepState::Warning,
-            format!(
-                "{} was written while pods started: comparing, and restarting what reads it once more",
-                names.join(", ")
-            ),
-        );
+        let secrets = written.iter().cloned().collect();
+        run.teller.tell(step, StepState::Warning, &Happening::WrittenMeanwhile { secrets });
         let external: Vec<_> = progress.seen.readers.iter().map(|reader| reader.name.clone()).collect();
         arrive::arrive(run, lock, progress, &external, Manner::until_right(step)).await?;
         let reads = |consumer: &&Consumer| consumer.secrets.iter().any(|secret| written.contains(secret));
@@ -179,7 +173,7 @@ async fn replaced(
     let mut watched = vec![Watched::Pods];
     watched.extend(kinds.into_iter().map(Watched::Workloads));
     let mut pulse = run.cluster.pulse(&watched);
-    let mut told = String::new();
+    let mut told = Vec::new();
     let mut warned = false;
     let mut together = Together::default();
     loop {
@@ -199,11 +193,8 @@ async fn replaced(
         let reverted: Vec<&&Consumer> = consumers.iter().filter(|consumer| consumer.version != Some(version)).collect();
         if let (Some(consumer), false) = (reverted.first(), warned) {
             warned = true;
-            let line = format!(
-                "something took the restart annotation away from {} again: looking at when each pod began",
-                consumer.workload
-            );
-            run.teller.tell(step, StepState::Warning, line);
+            let workload = consumer.workload.clone();
+            run.teller.tell(step, StepState::Warning, &Happening::NoteTakenAway { workload });
         }
         if let Some(problem) = consumers.iter().find_map(|consumer| stuck(run, consumer)) {
             return Err(problem);
@@ -214,7 +205,7 @@ async fn replaced(
             run.teller.interrupted(span);
         }
         // I7: the pods themselves, and not what their controller says of them.
-        let open: Vec<String> = consumers.iter().filter_map(|consumer| missing(now, consumer, version)).collect();
+        let open: Vec<Replacement> = consumers.iter().filter_map(|consumer| missing(now, consumer, version)).collect();
         if open.is_empty() {
             return Ok(Replaced::New(together.so_far));
         }
@@ -222,13 +213,13 @@ async fn replaced(
             let left = consumers.iter().filter(|consumer| missing(now, consumer, version).is_some());
             return Ok(Replaced::Undone(left.map(|consumer| consumer.workload.clone()).collect()));
         }
-        let detail = open.join("; ");
-        if detail != told {
-            run.teller.tell(step, StepState::Waiting, &detail);
-            told = detail;
+        if open != told {
+            run.teller.tell(step, StepState::Waiting, &Happening::Replaces(open.clone()));
+            told = open;
         }
         if Instant::now() >= deadline {
-            return Err(timed_out(run, workloads, &told));
+            let waited_for: Vec<String> = told.iter().map(ToString::to_string).collect();
+            return Err(timed_out(run, workloads, &waited_for.join("; ")));
         }
         tokio::select! {
             () = pulse.changed() => {}
@@ -268,7 +259,7 @@ pub async fn settled(
     let mut watched = vec![Watched::Pods];
     watched.extend(kinds.into_iter().map(Watched::Workloads));
     let mut pulse = run.cluster.pulse(&watched);
-    let mut told = String::new();
+    let mut told: Vec<WorkloadRef> = Vec::new();
     loop {
         run.interrupt.check()?;
         let now = look_at_consumers(run.request, run.cluster, before).await?;
@@ -279,19 +270,16 @@ pub async fn settled(
         let moving = now.consumers.iter().filter(|consumer| {
             consumer.rollout != Rollout::Complete || consumer.pods.iter().any(|pod| pod.terminating || !pod.ready)
         });
-        let moving: Vec<String> =
-            moving.map(|consumer| format!("{}: its pods are changing", consumer.workload)).collect();
-        if moving.is_empty() {
+        let workloads: Vec<WorkloadRef> = moving.map(|consumer| consumer.workload.clone()).collect();
+        if workloads.is_empty() {
             return Ok(now);
         }
-        let detail = moving.join("; ");
-        if detail != told {
-            run.teller.tell(step, StepState::Waiting, &detail);
-            told = detail;
+        if workloads != told {
+            run.teller.tell(step, StepState::Waiting, &Happening::Settles { workloads: workloads.clone() });
+            told = workloads;
         }
         if Instant::now() >= deadline {
-            let workloads: Vec<WorkloadRef> = now.consumers.iter().map(|consumer| consumer.workload.clone()).collect();
-            return Err(timed_out(run, &workloads, &told));
+            return Err(timed_out(run, &told, &format!("the pods of {} are changing", listed(&told))));
         }
         tokio::select! {
             () = pulse.changed() => {}
@@ -317,27 +305,17 @@ fn is_new(
     pod.version == Some(version) || pod.created.zip(written).is_some_and(|(created, written)| created > written)
 }
 
-/// What is still missing of a consumer's restart, in words.
-fn missing(now: &Observation, consumer: &Consumer, version: VersionId) -> Option<String> {
+/// How far a consumer's restart is; none where nothing is missing.
+fn missing(now: &Observation, consumer: &Consumer, version: VersionId) -> Option<Replacement> {
     let new: Vec<_> = consumer.pods.iter().filter(|pod| is_new(now, consumer, pod, version)).collect();
     let (old, ready) =
         (consumer.pods.len() - new.len(), new.iter().filter(|pod| pod.ready && !pod.terminating).count());
     if consumer.rollout == Rollout::Complete && old == 0 && new.iter().all(|pod| pod.ready || pod.terminating) {
         return None;
     }
-    // Short: several of these share one line of a terminal.
-    let name = match consumer.workload.kind {
-        WorkloadKind::Deployment => consumer.workload.name.to_string(),
-        WorkloadKind::StatefulSet | WorkloadKind::DaemonSet => consumer.workload.to_string(),
-    };
-    let mut words = format!("{name}: {ready} of {} new ready", consumer.desired);
-    if old > 0 {
-        words.push_str(&format!(", {old} old left"));
-    }
-    if let Some(trouble) = new.iter().find_map(|pod| pod.trouble.as_ref()) {
-        words.push_str(&format!(" ({trouble})"));
-    }
-    Some(words)
+    let desired = usize::try_from(consumer.desired).unwrap_or_default();
+    let trouble = new.iter().find_map(|pod| pod.trouble.clone());
+    Some(Replacement { workload: consumer.workload.clone(), ready, desired, old, trouble })
 }
 
 fn stuck(run: &Run<'_>, consumer: &Consumer) -> Option<Problem> {

@@ -109,7 +109,9 @@ pub async fn add_version(
     let added = add(run, lock, &mut sent, &now.home, secret, &value, expect.unwrap_or_else(next)).await;
     let tag = progress.seen.vault.keep(value);
     progress.note_sent(sent, secret, tag);
-    note_added(progress, source, added?, tag);
+    let added = added?;
+    note_added(progress, source, added, tag);
+    progress.outcome.stored = (source == Source::BackCompat).then_some(added);
     Ok(())
 }
 

@@ -11,6 +11,7 @@ use crate::run::Run;
 use deepdesk_protocol::event::{StepName, StepState};
 use deepdesk_protocol::facts::names::{ObjectName, VersionId, WorkloadRef};
 use deepdesk_protocol::facts::observation::{Consumer, Derivation, Observation};
+use deepdesk_protocol::happening::Happening;
 use deepdesk_protocol::problem::{Exit, Problem, Reason};
 use deepdesk_protocol::state;
 use deepdesk_protocol::trail::Look;
@@ -26,7 +27,7 @@ pub async fn verify(run: &Run<'_>, lock: &Lock, progress: &mut Progress, version
         if wrong.is_empty() {
             return Ok(());
         }
-        run.teller.tell(StepName::Verify, StepState::Waiting, wrong.join("; "));
+        run.teller.tell(StepName::Verify, StepState::Waiting, &Happening::PutsRight { wrong: wrong.clone() });
         repair(run, lock, progress, version, run.request.timeout).await?;
     }
     wrong = if wrong.is_empty() { wrong } else { look(run, progress, version).await? };

@@ -17,6 +17,7 @@ mod sink;
 mod status;
 mod table;
 mod text;
+pub mod wording;
 
 use std::io::{self, Write};
 

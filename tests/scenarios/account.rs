@@ -86,6 +86,8 @@ impl Account {
         objects.iter_mut().for_each(&change);
         let (later, first): (Vec<Value>, Vec<Value>) =
             objects.into_iter().filter(|object| !object.is_null()).partition(|object| object["kind"] == "Deployment");
+        // Times are whole seconds: a Secret that was made in the second of the newest version may have held the one before it.
+        std::thread::sleep(std::time::Duration::from_millis(1100));
         first.iter().for_each(|object| world.create(object));
         // The Secrets first, as in an account that has lived for a while: a pod that is created before its Secret proves
         // nothing by its age.
@@ -94,7 +96,6 @@ impl Account {
                 .iter()
                 .all(|secret| world.try_kubectl(&["get", "secret", secret, "-n", name], None).is_ok())
         });
-        // Times are whole seconds.
         std::thread::sleep(std::time::Duration::from_millis(1100));
         later.iter().for_each(|object| world.create(object));
         account

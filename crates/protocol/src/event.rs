@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::facts::names::AccountName;
+use crate::facts::names::{AccountName, ObjectName, SecretId, VersionId, WorkloadRef};
 
 /// The steps of the protocol, by their names in docs/protocol.md, and the reading that precedes each command.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
@@ -103,4 +103,34 @@ pub struct Event {
     pub state: StepState,
     /// In words; never a value.
     pub detail: String,
+    /// What it is about.
+    #[serde(flatten)]
+    pub subject: Subject,
+}
+
+/// What an event is about, for scripts: fields that say nothing are left out.
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Subject {
+    /// The secret in Secret Manager.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub secret: Option<SecretId>,
+    /// The versions: of that secret where one is named, else of the primary, or of the back-compat while a next value is spread.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub versions: Vec<VersionId>,
+    /// The ExternalSecrets.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub external_secrets: Vec<ObjectName>,
+    /// The workloads.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub workloads: Vec<WorkloadRef>,
+    /// The pods.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub pods: Vec<String>,
+    /// How many new pods of the workloads are ready.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub new_pods: Option<usize>,
+    /// How many old pods of theirs are there still.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub old_pods: Option<usize>,
 }

@@ -104,9 +104,9 @@ pub fn may_have_started_with(now: &Observation, consumer: &Consumer, pod: &PodVi
     };
     let read = || now.external_secrets.iter().filter(|external| consumer.secrets.contains(&external.target));
     if read()
-        .all(|external| external.target_created.is_some_and(|target| target.as_second() >= newest_created.as_second()))
+        .all(|external| external.target_created.is_some_and(|target| target.as_second() > newest_created.as_second()))
     {
-        // Its Secrets are not older than the newest version, in whole seconds: they never held what was before it.
+        // Its Secrets are younger than the newest version, in whole seconds: they never held what was before it.
         return Vec::new();
     }
     if let Some(version) = read_before(now, pod, read()) {

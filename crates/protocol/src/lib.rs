@@ -9,6 +9,7 @@ pub mod effects;
 pub mod event;
 pub mod explain;
 pub mod facts;
+pub mod happening;
 pub mod hint;
 pub mod in_use;
 pub mod invariants;

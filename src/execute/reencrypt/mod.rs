@@ -23,6 +23,7 @@ use crate::run::{Run, interrupted};
 use deepdesk_protocol::command;
 use deepdesk_protocol::event::{StepName, StepState};
 use deepdesk_protocol::facts::reencryption::Reencryption;
+use deepdesk_protocol::happening::Happening;
 use deepdesk_protocol::hint::{Command, Hint};
 use deepdesk_protocol::problem::{Exit, Problem, Reason};
 use deepdesk_protocol::result::EvidenceResult;
@@ -60,8 +61,11 @@ pub async fn reencrypt(
         _ => problem.now("nothing was changed: every older value can still be read"),
     });
     match &ended {
-        Ok(()) => run.teller.tell(STEP, StepState::Done, format!("`{}` says that nothing is left", asked.command)),
-        Err(problem) => run.teller.tell(STEP, StepState::Failed, &problem.message),
+        Ok(()) => {
+            let command = asked.command.to_string();
+            run.teller.tell(STEP, StepState::Done, &Happening::NothingLeft { command });
+        }
+        Err(problem) => run.teller.tell(STEP, StepState::Failed, &Happening::failed(problem)),
     }
     (evidence, ended)
 }
@@ -75,7 +79,7 @@ async fn steps(
     evidence: &mut Option<EvidenceResult>,
 ) -> Result<(), Problem> {
     let (from, job) = prepared(run.cluster, seen, asked, operator).await?;
-    run.teller.tell(STEP, StepState::Started, announced(asked, &from, operator));
+    run.teller.tell(STEP, StepState::Started, &announced(asked, &from, operator));
     let fenced = run.cluster.fenced_by(lock.fence());
     take_away_older(run, &fenced).await?;
     // What the Secrets hold was compared a moment ago; that it is still so when the pod starts is what their versions show.
@@ -117,7 +121,7 @@ async fn steps(
         false => None,
     };
     if let Some(why) = &left {
-        run.teller.tell(STEP, StepState::Warning, why);
+        run.teller.tell(STEP, StepState::Warning, &Happening::Says(why.clone()));
     }
     ended.map_err(|stopped| match left {
         Some(why) => stopped.problem.hint(why),
@@ -164,14 +168,13 @@ pub async fn judge(cluster: &Cluster, job: &Job) -> Result<(), Problem> {
 }
 
 /// What is run, in words.
-pub fn announced(asked: &Reencryption, from: &Template, operator: &Operator) -> String {
-    format!(
-        "running `{}` as job {}, made from {} (container {})",
-        asked.command,
-        manifest::name(operator),
-        from.workload,
-        from.container
-    )
+pub fn announced(asked: &Reencryption, from: &Template, operator: &Operator) -> Happening {
+    Happening::RunsJob {
+        command: asked.command.to_string(),
+        job: manifest::name(operator),
+        workload: from.workload.clone(),
+        container: from.container.clone(),
+    }
 }
 
 /// Creates the Job once, whatever becomes of the answers.
@@ -215,7 +218,7 @@ async fn take_away_older(run: &Run<'_>, fenced: &Cluster) -> Result<(), Problem>
         }
         // Until it is gone a pod may write under the value that it started with, which the change would wait for in vain.
         all_ended(run, name).await?;
-        run.teller.tell(STEP, StepState::Warning, format!("job {name}, which an earlier run left behind, is deleted"));
+        run.teller.tell(STEP, StepState::Warning, &Happening::DeletedJob { job: name.clone() });
     }
     Ok(())
 }

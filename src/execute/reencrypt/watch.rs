@@ -19,6 +19,7 @@ use crate::run::{Run, interrupted};
 use deepdesk_protocol::event::StepState;
 use deepdesk_protocol::facts::names::listed;
 use deepdesk_protocol::facts::reencryption::Reencryption;
+use deepdesk_protocol::happening::Happening;
 use deepdesk_protocol::problem::{Exit, Problem, Reason};
 
 /// How many of the last lines are shown again with a failure.
@@ -263,7 +264,7 @@ impl Watch<'_> {
 
     fn wait_for(&mut self, detail: String) {
         if detail != self.told {
-            self.run.teller.tell(STEP, StepState::Waiting, &detail);
+            self.run.teller.tell(STEP, StepState::Waiting, &Happening::Says(detail.clone()));
             self.told = detail;
         }
     }
@@ -280,11 +281,8 @@ impl Watch<'_> {
         self.log = match opened {
             Ok(log) => Log::Open(Box::new(log)),
             Err(error) if error.kind == ApiErrorKind::Forbidden || tries + 1 >= LOG_TRIES => {
-                self.run.teller.tell(
-                    STEP,
-                    StepState::Warning,
-                    format!("what the command writes cannot be shown: {error}"),
-                );
+                let why = error.to_string();
+                self.run.teller.tell(STEP, StepState::Warning, &Happening::LogUnread { why });
                 Log::Over
             }
             Err(_) => Log::Later { at: Instant::now() + TICK, tries: tries + 1 },
@@ -304,7 +302,7 @@ impl Watch<'_> {
             Ok(Some(line)) => {
                 self.read = line.at.or(self.read);
                 for shown in self.job.redaction.lines(&line.text) {
-                    self.run.teller.tell(STEP, StepState::Output, &shown);
+                    self.run.teller.tell(STEP, StepState::Output, &Happening::Says(shown.clone()));
                     self.last.push_back(shown);
                     if self.last.len() > LAST_WORDS {
                         self.last.pop_front();

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use crate::known::KnownValues;
 use crate::present::{Presenter, Style, Terminal};
-use deepdesk_protocol::event::{Event, StepName, StepState};
+use deepdesk_protocol::event::{Event, StepName, StepState, Subject};
 use deepdesk_protocol::facts::names::{SecretHome, VersionId};
 use deepdesk_protocol::facts::observation::{
     Consumer, Observation, OtherReader, Rollout, SecretView, Source, ValueTag, Version, VersionState,
@@ -131,7 +131,14 @@ pub fn event(seconds: f64, step: StepName, state: StepState, detail: &str) -> Ev
 pub fn event_of(account: &str, seconds: f64, step: StepName, state: StepState, detail: &str) -> Event {
     let time = "2026-11-23T10:00:00Z".parse::<jiff::Timestamp>().expect("a time");
     let time = time + jiff::SignedDuration::from_secs_f64(seconds);
-    Event { time, account: account.parse().expect("an account"), step, state, detail: detail.to_owned() }
+    Event {
+        time,
+        account: account.parse().expect("an account"),
+        step,
+        state,
+        detail: detail.to_owned(),
+        subject: Subject::default(),
+    }
 }
 
 /// A rotation of `acme`, as it is told.
