@@ -19,7 +19,7 @@ use crate::run::{Run, fence, interrupted};
 use deepdesk_protocol::command;
 use deepdesk_protocol::event::{StepName, StepState};
 use deepdesk_protocol::facts::names::ObjectName;
-use deepdesk_protocol::facts::observation::{Derivation, Found, Ready, Source};
+use deepdesk_protocol::facts::observation::{Derivation, Found, Observation, Ready, Source};
 use deepdesk_protocol::happening::{Awaited, Happening};
 use deepdesk_protocol::hint::Hint;
 use deepdesk_protocol::problem::{Problem, Reason};
@@ -68,6 +68,8 @@ struct Waiting<'a> {
     /// When the next push is due; none while one is under way.
     next_push: Option<Instant>,
     push: Option<Push>,
+    /// Why its last sync failed, where that may be the lag of a secret that is new.
+    lag: Option<String>,
 }
 
 /// The last push, and what the object said of itself in the answer to it.
@@ -101,7 +103,7 @@ pub async fn arrive(
     let mut interrupt = run.interrupt.clone();
     let mut pulse = run.cluster.pulse(&[Watched::ExternalSecrets, Watched::Secrets]);
     let readers = progress.seen.readers.iter().filter(|reader| names.contains(&reader.name));
-    let fresh = |reader| Waiting { reader, pushed: 0, next_push: Some(Instant::now()), push: None };
+    let fresh = |reader| Waiting { reader, pushed: 0, next_push: Some(Instant::now()), push: None, lag: None };
     let mut waiting: Vec<Waiting> = readers.map(fresh).collect();
     let mut told = Vec::new();
     loop {
@@ -137,7 +139,8 @@ pub async fn arrive(
         }
         if Instant::now() >= deadline {
             let waited_for: Vec<String> = told.iter().map(ToString::to_string).collect();
-            return Err(timed_out(run, &waited_for.join("; ")));
+            let lags = waiting.iter().any(|one| one.lag.is_some());
+            return Err(timed_out(run, &progress.seen.now, &waited_for.join("; "), lags));
         }
         let next = open.iter().map(|(_, next)| *next).min().unwrap_or(deadline);
         tokio::select! {
@@ -203,14 +206,16 @@ async fn pursue(
         };
         let object = serde_json::to_value(object).unwrap_or_default();
         let answered = push.is_answered_by(&object);
+        one.lag = one.lag.take().filter(|_| !answered);
         if wrong.is_none() && (answered || push.at.elapsed() > UNANSWERED) {
             // Only now: a push still under way would write the Secret once more, after the proof.
             return Ok(None);
         }
-        if let Some(failure) = failure(run, one.reader, push, &object).await
-            && !(is_lag_of_the_new(progress, &failure) && begun.elapsed() < LAG_OF_THE_NEW)
-        {
-            return Err(failed(run, one.reader, &failure));
+        if let Some(failure) = failure(run, one.reader, push, &object).await {
+            if !is_lag_of_the_new(progress, &failure) || begun.elapsed() >= LAG_OF_THE_NEW {
+                return Err(failed(run, one.reader, &failure));
+            }
+            one.lag = Some(failure);
         }
         if one.next_push.is_none() && (answered || push.at.elapsed() > UNANSWERED || is_failing(&object)) {
             let pause = FIRST_PAUSE.saturating_mul(1 << one.pushed.min(8)).min(LONGEST_PAUSE);
@@ -223,6 +228,8 @@ async fn pursue(
     }
     let external_secret = one.reader.name.clone();
     let words = wrong.unwrap_or_else(|| format!("{external_secret} has not synced yet"));
+    // Its own words: it may be no lag at all, but an access policy that nobody set.
+    let words = one.lag.as_ref().map_or(words.clone(), |failure| format!("{words} ({failure})"));
     Ok(Some(Awaited { external_secret, words }))
 }
 
@@ -327,10 +334,21 @@ fn failed(run: &Run<'_>, reader: &Reader, failure: &str) -> Problem {
         .hint(command!["kubectl", "describe", "externalsecret", reader.name, "-n", account])
 }
 
-fn timed_out(run: &Run<'_>, waited_for: &str) -> Problem {
+fn timed_out(run: &Run<'_>, now: &Observation, waited_for: &str, lags: bool) -> Problem {
     let account = &run.request.account;
     let seconds = run.request.timeout.as_secs();
-    Problem::new(Reason::SyncTimeout, format!("gave up after {seconds}s: {waited_for}"))
+    let problem = Problem::new(Reason::SyncTimeout, format!("gave up after {seconds}s: {waited_for}"));
+    if lags {
+        let (secret, project) = (&now.back_compat.secret, format!("--project={}", now.home.project));
+        return problem.hint(Hint::to(
+            format!(
+                "let External Secrets read {secret} as it reads {}: compare the two access policies",
+                now.primary.secret
+            ),
+            command!["gcloud", "secrets", "get-iam-policy", secret, project],
+        ));
+    }
+    problem
         .hint(Hint::to(
             "see whether External Secrets runs",
             command!["kubectl", "get", "pods", "-A", "-l", "app.kubernetes.io/name=external-secrets"],

@@ -15,8 +15,9 @@ use deepdesk_protocol::state;
 
 /// How many of the newest enabled versions are read to name what an unknown value is.
 const OLDER_VERSIONS_READ: usize = 8;
-/// How many versions of the back-compat below its newest are read: one that is enabled has a value that no finalization retired.
-const KEPT_READ: usize = 6;
+/// How many versions of the back-compat below its newest are read, at once: one that is enabled has a value that no finalization
+/// retired, however old it is. A rotation and its finalization leave two; accesses are plenty (90,000 a minute).
+const KEPT_READ: usize = 100;
 /// How many of the newest versions are kept of a list, for their dates, beside every one that is enabled.
 pub const VERSIONS_LISTED: usize = 25;
 /// How many numbers above `latest` are tried: more than this many versions added within the lag of `latest` is no lag.

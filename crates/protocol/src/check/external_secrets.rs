@@ -4,7 +4,7 @@ use super::{Finding, Purpose, Seen, under_way};
 use crate::command;
 use crate::facts::observation::{Derivation, ExternalSecretView, Observation, Ready, Refresh, Source, VersionState};
 use crate::hint::{Command, FRESH_TOKEN, Hint};
-use crate::plan::NewValue;
+use crate::plan::{self, NewValue};
 
 /// The message of the `Ready` condition for every error of the provider (External Secrets' controller).
 const UNSPECIFIC: &str = "could not get secret data from provider";
@@ -71,7 +71,12 @@ pub(super) fn ready(seen: &Seen) -> Vec<Finding> {
             Ready::False { .. } if heals_by_itself(seen.now, external) => None,
             // What a rotation that goes on has to have synced anyway, and proves: its controller's next try may be far off.
             Ready::False { .. } if under_way(seen) || is_staging(seen) || is_refilling(seen) => None,
-            Ready::False { reason, message } => Some((format!("is not syncing: {reason}: {message}"), describe)),
+            Ready::False { reason, message } => {
+                // Its controller's next try may be far off, and the cause over since. A sync that fails too says why.
+                let retries = seen.purpose != Purpose::Sync && plan::may_sync(seen.now, &[]).is_ok();
+                let sync = || Hint::to("see whether it still fails", Command::secret("sync", account));
+                Some((format!("is not syncing: {reason}: {message}"), if retries { sync() } else { describe }))
+            }
             Ready::Unknown => Some(("has never been synced".to_owned(), describe)),
         }
     })
