@@ -2,11 +2,10 @@
 
 use std::cell::Cell;
 
-use deepdesk_protocol::effects::Effect;
 use deepdesk_protocol::event::StepName::{
     self, Announce, Commit, Introduce, Prepare, Preserve, Restart, Spread, Stage, Sync, Verify,
 };
-use deepdesk_protocol::step::{Plan, Planned, Step};
+use deepdesk_protocol::step::{Plan, Planned};
 
 use super::explorations as of;
 use super::plans;
@@ -84,12 +83,13 @@ fn rows() -> Vec<(Exploration, StepName, StepName, Exchanged)> {
 /// The same of the two neighbours within one step: a look, and the write that it is for.
 #[test]
 fn each_exchange_of_a_look_and_its_write_is_found_or_free() {
-    let rows: [(&str, fn(&Step) -> Vec<Effect>, Exchanged); 2] = [
-        ("a version is added, and then seen to be absent", plans::late_absent, Breaks(SomebodyCanGoOn)),
-        ("a version is disabled, and then seen to be kept", plans::late_held, IsFree(KEPT_ALREADY)),
+    let with = |effects| Rules { effects, ..Rules::KEPT };
+    let rows = [
+        ("a version is added, and then seen to be absent", with(plans::late_absent), Breaks(SomebodyCanGoOn)),
+        ("a version is disabled, and then seen to be kept", with(plans::late_held), IsFree(KEPT_ALREADY)),
     ];
-    for (what, effects, expected) in rows {
-        let found = explore(&of::rotate(2), Rules { effects, ..Rules::KEPT }, usize::MAX);
+    for (what, rules, expected) in rows {
+        let found = explore(&of::rotate(2), rules, usize::MAX);
         judge(what, found, expected);
     }
 }
