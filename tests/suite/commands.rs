@@ -134,6 +134,18 @@ fn progress_as_json_is_one_object_a_line_on_standard_error() {
         "{}",
         ran.stderr
     );
+    // What an event is about needs no reading of words.
+    let find = |step: &str, state: &str| {
+        let found = events.iter().find(|event| event["step"] == step && event["state"] == state);
+        found.unwrap_or_else(|| panic!("{step} {state}: {}", ran.stderr))
+    };
+    let introduced = find("introduce", "done");
+    assert_eq!((&introduced["secret"], &introduced["versions"]), (&json!("acme_account_secret"), &json!(["8"])));
+    assert_eq!(find("sync", "started")["externalSecrets"], json!(["admin-secrets", "backend-secrets"]));
+    let restarting = find("restart", "waiting");
+    let workloads = json!(["deployment/admin", "deployment/backend", "deployment/worker"]);
+    assert_eq!(restarting["workloads"], workloads);
+    assert_eq!((&restarting["newPods"], &restarting["oldPods"]), (&json!(0), &json!(5)));
     assert!(ran.json().is_object());
 }
 

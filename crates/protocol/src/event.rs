@@ -116,7 +116,7 @@ pub struct Subject {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub secret: Option<SecretId>,
     /// The versions: of that secret where one is named, else of the primary, or of the back-compat while a next value is spread.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty", serialize_with = "as_numbers")]
     pub versions: Vec<VersionId>,
     /// The ExternalSecrets.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -133,4 +133,9 @@ pub struct Subject {
     /// How many old pods of theirs are there still.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub old_pods: Option<usize>,
+}
+
+/// As results have them: `"8"`.
+fn as_numbers<S: serde::Serializer>(versions: &[VersionId], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(versions.iter().map(|version| version.get().to_string()))
 }
