@@ -5,7 +5,7 @@
 use crate::clients::cluster::{Access, Cluster};
 use crate::clients::error::{ApiError, ApiErrorKind};
 use crate::clients::secret_manager::SecretManager;
-use deepdesk_protocol::check::Purpose;
+use deepdesk_protocol::check::{Purpose, catalogue};
 use deepdesk_protocol::facts::names::{SecretHome, SecretId};
 use deepdesk_protocol::facts::observation::{Observation, Unread};
 use deepdesk_protocol::hint::{Hint, quoted};
@@ -147,13 +147,13 @@ pub async fn cluster(cluster: &Cluster, purpose: Purpose, also: &'static [Right]
     let questions: Vec<Access> = asked.iter().map(|(right, _, verb)| question(right, verb)).collect();
     let answers = match cluster.may(&questions).await {
         Err(error) if error.kind == ApiErrorKind::Forbidden => {
-            return Ok(vec![unasked(CLUSTER, "kubernetes/access", &error)]);
+            return Ok(vec![unasked(CLUSTER, &error)]);
         }
         answers => answers?,
     };
     let refused: Vec<_> = asked.iter().zip(answers).filter(|(_, allowed)| !allowed).map(|(asked, _)| asked).collect();
     if refused.is_empty() {
-        return Ok(passed_or(Vec::new(), CLUSTER, "kubernetes/access"));
+        return Ok(passed_or(Vec::new(), CLUSTER));
     }
     // For the command to ask for; who does not say it gets a word to replace.
     let whom = cluster.whoami().await.ok().flatten().unwrap_or_else(|| "USER".to_owned());
@@ -162,7 +162,7 @@ pub async fn cluster(cluster: &Cluster, purpose: Purpose, also: &'static [Right]
         let message = format!("not allowed to {verb} {} in namespace {namespace}", full_name(right));
         let same = refused.iter().filter(|(other, ..)| full_name(other) == full_name(right));
         let verbs: Vec<&str> = same.map(|(.., verb)| *verb).collect();
-        result(CLUSTER, "kubernetes/access", *verdict, message, ask_for_role(right, &verbs, namespace, &whom).as_str())
+        result(CLUSTER, *verdict, message, ask_for_role(right, &verbs, namespace, &whom).as_str())
     });
     Ok(results.collect())
 }
@@ -206,7 +206,7 @@ pub async fn secret_manager(
     if !on_back_compat.is_empty() {
         missing.extend(refused(manager, purpose, now, &now.back_compat.secret, &on_back_compat).await?);
     }
-    Ok(passed_or(missing, SECRET_MANAGER, "secret-manager/access"))
+    Ok(passed_or(missing, SECRET_MANAGER))
 }
 
 async fn refused(
@@ -218,7 +218,7 @@ async fn refused(
 ) -> Result<Vec<CheckResult>, Problem> {
     let granted = match manager.test_permissions(&now.home, secret, wanted).await {
         Err(error) if error.kind == ApiErrorKind::Forbidden => {
-            return Ok(vec![unasked(SECRET_MANAGER, "secret-manager/access", &error)]);
+            return Ok(vec![unasked(SECRET_MANAGER, &error)]);
         }
         granted => granted?,
     };
@@ -233,7 +233,7 @@ async fn refused(
                 true => Verdict::Warn,
                 false => Verdict::Fail,
             };
-            result(SECRET_MANAGER, "secret-manager/access", verdict, message, hint.as_str())
+            result(SECRET_MANAGER, verdict, message, hint.as_str())
         })
         .collect())
 }
@@ -270,9 +270,9 @@ fn role_with(permission: &str) -> &'static str {
 }
 
 /// Where nobody may ask, every step finds out for itself: each is safe to stop at, and the same command goes on from there.
-fn unasked(id: &'static str, name: &'static str, refused: &ApiError) -> CheckResult {
+fn unasked(id: &'static str, refused: &ApiError) -> CheckResult {
     let message = format!("what is allowed may not be asked, so a missing right shows only at its step: {refused}");
-    result(id, name, Verdict::Warn, message, "the same command goes on once the right is there")
+    result(id, Verdict::Warn, message, "the same command goes on once the right is there")
 }
 
 /// What could not be read, and what is not said for that reason.
@@ -280,14 +280,12 @@ pub fn unread(now: &Observation) -> Vec<CheckResult> {
     let told = |unread: &Unread| match unread {
         Unread::Versions(refused) => result(
             SECRET_MANAGER,
-            "secret-manager/access",
             Verdict::Warn,
             format!("dates of versions, and versions older than the previous one, were not looked at: {refused}"),
             "ask for the permissions in the README (section Permissions)",
         ),
         Unread::Record(refused) => result(
             CLUSTER,
-            "kubernetes/access",
             Verdict::Warn,
             format!(
                 "the lock's record was not looked at, so a two-phase rotation under way looks like a complete one: {refused}"
@@ -298,19 +296,13 @@ pub fn unread(now: &Observation) -> Vec<CheckResult> {
     now.unread.iter().map(told).collect()
 }
 
-fn result<'a>(
-    id: &'static str,
-    name: &'static str,
-    result: Verdict,
-    message: String,
-    hint: impl Into<Option<&'a str>>,
-) -> CheckResult {
-    CheckResult { id, name, result, message, hints: hint.into().map(Hint::from).into_iter().collect() }
+fn result<'a>(id: &'static str, result: Verdict, message: String, hint: impl Into<Option<&'a str>>) -> CheckResult {
+    catalogue::result(id, result, message, hint.into().map(Hint::from).into_iter().collect())
 }
 
-fn passed_or(missing: Vec<CheckResult>, id: &'static str, name: &'static str) -> Vec<CheckResult> {
+fn passed_or(missing: Vec<CheckResult>, id: &'static str) -> Vec<CheckResult> {
     match missing.is_empty() {
-        true => vec![result(id, name, Verdict::Pass, String::new(), None)],
+        true => vec![result(id, Verdict::Pass, String::new(), None)],
         false => missing,
     }
 }

@@ -86,13 +86,7 @@ fn without_slot(now: &Observation) -> Vec<String> {
 
 /// What `check` would have said.
 fn not_served(problem: &Problem) -> CheckResult {
-    CheckResult {
-        id: catalogue::ES_API_ID,
-        name: "external-secrets/api",
-        result: Verdict::Fail,
-        message: problem.message.clone(),
-        hints: problem.hints.clone(),
-    }
+    catalogue::result(catalogue::ES_API_ID, Verdict::Fail, problem.message.clone(), problem.hints.clone())
 }
 
 fn primary(now: &Observation) -> PrimaryResult {

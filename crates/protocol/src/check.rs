@@ -77,8 +77,6 @@ struct Finding(String, Vec<Hint>);
 pub struct Check {
     /// Stable id.
     pub id: &'static str,
-    /// Its name: the group, then the rule that should hold.
-    pub name: &'static str,
     /// How grave for rotate, sync, verify, restart, rollback, finalize and rescue, in this order.
     grave: [Grave; 7],
     look: fn(&Seen) -> Vec<Finding>,
@@ -91,192 +89,69 @@ pub const PODS_CURRENT: &str = "DD-PODS-CURRENT";
 
 /// All checks on an observation, in the order in which they are shown.
 pub static CHECKS: &[Check] = &[
-    Check {
-        id: "DD-PROJECT",
-        name: "secret-manager/project",
-        grave: [Fail, Fail, Fail, Fail, Fail, Fail, Fail],
-        look: secrets::project,
-    },
-    Check {
-        id: "DD-LATEST",
-        name: "secret-manager/latest-enabled",
-        grave: [Fail, Fail, Fail, Fail, Fail, Fail, Fail],
-        look: secrets::latest_enabled,
-    },
-    Check {
-        id: "DD-PREDECESSOR",
-        name: "secret-manager/predecessor-explained",
-        grave: [No, Warn, Fail, Warn, No, Fail, No],
-        look: secrets::predecessor,
-    },
-    Check {
-        id: "DD-OLDER-ENABLED",
-        name: "secret-manager/older-disabled",
-        grave: [Warn, No, Warn, No, Warn, No, Warn],
-        look: secrets::older_enabled,
-    },
-    Check {
-        id: "DD-TERRAFORM",
-        name: "secret-manager/not-terraform",
-        grave: [Warn, No, Warn, No, Warn, Warn, Warn],
-        look: secrets::terraform,
-    },
-    Check {
-        id: "DD-BACK-COMPAT",
-        name: "back-compat/enabled",
-        grave: [Fail, Fail, Fail, Warn, Fail, Fail, No],
-        look: secrets::back_compat_enabled,
-    },
+    Check { id: "DD-PROJECT", grave: [Fail, Fail, Fail, Fail, Fail, Fail, Fail], look: secrets::project },
+    Check { id: "DD-LATEST", grave: [Fail, Fail, Fail, Fail, Fail, Fail, Fail], look: secrets::latest_enabled },
+    Check { id: "DD-PREDECESSOR", grave: [No, Warn, Fail, Warn, No, Fail, No], look: secrets::predecessor },
+    Check { id: "DD-OLDER-ENABLED", grave: [Warn, No, Warn, No, Warn, No, Warn], look: secrets::older_enabled },
+    Check { id: "DD-TERRAFORM", grave: [Warn, No, Warn, No, Warn, Warn, Warn], look: secrets::terraform },
+    Check { id: "DD-BACK-COMPAT", grave: [Fail, Fail, Fail, Warn, Fail, Fail, No], look: secrets::back_compat_enabled },
     Check {
         id: "DD-ES-EXIST",
-        name: "external-secrets/exist",
         grave: [Fail, Fail, Fail, Warn, Fail, Fail, Fail],
         look: external_secrets::external_secrets_exist,
     },
-    Check {
-        id: "DD-ES-STORE",
-        name: "external-secrets/store",
-        grave: [Fail, Fail, Fail, Warn, Fail, Fail, Fail],
-        look: external_secrets::store,
-    },
-    Check {
-        id: "DD-ES-READY",
-        name: "external-secrets/ready",
-        grave: [Fail, Warn, Fail, Warn, Fail, Fail, Warn],
-        look: external_secrets::ready,
-    },
+    Check { id: "DD-ES-STORE", grave: [Fail, Fail, Fail, Warn, Fail, Fail, Fail], look: external_secrets::store },
+    Check { id: "DD-ES-READY", grave: [Fail, Warn, Fail, Warn, Fail, Fail, Warn], look: external_secrets::ready },
     Check {
         id: "DD-ES-BACK-COMPAT",
-        name: "external-secrets/back-compat-exists",
         grave: [No, Warn, Fail, Warn, No, No, No],
         look: external_secrets::back_compat_awaited,
     },
-    Check {
-        id: "DD-ES-PINNED",
-        name: "external-secrets/not-pinned",
-        grave: [Fail, Fail, Fail, Warn, Fail, Fail, Fail],
-        look: external_secrets::pinned,
-    },
+    Check { id: "DD-ES-PINNED", grave: [Fail, Fail, Fail, Warn, Fail, Fail, Fail], look: external_secrets::pinned },
     Check {
         id: "DD-ES-CREATED-ONCE",
-        name: "external-secrets/not-created-once",
         grave: [Fail, Fail, Fail, Warn, Fail, Fail, Fail],
         look: external_secrets::created_once,
     },
     Check {
         id: "DD-ES-INTERVAL-ZERO",
-        name: "external-secrets/interval",
         grave: [Fail, Fail, Fail, Warn, Fail, Fail, Fail],
         look: external_secrets::interval_zero,
     },
     Check {
         id: "DD-ES-IMMUTABLE",
-        name: "external-secrets/not-immutable",
         grave: [Fail, Fail, Fail, Warn, Fail, Fail, Fail],
         look: external_secrets::immutable,
     },
-    Check {
-        id: "DD-ES-OWNED",
-        name: "external-secrets/annotations-stay",
-        grave: [Fail, Fail, Warn, No, Fail, Fail, Fail],
-        look: external_secrets::owned,
-    },
+    Check { id: "DD-ES-OWNED", grave: [Fail, Fail, Warn, No, Fail, Fail, Fail], look: external_secrets::owned },
     Check {
         id: "DD-ES-TARGET",
-        name: "external-secrets/target",
         grave: [Fail, Fail, Fail, Warn, Fail, Fail, Fail],
         look: external_secrets::unusual_target,
     },
-    Check {
-        id: "DD-ES-OPAQUE",
-        name: "external-secrets/comparable",
-        grave: [Fail, Fail, Fail, Warn, Fail, Fail, Fail],
-        look: external_secrets::opaque,
-    },
-    Check {
-        id: "DD-ES-PROPERTY",
-        name: "external-secrets/whole-value",
-        grave: [Fail, No, No, No, Fail, No, Fail],
-        look: external_secrets::property,
-    },
+    Check { id: "DD-ES-OPAQUE", grave: [Fail, Fail, Fail, Warn, Fail, Fail, Fail], look: external_secrets::opaque },
+    Check { id: "DD-ES-PROPERTY", grave: [Fail, No, No, No, Fail, No, Fail], look: external_secrets::property },
     Check {
         id: "DD-BACK-COMPAT-MAPPED",
-        name: "back-compat/mapped",
         grave: [Fail, No, Fail, No, Fail, No, Fail],
         look: secrets::back_compat_mapped,
     },
-    Check {
-        id: "DD-BACK-COMPAT-READ",
-        name: "back-compat/read-by-consumers",
-        grave: [Warn, No, Warn, No, Warn, No, Warn],
-        look: secrets::back_compat_read,
-    },
-    Check {
-        id: "DD-SECRETS-CURRENT",
-        name: "kubernetes/secrets-on-latest",
-        grave: [Fail, No, Fail, Fail, Warn, Fail, No],
-        look: secrets::secrets_current,
-    },
-    Check {
-        id: "DD-CONSUMERS",
-        name: "consumers/exist",
-        grave: [Fail, Warn, Fail, Fail, Fail, Fail, Fail],
-        look: consumers::consumers_exist,
-    },
-    Check {
-        id: "DD-PAUSED",
-        name: "consumers/not-paused",
-        grave: [Fail, No, Warn, Fail, Fail, Fail, Fail],
-        look: consumers::paused,
-    },
-    Check {
-        id: "DD-HELD-BACK",
-        name: "consumers/all-pods-roll",
-        grave: [Fail, No, Warn, Fail, Fail, Fail, Fail],
-        look: consumers::held_back,
-    },
-    Check {
-        id: HEALTHY,
-        name: "consumers/healthy",
-        grave: [Fail, No, Fail, Warn, Warn, Fail, Warn],
-        look: consumers::healthy,
-    },
-    Check {
-        id: PODS_CURRENT,
-        name: "consumers/pods-on-latest",
-        grave: [Fail, No, Fail, No, Warn, Fail, No],
-        look: consumers::pods_current,
-    },
+    Check { id: "DD-BACK-COMPAT-READ", grave: [Warn, No, Warn, No, Warn, No, Warn], look: secrets::back_compat_read },
+    Check { id: "DD-SECRETS-CURRENT", grave: [Fail, No, Fail, Fail, Warn, Fail, No], look: secrets::secrets_current },
+    Check { id: "DD-CONSUMERS", grave: [Fail, Warn, Fail, Fail, Fail, Fail, Fail], look: consumers::consumers_exist },
+    Check { id: "DD-PAUSED", grave: [Fail, No, Warn, Fail, Fail, Fail, Fail], look: consumers::paused },
+    Check { id: "DD-HELD-BACK", grave: [Fail, No, Warn, Fail, Fail, Fail, Fail], look: consumers::held_back },
+    Check { id: HEALTHY, grave: [Fail, No, Fail, Warn, Warn, Fail, Warn], look: consumers::healthy },
+    Check { id: PODS_CURRENT, grave: [Fail, No, Fail, No, Warn, Fail, No], look: consumers::pods_current },
     Check {
         id: "DD-OTHER-READERS",
-        name: "consumers/no-other-readers",
         grave: [Warn, No, Warn, Warn, Warn, Warn, Warn],
         look: other_readers::other_readers,
     },
-    Check {
-        id: "DD-OLD-READERS",
-        name: "consumers/no-older-readers",
-        grave: [No, No, Fail, No, No, Fail, No],
-        look: other_readers::older_readers,
-    },
-    Check {
-        id: "DD-RELOADER",
-        name: "consumers/not-reloaded",
-        grave: [Warn, Warn, No, Warn, Warn, Warn, Warn],
-        look: consumers::reloader,
-    },
-    Check {
-        id: "DD-GITOPS",
-        name: "consumers/restart-stays",
-        grave: [Warn, No, No, Warn, Warn, Warn, Warn],
-        look: consumers::gitops,
-    },
-    Check {
-        id: "DD-ONE-POD",
-        name: "consumers/replicas",
-        grave: [Warn, No, No, No, Warn, Warn, Warn],
-        look: consumers::one_pod,
-    },
+    Check { id: "DD-OLD-READERS", grave: [No, No, Fail, No, No, Fail, No], look: other_readers::older_readers },
+    Check { id: "DD-RELOADER", grave: [Warn, Warn, No, Warn, Warn, Warn, Warn], look: consumers::reloader },
+    Check { id: "DD-GITOPS", grave: [Warn, No, No, Warn, Warn, Warn, Warn], look: consumers::gitops },
+    Check { id: "DD-ONE-POD", grave: [Warn, No, No, No, Warn, Warn, Warn], look: consumers::one_pod },
 ];
 
 /// Whether what this check found has to be put right before values can be judged at all: the wrong project, or an ExternalSecret
@@ -335,13 +210,7 @@ pub fn concerns(id: &str, purpose: Purpose) -> bool {
 }
 
 fn results(check: &Check, verdict: Verdict, findings: Vec<Finding>) -> Vec<CheckResult> {
-    let result = |result, message: String, hints: Vec<Hint>| CheckResult {
-        id: check.id,
-        name: check.name,
-        result,
-        message,
-        hints,
-    };
+    let result = |verdict, message, hints| catalogue::result(check.id, verdict, message, hints);
     if findings.is_empty() {
         return vec![result(Verdict::Pass, String::new(), Vec::new())];
     }

@@ -3,6 +3,8 @@
 //! Those on an observation are `CHECKS`; here stand also those on the way to one: kubeconfig, credentials, APIs, lock.
 
 use crate::checkup::Part;
+use crate::hint::Hint;
+use crate::result::{CheckResult, Verdict};
 
 /// A group: its stable name, and its title.
 pub type Group = (&'static str, &'static str);
@@ -24,6 +26,8 @@ pub struct Entry {
     pub id: &'static str,
     /// Its group.
     pub group: Group,
+    /// Its name: the group's, and what should hold in a word.
+    pub name: &'static str,
     /// What should hold.
     pub title: &'static str,
     /// What has to be in sight.
@@ -53,8 +57,14 @@ pub const PLAN_ID: &str = "DD-PLAN";
 /// Id of the check on the lock.
 pub const LOCK_ID: &str = "DD-LOCK";
 
-const fn entry(id: &'static str, group: Group, title: &'static str, needs: &'static [Part]) -> Entry {
-    Entry { id, group, title, needs }
+const fn entry(
+    id: &'static str,
+    group: Group,
+    name: &'static str,
+    title: &'static str,
+    needs: &'static [Part],
+) -> Entry {
+    Entry { id, group, name, title, needs }
 }
 
 const SEEN: &[Part] = &[Part::ExternalSecrets];
@@ -77,75 +87,169 @@ const PLANNED: &[Part] = &[
 
 /// All of them, in the order in which they are shown.
 pub static CATALOGUE: &[Entry] = &[
-    entry(KUBECONFIG_ID, KUBECONFIG, "a context is chosen and can be used", &[]),
-    entry(GCLOUD_ID, GOOGLE, "gcloud's configuration can be read", &[]),
-    entry(CREDENTIALS_ID, GOOGLE, "the credentials can be used", &[]),
-    entry(K8S_API_ID, API, "the API server answers", &[]),
-    entry(K8S_ACCESS_ID, ACCESS, "everything that will be needed is allowed", &[]),
-    entry(ES_API_ID, ES_API, "External Secrets is installed", &[]),
-    entry("DD-ES-STORE", STORES, "stores are ready and can be followed", &[Part::ExternalSecrets, Part::Stores]),
-    entry("DD-ES-EXIST", EXTERNAL_SECRETS, "those that are expected exist and read the secret", SEEN),
-    entry("DD-ES-READY", EXTERNAL_SECRETS, "they are syncing", ES_AND_STATE),
+    entry(KUBECONFIG_ID, KUBECONFIG, "kubeconfig/context", "a context is chosen and can be used", &[]),
+    entry(GCLOUD_ID, GOOGLE, "google/configuration", "gcloud's configuration can be read", &[]),
+    entry(CREDENTIALS_ID, GOOGLE, "google/credentials", "the credentials can be used", &[]),
+    entry(K8S_API_ID, API, "kubernetes-api/answers", "the API server answers", &[]),
+    entry(K8S_ACCESS_ID, ACCESS, "access/kubernetes", "everything that will be needed is allowed", &[]),
+    entry(ES_API_ID, ES_API, "external-secrets-api/installed", "External Secrets is installed", &[]),
+    entry(
+        "DD-ES-STORE",
+        STORES,
+        "stores/ready",
+        "stores are ready and can be followed",
+        &[Part::ExternalSecrets, Part::Stores],
+    ),
+    entry(
+        "DD-ES-EXIST",
+        EXTERNAL_SECRETS,
+        "external-secrets/exist",
+        "those that are expected exist and read the secret",
+        SEEN,
+    ),
+    entry("DD-ES-READY", EXTERNAL_SECRETS, "external-secrets/ready", "they are syncing", ES_AND_STATE),
     entry(
         "DD-ES-BACK-COMPAT",
         EXTERNAL_SECRETS,
+        "external-secrets/back-compat-exists",
         "none waits for a back-compat that does not exist",
         &[Part::ExternalSecrets, Part::BackCompat],
     ),
-    entry("DD-ES-PINNED", EXTERNAL_SECRETS, "none pins a version", SEEN),
-    entry("DD-ES-CREATED-ONCE", EXTERNAL_SECRETS, "none copies once only", SEEN),
-    entry("DD-ES-INTERVAL-ZERO", EXTERNAL_SECRETS, "none has interval 0", SEEN),
+    entry("DD-ES-PINNED", EXTERNAL_SECRETS, "external-secrets/not-pinned", "none pins a version", SEEN),
+    entry("DD-ES-CREATED-ONCE", EXTERNAL_SECRETS, "external-secrets/not-created-once", "none copies once only", SEEN),
+    entry("DD-ES-INTERVAL-ZERO", EXTERNAL_SECRETS, "external-secrets/interval", "none has interval 0", SEEN),
     entry(
         "DD-ES-IMMUTABLE",
         EXTERNAL_SECRETS,
+        "external-secrets/not-immutable",
         "no target is immutable",
         &[Part::ExternalSecrets, Part::KubernetesSecrets],
     ),
-    entry("DD-ES-OWNED", EXTERNAL_SECRETS, "none belongs to an owner that takes annotations away", SEEN),
-    entry("DD-ES-TARGET", EXTERNAL_SECRETS, "targets are Kubernetes Secrets as usual", SEEN),
-    entry("DD-ES-OPAQUE", EXTERNAL_SECRETS, "what arrives can be compared", ES_AND_STATE),
-    entry("DD-ES-PROPERTY", EXTERNAL_SECRETS, "whole values are used, no property of JSON", ES_AND_STATE),
-    entry("DD-BACK-COMPAT-MAPPED", EXTERNAL_SECRETS, "the back-compat is copied into the cluster", SEEN),
-    entry("DD-SECRETS-CURRENT", EXTERNAL_SECRETS, "Kubernetes Secrets hold the newest version", HELD),
-    entry("DD-CONSUMERS", CONSUMERS, "those that are expected exist and read the secret", WORK),
-    entry("DD-BACK-COMPAT-READ", CONSUMERS, "they read the back-compat too", WORK),
-    entry("DD-PAUSED", CONSUMERS, "none is paused", WORK),
-    entry("DD-HELD-BACK", CONSUMERS, "a restart replaces every pod", WORK),
-    entry(super::HEALTHY, CONSUMERS, "they are fully rolled out", WORK_AND_STATE),
-    entry(super::PODS_CURRENT, CONSUMERS, "pods started on the newest version", ALL_HELD),
-    entry("DD-OTHER-READERS", CONSUMERS, "nothing reads the secret that a restart does not reach", WORK),
-    entry("DD-OLD-READERS", CONSUMERS, "nothing else that reads it runs on an older value", ALL_HELD),
-    entry("DD-RELOADER", CONSUMERS, "nobody else restarts them", WORK),
-    entry("DD-GITOPS", CONSUMERS, "nobody takes the restart away again", WORK),
-    entry("DD-ONE-POD", CONSUMERS, "they have more than one pod", WORK),
+    entry(
+        "DD-ES-OWNED",
+        EXTERNAL_SECRETS,
+        "external-secrets/annotations-stay",
+        "none belongs to an owner that takes annotations away",
+        SEEN,
+    ),
+    entry("DD-ES-TARGET", EXTERNAL_SECRETS, "external-secrets/target", "targets are Kubernetes Secrets as usual", SEEN),
+    entry(
+        "DD-ES-OPAQUE",
+        EXTERNAL_SECRETS,
+        "external-secrets/comparable",
+        "what arrives can be compared",
+        ES_AND_STATE,
+    ),
+    entry(
+        "DD-ES-PROPERTY",
+        EXTERNAL_SECRETS,
+        "external-secrets/whole-value",
+        "whole values are used, no property of JSON",
+        ES_AND_STATE,
+    ),
+    entry(
+        "DD-BACK-COMPAT-MAPPED",
+        EXTERNAL_SECRETS,
+        "external-secrets/back-compat-mapped",
+        "the back-compat is copied into the cluster",
+        SEEN,
+    ),
+    entry(
+        "DD-SECRETS-CURRENT",
+        EXTERNAL_SECRETS,
+        "external-secrets/secrets-on-latest",
+        "Kubernetes Secrets hold the newest version",
+        HELD,
+    ),
+    entry("DD-CONSUMERS", CONSUMERS, "consumers/exist", "those that are expected exist and read the secret", WORK),
+    entry("DD-BACK-COMPAT-READ", CONSUMERS, "consumers/back-compat-read", "they read the back-compat too", WORK),
+    entry("DD-PAUSED", CONSUMERS, "consumers/not-paused", "none is paused", WORK),
+    entry("DD-HELD-BACK", CONSUMERS, "consumers/all-pods-roll", "a restart replaces every pod", WORK),
+    entry(super::HEALTHY, CONSUMERS, "consumers/healthy", "they are fully rolled out", WORK_AND_STATE),
+    entry(super::PODS_CURRENT, CONSUMERS, "consumers/pods-on-latest", "pods started on the newest version", ALL_HELD),
+    entry(
+        "DD-OTHER-READERS",
+        CONSUMERS,
+        "consumers/no-other-readers",
+        "nothing reads the secret that a restart does not reach",
+        WORK,
+    ),
+    entry(
+        "DD-OLD-READERS",
+        CONSUMERS,
+        "consumers/no-older-readers",
+        "nothing else that reads it runs on an older value",
+        ALL_HELD,
+    ),
+    entry("DD-RELOADER", CONSUMERS, "consumers/not-reloaded", "nobody else restarts them", WORK),
+    entry("DD-GITOPS", CONSUMERS, "consumers/restart-stays", "nobody takes the restart away again", WORK),
+    entry("DD-ONE-POD", CONSUMERS, "consumers/replicas", "they have more than one pod", WORK),
     entry(
         PROJECT_ID,
         SECRET_MANAGER,
+        "secret-manager/project",
         "the project is known, and one",
         &[Part::ExternalSecrets, Part::Stores, Part::Project],
     ),
-    entry(SM_API_ID, SECRET_MANAGER, "it answers", &[Part::Project]),
-    entry("DD-LATEST", SECRET_MANAGER, "the primary's newest version is enabled", &[Part::Primary]),
-    entry("DD-PREDECESSOR", SECRET_MANAGER, "the version before it is disabled, or explained", STATE),
+    entry(SM_API_ID, SECRET_MANAGER, "secret-manager/answers", "it answers", &[Part::Project]),
+    entry(
+        "DD-LATEST",
+        SECRET_MANAGER,
+        "secret-manager/latest-enabled",
+        "the primary's newest version is enabled",
+        &[Part::Primary],
+    ),
+    entry(
+        "DD-PREDECESSOR",
+        SECRET_MANAGER,
+        "secret-manager/predecessor-explained",
+        "the version before it is disabled, or explained",
+        STATE,
+    ),
     entry(
         "DD-OLDER-ENABLED",
         SECRET_MANAGER,
+        "secret-manager/older-disabled",
         "older versions are disabled",
         &[Part::Primary, Part::BackCompat, Part::Versions],
     ),
-    entry("DD-TERRAFORM", SECRET_MANAGER, "the primary is not managed by Terraform", &[Part::Primary]),
-    entry("DD-BACK-COMPAT", SECRET_MANAGER, "the back-compat can be read, or has yet to be made", HELD),
-    entry(SM_ACCESS_ID, SECRET_MANAGER, "everything that will be needed is allowed", &[Part::Project]),
-    entry(PLAN_ID, SECRET_MANAGER, "a rotation can be planned from this state", PLANNED),
-    entry(LOCK_ID, LOCK, "nobody else is at work", &[Part::Lock]),
+    entry(
+        "DD-TERRAFORM",
+        SECRET_MANAGER,
+        "secret-manager/not-terraform",
+        "the primary is not managed by Terraform",
+        &[Part::Primary],
+    ),
+    entry(
+        "DD-BACK-COMPAT",
+        SECRET_MANAGER,
+        "secret-manager/back-compat-enabled",
+        "the back-compat can be read, or has yet to be made",
+        HELD,
+    ),
+    entry(
+        SM_ACCESS_ID,
+        SECRET_MANAGER,
+        "secret-manager/access",
+        "everything that will be needed is allowed",
+        &[Part::Project],
+    ),
+    entry(PLAN_ID, SECRET_MANAGER, "secret-manager/plan", "a rotation can be planned from this state", PLANNED),
+    entry(LOCK_ID, LOCK, "lock/free", "nobody else is at work", &[Part::Lock]),
 ];
+
+/// What came of a check.
+pub fn result(id: &'static str, result: Verdict, message: String, hints: Vec<Hint>) -> CheckResult {
+    let name = by_id(id).map_or(id, |entry| entry.name);
+    CheckResult { id, name, result, message, hints }
+}
 
 /// The check with this id.
 pub fn by_id(id: &str) -> Option<&'static Entry> {
     CATALOGUE.iter().find(|entry| entry.id == id)
 }
 
-/// The checks that `--only` and `--skip` leave, each given as ids and names of groups.
+/// The checks that `--only` and `--skip` leave, each given as ids, names and groups.
 pub fn selected(only: &[String], skip: &[String]) -> Result<Vec<&'static Entry>, Unknown> {
     for given in only.iter().chain(skip) {
         if !CATALOGUE.iter().any(|entry| is_meant(entry, given)) {
@@ -157,7 +261,7 @@ pub fn selected(only: &[String], skip: &[String]) -> Result<Vec<&'static Entry>,
     Ok(left.collect())
 }
 
-/// A name that is neither an id nor a group.
+/// What is neither an id, nor a name, nor a group.
 #[derive(Debug, Eq, PartialEq)]
 pub struct Unknown {
     /// What was given.
@@ -174,7 +278,7 @@ pub fn groups() -> Vec<&'static str> {
 }
 
 fn is_meant(entry: &Entry, name: &str) -> bool {
-    entry.id.eq_ignore_ascii_case(name) || entry.group.0.eq_ignore_ascii_case(name)
+    [entry.id, entry.group.0, entry.name].iter().any(|known| known.eq_ignore_ascii_case(name))
 }
 
 /// The names like this one: a few letters away, or with it as a part.
@@ -207,6 +311,9 @@ mod tests {
         let missing: Vec<&str> =
             super::super::CHECKS.iter().map(|check| check.id).filter(|id| !ids.contains(id)).collect();
         assert!(missing.is_empty(), "give them a group and a title: {missing:?}");
+        for entry in CATALOGUE {
+            assert!(entry.name.split_once('/').is_some_and(|(group, _)| group == entry.group.0), "{}", entry.name);
+        }
         let names = groups();
         assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), names.len(), "{names:?}");
     }
@@ -219,6 +326,7 @@ mod tests {
             chosen.map(|all| all.iter().map(|entry| entry.id).collect::<Vec<_>>())
         };
         assert_eq!(chosen(&["lock", "dd-kubeconfig"], &[]), Ok(vec!["DD-KUBECONFIG", "DD-LOCK"]));
+        assert_eq!(chosen(&["consumers/healthy"], &[]), Ok(vec!["DD-HEALTHY"]));
         assert_eq!(chosen(&["google"], &["DD-GCLOUD"]), Ok(vec!["DD-GOOGLE-CREDENTIALS"]));
         assert_eq!(chosen(&[], &[]).map(|all| all.len()), Ok(CATALOGUE.len()));
         for (given, near) in [
