@@ -235,3 +235,7 @@ fn under_way(seen: &Seen) -> bool {
         Purpose::Sync | Purpose::Verify | Purpose::Restart | Purpose::Rollback | Purpose::Rescue => false,
     }
 }
+
+#[cfg(test)]
+#[path = "check/findings_tests.rs"]
+mod findings_tests;

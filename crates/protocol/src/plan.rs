@@ -358,7 +358,7 @@ fn refuse_value(line: &str) -> Problem {
 
 #[cfg(test)]
 #[path = "plan_tests.rs"]
-mod tests;
+pub(crate) mod tests;
 
 #[cfg(test)]
 #[path = "plan/tests/evidence.rs"]

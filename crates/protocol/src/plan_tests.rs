@@ -29,7 +29,7 @@ pub(super) fn versions(given: &str) -> Vec<Version> {
 }
 
 /// An account whose Kubernetes Secrets hold these values, and whose pods carry this version.
-pub(super) fn seen(primary: &str, back_compat: &str, holds: (u16, Option<u16>), pods: u64) -> Observation {
+pub(crate) fn seen(primary: &str, back_compat: &str, holds: (u16, Option<u16>), pods: u64) -> Observation {
     let secret = |id: &str, given: &str| SecretView {
         secret: id.parse().expect("a fit id"),
         versions: versions(given),
