@@ -229,8 +229,8 @@ fn under_way(seen: &Seen) -> bool {
         // Begun: the back-compat has the value in use, and its older versions are not disabled yet.
         Purpose::Finalize => {
             let mut older = seen.now.back_compat.versions.iter().skip(1);
-            matches!(state, State::Stable | State::Drifted)
-                && older.any(|version| version.state == VersionState::Enabled)
+            let is_open = matches!(state, State::Stable | State::Drifted) || state::is_finalizing(seen.now);
+            is_open && older.any(|version| version.state == VersionState::Enabled)
         }
         Purpose::Sync | Purpose::Verify | Purpose::Restart | Purpose::Rollback | Purpose::Rescue => false,
     }

@@ -365,6 +365,10 @@ pub(crate) mod tests;
 mod evidence;
 
 #[cfg(test)]
+#[path = "plan/tests/matrix.rs"]
+mod matrix;
+
+#[cfg(test)]
 #[path = "plan/tests/stopped.rs"]
 mod stopped;
 

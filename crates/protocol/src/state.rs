@@ -104,7 +104,9 @@ pub fn secrets_state(now: &Observation) -> State {
         (None, Some(kept)) => State::Rotating { from: kept.id, to: newest.id },
         (None, None) if announced(now).is_some() => State::Rotating { from: newest.id, to: newest.id.next() },
         // R6: a value that lost its slot keeps the account from another rotation until it has one.
-        (None, None) if back_compat_is_live(now) || in_use::displaced(now).is_some() => State::AwaitingReencryption,
+        (None, None) if back_compat_is_live(now) || in_use::displaced(now).is_some() || is_finalizing(now) => {
+            State::AwaitingReencryption
+        }
         (None, None) => State::Stable,
     }
 }
@@ -148,6 +150,12 @@ fn kept_older(now: &Observation) -> Option<&Version> {
 /// Whether the back-compat holds a value that is not the primary's: old data may need it.
 pub fn back_compat_is_live(now: &Observation) -> bool {
     now.back_compat.value().is_some() && now.back_compat.value() != now.primary.value()
+}
+
+/// Whether a finalization stored the value in use as back-compat and did not come to its end: what it retires is enabled still.
+pub fn is_finalizing(now: &Observation) -> bool {
+    let retired = now.finalizing.and_then(|version| now.back_compat.version(version));
+    !back_compat_is_live(now) && retired.is_some_and(|version| version.state == VersionState::Enabled)
 }
 
 /// A value that a two-phase rotation has announced and not yet brought into use.

@@ -148,7 +148,7 @@ fn needed(now: &Observation) -> Vec<ValueTag> {
 }
 
 /// Where the bytes of a value are at hand: none where a template alone has them.
-fn origin(now: &Observation, value: ValueTag) -> Option<Origin> {
+pub(super) fn origin(now: &Observation, value: ValueTag) -> Option<Origin> {
     if let Some((source, version)) = now.enabled_with(value) {
         return Some(match source {
             Source::Primary => Origin::Primary(version),
@@ -161,7 +161,7 @@ fn origin(now: &Observation, value: ValueTag) -> Option<Origin> {
 }
 
 /// Its bytes stand inside a template's text alone: they cannot be taken out of it.
-fn last_copy(now: &Observation, value: ValueTag) -> Problem {
+pub(super) fn last_copy(now: &Observation, value: ValueTag) -> Problem {
     let keys = now.external_secrets.iter().flat_map(|external| external.keys.iter().map(move |key| (external, key)));
     let mut places = keys.filter(|(_, key)| key.found == Found::Value(value));
     let place = places.next().map_or_else(

@@ -56,6 +56,10 @@ fn awaiting(now: &Observation) -> Option<Due> {
     }
     let newest = now.primary.newest()?.id;
     let line = |verb: &str| Command::secret(verb, &now.account);
+    if state::is_finalizing(now) {
+        let what = "finish the finalization that was begun".to_owned();
+        return Some(Due { action: "finalize", what, commands: vec![line("finalize")] });
+    }
     if let Ok(plan) = plan(&Want::default(), now) {
         let what = format!("the rotation from {} to {} is committed, and did not record its end", plan.from, plan.to);
         return Some(Due { action: "rotate", what, commands: vec![line("rotate")] });

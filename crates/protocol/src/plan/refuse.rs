@@ -2,9 +2,10 @@
 //!
 //! A hint is followed by people who know nothing of this page: each command here helps in its state, and loses nothing.
 
+use super::adopt;
 use crate::command;
 use crate::facts::names::{ObjectName, SecretId, VersionId};
-use crate::facts::observation::{Consumer, Found, Observation, PodView, Source, VersionState};
+use crate::facts::observation::{Consumer, Derivation, Found, Observation, PodView, Source, VersionState};
 use crate::hint::{Command, Hint};
 use crate::in_use::{self, Displaced, Held, InUse};
 use crate::problem::{Problem, Reason};
@@ -16,7 +17,7 @@ pub(super) fn awaiting(now: &Observation) -> Problem {
     if let Some(displaced) = in_use::displaced(now) {
         return refuse_displaced(now, &displaced);
     }
-    if now.finalizing.is_some() && !state::back_compat_is_live(now) {
+    if state::is_finalizing(now) {
         let line = format!("a finalization of {account} was begun and did not come to its end");
         return Problem::new(Reason::AwaitingReencryption, line)
             .hint(Hint::to("finish it first", Command::secret("finalize", account)));
@@ -108,7 +109,7 @@ pub(super) fn leak_under_way(now: &Observation, from: VersionId, to: VersionId) 
         "a change of {account} from {from} to {to} is under way: finishing it would leave {to} in use, which may be the value that leaked"
     );
     Problem::new(Reason::RotationUnderWay, line)
-        .hint(Hint::to("finish it first", Command::secret("rotate", account)))
+        .hint(Hint::to("finish it first", Command::secret(verb_of(now), account)))
         .hint("then let the application save its data again, finalize, and rotate with --compromised")
 }
 
@@ -134,7 +135,7 @@ pub fn refuse_blocked(now: &Observation, blocked: Blocked) -> Problem {
     let (account, primary, back_compat, project) =
         (&now.account, &now.primary.secret, &now.back_compat.secret, &now.home.project);
     let problem = |reason, line: String| Problem::new(reason, line);
-    let adopt = Command::secret("rotate", account).with(["--adopt"]);
+    let adopts = Command::secret("rotate", account).with(["--adopt"]);
     let enable = |secret: &SecretId, version: VersionId| {
         let (secret, project) = (format!("--secret={secret}"), format!("--project={project}"));
         command!["gcloud", "secrets", "versions", "enable", version.get(), secret, project]
@@ -166,7 +167,7 @@ pub fn refuse_blocked(now: &Observation, blocked: Blocked) -> Problem {
                         format!("--project={project}")
                     ],
                 )),
-                false => refused.hint(Hint::to("add the value that is in use as a new version", adopt)),
+                false => refused.hint(Hint::to("add the value that is in use as a new version", adopts)),
             }
         }
         Blocked::UnexplainedPredecessor(version) => {
@@ -183,14 +184,14 @@ pub fn refuse_blocked(now: &Observation, blocked: Blocked) -> Problem {
                         Command::secret("finalize", account),
                     ))
                     .hint(format!("after that {version} is stored as back-compat by rotate --adopt")),
-                false => refused.hint(Hint::to("finish it as a rotation, which keeps both values", adopt)),
+                false => refused.hint(Hint::to("finish it as a rotation, which keeps both values", adopts)),
             }
         }
         Blocked::TwoUncommitted(first, second) => problem(
             Reason::TwoUncommittedVersions,
             format!("{primary} has two versions, {first} and {second}, on top of the one that {back_compat} holds"),
         )
-        .hint(Hint::to(format!("go on with {second}, and keep {first} enabled"), adopt)),
+        .hint(Hint::to(format!("go on with {second}, and keep {first} enabled"), adopts)),
         Blocked::BackCompatNotEnabled(version, VersionState::Destroyed) => {
             let from =
                 now.last_rotation.as_ref().map(|last| last.from.trim_start_matches('v').to_owned()).unwrap_or_default();
@@ -203,9 +204,16 @@ pub fn refuse_blocked(now: &Observation, blocked: Blocked) -> Problem {
         )
         .hint(Hint::to("enable it", enable(back_compat, version))),
         Blocked::Foreign(newest) => {
-            let place = in_use::unkept(now).map(|unkept| has(now, &unkept)).unwrap_or_default();
+            let unkept = in_use::unkept(now);
+            // Nothing can take it out of there: adopting would be refused.
+            if let Some(Held::Value(value)) = unkept.as_ref().map(|unkept| &unkept.held)
+                && adopt::origin(now, *value).is_none()
+            {
+                return adopt::last_copy(now, *value);
+            }
+            let place = unkept.map(|unkept| has(now, &unkept)).unwrap_or_default();
             problem(Reason::ForeignVersion, format!("{newest} of {primary} was added by hand or by another tool: {place}, and {back_compat} does not keep it"))
-                .hint(Hint::to("keep what is in use, and go on from there", adopt))
+                .hint(Hint::to("keep what is in use, and go on from there", adopts))
         }
         Blocked::Unreadable(version, VersionState::Destroyed) => problem(
             Reason::UnreadableVersion,
@@ -222,8 +230,13 @@ pub fn refuse_blocked(now: &Observation, blocked: Blocked) -> Problem {
 
 pub(super) fn under_way(now: &Observation, from: VersionId, to: VersionId) -> Problem {
     let line = format!("a rotation of {} from {from} to {to} is under way: both values are needed", now.account);
-    let verb = if state::called_off(now).is_some() { "rollback" } else { "rotate" };
-    Problem::new(Reason::RotationUnderWay, line).hint(Hint::to("finish it", Command::secret(verb, &now.account)))
+    Problem::new(Reason::RotationUnderWay, line)
+        .hint(Hint::to("finish it", Command::secret(verb_of(now), &now.account)))
+}
+
+/// The command that finishes what is under way.
+fn verb_of(now: &Observation) -> &'static str {
+    if state::called_off(now).is_some() { "rollback" } else { "rotate" }
 }
 
 /// A sync would write over the last copy of a value.
@@ -232,10 +245,21 @@ pub(super) fn last_copy_in_the_way(now: &Observation, secret: &ObjectName, key: 
         "Kubernetes Secret {}/{secret}, key {key}, holds a value that no enabled version has: a sync would write over its last copy",
         now.account
     );
-    let way = way.unwrap_or_else(|| rescue(now, format!("secret/{secret}:{key}")));
-    Problem::new(Reason::LastCopy, line).hint(Hint::to("store it as back-compat", way)).hint(format!(
-        "or, where that value was written there by mistake, give it up by name: sync --retired secret/{secret}:{key}"
-    ))
+    let problem = Problem::new(Reason::LastCopy, line);
+    let mut keys = now.external_secrets.iter().filter(|external| external.target == *secret).flat_map(|one| &one.keys);
+    let is_whole =
+        keys.any(|one| one.key == key && one.derivation == Derivation::Exact && matches!(one.found, Found::Value(_)));
+    match is_whole {
+        true => {
+            let way = way.unwrap_or_else(|| rescue(now, format!("secret/{secret}:{key}")));
+            problem.hint(Hint::to("store it as back-compat", way)).hint(format!(
+                "or, where that value was written there by mistake, give it up by name: sync --retired secret/{secret}:{key}"
+            ))
+        }
+        false => problem.hint(format!(
+            "it stands inside a longer text, and cannot be stored from there: decide whether data under it is needed; where none is, give it up by name: sync --retired secret/{secret}:{key}"
+        )),
+    }
 }
 
 pub(super) fn nothing_named(now: &Observation) -> Problem {

@@ -20,7 +20,9 @@ pub(super) fn rollback(want: &Want, now: &Observation, again: bool) -> Result<Pl
     match state::secrets_state(now) {
         State::Rotating { from, to } if is_exchanging(now) || state::is_rolled_back(now) => finish(want, now, from, to),
         State::Rotating { .. } => go_back(now),
-        State::AwaitingReencryption if in_use::displaced(now).is_some() => Err(refuse::awaiting(now)),
+        State::AwaitingReencryption if in_use::displaced(now).is_some() || state::is_finalizing(now) => {
+            Err(refuse::awaiting(now))
+        }
         State::AwaitingReencryption => match now.primary.newest() {
             // Whoever repeats the command wants what it did, not its opposite.
             Some(newest) if state::is_rolled_back(now) && !again => {
