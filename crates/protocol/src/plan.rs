@@ -119,6 +119,8 @@ fn rotation(want: &Want, now: &Observation) -> Result<Plan, Problem> {
     match state {
         State::Rotating { from, to } => finish(want, now, from, to),
         State::Stable | State::Drifted => begin(want, now, Vec::new()),
+        // Its record would be lost, and with it what tells the value that it retires from one that lost its slot.
+        State::AwaitingReencryption if state::is_finalizing(now) => Err(refuse::awaiting(now)),
         State::AwaitingReencryption => match unrecorded(want, now) {
             Some((from, to)) => Ok(record(now, from, to)),
             // I5: a third value would be one that no pod can read.

@@ -16,6 +16,7 @@ pub(super) fn rescue(want: &Want, now: &Observation) -> Result<Plan, Problem> {
         State::Rotating { from, to } => return Err(refuse::under_way(now, from, to)),
         State::Blocked(Blocked::BackCompatNotEnabled(..) | Blocked::UnexplainedPredecessor(_)) => {}
         State::Blocked(blocked) => return Err(refuse_blocked(now, blocked)),
+        State::AwaitingReencryption if state::is_finalizing(now) => return Err(refuse::awaiting(now)),
         State::Stable | State::Drifted | State::AwaitingReencryption => {}
     }
     let newest = now.primary.newest().map(|newest| newest.id).ok_or_else(|| refuse_blocked(now, Blocked::NoPrimary))?;
