@@ -113,3 +113,45 @@ impl Checkup {
         self.checks.iter().filter(|asked| asked.result == answer).count()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hint::Command;
+
+    fn asked(result: Answer) -> Asked {
+        let hint = Hint::from(Command::secret(
+            "sync",
+            &"acme".parse::<crate::facts::names::AccountName>().expect("a fit name"),
+        ));
+        Asked {
+            id: "DD-ES-READY",
+            group: "external-secrets",
+            group_title: "ExternalSecrets",
+            title: "they are syncing",
+            result,
+            message: String::new(),
+            hints: vec![hint],
+        }
+    }
+
+    #[test]
+    fn answers_are_counted_and_their_commands_carry_the_calls_flags() {
+        let mut checkup = Checkup {
+            api_version: "deepdesk.com/v1",
+            kind: "Check",
+            account: "acme".to_owned(),
+            namespace: "acme".to_owned(),
+            context: "prod".to_owned(),
+            project: "p".to_owned(),
+            purpose: "rotate",
+            reason: String::new(),
+            exit_code: 0,
+            checks: vec![asked(Answer::Pass), asked(Answer::Fail), asked(Answer::Pass)],
+        };
+        assert_eq!((checkup.count(Answer::Pass), checkup.count(Answer::Fail), checkup.count(Answer::Warn)), (2, 1, 0));
+        checkup.carry(&CallFlags { kubectl: vec!["--context=prod".to_owned()], ..CallFlags::default() });
+        let hints = checkup.checks.iter().flat_map(|asked| &asked.hints);
+        assert!(hints.map(ToString::to_string).all(|hint| hint.contains("--context=prod")));
+    }
+}

@@ -139,3 +139,36 @@ pub struct Subject {
 fn as_numbers<S: serde::Serializer>(versions: &[VersionId], serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_seq(versions.iter().map(|version| version.get().to_string()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The name in words, in a report and in JSON is one.
+    #[test]
+    fn each_step_has_one_name() {
+        use StepName::*;
+        let all = [
+            (Preflight, "preflight"),
+            (Confirm, "confirm"),
+            (Lock, "lock"),
+            (Reencrypt, "reencrypt"),
+            (Abandon, "abandon"),
+            (Announce, "announce"),
+            (Spread, "spread"),
+            (Prepare, "prepare"),
+            (Preserve, "preserve"),
+            (Stage, "stage"),
+            (Introduce, "introduce"),
+            (Sync, "sync"),
+            (Restart, "restart"),
+            (Verify, "verify"),
+            (Commit, "commit"),
+            (Destroy, "destroy"),
+            (Unlock, "unlock"),
+        ];
+        for (step, name) in all {
+            assert_eq!((step.as_str(), serde_json::to_value(step).ok()), (name, Some(name.into())));
+        }
+    }
+}

@@ -304,3 +304,92 @@ fn of_step(step: &Step) -> Subject {
         Step::Verify { version } => Subject { versions: vec![*version], ..none() },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::facts::names::SecretId;
+    use crate::step::Origin;
+
+    fn workload(name: &str) -> WorkloadRef {
+        name.parse().expect("a fit name")
+    }
+
+    fn object(name: &str) -> ObjectName {
+        name.parse().expect("a fit name")
+    }
+
+    fn replacement(name: &str, ready: usize, old: usize, trouble: Option<&str>) -> Replacement {
+        Replacement { workload: workload(name), ready, desired: 2, old, trouble: trouble.map(str::to_owned) }
+    }
+
+    #[test]
+    fn how_far_a_workload_is_is_said_in_few_words() {
+        let cases = [
+            (replacement("deployment/admin", 1, 1, None), "admin: 1 of 2 new ready, 1 old left"),
+            (replacement("deployment/admin", 2, 0, None), "admin: 2 of 2 new ready"),
+            (
+                replacement("statefulset/db", 0, 0, Some("CrashLoopBackOff")),
+                "statefulset/db: 0 of 2 new ready (CrashLoopBackOff)",
+            ),
+            (replacement("daemonset/agent", 0, 3, None), "daemonset/agent: 0 of 2 new ready, 3 old left"),
+        ];
+        for (replacement, words) in cases {
+            assert_eq!(replacement.to_string(), words);
+        }
+        let awaited = Awaited { external_secret: object("admin-secrets"), words: "not yet".to_owned() };
+        assert_eq!(awaited.to_string(), "not yet");
+    }
+
+    /// As `--progress json` has it.
+    #[test]
+    fn each_event_names_what_it_is_about() {
+        let secret = || "acme_account_secret".parse::<SecretId>().expect("a fit id");
+        let (one, two) = (VersionId::FIRST, VersionId::FIRST.next());
+        let external_secrets = vec![object("admin-secrets"), object("backend-secrets")];
+        let workloads = vec![workload("deployment/admin")];
+        let steps = [
+            Step::DisableOlder { secret: secret(), versions: vec![two, one] },
+            Step::Enable { secret: secret(), version: one },
+            Step::CreateBackCompat { secret: secret(), like: secret() },
+            Step::StoreBackCompat { secret: secret(), value_of: Origin::Primary(one) },
+            Step::Stage { external_secrets: external_secrets.clone(), value_of: Origin::Primary(one) },
+            Step::Announce { secret: secret(), expect: two },
+            Step::Spread { external_secrets: external_secrets.clone(), version: two },
+            Step::Prepare { workloads: workloads.clone(), version: one },
+            Step::AddVersion { secret: secret(), value_of: None, expect: two },
+            Step::Sync { external_secrets: external_secrets.clone(), version: two },
+            Step::Restart { workloads: workloads.clone(), version: two },
+            Step::Verify { version: two },
+            Step::RetireOlder { secret: secret(), versions: vec![one] },
+            Step::Destroy { secret: secret(), versions: vec![one] },
+            Step::DisablePrevious { secret: secret(), version: one },
+        ];
+        let awaited = |name: &str| Awaited { external_secret: object(name), words: String::new() };
+        let others = [
+            Happening::AsksToCopy { external_secrets: external_secrets.clone() },
+            Happening::WouldSync { external_secrets, on_server: true },
+            Happening::Awaits(vec![awaited("admin-secrets"), awaited("backend-secrets")]),
+            Happening::Restarts { workloads: workloads.clone() },
+            Happening::WouldRestart { workloads: workloads.clone(), on_server: false },
+            Happening::Restarted { workloads: workloads.clone() },
+            Happening::Settles { workloads },
+            Happening::NoteTakenAway { workload: workload("deployment/admin") },
+            Happening::Replaces(vec![
+                replacement("deployment/admin", 1, 2, None),
+                replacement("deployment/backend", 2, 3, None),
+            ]),
+            Happening::StartedMeanwhile { pods: vec!["admin-1".to_owned()], cannot_read: one },
+            Happening::Reads,
+            Happening::failed(&crate::problem::Problem::new(crate::problem::Reason::Failed, "no")),
+        ];
+        let about = |happening: &Happening| serde_json::to_string(&happening.subject()).expect("plain fields");
+        let of_steps = steps.iter().map(|step| {
+            let begins = about(&Happening::Begins(step.clone()));
+            assert_eq!(begins, about(&Happening::Did(step.clone(), Outcome::default())));
+            format!("{}: {begins}", step.name().as_str())
+        });
+        let of_others = others.iter().map(|happening| format!("{happening:?}: {}", about(happening)));
+        insta::assert_snapshot!(of_steps.chain(of_others).collect::<Vec<_>>().join("\n"));
+    }
+}

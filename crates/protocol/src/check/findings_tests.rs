@@ -341,3 +341,48 @@ fn a_check_concerns_some_commands() {
 
 /// With External Secrets' own constant for every error of a provider.
 const UNSPECIFIC: &str = "could not get secret data from provider";
+
+/// What stands in the way of judging values at all is told before what the planner says of them.
+#[test]
+fn what_brings_no_value_at_all_comes_first() {
+    for id in ["DD-PROJECT", "DD-ES-STORE", "DD-ES-OPAQUE", "DD-K8S-ACCESS", "DD-SM-ACCESS"] {
+        assert!(comes_first(id), "{id}");
+    }
+    for id in ["DD-ES-READY", "DD-PREDECESSOR", "DD-PODS-CURRENT", "DD-LATEST"] {
+        assert!(!comes_first(id), "{id}");
+    }
+}
+
+/// What a rotation or a finalization that goes on will put right itself is no finding for it.
+#[test]
+fn what_is_put_right_anyway_is_no_finding() {
+    let pods = "DD-PODS-CURRENT";
+    let unproven = |mut now: Observation| {
+        now.external_secrets[0].written = second(9_000);
+        now.consumers[0].version = None;
+        now.consumers[0].pods.iter_mut().for_each(|pod| pod.version = None);
+        now
+    };
+    let begun = |now: Observation| Observation { finalizing: crate::facts::names::VersionId::new(1), ..now };
+    let blocked = || unproven(seen("E1 E2", "", (2, None), 2));
+    let adopt = Want { adopt: true, ..Want::default() };
+    for (name, purpose, want, now, is_told) in [
+        ("a rotation goes on", Rotate, Want::default(), unproven(seen("E1 E2", "E1", (2, Some(1)), 1)), false),
+        ("it is to be verified", Verify, Want::default(), unproven(seen("E1 E2", "E1", (2, Some(1)), 1)), true),
+        ("what is found is adopted", Rotate, adopt.clone(), blocked(), false),
+        ("it is not", Rotate, Want::default(), blocked(), true),
+        ("nothing has to be adopted", Rotate, adopt, unproven(seen("D E2", "", (2, None), 2)), true),
+        (
+            "a finalization goes on",
+            Finalize,
+            Want::default(),
+            begun(unproven(seen("D E2", "E1 E2", (2, Some(2)), 2))),
+            false,
+        ),
+        ("a finalization begins", Finalize, Want::default(), unproven(awaiting()), true),
+        ("a finalization has nothing to do", Finalize, Want::default(), unproven(fit()), true),
+        ("a rollback", Rollback, Want::default(), unproven(awaiting()), true),
+    ] {
+        assert_eq!(told(purpose, &want, &now).contains(pods), is_told, "{name}: {}", told(purpose, &want, &now));
+    }
+}
