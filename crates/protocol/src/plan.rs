@@ -155,9 +155,6 @@ fn begin(want: &Want, now: &Observation, first: Vec<Planned>) -> Result<Plan, Pr
         NewValue::Given(Some(given)) if given == value => {
             return Err(refuse_value("the new value equals the current one"));
         }
-        NewValue::Given(Some(given)) if now.back_compat.value() == Some(given) => {
-            return Err(refuse_value("the new value equals the back-compat one"));
-        }
         NewValue::Given(_) | NewValue::Made => {}
     }
     if want.strategy == Strategy::TwoPhase {

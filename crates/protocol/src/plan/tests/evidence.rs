@@ -4,7 +4,8 @@
 use super::tests::{brief, seen};
 use super::*;
 use crate::check::{self, Purpose};
-use crate::facts::observation::LastRotation;
+use crate::facts::observation::{Found, LastRotation};
+use crate::in_use::Held;
 
 /// With pods that began in this second. External Secrets copies every 600 seconds; the newest version is in no Secret yet.
 fn began(created: i64, noted: u64, mut now: Observation) -> Observation {
@@ -18,6 +19,20 @@ fn began(created: i64, noted: u64, mut now: Observation) -> Observation {
 /// With a Secret that was last written in this second.
 fn written(at: i64, mut now: Observation) -> Observation {
     now.external_secrets[0].written = jiff::Timestamp::from_second(at).ok();
+    now
+}
+
+/// With a Secret that was made in this second.
+fn made(at: i64, mut now: Observation) -> Observation {
+    now.external_secrets[0].target_created = jiff::Timestamp::from_second(at).ok();
+    now
+}
+
+/// With one more key of the primary, that holds the first version's value.
+fn mixed(mut now: Observation) -> Observation {
+    let mut key = now.external_secrets[0].keys[0].clone();
+    key.found = Found::Value(ValueTag(1));
+    now.external_secrets[0].keys.push(key);
     now
 }
 
@@ -56,6 +71,27 @@ fn a_pod_may_have_started_with_all_that_was_or_came_into_force() {
             "v1, v2",
         ),
         ("what is disabled below an enabled one", began(150, 0, seen("D@1 E2@100 E3@160", "", (3, None), 0)), "v2"),
+        (
+            "its Secret was written in the second in which it began",
+            written(150, began(150, 0, seen("E1@1 E2@100 E3@160", "", (2, None), 0))),
+            "v1, v2",
+        ),
+        (
+            "its Secrets hold two versions",
+            written(100, mixed(began(150, 0, seen("E1@1 E2@100 E3@160", "", (2, None), 0)))),
+            "v1, v2",
+        ),
+        (
+            "its Secret is older than the newest version",
+            made(159, began(150, 0, seen("E1@1 E2@100 E3@160", "", (3, None), 0))),
+            "v1, v2",
+        ),
+        (
+            "it is of the newest version's second",
+            made(160, began(150, 0, seen("E1@1 E2@100 E3@160", "", (3, None), 0))),
+            "v1, v2",
+        ),
+        ("it is younger", made(161, began(150, 0, seen("E1@1 E2@100 E3@160", "", (3, None), 0))), ""),
         ("without dates, a note", began(1_000, 2, seen("E1 E2 E3", "", (3, None), 2)), "v2"),
         ("without dates or a note", began(1_000, 0, seen("E1 E2 E3", "", (3, None), 0)), ""),
     ];
@@ -125,5 +161,50 @@ fn a_finalization_that_goes_first_names_the_restart_that_it_needs() {
         let checks = check::run(&check::Seen { now: &now, want: &Want::default(), purpose });
         let current = checks.iter().find(|check| check.id == check::PODS_CURRENT).expect("its pods are unproven");
         assert_eq!(crate::hint::in_one_line(&current.hints), expected, "{purpose:?}");
+    }
+}
+
+#[test]
+fn the_newest_version_is_spread_where_a_secret_or_a_pod_has_its_value() {
+    let nowhere = || began(150, 0, seen("E1@1 E2@160", "", (1, None), 0));
+    let cases = [
+        ("nowhere", nowhere(), false),
+        ("in a Secret", began(150, 0, seen("E1@1 E2@160", "", (2, None), 0)), true),
+        ("in a pod that notes it", seen("E1 E2", "", (1, None), 2), true),
+        ("in a pod that notes another", seen("E1 E2", "", (1, None), 1), false),
+        ("in a pod that notes an older number of the same value", seen("E2 E1 E2", "", (1, None), 1), true),
+        ("it cannot be read, and neither can what pods have", seen("D D", "", (9, None), 1), false),
+    ];
+    for (name, now, is_spread) in cases {
+        assert_eq!(in_use::is_spread(&now), is_spread, "{name}");
+    }
+}
+
+/// Bytes of nobody in a Secret are what pods started with; those of an enabled version say nothing of that.
+#[test]
+fn what_a_secret_holds_may_explain_what_its_pods_have() {
+    let held = |holds| {
+        let others = in_use::others(&seen("E1 D E3", "", (holds, None), 2));
+        others.into_iter().map(|one| one.held).collect::<Vec<_>>()
+    };
+    let disabled = VersionId::new(2).map(Held::Version);
+    assert_eq!(held(9), [Held::Value(ValueTag(9))]);
+    assert_eq!(held(1), [Some(Held::Value(ValueTag(1))), disabled.clone()].into_iter().flatten().collect::<Vec<_>>());
+    assert_eq!(held(3), disabled.into_iter().collect::<Vec<_>>());
+}
+
+#[test]
+fn what_was_not_read_and_may_be_enabled_is_to_be_read() {
+    let mut enabled = seen("E1 E2 E3", "", (3, None), 2);
+    enabled.primary.versions[1].value = None;
+    let mut unknown = seen("E1 E2 E3", "", (3, None), 2);
+    unknown.primary.versions.remove(1);
+    for (name, now, is_unread) in [
+        ("all is read", seen("E1 E2 E3", "", (3, None), 2), false),
+        ("disabled", seen("E1 D E3", "", (3, None), 2), false),
+        ("enabled, and not read", enabled, true),
+        ("not looked at", unknown, true),
+    ] {
+        assert_eq!(in_use::is_unread(&now), is_unread, "{name}");
     }
 }

@@ -61,7 +61,18 @@ fn accounts() -> Vec<(&'static str, Observation)> {
             "committed, and another finalization died",
             Observation { finalizing: Some(version(1)), ..seen("D E2", "E1 E2", (2, Some(2)), 2) },
         ),
+        (
+            "the same, and that rotation's end is not recorded",
+            begun(
+                2,
+                false,
+                false,
+                Observation { finalizing: Some(version(1)), ..seen("D E2", "E1 E2", (2, Some(2)), 2) },
+            ),
+        ),
         ("rotating", rotating()),
+        ("rotating, while another one was for a leak", begun(9, false, true, rotating())),
+        ("a rollback begun, for a leak", begun(2, true, true, seen("E1 E2", "E2", (2, Some(2)), 1))),
         ("rotating, for a leak", begun(2, false, true, rotating())),
         ("a rollback begun", begun(2, true, false, seen("E1 E2", "E2", (2, Some(2)), 1))),
         ("rolled back", seen("D D E1@3", "E1 E2@4", (1, Some(2)), 3)),
@@ -88,6 +99,11 @@ fn accounts() -> Vec<(&'static str, Observation)> {
         ("foreign: the Secret holds an older version", seen("E1 E2", "", (1, None), 1)),
         ("foreign: the Secret holds a value of nobody", seen("D E2", "", (9, None), 1)),
         ("foreign: that value stands inside a text", holding(0, value(9), Within, seen("D E2", "", (2, None), 1))),
+        ("foreign, and pods read a back-compat of nobody", seen("E1 E2", "", (1, Some(9)), 1)),
+        (
+            "foreign: a run that died set out for it and kept nothing",
+            begun(2, false, false, seen("E1 E2", "", (1, None), 1)),
+        ),
         ("foreign: a pod has an older version", began(50, seen("E1@1 E2@100", "", (2, None), 0))),
         ("unreadable: a pod has a disabled version", began(50, seen("D@1 E2@100", "", (2, None), 0))),
         ("unreadable: a pod has a destroyed version", began(50, seen("X@1 E2@100", "", (2, None), 0))),
@@ -172,7 +188,7 @@ fn every_account_has_its_answer_to_every_command() {
                     let slots = crate::in_use::without_slot(&now, plan.slots(&now));
                     let left =
                         if slots.is_empty() { String::new() } else { format!(" (no slot: {})", slots.join(", ")) };
-                    format!("{} -> {}: {}{left}", plan.from, plan.to, brief(Ok(plan.clone())))
+                    format!("{:?}, {} -> {}: {}{left}", plan.way, plan.from, plan.to, brief(Ok(plan.clone())))
                 }
                 Err(problem) => refusal(&problem),
             };
