@@ -333,6 +333,11 @@ fn a_rollback_exchanges_the_two_values() {
     let cases = [
         ("committed", seen("D E2", "E1", (2, Some(1)), 2), format!("add(v3) {exchanged} disable(v2)")),
         (
+            "committed, and a Secret fell back: nothing has that value twice",
+            seen("D E2", "E1", (1, Some(1)), 2),
+            format!("add(v3) {exchanged} disable(v2)"),
+        ),
+        (
             "in the middle of a rotation",
             seen("E1 E2", "E1", (2, Some(1)), 1),
             format!("add(v3) {exchanged} abandon(v1) disable(v2)"),
@@ -547,6 +552,19 @@ fn the_narrow_interval_begins_with_a_write_and_ends_with_the_restart() {
         let to_do = steps.iter().filter(|planned| matches!(planned, Planned::Do(_)));
         assert_eq!(to_do.map(Planned::name).collect::<Vec<_>>(), narrow, "{name}");
     }
+}
+
+/// Each step names all that it is about.
+#[test]
+fn every_external_secret_is_synced_and_every_workload_restarted() {
+    let plan = plan(&Want::default(), &seen("E1", "", (1, None), 1)).expect("a plan");
+    let names = |step: &Step| match step {
+        Step::Stage { external_secrets, .. } | Step::Sync { external_secrets, .. } => listed(external_secrets),
+        Step::Restart { workloads, .. } => listed(workloads),
+        _ => String::new(),
+    };
+    let named: Vec<String> = plan.to_do().map(names).filter(|names| !names.is_empty()).collect();
+    assert_eq!(named, ["backend-secrets", "backend-secrets", "deployment/backend"]);
 }
 
 /// I1 and I2 on the order alone: the value in use is stored and staged before a new version is added, and the previous

@@ -87,3 +87,23 @@ impl From<NameError> for Problem {
         Problem::new(Reason::Usage, error.to_string())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::facts::names::AccountName;
+    use crate::hint::Command;
+
+    #[test]
+    fn a_problem_keeps_what_is_added_and_its_commands_carry_the_calls_flags() {
+        let acme = "acme".parse::<AccountName>().expect("a fit name");
+        let mut problem = Problem::new(Reason::Locked, "somebody is at work")
+            .with_exit(Exit::Incomplete)
+            .now("nothing was changed")
+            .hint(Hint::to("see", Command::secret("status", &acme)));
+        problem.carry(&CallFlags { kubectl: vec!["--context=prod".to_owned()], ..CallFlags::default() });
+        assert_eq!((problem.exit, problem.now.as_slice()), (Exit::Incomplete, &["nothing was changed".to_owned()][..]));
+        assert_eq!(problem.hints[0].to_string(), "see: kubectl deepdesk secret status acme --context=prod");
+        assert_eq!(Problem::new(Reason::Locked, "").exit, Exit::Refused);
+    }
+}

@@ -284,3 +284,57 @@ pub struct ResultList {
     /// One an account, in the order asked for.
     pub items: Vec<AccountResult>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::facts::names::AccountName;
+    use crate::hint::Command;
+    use crate::status::{Due, StatusResult};
+
+    /// What is recommended is meant for the present call: in a check, and in what is due.
+    #[test]
+    fn the_commands_of_a_result_carry_the_calls_flags() {
+        let acme = "acme".parse::<AccountName>().expect("a fit name");
+        let command = || Command::secret("sync", &acme);
+        let due = Due { action: "sync", what: String::new(), commands: vec![command()] };
+        let check = CheckResult {
+            id: "DD-SECRETS-CURRENT",
+            name: "external-secrets/secrets-on-latest",
+            result: Verdict::Fail,
+            message: String::new(),
+            hints: vec![command().into()],
+        };
+        let mut result = AccountResult {
+            api_version: API_VERSION,
+            kind: Kind::SecretStatus,
+            account: acme.to_string(),
+            namespace: acme.to_string(),
+            context: "prod".to_owned(),
+            project: "p".to_owned(),
+            state: "Drifted".to_owned(),
+            reason: String::new(),
+            message: String::new(),
+            exit_code: 0,
+            dry_run: false,
+            primary: None,
+            back_compat: None,
+            external_secrets: Vec::new(),
+            consumers: Vec::new(),
+            other_readers: Vec::new(),
+            checks: vec![check],
+            rotation: None,
+            status: Some(StatusResult { due: Some(due), ..StatusResult::default() }),
+            steps: Vec::new(),
+            interruption_seconds: None,
+            evidence: None,
+            without_slot: Vec::new(),
+            exposed: Vec::new(),
+        };
+        result.carry(&CallFlags { kubectl: vec!["--context=prod".to_owned()], ..CallFlags::default() });
+        let carried = "kubectl deepdesk secret sync acme --context=prod";
+        assert_eq!(result.checks[0].hints[0].to_string(), carried);
+        let due = result.status.and_then(|status| status.due).expect("it is due");
+        assert_eq!(due.commands[0].to_string(), carried);
+    }
+}

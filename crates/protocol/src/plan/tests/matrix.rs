@@ -70,6 +70,14 @@ fn accounts() -> Vec<(&'static str, Observation)> {
                 Observation { finalizing: Some(version(1)), ..seen("D E2", "E1 E2", (2, Some(2)), 2) },
             ),
         ),
+        (
+            "like a rollback, and the record is of a rotation",
+            begun(2, false, false, seen("E1 E2", "E2", (2, Some(2)), 2)),
+        ),
+        (
+            "like a rollback, and the record is of another version",
+            begun(9, true, false, seen("E1 E2", "E2", (2, Some(2)), 2)),
+        ),
         ("rotating", rotating()),
         ("rotating, while another one was for a leak", begun(9, false, true, rotating())),
         ("a rollback begun, for a leak", begun(2, true, true, seen("E1 E2", "E2", (2, Some(2)), 1))),
