@@ -308,6 +308,7 @@ fn a_pod_of_no_restart_of_ours_is_judged_by_the_last_write_of_its_secrets() {
     assert_eq!(judged(0, None, 900), Standing::Unproven, "nothing tells when it was written");
     assert_eq!(judged(1, hour(8), 9), Standing::OnNewest, "restarted by others under a note of before");
     assert_eq!(judged(1, hour(10), 9), Standing::Older, "its note says so, and nothing speaks against it");
+    assert_eq!(of("E1 E2", 1, hour(10), 9), Standing::Older, "what its note names can be read, and is another value");
     assert_eq!(of("E2 E3 E2", 1, hour(10), 9), Standing::Unproven, "what its note names was added again");
 }
 

@@ -78,3 +78,63 @@ pub fn needed_because(now: &Observation) -> String {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::tests::seen;
+
+    fn second(second: i64) -> Option<Timestamp> {
+        Timestamp::from_second(second).ok()
+    }
+
+    fn recorded(to: &str, now: Observation) -> Observation {
+        let (by, at) = ("alice".to_owned(), "1970-01-01T00:01:30Z".to_owned());
+        Observation { last_rotation: Some(LastRotation { by, at, from: "v1".to_owned(), to: to.to_owned() }), ..now }
+    }
+
+    /// Dates of versions are Google's; where they may not be read, the record of the rotation that made the newest tells nearly the same.
+    #[test]
+    fn since_when_is_told_by_dates_or_by_the_record() {
+        let cases = [
+            ("dated", seen("D@1 E2@60", "E1@70", (2, Some(1)), 2), second(60), second(70)),
+            ("the primary is the younger", seen("D@1 E2@80", "E1@70", (2, Some(1)), 2), second(80), second(80)),
+            ("recorded", recorded("v2", seen("D E2", "E1", (2, Some(1)), 2)), second(90), second(90)),
+            (
+                "recorded, and the primary dated",
+                recorded("v2", seen("D@1 E2@60", "E1", (2, Some(1)), 2)),
+                second(60),
+                second(60),
+            ),
+            ("the primary dated alone", seen("D@1 E2@60", "E1", (2, Some(1)), 2), second(60), None),
+            ("another rotation recorded", recorded("v1", seen("D E2", "E1", (2, Some(1)), 2)), None, None),
+            ("nothing tells", seen("D E2", "E1", (2, Some(1)), 2), None, None),
+            ("finalized", recorded("v2", seen("D@1 E2@60", "E2@70", (2, Some(2)), 2)), second(60), None),
+        ];
+        for (name, now, in_use, live) in cases {
+            assert_eq!((in_use_since(&now), live_since(&now)), (in_use, live), "{name}");
+        }
+    }
+
+    #[test]
+    fn why_the_back_compat_is_needed_is_said() {
+        let cases = [
+            (seen("D E2", "E2", (2, Some(2)), 2), ""),
+            (
+                seen("E1 E2", "E1", (2, Some(1)), 1),
+                "the rotation from v1 to v2 is not committed: pods and data may still be on v1",
+            ),
+            (
+                recorded("v2", seen("D E2", "E1", (2, Some(1)), 2)),
+                "it holds what v1 held: data that was not saved again under v2 needs it",
+            ),
+            (
+                seen("D E2", "E1", (2, Some(1)), 2),
+                "it holds another value than the primary, no rotation on record explains it: data may need it",
+            ),
+        ];
+        for (now, because) in cases {
+            assert_eq!(needed_because(&now), because);
+        }
+    }
+}
