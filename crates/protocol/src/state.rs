@@ -288,8 +288,8 @@ pub fn standing(now: &Observation, consumer: &Consumer, pod: &PodView) -> Standi
     }
     if let Some(noted) = pod.version {
         // An older value that somebody added again: the pod has it, unless it was restarted by others while another was copied.
-        let same =
-            now.primary.version(noted).is_some_and(|version| version.value.is_some() && version.value == newest.value);
+        let older = now.primary.version(noted).filter(|version| version.id != newest.id);
+        let same = older.is_some_and(|version| version.value.is_some() && version.value == newest.value);
         return if same { Standing::Unproven } else { Standing::Older };
     }
     // Before the version existed, by more than clocks differ: it cannot have read it.
@@ -311,8 +311,7 @@ fn written_since(read: &[&ExternalSecretView], pod: &PodView) -> bool {
 /// Whether no run has seen to it that every pod is on what is being spread, so that a restart is all there is to go by. A
 /// rotation that is committed was verified: a Secret that is written later was not read by pods that started before.
 fn is_unproven_yet(now: &Observation) -> bool {
-    let spreading = |announced: Announced| !announced.withdrawn && !announced.called_off;
-    matches!(secrets_state(now), State::Rotating { .. }) || announced(now).is_some_and(spreading)
+    matches!(secrets_state(now), State::Rotating { .. })
 }
 
 /// Whether a restart of ours gave the pod what the back-compat holds, where it reads that and data may need it. A pod may be on

@@ -285,4 +285,42 @@ mod tests {
             trail.syncs.iter().map(|life| (life.step, life.asked.len(), life.arrived)).collect();
         assert_eq!(told, [(StepName::Stage, 1, Some(at(2))), (StepName::Sync, 2, None)]);
     }
+
+    /// A sync has one life in a step for each time that its bytes came.
+    #[test]
+    fn each_external_secret_has_its_own_life_in_each_step() {
+        let name = |name: &str| name.parse::<ObjectName>().expect("a fit name");
+        let (admin, backend) = (name("admin-secrets"), name("backend-secrets"));
+        let mut trail = Trail::default();
+        trail.asked(at(1), StepName::Stage, &admin, &admin);
+        trail.asked(at(2), StepName::Stage, &backend, &backend);
+        trail.asked(at(3), StepName::Sync, &admin, &admin);
+        trail.asked(at(4), StepName::Sync, &admin, &admin);
+        trail.arrived(at(5), StepName::Sync, &admin);
+        trail.arrived(at(6), StepName::Sync, &admin);
+        trail.asked(at(7), StepName::Sync, &admin, &admin);
+        trail.arrived(at(8), StepName::Sync, &backend);
+        let lives = trail.syncs.iter().map(|life| {
+            let asked: Vec<i64> = life.asked.iter().map(|asked| asked.as_second() - at(0).as_second()).collect();
+            let arrived = life.arrived.map(|arrived| arrived.as_second() - at(0).as_second());
+            (life.step.as_str(), life.external_secret.as_str(), asked, arrived)
+        });
+        let expected = [
+            ("stage", "admin-secrets", vec![1], None),
+            ("stage", "backend-secrets", vec![2], None),
+            ("sync", "admin-secrets", vec![3, 4], Some(5)),
+            ("sync", "admin-secrets", vec![7], None),
+        ];
+        assert_eq!(lives.collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn a_time_side_by_side_is_told_once_and_grows() {
+        let mut trail = Trail::default();
+        for (from, to) in [(1, 2), (1, 4), (6, 7)] {
+            trail.interrupted(Span { from: at(from), to: Some(at(to)) });
+        }
+        let spans = trail.interruptions.iter().map(|span| (span.from, span.to)).collect::<Vec<_>>();
+        assert_eq!(spans, [(at(1), Some(at(4))), (at(6), Some(at(7)))]);
+    }
 }

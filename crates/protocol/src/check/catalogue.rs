@@ -319,6 +319,12 @@ mod tests {
     }
 
     #[test]
+    fn a_check_is_found_by_its_id() {
+        assert_eq!(by_id("DD-ES-READY").map(|entry| entry.name), Some("external-secrets/ready"));
+        assert!(by_id("DD-NONE").is_none());
+    }
+
+    #[test]
     fn checks_are_chosen_by_id_and_by_group() {
         let names = |given: &[&str]| given.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
         let chosen = |only: &[&str], skip: &[&str]| {
@@ -333,6 +339,7 @@ mod tests {
             ("DD-ES-PINED", vec!["DD-ES-PINNED", "DD-ES-OWNED"]),
             ("consumer", vec!["consumers", "DD-CONSUMERS"]),
             ("back-compat", vec!["DD-BACK-COMPAT", "DD-ES-BACK-COMPAT", "DD-BACK-COMPAT-READ"]),
+            ("consumxxx", vec!["consumers"]),
             ("xyz", vec![]),
         ] {
             assert_eq!(chosen(&[given], &[]), Err(Unknown { given: given.to_owned(), near }));
