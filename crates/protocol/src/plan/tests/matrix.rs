@@ -193,10 +193,18 @@ fn every_account_has_its_answer_to_every_command() {
         for (command, want) in wants() {
             let answer = match plan(&want, &now) {
                 Ok(plan) => {
+                    let exchanges = if plan.exchanges() { ", exchanges" } else { "" };
+                    let destroys = if plan.destroys() { ", destroys" } else { "" };
                     let slots = crate::in_use::without_slot(&now, plan.slots(&now));
                     let left =
                         if slots.is_empty() { String::new() } else { format!(" (no slot: {})", slots.join(", ")) };
-                    format!("{:?}, {} -> {}: {}{left}", plan.way, plan.from, plan.to, brief(Ok(plan.clone())))
+                    format!(
+                        "{:?}{exchanges}{destroys}, {} -> {}: {}{left}",
+                        plan.way,
+                        plan.from,
+                        plan.to,
+                        brief(Ok(plan.clone()))
+                    )
                 }
                 Err(problem) => refusal(&problem),
             };
