@@ -171,6 +171,14 @@ fn of_external_secrets() -> Vec<Case> {
             external(&mut empty_back_compat(), failing("processing spec.dataFrom[0].find")),
         ),
         (
+            "the same of one that reads the primary alone",
+            Rotate,
+            external(&mut empty_back_compat(), |external| {
+                external.keys.truncate(1);
+                failing("processing spec.dataFrom[0].find")(external);
+            }),
+        ),
+        (
             "a search that finds none",
             Rotate,
             external(&mut no_back_compat(), |external| {
