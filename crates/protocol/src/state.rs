@@ -322,7 +322,7 @@ fn has_back_compat(now: &Observation, consumer: &Consumer, pod: &PodView) -> boo
 }
 
 /// By how much the clocks of Google and of the cluster are taken to differ at most.
-pub(crate) const CLOCKS_DIFFER: jiff::SignedDuration = jiff::SignedDuration::from_mins(5);
+const CLOCKS_DIFFER: jiff::SignedDuration = jiff::SignedDuration::from_mins(5);
 
 #[cfg(test)]
 #[path = "state_tests.rs"]

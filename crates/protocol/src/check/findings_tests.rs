@@ -108,6 +108,8 @@ fn of_secrets() -> Vec<Case> {
         ("the newest version is disabled", Sync, seen("E1 D", "E1", (1, Some(1)), 1)),
         ("there is no primary", Verify, seen("", "", (1, None), 1)),
         ("nothing explains the predecessor", Verify, seen("E1 E2", "", (2, None), 2)),
+        ("the same, to finalize", Finalize, seen("E1 E2", "", (2, None), 2)),
+        ("the same, to verify beside a live back-compat", Verify, seen("E1 E2", "E7", (2, Some(7)), 2)),
         ("the same, while the back-compat is live", Finalize, seen("E1 E2", "E7", (2, Some(7)), 2)),
         ("a rotation is under way", Verify, seen("E1 E2", "E1", (2, Some(1)), 2)),
         ("the same, to rotate", Rotate, seen("E1 E2", "E1", (2, Some(1)), 1)),
@@ -277,6 +279,20 @@ fn of_other_readers() -> Vec<Case> {
             "the same, to finalize",
             Finalize,
             read_by(awaiting(), &[job.clone(), OtherReader { name: "export".to_owned(), ..job }]),
+        ),
+        (
+            "two Jobs of one owner",
+            Finalize,
+            read_by(
+                awaiting(),
+                &["a", "b"]
+                    .map(|name| OtherReader { ends: true, ..reader(name, Some("CronJob/nightly"), Some(1_500)) }),
+            ),
+        ),
+        (
+            "one that began in the second of the last write",
+            Finalize,
+            read_by(awaiting(), &[reader("debug", None, Some(2_000))]),
         ),
         ("a CronJob that sleeps", Rotate, read_by(fit(), std::slice::from_ref(&asleep))),
         ("the same, to finalize", Finalize, read_by(awaiting(), &[asleep])),

@@ -5,7 +5,7 @@ use crate::command;
 use crate::facts::names::listed;
 use crate::facts::observation::{ExternalSecretView, KeyView, Observation, OtherReader, Source};
 use crate::hint::{Command, Hint};
-use crate::state::{self, CLOCKS_DIFFER, Standing, State};
+use crate::state::{self, State};
 
 pub(super) fn other_readers(seen: &Seen) -> Vec<Finding> {
     let told = |group: &Vec<&OtherReader>| {
@@ -21,8 +21,7 @@ pub(super) fn other_readers(seen: &Seen) -> Vec<Finding> {
 /// older: what it writes would be lost with the value.
 pub(super) fn older_readers(seen: &Seen) -> Vec<Finding> {
     // No restart of ours made them, so dates alone tell; their age proves nothing.
-    let fit = |reader: &OtherReader| standing(seen.now, reader) == Standing::OnNewest;
-    let unfit = seen.now.other_readers.iter().filter(|reader| reader.running && !fit(reader));
+    let unfit = seen.now.other_readers.iter().filter(|reader| reader.running && !is_on_newest(seen.now, reader));
     let told = |group: &Vec<&OtherReader>| {
         let (runs, they) = if group.len() > 1 { ("run", "they") } else { ("runs", "it") };
         let what = format!("{} {runs}, and nothing shows that {they} started on the newest version", subject(group));
@@ -109,23 +108,13 @@ fn read<'a>(now: &'a Observation, reader: &'a OtherReader) -> impl Iterator<Item
 }
 
 /// Judged by dates of the API server's own clock: it began after the last write of every Secret that it reads, and those hold the
-/// newest. What it notes itself proves nothing: no restart of ours made it.
-fn standing(now: &Observation, reader: &OtherReader) -> Standing {
+/// newest. What it notes itself proves nothing: no restart of ours made it. Without a date it counts as older.
+fn is_on_newest(now: &Observation, reader: &OtherReader) -> bool {
     // A back-compat that holds the primary's own value gives a pod nothing.
     let matters = |key: &&KeyView| key.source == Source::Primary || state::back_compat_is_live(now);
     let mut keys = read(now, reader).flat_map(|external| &external.keys).filter(matters);
-    if !keys.all(|key| state::as_expected(now, key)) {
-        return Standing::Older;
-    }
     let after = |external: &ExternalSecretView| {
         reader.since.zip(external.written).is_some_and(|(since, written)| since > written)
     };
-    if read(now, reader).next().is_some() && read(now, reader).all(after) {
-        return Standing::OnNewest;
-    }
-    let created = now.primary.newest().and_then(|newest| newest.created);
-    match reader.since.zip(created).is_some_and(|(since, created)| since < created - CLOCKS_DIFFER) {
-        true => Standing::Older,
-        false => Standing::Unproven,
-    }
+    keys.all(|key| state::as_expected(now, key)) && read(now, reader).next().is_some() && read(now, reader).all(after)
 }

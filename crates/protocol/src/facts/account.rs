@@ -174,6 +174,14 @@ mod tests {
             ("finalized", "8:E20 7:D10", "2:E25", Some(last("v8", 21)), None, "Stable"),
             ("rolled back", "8:E20 7:D10", "2:E20", Some(last("v8", 21)), None, "AwaitingReencryption"),
             ("rolled back, a little later", "8:E20 7:D10", "2:E21", Some(last("v8", 22)), None, "AwaitingReencryption"),
+            (
+                "rolled back, in the second of the record",
+                "8:E20 7:D10",
+                "2:E21",
+                Some(last("v8", 21)),
+                None,
+                "AwaitingReencryption",
+            ),
             ("there from the start", "8:E20 7:D10", "1:E20", None, None, "Unknown"),
             ("set by somebody", "8:E20 7:D10", "2:E25", None, None, "Unknown"),
             ("set by somebody, an old record", "8:E20 7:D10", "2:E25", Some(last("v6", 9)), None, "Unknown"),
@@ -186,6 +194,19 @@ mod tests {
     }
 
     #[test]
+    fn a_blocked_account_says_which_version_is_closed() {
+        for (primary, back_compat, reason) in [
+            ("8:D20 7:E10", "", "the newest version, v8, is disabled"),
+            ("8:X20 7:E10", "", "the newest version, v8, is destroyed"),
+            ("8:E20 7:D10", "2:D19", "the back-compat's newest version, v2, is disabled"),
+        ] {
+            let (primary, back_compat) = (versions(primary), versions(back_compat));
+            let seen = Glance { primary, back_compat, last_rotation: None, begun: None };
+            assert_eq!(judge(&seen).reason, reason);
+        }
+    }
+
+    #[test]
     fn ages_are_kubectls() {
         let now = at(20);
         for (seconds, shown) in [
@@ -194,8 +215,15 @@ mod tests {
             (120, "2m"),
             (190, "3m10s"),
             (601, "10m"),
+            (610, "10m"),
             (10_800, "3h"),
             (15_120, "4h12m"),
+            (28_860, "8h"),
+            (172_800, "2d"),
+            (187_200, "2d4h"),
+            (694_800, "8d"),
+            (63_072_000, "2y"),
+            (252_374_400, "8y"),
             (86_400, "24h"),
             (180_000, "2d2h"),
             (864_000, "10d"),

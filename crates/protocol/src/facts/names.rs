@@ -317,7 +317,12 @@ mod tests {
         {
             assert_eq!(given.parse::<AccountName>().is_ok(), fits, "{given:?}");
         }
+        assert!("a".repeat(63).parse::<AccountName>().is_ok());
         assert!("a".repeat(64).parse::<AccountName>().is_err());
+        assert!("a".repeat(253).parse::<ObjectName>().is_ok());
+        assert!("a".repeat(254).parse::<ObjectName>().is_err());
+        let plurals = WorkloadKind::ALL.map(WorkloadKind::plural);
+        assert_eq!(plurals, ["deployments", "statefulsets", "daemonsets"]);
         for (given, fits) in [("acme_account_secret", true), ("A-1", true), ("a/b", false), ("", false), ("é", false)]
         {
             assert_eq!(given.parse::<SecretId>().is_ok(), fits, "{given:?}");
