@@ -516,3 +516,7 @@ impl Observation {
         self.keys(source).all(|(_, key)| key.derivation == Derivation::Opaque || key.found == Found::Value(value))
     }
 }
+
+#[cfg(test)]
+#[path = "observation_tests.rs"]
+mod tests;

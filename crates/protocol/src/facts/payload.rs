@@ -179,11 +179,34 @@ mod tests {
     fn equality_is_of_all_bytes() {
         let payload = |text: &str| Payload::new(text.as_bytes().to_vec());
         assert!(payload("abc").same_as(&payload("abc")));
-        for other in ["", "ab", "abd", "abcd"] {
+        for other in ["", "ab", "abd", "abcd", "bac"] {
             assert!(!payload("abc").same_as(&payload(other)), "{other:?}");
         }
         assert!(payload("key").is_within(&payload("postgres://u:key@h")));
+        assert!(payload("key").is_within(&payload("key")));
+        assert!(!payload("key").is_within(&payload("kee")));
+        assert!(!payload("key").is_within(&payload("ke")));
         assert!(!payload("").is_within(&payload("anything")));
+        assert!(payload("abc").same_as(&payload("abc").copy()) && payload("abc").length() == 3);
+    }
+
+    /// A template is followed piece by piece: text, value, text.
+    #[test]
+    fn a_piece_ends_where_its_bytes_end() {
+        let payload = |text: &str| Payload::new(text.as_bytes().to_vec());
+        let whole = payload("u:key@h");
+        for (part, at, end) in
+            [("key", 2, Some(5)), ("u", 0, Some(1)), ("key", 1, None), ("h", 6, Some(7)), ("h", 9, None)]
+        {
+            assert_eq!(payload(part).end_in(&whole, at), end, "{part} at {at}");
+            assert_eq!(whole.end_of(part, at), end, "{part} at {at}");
+        }
+    }
+
+    /// The check value of CRC32C (Castagnoli).
+    #[test]
+    fn the_checksum_is_the_one_that_secret_manager_wants() {
+        assert_eq!(Payload::new(b"123456789".to_vec()).crc32c(), 0xE306_9283);
     }
 
     #[test]
@@ -209,6 +232,7 @@ mod tests {
             (format!(" {long}"), Err(ValueError::WhiteSpaceAtEnd)),
             (format!("{long}\0{long}"), Err(ValueError::ControlCharacters)),
             (format!("{long}\n{long}"), Err(ValueError::ControlCharacters)),
+            ("x".repeat(MAXIMUM_BYTES), Ok(())),
             ("x".repeat(MAXIMUM_BYTES + 1), Err(ValueError::TooLarge)),
         ];
         for (value, expected) in cases {
