@@ -216,7 +216,8 @@ mod tests {
             let made = Payload::new(value.as_bytes().to_vec()).replaced_in(text, "*");
             String::from_utf8(made.to_vec()).expect("text")
         };
-        for (value, text, shown) in [("abc", "key=abc;abc", "key=*;*"), ("abc", "a b c", "a b c"), ("", "text", "text")]
+        for (value, text, shown) in
+            [("abc", "key=abc;abc", "key=*;*"), ("abc", "abc", "*"), ("abc", "a b c", "a b c"), ("", "text", "text")]
         {
             assert_eq!(hidden(value, text), shown);
         }
@@ -251,6 +252,11 @@ mod tests {
             });
             Ok(())
         };
+        let short = make_value(10, |bytes| -> Result<(), std::convert::Infallible> {
+            bytes.fill(7);
+            Ok(())
+        });
+        assert_eq!(short.expect("filling cannot fail").expose(), b"HHHHHHHHHH");
         let made = make_value(248 * 5, count_up).expect("counting cannot fail");
         let mut seen = std::collections::BTreeMap::<u8, usize>::new();
         made.expose().iter().for_each(|byte| *seen.entry(*byte).or_default() += 1);

@@ -77,7 +77,7 @@ mod tests {
         ];
         for (given, expected) in cases {
             let expected = expected.map(|words| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>());
-            assert_eq!(given.parse::<Command>().map(|command| command.0), expected, "{given}");
+            assert_eq!(given.parse::<Command>().map(|command| command.words().to_vec()), expected, "{given}");
         }
     }
 

@@ -110,15 +110,10 @@ fn settle(now: &Observation, settled: Settled) -> Option<Plan> {
     steps.push(Planned::Do(Step::Restart { workloads: workloads(now), version: to }));
     steps.push(Planned::Do(Step::Verify { version: to }));
     // What has one of the two values has its slot. A newest version that gave way was read by nobody.
-    let given_way = |version: VersionId| !keeps && version == newest;
-    let mut versions = twins(now, to, [Some(primary), second]);
-    versions.retain(|version| *version != newest || !keeps);
-    let gives_way =
-        now.primary.newest().filter(|version| given_way(version.id) && version.state == VersionState::Enabled);
-    for version in
-        gives_way.map(|version| version.id).into_iter().filter(|id| !versions.contains(id)).collect::<Vec<_>>()
-    {
-        versions.insert(0, version);
+    let mut versions = twins(now, newest, [Some(primary), second]);
+    let gives_way = now.primary.newest().is_some_and(|newest| newest.state == VersionState::Enabled) && !keeps;
+    if gives_way {
+        versions.insert(0, newest);
     }
     steps.push(match versions.is_empty() {
         true => Planned::Skip(StepName::Commit, "nothing is left to disable".to_owned()),

@@ -208,3 +208,51 @@ fn what_was_not_read_and_may_be_enabled_is_to_be_read() {
         assert_eq!(in_use::is_unread(&now), is_unread, "{name}");
     }
 }
+
+/// What some place has in use goes before what nobody has; what the back-compat holds gives way, and stays enabled there.
+#[test]
+fn adopting_gives_the_two_slots_to_what_is_in_use() {
+    let adopt = Want { adopt: true, ..Want::default() };
+    let with_key = |value: u16, mut now: Observation| {
+        let mut key = now.external_secrets[0].keys[0].clone();
+        key.found = Found::Value(ValueTag(value));
+        now.external_secrets[0].keys.push(key);
+        now
+    };
+    let cases = [
+        (
+            "nothing has the newest, and both slots are needed",
+            seen("E1 E2", "E7", (1, Some(7)), 1),
+            "v1 -> v3: add(v3) sync(v3) restart(v3) verify abandon(v2,v1)",
+        ),
+        (
+            "the newest is spread, and what the back-compat holds gives way",
+            with_key(1, seen("E1 E2 E3", "E1", (3, Some(1)), 2)),
+            "v2 -> v3: store(v2) sync(v3) restart(v3) verify disable(v2)",
+        ),
+        (
+            "the newest is disabled: older twins of both slots are disabled, too",
+            seen("E7 E1 D", "E7", (1, Some(7)), 2),
+            "v1 -> v4: add(v4) sync(v4) restart(v4) verify abandon(v2,v1)",
+        ),
+        (
+            "the back-compat stays as the last rotation left it",
+            rotated("v1", "v2", seen("D E2 D", "E1", (2, Some(1)), 2)),
+            "v1 -> v4: add(v4) sync(v4) restart(v4) verify abandon(v2)",
+        ),
+        (
+            "the newest stays: the one before it is what it came from",
+            rotated("v1", "v2", seen("D D E3", "", (9, None), 2)),
+            "v2 -> v3: create store(copy) sync(v3) restart(v3) verify",
+        ),
+        (
+            "the back-compat gets another value: the one before the newest is what it came from",
+            rotated("v1", "v2", with_key(8, seen("D D D", "E1", (9, Some(1)), 2))),
+            "v2 -> v4: store(copy) add(v4=copy) sync(v4) restart(v4) verify",
+        ),
+    ];
+    for (name, now, expected) in cases {
+        let plan = plan(&adopt, &now).expect(name);
+        assert_eq!(format!("{} -> {}: {}", plan.from, plan.to, brief(Ok(plan.clone()))), expected, "{name}");
+    }
+}

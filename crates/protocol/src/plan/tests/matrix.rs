@@ -194,12 +194,13 @@ fn every_account_has_its_answer_to_every_command() {
             let answer = match plan(&want, &now) {
                 Ok(plan) => {
                     let exchanges = if plan.exchanges() { ", exchanges" } else { "" };
+                    let retires = plan.retires.map_or(String::new(), |version| format!(", retires {version}"));
                     let destroys = if plan.destroys() { ", destroys" } else { "" };
                     let slots = crate::in_use::without_slot(&now, plan.slots(&now));
                     let left =
                         if slots.is_empty() { String::new() } else { format!(" (no slot: {})", slots.join(", ")) };
                     format!(
-                        "{:?}{exchanges}{destroys}, {} -> {}: {}{left}",
+                        "{:?}{exchanges}{retires}{destroys}, {} -> {}: {}{left}",
                         plan.way,
                         plan.from,
                         plan.to,
