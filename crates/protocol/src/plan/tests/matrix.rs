@@ -55,6 +55,7 @@ fn accounts() -> Vec<(&'static str, Observation)> {
         ("never rotated", seen("E1", "", (1, None), 1)),
         ("finalized", finalized()),
         ("committed", awaiting()),
+        ("committed, and nothing proves its pods", began(5_000, awaiting())),
         ("committed, recorded", recorded("v1", "v2", awaiting())),
         ("committed, its end not recorded", begun(2, false, false, awaiting())),
         (
@@ -118,6 +119,10 @@ fn accounts() -> Vec<(&'static str, Observation)> {
         ("displaced in the back-compat", seen("D E2", "E1 E2", (2, Some(2)), 2)),
         ("displaced, in the cluster alone", seen("D E2", "D E2", (2, Some(9)), 2)),
         ("displaced, of the primary", seen("E1 D E3", "D E3", (3, Some(1)), 3)),
+        (
+            "left enabled since the last rotation began",
+            recorded("v1", "v4", seen("D E2 D E4", "D E4", (4, Some(4)), 4)),
+        ),
         ("displaced while rotating", seen("E1 E2", "E1", (2, Some(9)), 2)),
         ("a Secret fell back", recorded("v1", "v2", seen("D E2", "D E2", (1, Some(2)), 2))),
         ("a back-compat that did not arrive", seen("D E2", "E1", (2, None), 2)),
