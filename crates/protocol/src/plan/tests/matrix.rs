@@ -94,6 +94,15 @@ fn accounts() -> Vec<(&'static str, Observation)> {
             "the newest disabled, and nothing shows what is in use",
             holding(0, Found::Missing, Exact, without_pods(seen("D D", "", (1, None), 2))),
         ),
+        ("the same, destroyed", holding(0, Found::Missing, Exact, without_pods(seen("D X", "", (1, None), 2)))),
+        ("the newest disabled, beside bytes of nobody and an enabled one", seen("E1 D", "", (9, None), 0)),
+        ("the same, and the one before is disabled", seen("D D", "", (9, None), 0)),
+        ("the same, and its pods are dated", began(50, seen("D D", "", (9, None), 0))),
+        ("the same, and they are older than it", began(50, seen("D@1 D@100", "", (9, None), 0))),
+        ("the same without pods", without_pods(seen("D D", "", (9, None), 2))),
+        ("nothing maps the back-compat, finalized", unmapped(finalized())),
+        ("nothing maps the back-compat, committed", unmapped(awaiting())),
+        ("nothing maps the back-compat, announced", unmapped(announced(2, false, seen("E1", "E1 E2", (1, None), 1)))),
         ("the newest destroyed", seen("E1 X", "", (1, None), 1)),
         ("an unexplained predecessor", seen("E1 E2", "", (2, None), 2)),
         ("the same, and older versions may not be read", unread),
@@ -141,6 +150,11 @@ fn accounts() -> Vec<(&'static str, Observation)> {
 
 fn rolling(mut now: Observation, rollout: crate::facts::observation::Rollout) -> Observation {
     now.consumers[0].rollout = rollout;
+    now
+}
+
+fn unmapped(mut now: Observation) -> Observation {
+    now.external_secrets[0].keys.truncate(1);
     now
 }
 
