@@ -319,6 +319,7 @@ fn a_given_value_must_be_a_new_one() {
     let cases = [
         ("new", given(None), &stable, "add(v3) sync(v3) restart(v3) verify disable(v2)"),
         ("the current one", given(Some(ValueTag(1))), &stable, "UnfitValue (4)"),
+        ("one of before", given(Some(ValueTag(9))), &stable, "add(v3) sync(v3) restart(v3) verify disable(v2)"),
         ("another while one is under way", given(None), &rotating, "RotationUnderWay (4)"),
         ("the one that is under way", given(Some(ValueTag(2))), &rotating, "verify disable(v1)"),
     ];
@@ -333,6 +334,11 @@ fn a_rollback_exchanges_the_two_values() {
     let exchanged = "sync(v3) store(v2) stage restart(v3) verify";
     let cases = [
         ("committed", seen("D E2", "E1", (2, Some(1)), 2), format!("add(v3) {exchanged} disable(v2)")),
+        (
+            "committed, beside an enabled version that was not read",
+            seen("E D E2", "E1", (1, Some(1)), 3),
+            "add(v4) sync(v4) store(v3) stage restart(v4) verify disable(v3)".to_owned(),
+        ),
         (
             "committed, and a Secret fell back: nothing has that value twice",
             seen("D E2", "E1", (1, Some(1)), 2),

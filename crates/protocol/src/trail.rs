@@ -273,6 +273,23 @@ mod tests {
         );
     }
 
+    /// A pod that notes nothing has the newest version where the dates of a whole look prove so.
+    #[test]
+    fn a_pod_without_a_note_is_told_by_dates_of_a_whole_look() {
+        let told = |look, written: i64| {
+            let mut now = crate::plan::tests::seen("D E2", "D E2", (2, Some(2)), 0);
+            now.external_secrets[0].written = Some(at(written));
+            now.consumers[0].version = None;
+            now.consumers[0].pods[0].created = Some(at(50));
+            let mut trail = Trail::default();
+            trail.saw(at(60), &now, look);
+            trail.pods[0].version
+        };
+        assert_eq!(told(Look::Whole, 40), version(2));
+        assert_eq!(told(Look::Whole, 55), None, "the Secret was written since");
+        assert_eq!(told(Look::Consumers, 40), None, "the Secrets are those of an earlier look");
+    }
+
     #[test]
     fn a_sync_that_brought_other_bytes_is_asked_for_again() {
         let (name, mut trail) = ("admin-secrets".parse::<ObjectName>().expect("a name"), Trail::default());

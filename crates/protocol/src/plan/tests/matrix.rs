@@ -113,6 +113,7 @@ fn accounts() -> Vec<(&'static str, Observation)> {
             "the back-compat destroyed, and needed",
             recorded("v1", "v2", holding(1, Found::Missing, Exact, seen("D E2", "X", (2, None), 2))),
         ),
+        ("the back-compat destroyed, after another rotation", recorded("v5", "v6", seen("D E2", "X", (2, None), 2))),
         ("the back-compat destroyed, and not needed", seen("D E2", "X", (2, None), 2)),
         ("foreign: the Secret holds an older version", seen("E1 E2", "", (1, None), 1)),
         ("foreign: the Secret holds a value of nobody", seen("D E2", "", (9, None), 1)),
