@@ -252,11 +252,11 @@ mod tests {
             });
             Ok(())
         };
-        let short = make_value(10, |bytes| -> Result<(), std::convert::Infallible> {
+        let short = make_value(70, |bytes| -> Result<(), std::convert::Infallible> {
             bytes.fill(7);
             Ok(())
         });
-        assert_eq!(short.expect("filling cannot fail").expose(), b"HHHHHHHHHH");
+        assert_eq!(short.expect("filling cannot fail").expose(), "H".repeat(70).as_bytes());
         let made = make_value(248 * 5, count_up).expect("counting cannot fail");
         let mut seen = std::collections::BTreeMap::<u8, usize>::new();
         made.expose().iter().for_each(|byte| *seen.entry(*byte).or_default() += 1);
