@@ -90,7 +90,7 @@ fn module(path: &Path) -> (&'static [(&'static str, &'static [&'static str])], S
         Err(_) => (PROTOCOL_MAY_IMPORT, path.strip_prefix("crates/protocol/src").expect("below a src")),
     };
     let first = below.components().next().expect("a name").as_os_str().to_string_lossy().into_owned();
-    (table, first.trim_end_matches(".rs").trim_end_matches("_tests").to_owned())
+    (table, first.trim_end_matches(".rs").to_owned())
 }
 
 /// The code without comments and without tests: a test may look wherever it must. A test module in the file is its last
@@ -114,7 +114,7 @@ fn code(text: &str) -> String {
 /// Whether the whole file is for tests.
 fn is_test(path: &Path) -> bool {
     let names = path.components().map(|part| part.as_os_str().to_string_lossy().into_owned());
-    names.into_iter().any(|name| matches!(name.as_str(), "tests" | "tests.rs" | "testing.rs" | "plan_tests.rs"))
+    names.into_iter().any(|name| matches!(name.as_str(), "tests" | "tests.rs" | "testing.rs"))
 }
 
 /// The modules named in `crate::NAME`, also in groups: `use crate::{a, b::c}`.

@@ -237,5 +237,5 @@ fn under_way(seen: &Seen) -> bool {
 }
 
 #[cfg(test)]
-#[path = "check/findings_tests.rs"]
-mod findings_tests;
+#[path = "check/tests/findings.rs"]
+mod findings;

@@ -356,7 +356,7 @@ fn refuse_value(line: &str) -> Problem {
 }
 
 #[cfg(test)]
-#[path = "plan_tests.rs"]
+#[path = "plan/tests/tables.rs"]
 pub(crate) mod tests;
 
 #[cfg(test)]

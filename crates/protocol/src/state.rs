@@ -325,5 +325,5 @@ fn has_back_compat(now: &Observation, consumer: &Consumer, pod: &PodView) -> boo
 const CLOCKS_DIFFER: jiff::SignedDuration = jiff::SignedDuration::from_mins(5);
 
 #[cfg(test)]
-#[path = "state_tests.rs"]
+#[path = "tests/state.rs"]
 mod tests;

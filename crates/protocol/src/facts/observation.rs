@@ -518,5 +518,5 @@ impl Observation {
 }
 
 #[cfg(test)]
-#[path = "observation_tests.rs"]
+#[path = "tests/observation.rs"]
 mod tests;
