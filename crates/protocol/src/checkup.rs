@@ -122,7 +122,7 @@ mod tests {
     fn asked(result: Answer) -> Asked {
         let hint = Hint::from(Command::secret(
             "sync",
-            &"acme".parse::<crate::facts::names::AccountName>().expect("a fit name"),
+            "acme".parse::<crate::facts::names::AccountName>().expect("a fit name"),
         ));
         Asked {
             id: "DD-ES-READY",
