@@ -21,7 +21,7 @@ use deepdesk_protocol::event::{StepName, StepState};
 use deepdesk_protocol::facts::names::{SecretId, VersionId, listed};
 use deepdesk_protocol::facts::observation::{Begun, Observation};
 use deepdesk_protocol::facts::payload::Payload;
-use deepdesk_protocol::happening::{Happening, Outcome};
+use deepdesk_protocol::happening::Happening;
 use deepdesk_protocol::in_use;
 use deepdesk_protocol::plan::{self, Goal, NewValue, Want};
 use deepdesk_protocol::problem::{Exit, Problem, Reason};
@@ -312,16 +312,7 @@ async fn locked(
     found.rotation = versions(&plan, None);
     // A finalization restarts pods that all write under one value.
     let one_value = plan.from == plan.to;
-    let mut progress = Progress {
-        seen,
-        new_value,
-        proven: Default::default(),
-        interruption: None,
-        one_value,
-        changed: false,
-        sent: Default::default(),
-        outcome: Outcome::default(),
-    };
+    let mut progress = Progress::new(seen, new_value, one_value);
     let aim = aim(&plan, &progress.seen.now.primary.secret, args.compromised);
     let ended = execute::execute(&desk.run(), lock, &plan, aim, args.pauses, &mut progress).await;
     let version = progress

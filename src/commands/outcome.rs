@@ -72,16 +72,12 @@ pub fn outcome(desk: &Desk, kind: Kind, found: Found, ended: Result<(), Problem>
         rotation: found.rotation,
         status: None,
         evidence: found.evidence,
-        without_slot: found.now.as_ref().map(without_slot).unwrap_or_default(),
+        without_slot: found.now.as_ref().map(|now| in_use::without_slot(now, now.slots())).unwrap_or_default(),
         exposed: found.exposed,
         steps: desk.teller.steps(),
         interruption_seconds: found.interruption.map(|time| (time.as_secs_f64() * 1000.0).round() / 1000.0),
     };
     (result, problem)
-}
-
-fn without_slot(now: &Observation) -> Vec<String> {
-    in_use::without_slot(now, [now.primary.value(), now.back_compat.value()])
 }
 
 /// What `check` would have said.

@@ -14,7 +14,7 @@ use deepdesk_protocol::check::Purpose;
 use deepdesk_protocol::event::{StepName, StepState};
 use deepdesk_protocol::facts::names::{ObjectName, VersionId, WorkloadRef};
 use deepdesk_protocol::facts::restart_note;
-use deepdesk_protocol::happening::{Happening, Outcome};
+use deepdesk_protocol::happening::Happening;
 use deepdesk_protocol::hint::{Command, Hint};
 use deepdesk_protocol::plan;
 use deepdesk_protocol::problem::{Exit, Problem, Reason};
@@ -68,16 +68,7 @@ async fn locked(
     let names: Vec<ObjectName> = seen.readers.iter().map(|reader| reader.name.clone()).collect();
     // Pods that were on the newest version already are replaced by pods on the same.
     let one_value = seen.now.consumers.iter().all(|consumer| state::is_on_newest(&seen.now, consumer));
-    let mut progress = Progress {
-        seen,
-        new_value: None,
-        proven: Default::default(),
-        interruption: None,
-        one_value,
-        changed: false,
-        sent: Default::default(),
-        outcome: Outcome::default(),
-    };
+    let mut progress = Progress::new(seen, None, one_value);
     let run = desk.run();
     let restarts = Happening::Restarts { workloads: workloads.to_vec() };
     desk.teller.tell(StepName::Restart, StepState::Started, &restarts);

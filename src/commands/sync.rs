@@ -11,7 +11,7 @@ use deepdesk_protocol::check::{self, Purpose};
 use deepdesk_protocol::event::{StepName, StepState};
 use deepdesk_protocol::facts::names::ObjectName;
 use deepdesk_protocol::facts::observation::Observation;
-use deepdesk_protocol::happening::{Happening, Outcome};
+use deepdesk_protocol::happening::Happening;
 use deepdesk_protocol::plan::{self, Want};
 use deepdesk_protocol::problem::{Exit, Problem};
 use deepdesk_protocol::result::{AccountResult, CheckResult, Kind, Verdict};
@@ -49,16 +49,7 @@ async fn steps(
     }
     let asks = Happening::AsksToCopy { external_secrets: names.clone() };
     desk.teller.tell(StepName::Sync, StepState::Started, &asks);
-    let mut progress = Progress {
-        seen,
-        new_value: None,
-        proven: Default::default(),
-        interruption: None,
-        one_value: true,
-        changed: false,
-        sent: Default::default(),
-        outcome: Outcome::default(),
-    };
+    let mut progress = Progress::new(seen, None, true);
     let run = desk.run();
     let arrived =
         arrive::arrive(&run, None, &mut progress, &names, Manner { step: StepName::Sync, ask: Ask::Always }).await;

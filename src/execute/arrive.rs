@@ -20,7 +20,7 @@ use deepdesk_protocol::command;
 use deepdesk_protocol::event::{StepName, StepState};
 use deepdesk_protocol::facts::names::ObjectName;
 use deepdesk_protocol::facts::observation::{Derivation, Found, Observation, Ready, Source};
-use deepdesk_protocol::happening::{Awaited, Happening};
+use deepdesk_protocol::happening::{Awaited, Happening, in_one_line};
 use deepdesk_protocol::hint::Hint;
 use deepdesk_protocol::problem::{Problem, Reason};
 
@@ -138,9 +138,8 @@ pub async fn arrive(
             told = awaited;
         }
         if Instant::now() >= deadline {
-            let waited_for: Vec<String> = told.iter().map(ToString::to_string).collect();
             let lags = waiting.iter().any(|one| one.lag.is_some());
-            return Err(timed_out(run, &progress.seen.now, &waited_for.join("; "), lags));
+            return Err(timed_out(run, &progress.seen.now, &in_one_line(&told), lags));
         }
         let next = open.iter().map(|(_, next)| *next).min().unwrap_or(deadline);
         tokio::select! {
@@ -206,7 +205,9 @@ async fn pursue(
         };
         let object = serde_json::to_value(object).unwrap_or_default();
         let answered = push.is_answered_by(&object);
-        one.lag = one.lag.take().filter(|_| !answered);
+        if answered {
+            one.lag = None;
+        }
         if wrong.is_none() && (answered || push.at.elapsed() > UNANSWERED) {
             // Only now: a push still under way would write the Secret once more, after the proof.
             return Ok(None);
@@ -229,7 +230,10 @@ async fn pursue(
     let external_secret = one.reader.name.clone();
     let words = wrong.unwrap_or_else(|| format!("{external_secret} has not synced yet"));
     // Its own words: it may be no lag at all, but an access policy that nobody set.
-    let words = one.lag.as_ref().map_or(words.clone(), |failure| format!("{words} ({failure})"));
+    let words = match &one.lag {
+        Some(failure) => format!("{words} ({failure})"),
+        None => words,
+    };
     Ok(Some(Awaited { external_secret, words }))
 }
 

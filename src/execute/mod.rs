@@ -59,6 +59,20 @@ pub struct Sent {
 }
 
 impl Progress {
+    /// Before anything is done. `one_value`: see there.
+    pub fn new(seen: Seen, new_value: Option<Payload>, one_value: bool) -> Progress {
+        Progress {
+            seen,
+            new_value,
+            proven: BTreeMap::new(),
+            interruption: None,
+            one_value,
+            changed: false,
+            sent: Sent::default(),
+            outcome: Outcome::default(),
+        }
+    }
+
     /// Notes that a value was sent, or may have been.
     fn note_sent(&mut self, sent: bool, secret: &SecretId, value: ValueTag) {
         if sent {

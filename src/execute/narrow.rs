@@ -71,5 +71,5 @@ impl Narrow {
 }
 
 fn pods(now: &Observation) -> impl Iterator<Item = &PodView> {
-    now.consumers.iter().flat_map(|consumer| &consumer.pods)
+    now.pods().map(|(_, pod)| pod)
 }

@@ -20,7 +20,7 @@ use deepdesk_protocol::event::{StepName, StepState};
 use deepdesk_protocol::facts::names::{ObjectName, VersionId, WorkloadKind, WorkloadRef, listed};
 use deepdesk_protocol::facts::observation::{Consumer, GitOps, Observation, Rollout};
 use deepdesk_protocol::facts::restart_note;
-use deepdesk_protocol::happening::{Happening, Replacement};
+use deepdesk_protocol::happening::{Happening, Replacement, in_one_line};
 use deepdesk_protocol::hint::Hint;
 use deepdesk_protocol::problem::{Problem, Reason};
 use deepdesk_protocol::state;
@@ -218,8 +218,7 @@ async fn replaced(
             told = open;
         }
         if Instant::now() >= deadline {
-            let waited_for: Vec<String> = told.iter().map(ToString::to_string).collect();
-            return Err(timed_out(run, workloads, &waited_for.join("; ")));
+            return Err(timed_out(run, workloads, &in_one_line(&told)));
         }
         tokio::select! {
             () = pulse.changed() => {}

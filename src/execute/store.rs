@@ -103,7 +103,7 @@ pub async fn add_version(
         }
     };
     let now = &progress.seen.now;
-    let source = if now.primary.secret == *secret { Source::Primary } else { Source::BackCompat };
+    let source = now.source_of(secret);
     let next = || now.secret(source).newest().map_or(VersionId::FIRST, |newest| newest.id.next());
     let mut sent = false;
     let added = add(run, lock, &mut sent, &now.home, secret, &value, expect.unwrap_or_else(next)).await;

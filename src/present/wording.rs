@@ -1,7 +1,7 @@
 //! The words for what happens in a run.
 
-use deepdesk_protocol::facts::names::listed;
-use deepdesk_protocol::happening::{Happening, Outcome};
+use deepdesk_protocol::facts::names::{WorkloadRef, listed};
+use deepdesk_protocol::happening::{Happening, Outcome, in_one_line};
 use deepdesk_protocol::step::Step;
 
 /// What is told of it, in words.
@@ -38,16 +38,13 @@ pub fn words(happening: &Happening) -> String {
             format!("would sync {} ({})", listed(external_secrets), dry_run(*on_server))
         }
         Happening::AllHoldNewest => "every key holds the newest version, compared byte by byte".to_owned(),
-        Happening::Awaits(awaited) => joined(awaited),
+        Happening::Awaits(awaited) => in_one_line(awaited),
         Happening::Restarts { workloads } => format!("restarting {}", listed(workloads)),
         Happening::WouldRestart { workloads, on_server } => {
             format!("would restart {} ({})", listed(workloads), dry_run(*on_server))
         }
-        Happening::Restarted { workloads } => match workloads.is_empty() {
-            true => "nothing to restart".to_owned(),
-            false => format!("{} restarted, every pod is new and no old one is left", listed(workloads)),
-        },
-        Happening::Replaces(replacements) => joined(replacements),
+        Happening::Restarted { workloads } => restarted(workloads),
+        Happening::Replaces(replacements) => in_one_line(replacements),
         Happening::Settles { workloads } => {
             let moving = workloads.iter().map(|workload| format!("{workload}: its pods are changing"));
             moving.collect::<Vec<_>>().join("; ")
@@ -74,8 +71,11 @@ fn dry_run(on_server: bool) -> &'static str {
     if on_server { "server dry run" } else { "dry run" }
 }
 
-fn joined(all: &[impl ToString]) -> String {
-    all.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+fn restarted(workloads: &[WorkloadRef]) -> String {
+    match workloads.is_empty() {
+        true => "nothing to restart".to_owned(),
+        false => format!("{} restarted, every pod is new and no old one is left", listed(workloads)),
+    }
 }
 
 fn counted(number: usize, thing: &str) -> String {
@@ -122,9 +122,7 @@ fn did(step: &Step, outcome: &Outcome) -> String {
         Step::Spread { version, .. } => {
             format!("the Kubernetes Secrets hold {version} of the back-compat, the next value")
         }
-        Step::Prepare { .. } | Step::Restart { .. } => {
-            words(&Happening::Restarted { workloads: outcome.restarted.clone() })
-        }
+        Step::Prepare { .. } | Step::Restart { .. } => restarted(&outcome.restarted),
         Step::AddVersion { secret, expect, .. } => format!("{secret} {expect} is there, read back by number"),
         Step::Sync { version, .. } => format!("the Kubernetes Secrets hold {version}, compared byte by byte"),
         Step::Verify { version } => {

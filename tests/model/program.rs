@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 use deepdesk_protocol::effects::{Content, Effect};
-use deepdesk_protocol::facts::names::{SecretId, VersionId};
+use deepdesk_protocol::facts::names::VersionId;
 use deepdesk_protocol::facts::observation::{Observation, Source, ValueTag};
 use deepdesk_protocol::step::{Origin, Plan, Planned, Way};
 
@@ -147,10 +147,6 @@ impl Compiler<'_> {
         }
     }
 
-    fn source(&self, secret: &SecretId) -> Source {
-        if *secret == self.now.primary.secret { Source::Primary } else { Source::BackCompat }
-    }
-
     fn effect(&mut self, effect: &Effect) {
         let asked = self.rules.lock == LockAsked::BeforeEachWrite;
         match effect {
@@ -159,7 +155,7 @@ impl Compiler<'_> {
             Effect::Enable { .. } | Effect::Destroy { .. } => unreachable!("no run of the model asks for it"),
             Effect::Absent { version, .. } => self.requests.push(Request::Absent { version: number(*version) }),
             Effect::Add { secret, value, expect } => {
-                let (secret, value) = (self.source(secret), self.content(value));
+                let (secret, value) = (self.now.source_of(secret), self.content(value));
                 let newest = match secret {
                     Source::Primary => &mut self.newest.primary,
                     Source::BackCompat => &mut self.newest.back_compat,
@@ -174,7 +170,7 @@ impl Compiler<'_> {
             Effect::Verify { version } => self.verify(number(*version)),
             Effect::Held { version } => self.requests.push(Request::Held { value: self.primary_value(*version) }),
             Effect::Disable { secret, version } => {
-                let secret = self.source(secret);
+                let secret = self.now.source_of(secret);
                 self.requests.push(Request::Disable { secret, version: number(*version), asked });
             }
         }

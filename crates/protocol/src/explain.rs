@@ -28,8 +28,8 @@ impl Explanation {
         self
     }
 
-    fn leads(mut self, words: impl AsRef<str>, command: Command) -> Explanation {
-        self.hints.push(Hint::to(words, command));
+    fn leads(mut self, hint: impl Into<Hint>) -> Explanation {
+        self.hints.push(hint.into());
         self
     }
 }
@@ -41,28 +41,26 @@ pub fn stopped(plan: &Plan, now: &Observation, changed: bool) -> Explanation {
     if !changed {
         return explained.holds(format!("nothing was changed: primary {from} is in use"));
     }
-    let again = |verb: &str| Command::secret(verb, account);
     let goes_on = "the same command goes on from here";
+    let again = |verb: &str| Hint::to(goes_on, Command::secret(verb, account));
     let back_compat = &now.back_compat.secret;
     match plan.way {
         Way::Forward if is_introduced(now, to) => with_both_values(explained, plan, now)
-            .leads(goes_on, again("rotate"))
-            .leads(format!("or go back to the value of {from}"), again("rollback")),
+            .leads(again("rotate"))
+            .leads(Hint::to(format!("or go back to the value of {from}"), Command::secret("rollback", account))),
         Way::Forward => {
             let kept = if holds(now, from) { format!("; {back_compat} holds it too") } else { String::new() };
-            explained.holds(format!("primary {from} is still the only value in use{kept}")).leads(goes_on, again("rotate"))
+            explained.holds(format!("primary {from} is still the only value in use{kept}")).leads(again("rotate"))
         }
-        Way::Back => back(explained, plan, now).leads(goes_on, again("rollback")),
+        Way::Back => back(explained, plan, now).leads(again("rollback")),
         Way::Rescue => {
             let line = "and no version was disabled that the back-compat does not hold";
-            let mut explained = explained.holds(format!("primary {to} is in use, {line}"));
-            explained.hints.push(goes_on.into());
-            explained
+            explained.holds(format!("primary {to} is in use, {line}")).leads(goes_on)
         }
         Way::Retire => explained
             .holds(format!("primary {to} is in use, and nothing was destroyed that --destroy did not name"))
             .holds(format!("pods started before the restart can still read the older value, pods started after it cannot; older versions of {back_compat} can be enabled again"))
-            .leads(goes_on, again("finalize")),
+            .leads(again("finalize")),
     }
 }
 

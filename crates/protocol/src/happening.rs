@@ -221,6 +221,11 @@ impl fmt::Display for Replacement {
     }
 }
 
+/// What is waited for, in one line.
+pub fn in_one_line(all: &[impl fmt::Display]) -> String {
+    all.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}
+
 impl Happening {
     /// That a problem ended it.
     pub fn failed(problem: &crate::problem::Problem) -> Happening {
@@ -339,6 +344,7 @@ mod tests {
         }
         let awaited = Awaited { external_secret: object("admin-secrets"), words: "not yet".to_owned() };
         assert_eq!(awaited.to_string(), "not yet");
+        assert_eq!(in_one_line(&[awaited.clone(), awaited]), "not yet; not yet");
     }
 
     /// As `--progress json` has it.

@@ -34,18 +34,14 @@ pub struct InUse {
 pub fn is_spread(now: &Observation) -> bool {
     let Some(newest) = now.primary.newest() else { return false };
     let value = now.primary.value();
-    let copied = now.keys(Source::Primary).any(|(_, key)| value.is_some_and(|value| key.found == Found::Value(value)));
+    let copied = value.is_some_and(|value| now.some_holds(Source::Primary, value));
     // An older value that somebody added again has its pods already, under the older number.
     let has = |(consumer, pod): (&Consumer, &PodView)| {
         let mut older = may_have_started_with(now, consumer, pod).into_iter();
         let same = |id| value.is_some() && now.primary.version(id).and_then(|version| version.value) == value;
         pod.version == Some(newest.id) || older.any(same)
     };
-    copied || pods(now).any(has)
-}
-
-fn pods(now: &Observation) -> impl Iterator<Item = (&Consumer, &PodView)> {
-    now.consumers.iter().flat_map(|consumer| consumer.pods.iter().map(move |pod| (consumer, pod)))
+    copied || now.pods().any(has)
 }
 
 /// The places that are shown to have another value than the newest version's: Kubernetes Secrets first, each value once.
@@ -65,7 +61,7 @@ pub fn others(now: &Observation) -> Vec<InUse> {
     let explains_pods = copies
         .iter()
         .any(|one| Some(&one.held) != newest.as_ref() && matches!(one.held, Held::Value(value) if !enabled(value)));
-    let pods = pods(now).flat_map(|(consumer, pod)| {
+    let pods = now.pods().flat_map(|(consumer, pod)| {
         let may_have = may_have_started_with(now, consumer, pod);
         let sure = may_have.len() == 1;
         let held = may_have.into_iter().filter_map(|version| {
@@ -210,7 +206,7 @@ pub fn displaced(now: &Observation) -> Option<Displaced> {
     if state::announced(now).is_some() || now.finalizing.is_some() {
         return None;
     }
-    let slots = [now.primary.value(), now.back_compat.value()];
+    let slots = now.slots();
     let copied = now.keys(Source::BackCompat).find_map(|(external, key)| match (key.derivation, key.found) {
         (Derivation::Exact | Derivation::Within, Found::Value(value)) if !slots.contains(&Some(value)) => {
             Some((external.target.clone(), key.key.clone(), value))

@@ -279,7 +279,7 @@ impl Plan {
 
     /// The values that the two slots have after it, where they are known: a new one is not.
     pub fn slots(&self, now: &Observation) -> [Option<ValueTag>; 2] {
-        let mut slots = [now.primary.value(), now.back_compat.value()];
+        let mut slots = now.slots();
         for step in self.to_do() {
             match step {
                 Step::AddVersion { value_of, .. } => slots[0] = value_of.as_ref().and_then(|origin| origin.value(now)),

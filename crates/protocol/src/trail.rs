@@ -99,9 +99,7 @@ impl Trail {
     pub fn saw(&mut self, at: Timestamp, now: &Observation, look: Look) {
         let first = self.pods.is_empty();
         let mut there = Vec::new();
-        for (consumer, pod) in
-            now.consumers.iter().flat_map(|consumer| consumer.pods.iter().map(move |pod| (consumer, pod)))
-        {
+        for (consumer, pod) in now.pods() {
             let known = self.pods.iter().position(|life| life.is(consumer, pod));
             let index = known.unwrap_or_else(|| {
                 self.pods.push(PodLife::new(at, consumer, pod, first));

@@ -97,8 +97,7 @@ const CLOCKS_DIFFER: jiff::SignedDuration = jiff::SignedDuration::from_mins(5);
 /// When the last rotation ended, if it made this version.
 fn recorded(seen: &Glance, newest: VersionId) -> Option<Timestamp> {
     let last = seen.last_rotation.as_ref()?;
-    let to = last.to.trim_start_matches('v').parse::<VersionId>().ok()?;
-    last.at.parse().ok().filter(|_| to == newest)
+    last.at.parse().ok().filter(|_| last.to_version() == Some(newest))
 }
 
 fn word(state: VersionState) -> &'static str {

@@ -376,8 +376,17 @@ pub struct LastRotation {
 impl LastRotation {
     /// From which, as a number; none where somebody edited the record.
     pub fn from_version(&self) -> Option<VersionId> {
-        self.from.trim_start_matches('v').parse().ok()
+        number(&self.from)
     }
+
+    /// To which, in the same way.
+    pub fn to_version(&self) -> Option<VersionId> {
+        number(&self.to)
+    }
+}
+
+fn number(recorded: &str) -> Option<VersionId> {
+    recorded.trim_start_matches('v').parse().ok()
 }
 
 /// Everything seen of one account at one moment.
@@ -431,6 +440,21 @@ impl Observation {
             Source::Primary => &self.primary,
             Source::BackCompat => &self.back_compat,
         }
+    }
+
+    /// Which of the two this is.
+    pub fn source_of(&self, secret: &SecretId) -> Source {
+        if *secret == self.primary.secret { Source::Primary } else { Source::BackCompat }
+    }
+
+    /// The values of the two slots.
+    pub fn slots(&self) -> [Option<ValueTag>; 2] {
+        [self.primary.value(), self.back_compat.value()]
+    }
+
+    /// The consumers' pods, each with its consumer.
+    pub fn pods(&self) -> impl Iterator<Item = (&Consumer, &PodView)> {
+        self.consumers.iter().flat_map(|consumer| consumer.pods.iter().map(move |pod| (consumer, pod)))
     }
 
     /// The two secrets, with nothing of the cluster yet.
@@ -508,6 +532,11 @@ impl Observation {
         let all =
             self.external_secrets.iter().flat_map(|external| external.keys.iter().map(move |key| (external, key)));
         all.filter(move |(_, key)| key.source == source)
+    }
+
+    /// Whether some key that comes from `source` is seen to hold `value`.
+    pub fn some_holds(&self, source: Source, value: ValueTag) -> bool {
+        self.keys(source).any(|(_, key)| key.found == Found::Value(value))
     }
 
     /// Whether every key that comes from `source` holds `value`. Opaque keys cannot be told and count as holding it:

@@ -111,12 +111,6 @@ pub enum ValueError {
     /// Control characters inside.
     #[error("the new value contains control characters")]
     ControlCharacters,
-    /// The same as the value in use.
-    #[error("the new value equals the current one")]
-    EqualsCurrent,
-    /// The same as the back-compat value.
-    #[error("the new value equals the back-compat one: that would be a rollback, not a rotation")]
-    EqualsBackCompat,
 }
 
 /// The least number of characters that a new value may have.

@@ -2,14 +2,15 @@
 //!
 //! A hint is followed by people who know nothing of this page: each command here helps in its state, and loses nothing.
 
-use super::adopt;
+use super::{adopt, rescue};
 use crate::command;
 use crate::facts::names::{ObjectName, SecretId, VersionId};
-use crate::facts::observation::{Consumer, Derivation, Found, Observation, PodView, Source, VersionState};
+use crate::facts::observation::{Consumer, Observation, PodView, Source, VersionState};
 use crate::hint::{Command, Hint};
 use crate::in_use::{self, Displaced, Held, InUse};
 use crate::problem::{Problem, Reason};
 use crate::state::{self, Blocked};
+use crate::step::RescueFrom;
 
 /// A third value would be one that no pod can read.
 pub(super) fn awaiting(now: &Observation) -> Problem {
@@ -49,10 +50,9 @@ pub(super) fn awaiting(now: &Observation) -> Problem {
 /// A value that pods read, or that an enabled version has, lost its slot: storing it again keeps everything.
 pub fn refuse_displaced(now: &Observation, displaced: &Displaced) -> Problem {
     let (account, primary, back_compat) = (&now.account, &now.primary.secret, &now.back_compat.secret);
-    let value = |version| now.primary.version(version).and_then(|version| version.value);
     let is_read = |version| {
-        now.keys(Source::BackCompat)
-            .any(|(_, key)| value(version).is_some_and(|value| key.found == Found::Value(value)))
+        let value = now.primary.version(version).and_then(|version| version.value);
+        value.is_some_and(|value| now.some_holds(Source::BackCompat, value))
     };
     let what = match displaced {
         Displaced::Version(Source::BackCompat, version) => {
@@ -89,10 +89,10 @@ pub(super) fn rescue_command(now: &Observation, displaced: &Displaced) -> Comman
         Displaced::Version(source, version) => format!("{}/{}", source.as_str(), version.get()),
         Displaced::Copy { secret, key, .. } => format!("secret/{secret}:{key}"),
     };
-    rescue(now, from)
+    rescue_from(now, from)
 }
 
-fn rescue(now: &Observation, from: String) -> Command {
+fn rescue_from(now: &Observation, from: String) -> Command {
     Command::secret("rescue", &now.account).with(["--from".to_owned(), from])
 }
 
@@ -196,7 +196,7 @@ pub fn refuse_blocked(now: &Observation, blocked: Blocked) -> Problem {
             let from =
                 now.last_rotation.as_ref().map(|last| last.from.trim_start_matches('v').to_owned()).unwrap_or_default();
             problem(Reason::BackCompatNotEnabled, format!("the latest version of {back_compat}, {version}, is destroyed, and data may still need the value of primary v{from}"))
-                .hint(Hint::to("store it again", rescue(now, format!("primary/{from}"))))
+                .hint(Hint::to("store it again", rescue_from(now, format!("primary/{from}"))))
         }
         Blocked::BackCompatNotEnabled(version, state) => problem(
             Reason::BackCompatNotEnabled,
@@ -246,12 +246,10 @@ pub(super) fn last_copy_in_the_way(now: &Observation, secret: &ObjectName, key: 
         now.account
     );
     let problem = Problem::new(Reason::LastCopy, line);
-    let mut keys = now.external_secrets.iter().filter(|external| external.target == *secret).flat_map(|one| &one.keys);
-    let is_whole =
-        keys.any(|one| one.key == key && one.derivation == Derivation::Exact && matches!(one.found, Found::Value(_)));
-    match is_whole {
+    let copy = RescueFrom::Copy { secret: secret.clone(), key: key.to_owned() };
+    match rescue::found(now, &copy).is_ok() {
         true => {
-            let way = way.unwrap_or_else(|| rescue(now, format!("secret/{secret}:{key}")));
+            let way = way.unwrap_or_else(|| rescue_from(now, format!("secret/{secret}:{key}")));
             problem.hint(Hint::to("store it as back-compat", way)).hint(format!(
                 "or, where that value was written there by mistake, give it up by name: sync --retired secret/{secret}:{key}"
             ))
@@ -312,7 +310,6 @@ fn newest_may_be_enabled(now: &Observation, state: VersionState) -> bool {
 /// Whether no pod is shown to be older than the newest version, as far as notes and dates tell; without either nothing is.
 fn all_began_later(now: &Observation) -> bool {
     let newest = now.primary.newest();
-    let pods = || now.consumers.iter().flat_map(|consumer| consumer.pods.iter().map(move |pod| (consumer, pod)));
     let judged = |pod: &PodView| {
         let dated = pod.created.is_some() && newest.is_some_and(|newest| newest.created.is_some());
         dated || pod.version.is_some()
@@ -320,7 +317,7 @@ fn all_began_later(now: &Observation) -> bool {
     let later = |(consumer, pod): (&Consumer, &PodView)| {
         judged(pod) && in_use::may_have_started_with(now, consumer, pod).is_empty()
     };
-    pods().next().is_some() && pods().all(later)
+    now.pods().next().is_some() && now.pods().all(later)
 }
 
 fn state_word(state: VersionState) -> &'static str {

@@ -25,7 +25,7 @@ pub(super) fn rescue(want: &Want, now: &Observation) -> Result<Plan, Problem> {
     if value.is_some() && (value == now.primary.value() || value == now.back_compat.value()) {
         return Err(has_a_slot(now, &origin));
     }
-    let read = now.keys(Source::BackCompat).any(|(_, key)| value.is_some_and(|value| key.found == Found::Value(value)));
+    let read = value.is_some_and(|value| now.some_holds(Source::BackCompat, value));
     if state::back_compat_is_live(now) && !read {
         return Err(refuse::awaiting(now));
     }
@@ -60,7 +60,7 @@ pub(super) fn rescue(want: &Want, now: &Observation) -> Result<Plan, Problem> {
 type Opened = Option<(crate::facts::names::SecretId, VersionId)>;
 
 /// The bytes' place, their value where it is known, and the version that has to be enabled to read them.
-fn found(now: &Observation, from: &RescueFrom) -> Result<(Origin, Option<ValueTag>, Opened), Problem> {
+pub(super) fn found(now: &Observation, from: &RescueFrom) -> Result<(Origin, Option<ValueTag>, Opened), Problem> {
     let refused = |line: String| Problem::new(Reason::NothingToRescue, line);
     match from {
         RescueFrom::Version(source, version) => {

@@ -1,20 +1,11 @@
 //! What pods and Secret Manager show after hands were at work, and what follows: which versions a pod may have started with, and
 //! which value has lost its slot.
 
-use super::tests::{brief, seen};
+use super::tests::{began, brief, recorded, seen};
 use super::*;
 use crate::check::{self, Purpose};
-use crate::facts::observation::{Found, LastRotation};
+use crate::facts::observation::Found;
 use crate::in_use::Held;
-
-/// With pods that began in this second. External Secrets copies every 600 seconds; the newest version is in no Secret yet.
-fn began(created: i64, noted: u64, mut now: Observation) -> Observation {
-    for pod in now.consumers.iter_mut().flat_map(|consumer| &mut consumer.pods) {
-        pod.created = jiff::Timestamp::from_second(created).ok();
-        pod.version = VersionId::new(noted);
-    }
-    written(9_000, now)
-}
 
 /// With a Secret that was last written in this second.
 fn written(at: i64, mut now: Observation) -> Observation {
@@ -28,17 +19,12 @@ fn made(at: i64, mut now: Observation) -> Observation {
     now
 }
 
-/// With one more key of the primary, that holds the first version's value.
-fn mixed(mut now: Observation) -> Observation {
+/// With one more key of the primary, that holds this value.
+fn with_key(value: u16, mut now: Observation) -> Observation {
     let mut key = now.external_secrets[0].keys[0].clone();
-    key.found = Found::Value(ValueTag(1));
+    key.found = Found::Value(ValueTag(value));
     now.external_secrets[0].keys.push(key);
     now
-}
-
-fn rotated(from: &str, to: &str, now: Observation) -> Observation {
-    let last = LastRotation { by: String::new(), at: String::new(), from: from.to_owned(), to: to.to_owned() };
-    Observation { last_rotation: Some(last), ..now }
 }
 
 #[test]
@@ -78,7 +64,7 @@ fn a_pod_may_have_started_with_all_that_was_or_came_into_force() {
         ),
         (
             "its Secrets hold two versions",
-            written(100, mixed(began(150, 0, seen("E1@1 E2@100 E3@160", "", (2, None), 0)))),
+            written(100, with_key(1, began(150, 0, seen("E1@1 E2@100 E3@160", "", (2, None), 0)))),
             "v1, v2",
         ),
         (
@@ -136,14 +122,14 @@ fn a_version_that_came_after_the_last_rotation_began_keeps_the_account_until_it_
         ..Want::default()
     };
     let cases = [
-        ("a rotation", Want::default(), rotated("v1", "v4", left.clone()), "DisplacedBackCompat (4)"),
-        ("its rescue", rescue, rotated("v1", "v4", left.clone()), "store(v2) stage restart(v4) verify disable(v2)"),
-        ("given up by name", give_up, rotated("v1", "v4", left.clone()), "abandon(v2)"),
+        ("a rotation", Want::default(), recorded("v1", "v4", left.clone()), "DisplacedBackCompat (4)"),
+        ("its rescue", rescue, recorded("v1", "v4", left.clone()), "store(v2) stage restart(v4) verify disable(v2)"),
+        ("given up by name", give_up, recorded("v1", "v4", left.clone()), "abandon(v2)"),
         // R7: it was there when the last rotation was begun, or nothing says when it came: a check names it.
         (
             "of before",
             Want::default(),
-            rotated("v3", "v4", left.clone()),
+            recorded("v3", "v4", left.clone()),
             "add(v5) sync(v5) restart(v5) verify disable(v4)",
         ),
         ("no record", Want::default(), left, "add(v5) sync(v5) restart(v5) verify disable(v4)"),
@@ -213,12 +199,6 @@ fn what_was_not_read_and_may_be_enabled_is_to_be_read() {
 #[test]
 fn adopting_gives_the_two_slots_to_what_is_in_use() {
     let adopt = Want { adopt: true, ..Want::default() };
-    let with_key = |value: u16, mut now: Observation| {
-        let mut key = now.external_secrets[0].keys[0].clone();
-        key.found = Found::Value(ValueTag(value));
-        now.external_secrets[0].keys.push(key);
-        now
-    };
     let cases = [
         (
             "nothing has the newest, and both slots are needed",
@@ -237,17 +217,17 @@ fn adopting_gives_the_two_slots_to_what_is_in_use() {
         ),
         (
             "the back-compat stays as the last rotation left it",
-            rotated("v1", "v2", seen("D E2 D", "E1", (2, Some(1)), 2)),
+            recorded("v1", "v2", seen("D E2 D", "E1", (2, Some(1)), 2)),
             "v1 -> v4: add(v4) sync(v4) restart(v4) verify abandon(v2)",
         ),
         (
             "the newest stays: the one before it is what it came from",
-            rotated("v1", "v2", seen("D D E3", "", (9, None), 2)),
+            recorded("v1", "v2", seen("D D E3", "", (9, None), 2)),
             "v2 -> v3: create store(copy) sync(v3) restart(v3) verify",
         ),
         (
             "the back-compat gets another value: the one before the newest is what it came from",
-            rotated("v1", "v2", with_key(8, seen("D D D", "E1", (9, Some(1)), 2))),
+            recorded("v1", "v2", with_key(8, seen("D D D", "E1", (9, Some(1)), 2))),
             "v2 -> v4: store(copy) add(v4=copy) sync(v4) restart(v4) verify",
         ),
     ];

@@ -1,10 +1,10 @@
 //! Every kind of account against every command: what is left to do, or why it is refused and which command leads on. What is due is
 //! the planner's, and `sync` and `restart` are guarded by the same words.
 
-use super::tests::{brief, seen};
+use super::tests::{began, brief, recorded, seen};
 use super::*;
 use crate::check::{self, Purpose};
-use crate::facts::observation::{Announcement, Begun, Derivation, Found, LastRotation};
+use crate::facts::observation::{Announcement, Begun, Derivation, Found};
 
 fn version(number: u64) -> VersionId {
     VersionId::new(number).expect("counts from one")
@@ -12,11 +12,6 @@ fn version(number: u64) -> VersionId {
 
 fn begun(to: u64, back: bool, compromised: bool, now: Observation) -> Observation {
     Observation { begun: Some(Begun { to: version(to), back, compromised }), ..now }
-}
-
-fn recorded(from: &str, to: &str, now: Observation) -> Observation {
-    let (by, at) = ("alice".to_owned(), "2026-01-01T00:00:00Z".to_owned());
-    Observation { last_rotation: Some(LastRotation { by, at, from: from.to_owned(), to: to.to_owned() }), ..now }
 }
 
 fn announced(next: u64, called_off: bool, now: Observation) -> Observation {
@@ -34,16 +29,6 @@ fn value(value: u16) -> Found {
     Found::Value(ValueTag(value))
 }
 
-/// Whose pods began in this second and note nothing; the Secret was written since.
-fn began(second: i64, mut now: Observation) -> Observation {
-    now.external_secrets[0].written = jiff::Timestamp::from_second(9_000).ok();
-    now.consumers[0].version = None;
-    for pod in &mut now.consumers[0].pods {
-        (pod.version, pod.created) = (None, jiff::Timestamp::from_second(second).ok());
-    }
-    now
-}
-
 fn accounts() -> Vec<(&'static str, Observation)> {
     use Derivation::{Exact, Within};
     let finalized = || seen("D E2", "D E2", (2, Some(2)), 2);
@@ -55,7 +40,7 @@ fn accounts() -> Vec<(&'static str, Observation)> {
         ("never rotated", seen("E1", "", (1, None), 1)),
         ("finalized", finalized()),
         ("committed", awaiting()),
-        ("committed, and nothing proves its pods", began(5_000, awaiting())),
+        ("committed, and nothing proves its pods", began(5_000, 0, awaiting())),
         ("committed, recorded", recorded("v1", "v2", awaiting())),
         ("committed, its end not recorded", begun(2, false, false, awaiting())),
         (
@@ -88,7 +73,7 @@ fn accounts() -> Vec<(&'static str, Observation)> {
         ("a next value announced", announced(2, false, seen("E1", "E1 E2", (1, Some(2)), 1))),
         ("it is called off", announced(2, true, seen("E1", "E1 E2", (1, Some(2)), 1))),
         ("no primary", seen("", "", (1, None), 1)),
-        ("the newest disabled, in use", began(9_500, seen("D@1 D@100", "", (7, None), 2))),
+        ("the newest disabled, in use", began(9_500, 0, seen("D@1 D@100", "", (7, None), 2))),
         ("the newest disabled, the one before in use", seen("E1 D", "", (1, None), 1)),
         (
             "the newest disabled, and nothing shows what is in use",
@@ -97,8 +82,8 @@ fn accounts() -> Vec<(&'static str, Observation)> {
         ("the same, destroyed", holding(0, Found::Missing, Exact, without_pods(seen("D X", "", (1, None), 2)))),
         ("the newest disabled, beside bytes of nobody and an enabled one", seen("E1 D", "", (9, None), 0)),
         ("the same, and the one before is disabled", seen("D D", "", (9, None), 0)),
-        ("the same, and its pods are dated", began(50, seen("D D", "", (9, None), 0))),
-        ("the same, and they are older than it", began(50, seen("D@1 D@100", "", (9, None), 0))),
+        ("the same, and its pods are dated", began(50, 0, seen("D D", "", (9, None), 0))),
+        ("the same, and they are older than it", began(50, 0, seen("D@1 D@100", "", (9, None), 0))),
         ("the same without pods", without_pods(seen("D D", "", (9, None), 2))),
         ("nothing maps the back-compat, finalized", unmapped(finalized())),
         ("nothing maps the back-compat, committed", unmapped(awaiting())),
@@ -123,9 +108,9 @@ fn accounts() -> Vec<(&'static str, Observation)> {
             "foreign: a run that died set out for it and kept nothing",
             begun(2, false, false, seen("E1 E2", "", (1, None), 1)),
         ),
-        ("foreign: a pod has an older version", began(50, seen("E1@1 E2@100", "", (2, None), 0))),
-        ("unreadable: a pod has a disabled version", began(50, seen("D@1 E2@100", "", (2, None), 0))),
-        ("unreadable: a pod has a destroyed version", began(50, seen("X@1 E2@100", "", (2, None), 0))),
+        ("foreign: a pod has an older version", began(50, 0, seen("E1@1 E2@100", "", (2, None), 0))),
+        ("unreadable: a pod has a disabled version", began(50, 0, seen("D@1 E2@100", "", (2, None), 0))),
+        ("unreadable: a pod has a destroyed version", began(50, 0, seen("X@1 E2@100", "", (2, None), 0))),
         ("displaced in the back-compat", seen("D E2", "E1 E2", (2, Some(2)), 2)),
         ("displaced, in the cluster alone", seen("D E2", "D E2", (2, Some(9)), 2)),
         ("displaced, of the primary", seen("E1 D E3", "D E3", (3, Some(1)), 3)),

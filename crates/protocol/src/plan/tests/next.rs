@@ -1,10 +1,10 @@
 //! What is due follows from what is seen, and the planner agrees.
 
-use super::super::tests::seen;
+use super::super::tests::{recorded, seen};
 use super::*;
 use crate::command;
 use crate::facts::names::VersionId;
-use crate::facts::observation::{Announcement, Begun, Found, LastRotation};
+use crate::facts::observation::{Announcement, Begun, Found};
 
 /// The state, what is due, and the commands without their common beginning.
 fn brief(now: &Observation, old: Option<&str>) -> String {
@@ -38,11 +38,7 @@ fn each_state_has_its_next_command() {
         now.external_secrets[0].keys[0].found = Found::Missing;
         now
     };
-    let recorded = |now: Observation| {
-        let (by, at) = Default::default();
-        let last = LastRotation { by, at, from: "v1".to_owned(), to: "v2".to_owned() };
-        Observation { last_rotation: Some(last), ..now }
-    };
+    let recorded = |now| recorded("v1", "v2", now);
     let back = |now: Observation| {
         let begun = VersionId::new(2).map(|to| Begun { to, back: true, compromised: false });
         Observation { begun, ..now }

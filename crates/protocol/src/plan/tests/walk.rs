@@ -78,8 +78,7 @@ fn bring_about(now: &mut Observation, effect: &Effect, new_value: u16) {
                 Content::New => ValueTag(new_value),
                 Content::Of(origin) => origin.value(now).expect("it is enabled"),
             };
-            let to = if *secret == now.primary.secret { Source::Primary } else { Source::BackCompat };
-            let added = add(now, to, value);
+            let added = add(now, now.source_of(secret), value);
             assert_eq!(expect.unwrap_or(added), added);
         }
         Effect::Arrive { .. } => sync(now),
@@ -94,7 +93,10 @@ fn bring_about(now: &mut Observation, effect: &Effect, new_value: u16) {
             assert_eq!(now.back_compat.value(), value);
         }
         Effect::Disable { secret, version } => {
-            let secret = if *secret == now.primary.secret { &mut now.primary } else { &mut now.back_compat };
+            let secret = match now.source_of(secret) {
+                Source::Primary => &mut now.primary,
+                Source::BackCompat => &mut now.back_compat,
+            };
             let known = secret.versions.iter_mut().find(|known| known.id == *version).expect("it is there");
             known.state = VersionState::Disabled;
             known.value = None;
