@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::judge::{Number, Pod, Seen, State, Version};
 use crate::random::Random;
-use crate::script::{Filling, On, Which};
+use crate::script::{Filling, On, Tamper, Which};
 use crate::world::World;
 
 /// As whom External Secrets comes to Secret Manager.
@@ -20,6 +20,8 @@ const SYNCED: [&str; 2] = ["admin-secrets", "backend-secrets"];
 const WORKLOADS: [&str; 3] = ["admin", "backend", "worker"];
 /// The most that is waited for rollouts to end.
 const SETTLED: Duration = Duration::from_secs(6);
+/// The same while a command of ours waits: its request must not time out.
+const HURRIED: Duration = Duration::from_secs(2);
 /// Items that the account's pods write in a second, all together.
 const PER_SECOND: u32 = 80;
 
@@ -33,13 +35,23 @@ pub struct Account<'a> {
     /// Which value the sandbox's data means by a name.
     keys: BTreeMap<String, Number>,
     forced: usize,
+    /// Whether a command of ours waits for what is being done: nothing that it does itself is waited for, then.
+    pub hurries: bool,
 }
 
 impl<'a> Account<'a> {
     /// Looks at all values that there are, and has the pods write.
     pub fn new(world: &'a World, name: &'static str, seed: u64) -> Account<'a> {
         let random = Random::new(seed ^ 0x68616e6473);
-        let mut account = Account { world, name, random, payloads: BTreeMap::new(), keys: BTreeMap::new(), forced: 0 };
+        let mut account = Account {
+            world,
+            name,
+            random,
+            payloads: BTreeMap::new(),
+            keys: BTreeMap::new(),
+            forced: 0,
+            hurries: false,
+        };
         for version in account.see().primary.iter().filter(|version| version.state == State::Disabled) {
             account.change(&account.primary(), version.number, "enable");
             account.learn();
@@ -202,6 +214,86 @@ impl<'a> Account<'a> {
         }
     }
 
+    /// Destroys one of the primary's older versions, or disables, enables or destroys one of the back-compat's.
+    pub fn change_some(&mut self, secret: &str, which: Which, verb: &str) -> String {
+        self.learn();
+        let seen = self.see();
+        let is_primary = secret == self.primary();
+        let versions = if is_primary { seen.primary } else { seen.back_compat.unwrap_or_default() };
+        // Nobody destroys what is in use, in the primary.
+        let fits = |version: &&Version| match verb {
+            "enable" => version.state == State::Disabled,
+            "disable" => version.state == State::Enabled,
+            _ => version.state != State::Destroyed,
+        };
+        let there: Vec<&Version> = versions.iter().rev().skip(usize::from(is_primary)).filter(fits).collect();
+        match pick(&there, which) {
+            Some(version) => {
+                let done = self.change(secret, version.number, verb);
+                format!("{verb} v{} of {secret}: {done}", version.number)
+            }
+            None => format!("no version to {verb}"),
+        }
+    }
+
+    /// Deletes the back-compat.
+    pub fn delete_back_compat(&self) -> String {
+        format!("{}", self.world.send("DELETE", &format!("{PROJECT}/{}", self.back_compat()), None).0)
+    }
+
+    /// Has an ExternalSecret read a version by number, the one before the newest; or the newest again.
+    pub fn pin(&mut self, on: On, pinned: bool) -> String {
+        let older = self.see().primary.iter().rev().nth(1).map(|version| version.number.to_string());
+        let names = match on {
+            On::All => SYNCED.to_vec(),
+            On::One(at) => vec![SYNCED[at % SYNCED.len()]],
+        };
+        for name in names {
+            let path = format!("/apis/external-secrets.io/v1/namespaces/{}/externalsecrets/{name}", self.name);
+            let mut external = self.world.send("GET", &path, None).1;
+            for entry in external["spec"]["data"].as_array_mut().into_iter().flatten() {
+                if entry["remoteRef"]["key"] == self.primary().as_str() {
+                    match older.as_ref().filter(|_| pinned) {
+                        Some(older) => entry["remoteRef"]["version"] = json!(older),
+                        None => drop(entry["remoteRef"].as_object_mut().map(|reference| reference.remove("version"))),
+                    }
+                }
+            }
+            self.world.send("PUT", &path, Some(external));
+        }
+        self.settle();
+        format!("{}", older.unwrap_or_default())
+    }
+
+    /// Does something to the lock.
+    pub fn tamper(&self, tamper: Tamper) {
+        let path = format!("/apis/coordination.k8s.io/v1/namespaces/{}/leases/deepdesk-rotation", self.name);
+        let annotations = self.world.send("GET", &path, None).1["metadata"]["annotations"].clone();
+        let changed = |value: &Value| match tamper {
+            Tamper::Forget => Value::Null,
+            Tamper::Delete | Tamper::Count => {
+                let text = text(value);
+                let digits = text.trim_start_matches('v');
+                match digits.parse::<u64>() {
+                    Ok(number) => json!(text.replace(digits, &(number + 1).to_string())),
+                    Err(_) => json!(text),
+                }
+            }
+        };
+        match tamper {
+            Tamper::Delete => self.delete_lease(),
+            Tamper::Forget | Tamper::Count => {
+                let all: serde_json::Map<String, Value> = annotations
+                    .as_object()
+                    .into_iter()
+                    .flatten()
+                    .map(|(name, value)| (name.clone(), changed(value)))
+                    .collect();
+                self.world.send("PATCH", &path, Some(json!({ "metadata": { "annotations": all } })));
+            }
+        }
+    }
+
     /// Asks External Secrets to sync: by the annotation, or because its interval is over.
     pub fn sync(&mut self, on: On, by_annotation: bool) {
         let names = match on {
@@ -268,7 +360,7 @@ impl<'a> Account<'a> {
 
     /// Waits until syncs and rollouts have ended, as far as they will, and pods have written some more.
     pub fn settle(&mut self) {
-        let deadline = Instant::now() + SETTLED;
+        let deadline = Instant::now() + if self.hurries { HURRIED } else { SETTLED };
         let moment = Duration::from_millis(50);
         std::thread::sleep(moment);
         let mut before = self.world.ask("secrets")["kubernetes"].clone();

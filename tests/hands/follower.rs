@@ -14,8 +14,10 @@ use serde_json::Value;
 use crate::account::Account;
 use crate::hints::{Hint, commands};
 use crate::judge::{Judged, Number, Seen, State, judge};
+use crate::play::act_on;
 use crate::random::Random;
-use crate::run::{Ran, run};
+use crate::run::{Ran, run, run_met};
+use crate::script::{Meanwhile, On, Script};
 use crate::world::program;
 
 /// The most commands that change something, until it counts as having no end.
@@ -68,6 +70,9 @@ enum Next {
 pub struct Follower<'a, 'w> {
     account: &'a mut Account<'w>,
     random: Random,
+    meanwhile: Vec<Meanwhile>,
+    /// What others lost while commands of ours ran.
+    excused: BTreeSet<Number>,
     story: &'a mut Vec<String>,
     came: Seen,
     before: Seen,
@@ -105,13 +110,15 @@ fn words(line: &str) -> Vec<String> {
 }
 
 impl<'a, 'w> Follower<'a, 'w> {
-    pub fn new(account: &'a mut Account<'w>, seed: u64, story: &'a mut Vec<String>) -> Follower<'a, 'w> {
+    pub fn new(account: &'a mut Account<'w>, script: &Script, story: &'a mut Vec<String>) -> Follower<'a, 'w> {
         let came = account.see();
         let followed =
             Followed { end: End::Calm, losses: Vec::new(), said_done: false, path: Vec::new(), unknown: Vec::new() };
         Follower {
             account,
-            random: Random::new(seed ^ 0x666f_6c6c_6f77),
+            random: Random::new(script.seed ^ 0x666f_6c6c_6f77),
+            meanwhile: script.meanwhile.clone(),
+            excused: BTreeSet::new(),
             story,
             before: came.clone(),
             came,
@@ -273,12 +280,46 @@ impl<'a, 'w> Follower<'a, 'w> {
             args.push("--yes".to_owned());
         }
         args.extend(["-o".to_owned(), "json".to_owned()]);
-        self.ours(&args)
+        let now = |meanwhile: &Meanwhile| meanwhile.run + 1 == self.runs;
+        let (mut met, rest): (Vec<Meanwhile>, _) = self.meanwhile.drain(..).partition(now);
+        self.meanwhile = rest;
+        met.sort_by_key(|meanwhile| meanwhile.at);
+        met.dedup_by_key(|meanwhile| meanwhile.at);
+        if met.is_empty() { self.ours(&args) } else { self.met(&args, &met) }
+    }
+
+    /// The same, while others are at work. What is lost by what they do is theirs.
+    fn met(&mut self, args: &[String], meanwhile: &[Meanwhile]) -> Ran {
+        let streams = format!("followed-{}", self.story.len());
+        let at: Vec<usize> = meanwhile.iter().map(|meanwhile| meanwhile.at).collect();
+        self.tell(format!("  {} ...", args.join(" ")));
+        // Who is disturbed may try the same again.
+        self.tried.clear();
+        let world = self.account.world;
+        let ran = run_met(world, args, &streams, &at, |which| {
+            let meanwhile = &meanwhile[which];
+            // What our command did until now is judged apart from what comes.
+            self.judge_now(&args[..2].join(" "));
+            self.account.hurries = true;
+            let told = act_on(self.account, &meanwhile.act, &streams, self.story);
+            self.account.hurries = false;
+            let now = self.account.see();
+            let theirs = judge(&self.before, &self.before, &now);
+            self.excused.extend(theirs.waiting.iter().chain(&theirs.gone).chain(&theirs.ended));
+            self.tell(format!("    meanwhile, at request {}: {:?} {told}", meanwhile.at, meanwhile.act));
+            self.tell(format!("    {}", described(&now)));
+            self.before = now;
+        });
+        self.told(args, ran)
     }
 
     fn ours(&mut self, args: &[String]) -> Ran {
         let streams = format!("followed-{}", self.story.len());
         let ran = run(self.account.world, args, &streams);
+        self.told(args, ran)
+    }
+
+    fn told(&mut self, args: &[String], ran: Ran) -> Ran {
         let told = format!("  {} -> {} {}", args.join(" "), ran.code.unwrap_or(-1), ran.reason());
         self.tell(told);
         let lines = ran.stderr.lines().map(|line| format!("      | {line}"));
@@ -303,6 +344,7 @@ impl<'a, 'w> Follower<'a, 'w> {
                 self.account.annotate_named(name.as_deref());
                 String::new()
             }
+            Hint::Unpin => self.account.pin(On::All, false),
             Hint::Restart(name) => {
                 self.account.restart_named(name.as_deref());
                 String::new()
@@ -324,8 +366,14 @@ impl<'a, 'w> Follower<'a, 'w> {
     /// Judges what a command did; `rotated` is how a rotation ended.
     fn judge(&mut self, by: &str, rotated: Option<i32>) {
         self.account.settle();
+        let judged = self.judge_now(by);
+        self.followed.said_done |= rotated == Some(0) && !(judged.waiting.is_empty() && judged.gone.is_empty());
+    }
+
+    /// Without waiting for anything.
+    fn judge_now(&mut self, by: &str) -> Judged {
         let now = self.account.see();
-        let judged = judge(&self.came, &self.before, &now);
+        let judged = self.judged(&now);
         self.tell(format!("    {}", described(&now)));
         for value in judged.waiting.iter().chain(&judged.gone).chain(&judged.ended) {
             self.lost_by.entry(*value).or_insert_with(|| by.to_owned());
@@ -338,13 +386,20 @@ impl<'a, 'w> Follower<'a, 'w> {
         if judged != Judged::default() {
             self.tell(format!("    LOST: {judged:?}"));
         }
-        self.followed.said_done |= rotated == Some(0) && !(judged.waiting.is_empty() && judged.gone.is_empty());
         self.before = now;
+        judged
+    }
+
+    /// What was lost, but for what others ended.
+    fn judged(&self, now: &Seen) -> Judged {
+        let Judged { waiting, gone, ended } = judge(&self.came, &self.before, now);
+        let ours = |values: BTreeSet<Number>| values.difference(&self.excused).copied().collect();
+        Judged { waiting: ours(waiting), gone: ours(gone), ended: ours(ended) }
     }
 
     /// What is lost where it ends; after a calm end a day passes first.
     fn judge_end(&mut self) {
-        let now = judge(&self.came, &self.before, &self.before);
+        let now = self.judged(&self.before);
         let by = |value: &Number| self.lost_by.get(value).cloned().unwrap_or_default();
         let loss = |value: &Number, how| Loss { value: *value, how, by: by(value) };
         let gone = now.gone.iter().map(|value| loss(value, "gone"));
@@ -362,7 +417,7 @@ impl<'a, 'w> Follower<'a, 'w> {
         self.account.sync(crate::script::On::All, false);
         self.account.restart_named(None);
         let now = self.account.see();
-        let judged = judge(&self.came, &self.before, &now);
+        let judged = self.judged(&now);
         let lost = judged.waiting.iter().chain(&judged.gone);
         let lost = lost.map(|value| Loss { value: *value, how: "latent", by: "a day that passes".to_owned() });
         self.followed.losses.extend(lost);
@@ -387,6 +442,7 @@ fn short(hint: &Hint) -> String {
         Hint::Add { secret } if secret.ends_with("back_compat") => "gcloud add back-compat".to_owned(),
         Hint::Add { .. } => "gcloud add primary".to_owned(),
         Hint::Annotate(_) => "kubectl annotate".to_owned(),
+        Hint::Unpin => "kubectl edit externalsecret".to_owned(),
         Hint::Restart(_) => "kubectl rollout restart".to_owned(),
         Hint::DeleteLease => "kubectl delete lease".to_owned(),
         Hint::Look(line) | Hint::Unknown(line) => line.clone(),

@@ -11,6 +11,8 @@ pub enum Hint {
     Add { secret: String },
     /// `kubectl annotate externalsecret NAME`; none for all.
     Annotate(Option<String>),
+    /// `kubectl edit externalsecret NAME`, where the line says to take `remoteRef.version` out.
+    Unpin,
     /// `kubectl rollout restart deployment NAME`; none for all.
     Restart(Option<String>),
     /// `kubectl delete lease`.
@@ -66,6 +68,7 @@ fn hint(line: &str) -> Hint {
         ["kubectl", "deepdesk", "secret", "status", ..] => Hint::Look(line.to_owned()),
         ["kubectl", "deepdesk", "secret", ..] => Hint::Ours(words[2..].iter().map(|word| (*word).to_owned()).collect()),
         ["kubectl", "deepdesk", ..] => Hint::Look(line.to_owned()),
+        ["kubectl", "edit", "externalsecret", ..] => Hint::Unpin,
         ["kubectl", "annotate", ..] => Hint::Annotate(named(2)),
         ["kubectl", "rollout", "restart", ..] => Hint::Restart(named(3)),
         ["kubectl", "rollout", "status", ..] => Hint::Look(line.to_owned()),

@@ -4,7 +4,7 @@ use crate::account::Account;
 use crate::follower::{End, Followed, Follower, described};
 use crate::process;
 use crate::run::run_killed;
-use crate::script::{Act, Own, Script};
+use crate::script::{Act, On, Own, Script};
 use crate::world::World;
 
 /// What a seed came to.
@@ -59,16 +59,25 @@ pub fn play(script: &Script) -> Outcome {
     }
     account.settle();
     story.push(format!("  came: {}", described(&account.see())));
-    let followed = Follower::new(&mut account, script.seed, &mut story).follow(script.asks_first);
+    let followed = Follower::new(&mut account, script, &mut story).follow(script.asks_first);
     story.push(format!("  END {:?}; losses {:?}; said done {}", followed.end, followed.losses, followed.said_done));
     Outcome { followed, story }
 }
 
-fn act_on(account: &mut Account, act: &Act, streams: &str, story: &mut Vec<String>) -> String {
+pub fn act_on(account: &mut Account, act: &Act, streams: &str, story: &mut Vec<String>) -> String {
     match act {
         Act::Add(filling) => account.add_primary(*filling),
         Act::Disable(which) => account.change_primary(*which, "disable"),
         Act::Enable(which) => account.change_primary(*which, "enable"),
+        Act::Destroy(which) => account.change_some(&account.primary(), *which, "destroy"),
+        Act::ChangeBackCompat(verb, which) => account.change_some(&account.back_compat(), *which, verb),
+        Act::DeleteBackCompat => account.delete_back_compat(),
+        Act::Lease(tamper) => {
+            account.tamper(*tamper);
+            String::new()
+        }
+        Act::Pin(on) => account.pin(*on, true),
+        Act::Unpin => account.pin(On::All, false),
         Act::BackCompat(filling) => account.fill_back_compat(*filling),
         Act::Annotate(on) => {
             account.sync(*on, true);

@@ -40,7 +40,7 @@ impl Ran {
 
 /// The flags of every run.
 fn flags() -> [String; 3] {
-    ["--request-timeout=4s", "--timeout=20s", "--progress=none"].map(str::to_owned)
+    ["--request-timeout=8s", "--timeout=20s", "--progress=none"].map(str::to_owned)
 }
 
 /// Runs a command of the binary that is played, to its end.
@@ -77,6 +77,35 @@ pub fn run_killed(world: &World, args: &[String], streams: &str, at: &Own) -> Ra
         let ran = end(child, files, || drop(world.send("DELETE", &format!("/sandbox/v1/doors/{door}"), None)));
         waiting.join().expect("the driver does not panic");
         ran
+    })
+}
+
+/// Runs a command to its end. At each of these requests, should it get there, it waits until `act` is over, which is told which
+/// one it is.
+pub fn run_met(world: &World, args: &[String], streams: &str, at: &[usize], mut act: impl FnMut(usize)) -> Ran {
+    if at.is_empty() {
+        return run(world, args, streams);
+    }
+    let strikes: Vec<Value> = at.iter().map(|at| json!({ "at": at, "stop": "before" })).collect();
+    let (door, url) = world.open(&json!({ "strikes": strikes }));
+    let (child, files) = start(world, &url, args, streams);
+    std::thread::scope(|scope| {
+        let path = format!("/sandbox/v1/doors/{door}");
+        let close = path.clone();
+        let running = scope.spawn(move || end(child, files, || drop(world.send("DELETE", &close, None))));
+        let mut met = 0;
+        loop {
+            let now = world.ask(&format!("doors/{door}?after={met}"));
+            if now["closed"] == true {
+                break;
+            }
+            if now["reached"].as_u64().is_some_and(|reached| reached > met) {
+                act(usize::try_from(met).unwrap_or_default());
+                met += 1;
+                world.send("POST", &format!("{path}/go"), None);
+            }
+        }
+        running.join().expect("the driver does not panic")
     })
 }
 

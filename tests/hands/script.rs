@@ -62,6 +62,18 @@ pub enum Act {
     Disable(Which),
     /// `gcloud secrets versions enable`, of the primary's DISABLED versions.
     Enable(Which),
+    /// `gcloud secrets versions destroy`, of the primary's versions that are not the newest.
+    Destroy(Which),
+    /// `gcloud secrets versions disable|enable|destroy`, of the back-compat's.
+    ChangeBackCompat(&'static str, Which),
+    /// `gcloud secrets delete`, of the back-compat.
+    DeleteBackCompat,
+    /// What somebody does to the lock.
+    Lease(Tamper),
+    /// The ExternalSecret's `remoteRef.version` of the primary is set to the version before the newest.
+    Pin(On),
+    /// And taken away again.
+    Unpin,
     /// The back-compat is created as the runbook does where it is not there, and gets a version.
     BackCompat(Filling),
     /// `kubectl annotate externalsecret … force-sync=…`.
@@ -74,6 +86,27 @@ pub enum Act {
     Own(Own),
 }
 
+/// What is done to the lock.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Tamper {
+    /// `kubectl delete lease`.
+    Delete,
+    /// All that it records is taken out.
+    Forget,
+    /// Every number that it records is one more.
+    Count,
+}
+
+/// An act that comes while a command of ours runs.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Meanwhile {
+    /// The how-manieth command that changes something, from 0.
+    pub run: usize,
+    /// At its how-manieth request.
+    pub at: usize,
+    pub act: Act,
+}
+
 /// All that a seed means.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Script {
@@ -82,6 +115,8 @@ pub struct Script {
     /// Whether the pods of the start are hours older than all that comes.
     pub old_pods: bool,
     pub acts: Vec<Act>,
+    /// What comes while our commands run.
+    pub meanwhile: Vec<Meanwhile>,
     /// Whether the follower begins with `status`, and not with `rotate`.
     pub asks_first: bool,
 }
@@ -157,6 +192,31 @@ fn act(random: &mut Random) -> Act {
     }
 }
 
+/// What is rarer, and worse.
+fn tampering(random: &mut Random) -> Act {
+    match random.within(0, 99) {
+        0..20 => Act::Destroy(which(random)),
+        20..34 => Act::ChangeBackCompat("disable", which(random)),
+        34..44 => Act::ChangeBackCompat("enable", which(random)),
+        44..52 => Act::ChangeBackCompat("destroy", which(random)),
+        52..58 => Act::DeleteBackCompat,
+        58..76 => Act::Lease(random.of(&[Tamper::Delete, Tamper::Delete, Tamper::Forget, Tamper::Count])),
+        76..90 => Act::Pin(on(random)),
+        _ => Act::Unpin,
+    }
+}
+
+/// What somebody else does while a command of ours runs.
+fn meanwhile(random: &mut Random) -> Meanwhile {
+    let act = loop {
+        match if random.percent(30) { tampering(random) } else { act(random) } {
+            Act::Own(_) => {}
+            act => break act,
+        }
+    };
+    Meanwhile { run: random.weighed(&[(60, 0), (25, 1), (15, 2)]), at: random.within(1, REQUESTS), act }
+}
+
 /// An act that by itself makes an account another one: what comes after it has something to go on.
 fn change(random: &mut Random) -> Act {
     match random.within(0, 99) {
@@ -212,7 +272,7 @@ impl Script {
             false => {
                 let many = random.weighed(&[(8, 1), (24, 2), (28, 3), (22, 4), (18, 5)]);
                 let mut acts = vec![change(random)];
-                acts.extend((1..many).map(|_| act(random)));
+                acts.extend((1..many).map(|_| if random.percent(15) { tampering(random) } else { act(random) }));
                 acts
             }
         };
@@ -221,7 +281,10 @@ impl Script {
             let before = if random.percent(70) { Own::Rotate } else { killed(random) };
             acts.insert(0, Act::Own(before));
         }
-        Script { seed, account, old_pods: random.percent(50), acts, asks_first: random.percent(50) }
+        let many = random.weighed(&[(50, 0), (30, 1), (20, 2)]);
+        let meanwhile = (0..many).map(|_| meanwhile(random)).collect();
+        let (old_pods, asks_first) = (random.percent(50), random.percent(50));
+        Script { seed, account, old_pods, acts, meanwhile, asks_first }
     }
 }
 
@@ -232,12 +295,18 @@ mod tests {
     #[test]
     fn a_seed_means_one_script_and_every_act_is_drawn() {
         assert_eq!(Script::of(7), Script::of(7));
+        let all = |seed| {
+            let script = Script::of(seed);
+            script.acts.into_iter().chain(script.meanwhile.into_iter().map(|meanwhile| meanwhile.act))
+        };
         let mut kinds: Vec<String> = (1..400)
-            .flat_map(|seed| Script::of(seed).acts)
+            .flat_map(all)
             .map(|act| format!("{act:?}").split(['(', ' ']).next().unwrap_or_default().to_owned())
             .collect();
         kinds.sort();
         kinds.dedup();
-        assert_eq!(kinds, ["Add", "Annotate", "BackCompat", "Disable", "Enable", "Interval", "Own", "Restart"]);
+        let first = ["Add", "Annotate", "BackCompat", "ChangeBackCompat", "DeleteBackCompat", "Destroy", "Disable"];
+        let rest = ["Enable", "Interval", "Lease", "Own", "Pin", "Restart", "Unpin"];
+        assert_eq!(kinds, [first, rest].concat());
     }
 }
