@@ -18,9 +18,10 @@ use crate::clients::fence::{Fence, Grant, Moment};
 use deepdesk_protocol::command;
 use deepdesk_protocol::facts::names::{SecretId, VersionId};
 use deepdesk_protocol::facts::observation::LastRotation;
+use deepdesk_protocol::facts::older::VersionSet;
 use deepdesk_protocol::lock::{self, LeaseView};
 use deepdesk_protocol::problem::{Problem, Reason};
-use deepdesk_protocol::record::{self, Aim, Record};
+use deepdesk_protocol::record::{self, Aim, Ended, Record};
 
 /// The Lease's name, in the account's namespace.
 pub const LEASE: &str = "deepdesk-rotation";
@@ -73,6 +74,14 @@ struct Held {
     lost: Option<String>,
     /// Why the last renewal failed, if it did.
     trouble: Option<String>,
+}
+
+/// What was completed under a lock.
+pub struct Completed {
+    /// From which version to which, where the version in use changed.
+    pub changed: Option<(VersionId, VersionId)>,
+    /// What it retired.
+    pub retired: VersionSet,
 }
 
 /// Reads what the Lease records of this primary; nothing where there is none.
@@ -171,9 +180,8 @@ impl Lock {
         held.cluster.publish_event(&regarding, reason, note).await
     }
 
-    /// Releases the Lease. When what it was taken for is completed, with the record: from which version to which, where
-    /// the version in use changed.
-    pub async fn release(self, completed: Option<Option<(VersionId, VersionId)>>) -> Result<(), Problem> {
+    /// Releases the Lease. When what it was taken for is completed, with the record.
+    pub async fn release(self, completed: Option<Completed>) -> Result<(), Problem> {
         self.renewal.abort();
         let mut held = self.held.lock().await;
         if let Some(how) = &held.lost {
@@ -182,14 +190,14 @@ impl Lock {
         let mut lease = held.lease.clone();
         let annotations = lease.metadata.annotations.get_or_insert_default();
         annotations.remove(PROCESS);
-        if let Some(changed) = completed {
+        if let Some(Completed { changed, retired }) = completed {
             let last = changed.map(|(from, to)| LastRotation {
                 by: held.operator.name.clone(),
                 at: now_in_seconds(),
                 from: from.to_string(),
                 to: to.to_string(),
             });
-            record::end(annotations, last);
+            record::end(annotations, Ended { last, retired });
         }
         if let Some(spec) = &mut lease.spec {
             spec.holder_identity = None;

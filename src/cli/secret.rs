@@ -7,8 +7,9 @@ use std::time::Duration;
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::{Common, DryRunFlag, ReportFlag, Status, age, duration};
-use deepdesk_protocol::facts::names::{ObjectName, VersionId, WorkloadRef};
+use deepdesk_protocol::facts::names::{ObjectName, WorkloadRef};
 use deepdesk_protocol::facts::observation::Source;
+use deepdesk_protocol::facts::older::VersionSet;
 use deepdesk_protocol::facts::reencryption::Command as Words;
 use deepdesk_protocol::step::RescueFrom;
 
@@ -108,6 +109,9 @@ pub struct Rotate {
     /// First disable every version older than the one in use, which nothing needs any more
     #[arg(long, help_heading = "Rotation")]
     pub abandon_older: bool,
+    /// Retire these older versions, whose values nothing needs any more: back-compat/N, primary/N, primary/N-M
+    #[arg(long, value_name = "SECRET/VERSION", value_parser = retired, help_heading = "Rotation")]
+    pub retired: Vec<VersionSet>,
     /// Wait this long between the proof that the Secrets have arrived and the restart
     ///
     /// For nodes whose kubelet reads Secrets from a cache with a time to live: a pod that starts within it would get
@@ -300,9 +304,9 @@ pub struct Finalize {
         help_heading = "Finalization"
     )]
     pub reencryption_timeout: Duration,
-    /// Retire this older version, too, whose value nothing needs any more: back-compat/N, primary/N
+    /// Retire these older versions, too, whose values nothing needs any more: back-compat/N, primary/N, primary/N-M
     #[arg(long, value_name = "SECRET/VERSION", value_parser = retired, help_heading = "Finalization")]
-    pub retired: Vec<(Source, VersionId)>,
+    pub retired: Vec<VersionSet>,
     /// Destroy disabled versions of both secrets, for good: backups made under them become unreadable
     #[arg(long, help_heading = "Finalization")]
     pub destroy: bool,
@@ -326,11 +330,9 @@ pub enum Strategy {
     TwoPhase,
 }
 
-fn retired(given: &str) -> Result<(Source, VersionId), String> {
-    match given.parse::<Place>()? {
-        Place(RescueFrom::Version(source, version)) => Ok((source, version)),
-        Place(_) => Err("what is retired is a version: back-compat/N or primary/N".to_owned()),
-    }
+fn retired(given: &str) -> Result<VersionSet, String> {
+    VersionSet::named(given)
+        .ok_or_else(|| "what is retired is a version, or several: back-compat/N, primary/N, primary/N-M".to_owned())
 }
 
 fn length(given: &str) -> Result<usize, String> {

@@ -12,20 +12,19 @@ use super::{speak, value};
 use crate::access;
 use crate::cli::DryRun;
 use crate::execute::{self, Pauses, Progress};
-use crate::lock::Lock;
+use crate::lock::{Completed, Lock};
 use crate::observe::versions::add_history;
 use crate::observe::{Seen, observe};
 use crate::present::PlanView;
 use deepdesk_protocol::check::{self, Purpose};
 use deepdesk_protocol::event::{StepName, StepState};
 use deepdesk_protocol::facts::names::{SecretId, VersionId, listed};
-use deepdesk_protocol::facts::observation::{Begun, Observation};
+use deepdesk_protocol::facts::observation::Observation;
 use deepdesk_protocol::facts::payload::Payload;
 use deepdesk_protocol::happening::Happening;
 use deepdesk_protocol::in_use;
 use deepdesk_protocol::plan::{self, Goal, NewValue, Want};
 use deepdesk_protocol::problem::{Exit, Problem, Reason};
-use deepdesk_protocol::record::Aim;
 use deepdesk_protocol::result::{AccountResult, CheckResult, Kind, RotationResult, Verdict};
 use deepdesk_protocol::step::{Plan, Planned, Step, Way};
 use deepdesk_protocol::trail::Look;
@@ -150,7 +149,8 @@ async fn ask_access(desk: &Desk, args: &Change, found: &mut Found) -> Result<(),
 async fn look(desk: &Desk, args: &Change, given: Option<&Payload>, found: &mut Found) -> Result<(Seen, Plan), Problem> {
     let mut seen = observe(&desk.request, &desk.cluster, &desk.secret_manager).await?;
     desk.teller.saw(&seen.now, Look::Whole);
-    if args.purpose == Purpose::Finalize {
+    // What is retired may be any of them.
+    if args.purpose == Purpose::Finalize || !args.want.retired.is_empty() {
         add_history(&mut seen.now, &desk.secret_manager).await?;
     }
     evidence::leave_out_left_behind(&mut seen.now, args.evidence.as_ref(), found);
@@ -313,7 +313,7 @@ async fn locked(
     // A finalization restarts pods that all write under one value.
     let one_value = plan.from == plan.to;
     let mut progress = Progress::new(seen, new_value, one_value);
-    let aim = aim(&plan, &progress.seen.now.primary.secret, args.compromised);
+    let aim = plan.aim(&progress.seen.now.primary.secret, args.compromised);
     let ended = execute::execute(&desk.run(), lock, &plan, aim, args.pauses, &mut progress).await;
     let version = progress
         .seen
@@ -334,17 +334,6 @@ async fn locked(
 /// Whether a new value is added.
 fn adds(plan: &Plan) -> bool {
     plan.to_do().any(|step| matches!(step, Step::AddVersion { value_of: None, .. } | Step::Announce { .. }))
-}
-
-/// What is put on record before the first write.
-fn aim(plan: &Plan, secret: &SecretId, compromised: bool) -> Aim {
-    let begun = Begun { to: plan.to, back: plan.exchanges(), compromised: compromised && plan.way == Way::Forward };
-    Aim {
-        secret: secret.clone(),
-        begun: (plan.from != plan.to).then_some(begun),
-        finalizing: plan.retires,
-        announced: plan.announces,
-    }
 }
 
 /// Refuses what is another change than the one that was agreed to.
@@ -422,7 +411,7 @@ async fn unlock(desk: &Desk, lock: Lock, ended: Result<(), Problem>, plan: &Plan
     desk.teller.tell(StepName::Unlock, StepState::Started, &Happening::ReleasesLock);
     // The record is of the last change of the value in use.
     let changed = (plan.from != plan.to).then_some((plan.from, plan.to));
-    let completed = ended.is_ok().then_some(changed);
+    let completed = ended.is_ok().then(|| Completed { changed, retired: plan.retired.clone() });
     if ended.is_ok() {
         let (reason, done) = match plan.way {
             Way::Forward => ("SecretRotated", "rotated the account secret"),
@@ -470,6 +459,8 @@ mod tests {
             to: id(to),
             announces: None,
             retires: None,
+            retired: Default::default(),
+            answered: Default::default(),
             steps,
         }
     }

@@ -6,6 +6,7 @@ use super::session::Desk;
 use crate::cli;
 use crate::execute::Pauses;
 use deepdesk_protocol::check::Purpose;
+use deepdesk_protocol::facts::older::VersionSet;
 use deepdesk_protocol::facts::payload::DEFAULT_LENGTH;
 use deepdesk_protocol::facts::reencryption::Reencryption;
 use deepdesk_protocol::plan::{Destroy, Goal, Want};
@@ -20,7 +21,7 @@ pub async fn finalize(desk: &Desk, args: &cli::Finalize) -> (AccountResult, Opti
         kind: Kind::SecretFinalization,
         want: Want {
             goal: Goal::Finalize { destroy: args.destroy.then_some(Destroy { before, keep: args.keep }) },
-            retired: args.retired.clone(),
+            retired: args.retired.iter().flat_map(VersionSet::iter).collect(),
             ..Want::default()
         },
         dry_run: args.change.dry_run,

@@ -5,6 +5,7 @@ use super::session::Desk;
 use crate::cli;
 use crate::execute::Pauses;
 use deepdesk_protocol::check::Purpose;
+use deepdesk_protocol::facts::older::VersionSet;
 use deepdesk_protocol::facts::payload::Payload;
 use deepdesk_protocol::plan::{Goal, Strategy, Want};
 use deepdesk_protocol::problem::Problem;
@@ -23,6 +24,7 @@ pub async fn rotate(desk: &Desk, args: &cli::Rotate, given: Option<Payload>) -> 
             },
             adopt: args.adopt,
             abandon_older: args.abandon_older,
+            retired: args.retired.iter().flat_map(VersionSet::iter).collect(),
             compromised: args.compromised,
             back_compat_unmapped: args.back_compat_unmapped,
             ..Want::default()

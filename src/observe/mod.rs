@@ -111,6 +111,7 @@ async fn see(
         begun: recorded.begun,
         finalizing: recorded.finalizing,
         announced: recorded.announced,
+        older: recorded.older,
         unread,
         ..Observation::of_secrets(request.account.clone(), home, primary, back_compat)
     };

@@ -106,6 +106,7 @@ pub async fn observe(request: &Request, cluster: &Cluster, secret_manager: Resul
         begun: record.begun,
         finalizing: record.finalizing,
         announced: record.announced,
+        older: record.older,
         ..Observation::of_secrets(request.account.clone(), known, primary, back_compat)
     };
     if let Ok(manager) = &secret_manager

@@ -188,6 +188,13 @@ fn consequences(view: &PlanView<'_>, paint: Paint, width: Option<usize>) -> Stri
         let text = wrap(&printable(&view.interruption), 8, width);
         out.push_str(&format!("\n{} {text}\n", paint.warn("breaks:")));
     }
+    if !view.plan.answered.is_empty() {
+        let asked = format!(
+            "{} stay enabled, and no pod is given their values: a yes says that no data needs them (if some does: secret rescue)",
+            view.plan.answered
+        );
+        out.push_str(&format!("\n{} {}\n", paint.warn("asks:"), wrap(&asked, 6, width)));
+    }
     let warnings: Vec<&CheckResult> = view.warnings.iter().filter(|check| check.result == Verdict::Warn).collect();
     if !warnings.is_empty() {
         out.push('\n');

@@ -5,8 +5,8 @@
 
 use crate::facts::names::{ObjectName, VersionId};
 use crate::facts::observation::{
-    Consumer, Derivation, ExternalSecretView, Found, LastRotation, Observation, PodView, Refresh, Source, ValueTag,
-    Version, VersionState,
+    Consumer, Derivation, ExternalSecretView, Found, LastRotation, Observation, PodView, Refresh, Source, Unread,
+    ValueTag, Version, VersionState,
 };
 use crate::state::{self, Standing};
 
@@ -108,11 +108,7 @@ pub fn may_have_started_with(now: &Observation, consumer: &Consumer, pod: &PodVi
     if let Some(version) = read_before(now, pod, read()) {
         return vec![version];
     }
-    let interval = read().map(|external| match external.refresh {
-        Refresh::Periodic { seconds } => i64::try_from(seconds).unwrap_or(i64::MAX),
-        Refresh::OnChange | Refresh::CreatedOnce | Refresh::Never => 0,
-    });
-    let interval = jiff::SignedDuration::from_secs(interval.max().unwrap_or_default());
+    let interval = longest_interval(now, consumer);
     let was_copied = |at: jiff::Timestamp| at.checked_add(interval).is_ok_and(|copied| created >= copied);
     // After the next scheduled sync it may have read either: a note stays on the template when others restart its pods, and a
     // forced sync writes unchanged data again.
@@ -233,23 +229,57 @@ fn kept_aside(now: &Observation, slots: [Option<ValueTag>; 2]) -> impl Iterator<
     };
     // One that is older than the last rotation on record was there when that was begun: a check names it (R3).
     let rotated_from = now.last_rotation.as_ref().and_then(LastRotation::from_version);
-    let added = move |version: &Version| rotated_from.is_some_and(|from| version.id >= from);
-    let back_compat = now.back_compat.versions.iter().map(|version| (Source::BackCompat, version));
+    // Nor is one that was retired and that somebody enabled again since (R2).
+    let reopened = |version: &Version| now.older.retired.has(Source::Primary, version.id);
+    let added = move |version: &Version| rotated_from.is_some_and(|from| version.id >= from) || reopened(version);
+    // Without a record the versions of years may be enabled: those that no pod can have are asked about, and hold nothing up (R3).
+    let unread = now.unread.iter().any(|unread| matches!(unread, Unread::Record(_)));
+    let kept = now.older.is_recorded || unread || may_be_read(now);
+    let back_compat = now.back_compat.versions.iter().filter(move |_| kept);
+    let back_compat = back_compat.map(|version| (Source::BackCompat, version));
     let primary = now.primary.versions.iter().filter(move |version| added(version));
     let primary = primary.map(|version| (Source::Primary, version));
-    back_compat.chain(primary).filter(move |(_, version)| lacks_slot(version))
+    let unanswered = |(source, version): &(Source, &Version)| !now.older.answered.has(*source, version.id);
+    back_compat.chain(primary).filter(move |(_, version)| lacks_slot(version)).filter(unanswered)
+}
+
+/// Whether some pod may have an older version of the back-compat: it began before the newest one was copied, or nothing tells.
+fn may_be_read(now: &Observation) -> bool {
+    let Some(newest) = now.back_compat.newest() else { return false };
+    let interval = |consumer: &Consumer| longest_interval(now, consumer);
+    let after = |(consumer, pod): (&Consumer, &PodView)| {
+        let copied = newest.created.and_then(|at| at.checked_add(interval(consumer)).ok());
+        pod.created.zip(copied).is_some_and(|(pod, copied)| pod >= copied)
+    };
+    let mut pods = now.pods().filter(|(consumer, _)| consumer.reads_back_compat);
+    pods.any(|(consumer, pod)| pod.back_compat != Some(newest.id) && !after((consumer, pod)))
+}
+
+/// How long a scheduled sync of a consumer's Secrets may be waited for.
+fn longest_interval(now: &Observation, consumer: &Consumer) -> jiff::SignedDuration {
+    let read = now.external_secrets.iter().filter(|external| consumer.secrets.contains(&external.target));
+    let seconds = read.map(|external| match external.refresh {
+        Refresh::Periodic { seconds } => i64::try_from(seconds).unwrap_or(i64::MAX),
+        Refresh::OnChange | Refresh::CreatedOnce | Refresh::Never => 0,
+    });
+    jiff::SignedDuration::from_secs(seconds.max().unwrap_or_default())
 }
 
 /// The values that no pod can read once the two slots have these, and that data may be encrypted under: kept by an enabled version,
-/// or in use in some place. Each once, by the name that people know it by.
-pub fn without_slot(now: &Observation, slots: [Option<ValueTag>; 2]) -> Vec<String> {
+/// or in use in some place.
+pub fn claims(now: &Observation, slots: [Option<ValueTag>; 2]) -> Vec<ValueTag> {
     let in_use = others(now).into_iter().filter_map(|one| match one.held {
         Held::Value(value) => Some(value),
         Held::Version(_) => None,
     });
     let values = kept_aside(now, slots).filter_map(|(_, version)| version.value).chain(in_use);
+    values.filter(|value| !slots.contains(&Some(*value))).collect()
+}
+
+/// The same, each once, by the name that people know it by.
+pub fn without_slot(now: &Observation, slots: [Option<ValueTag>; 2]) -> Vec<String> {
     let mut named: Vec<String> = Vec::new();
-    for value in values.filter(|value| !slots.contains(&Some(*value))) {
+    for value in claims(now, slots) {
         let name = now.name_of(value).unwrap_or_else(|| "a value that no version has".to_owned());
         if !named.contains(&name) {
             named.push(name);

@@ -18,6 +18,7 @@ pub use self::refuse::{refuse_blocked, refuse_displaced, stands_alone};
 use crate::event::StepName;
 use crate::facts::names::{ObjectName, VersionId, WorkloadRef};
 use crate::facts::observation::{Observation, Source, Unread, ValueTag, Version, VersionState};
+use crate::facts::older::VersionSet;
 use crate::hint::{Command, Hint};
 use crate::in_use::{self, Displaced};
 use crate::problem::{Problem, Reason};
@@ -99,12 +100,67 @@ pub enum NewValue {
 /// Returns the plan, or why there is none. Assumes nothing of the cluster but what `now` says; whether the cluster is
 /// fit for a rotation is for the checks to say.
 pub fn plan(want: &Want, now: &Observation) -> Result<Plan, Problem> {
-    match want.goal {
-        Goal::Rotate => rotation(want, now),
+    refuse::unknown(want, now).map_or(Ok(()), Err)?;
+    let plan = match want.goal {
+        Goal::Rotate => rotation(want, &now.without(&want.retired)).map(|plan| give_up(plan, want, now)),
         Goal::RollBack { again } => rollback::rollback(want, now, again).map(|plan| Plan { way: Way::Back, ..plan }),
         Goal::Rescue => rescue::rescue(want, now),
         Goal::Finalize { destroy } => finalize::finalization(want, now, destroy),
+    }?;
+    Ok(Plan { answered: asked_about(&plan, now), ..plan })
+}
+
+/// R3: the enabled versions that are in no slot, that no place is shown to have, and that nobody was asked about yet. What a plan
+/// disables is not among them, nor what has a claim to a slot: that is due afterwards.
+fn asked_about(plan: &Plan, now: &Observation) -> VersionSet {
+    if !matches!(plan.way, Way::Forward | Way::Retire) || plan.to_do().next().is_none() {
+        return VersionSet::default();
     }
+    let slots = now.slots();
+    let claims = in_use::claims(now, plan.slots(now));
+    let ended = |source, id| {
+        plan.to_do().any(|step| match step {
+            Step::DisableOlder { secret, versions } | Step::RetireOlder { secret, versions } => {
+                now.source_of(secret) == source && versions.contains(&id)
+            }
+            Step::DisablePrevious { secret, version } => now.source_of(secret) == source && *version == id,
+            _ => false,
+        })
+    };
+    let of = |source: Source| {
+        let older = now.secret(source).versions.iter().skip(1);
+        older.map(move |version| (source, version))
+    };
+    let all = of(Source::Primary).chain(of(Source::BackCompat));
+    let open = all.filter(|(_, version)| version.state == VersionState::Enabled);
+    // One whose value was not read may have any.
+    let lacks_slot = open.filter(|(_, version)| {
+        version.value.is_none_or(|value| !slots.contains(&Some(value)) && !claims.contains(&value))
+    });
+    let new = lacks_slot.map(|(source, version)| (source, version.id));
+    new.filter(|(source, id)| !now.older.answered.has(*source, *id) && !ended(*source, *id)).collect()
+}
+
+/// The versions that the operator gives up by name are disabled right before the commit mark.
+fn give_up(mut plan: Plan, want: &Want, now: &Observation) -> Plan {
+    let named = |source: Source| -> Vec<VersionId> {
+        let older = now.secret(source).versions.iter().skip(1);
+        let open = older.filter(|version| version.state == VersionState::Enabled);
+        open.map(|version| version.id).filter(|id| want.retired.contains(&(source, *id))).collect()
+    };
+    let commit = |planned: &Planned| matches!(planned, Planned::Do(Step::DisablePrevious { .. }));
+    let at = plan.steps.iter().rposition(commit).unwrap_or(plan.steps.len());
+    let (primary, back_compat) = (named(Source::Primary), named(Source::BackCompat));
+    if !back_compat.is_empty() {
+        let retire = Step::RetireOlder { secret: now.back_compat.secret.clone(), versions: back_compat };
+        plan.steps.insert(at, Planned::Do(retire));
+    }
+    if !primary.is_empty() {
+        let disable = Step::DisableOlder { secret: now.primary.secret.clone(), versions: primary };
+        plan.steps.insert(at, Planned::Do(disable));
+    }
+    plan.retired.extend(want.retired.iter().copied());
+    plan
 }
 
 fn rotation(want: &Want, now: &Observation) -> Result<Plan, Problem> {
@@ -169,15 +225,7 @@ fn begin(want: &Want, now: &Observation, first: Vec<Planned>) -> Result<Plan, Pr
     steps.push(Planned::Do(Step::Sync { external_secrets: external_secrets(now), version: to }));
     steps.push(Planned::Do(Step::Restart { workloads: workloads(now), version: to }));
     steps.extend(end(now, current.id, to, None));
-    Ok(Plan {
-        way: Way::Forward,
-        state: state::state(now),
-        from: current.id,
-        to,
-        announces: None,
-        retires: None,
-        steps,
-    })
+    Ok(Plan::new(Way::Forward, now, current.id, to, steps))
 }
 
 /// What is left of a rotation that was begun, by whomever.
@@ -223,7 +271,7 @@ fn finish(want: &Want, now: &Observation, from: VersionId, to: VersionId) -> Res
         false => Planned::Do(Step::Restart { workloads: behind, version: to }),
     });
     steps.extend(end(now, from, to, Some(newest)));
-    Ok(Plan { way: Way::Forward, state: state::state(now), from, to, announces: None, retires: None, steps })
+    Ok(Plan::new(Way::Forward, now, from, to, steps))
 }
 
 fn another_value(now: &Observation, from: VersionId, to: VersionId) -> Problem {
@@ -252,7 +300,7 @@ fn record(now: &Observation, from: VersionId, to: VersionId) -> Plan {
     let mut steps: Vec<Planned> = done.into_iter().map(|(step, why)| Planned::Skip(step, why)).collect();
     steps.push(Planned::Do(Step::Verify { version: to }));
     steps.push(Planned::Skip(StepName::Commit, format!("{from} is disabled already")));
-    Plan { way: Way::Forward, state: state::state(now), from, to, announces: None, retires: None, steps }
+    Plan::new(Way::Forward, now, from, to, steps)
 }
 
 /// Every older version that is enabled is retired by the operator's word. None of them may be in use anywhere.
@@ -269,8 +317,10 @@ fn abandon_older(want: &Want, now: &Observation, predecessor: VersionId) -> Resu
             .hint("ask for secretmanager.versions.list (README, section Permissions)"));
     }
     let older = now.primary.versions.iter().skip(1).filter(|version| version.state == VersionState::Enabled);
-    let versions = older.map(|version| version.id).collect();
-    begin(want, now, vec![Planned::Do(Step::DisableOlder { secret: now.primary.secret.clone(), versions })])
+    let versions: Vec<VersionId> = older.map(|version| version.id).collect();
+    let retired = versions.iter().map(|version| (Source::Primary, *version)).collect();
+    let first = vec![Planned::Do(Step::DisableOlder { secret: now.primary.secret.clone(), versions })];
+    Ok(Plan { retired, ..begin(want, now, first)? })
 }
 
 /// Has the back-compat hold the value of `version`.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::facts::names::{SecretId, VersionId};
 use crate::facts::observation::{Announcement, Begun, LastRotation};
+use crate::facts::older::{Older, VersionSet};
 
 const LAST: [(&str, Field); 4] = [
     ("deepdesk.com/last-rotation-by", |last| &mut last.by),
@@ -25,6 +26,10 @@ const SECRET: &str = "deepdesk.com/record-of";
 const ANNOUNCED: &str = "deepdesk.com/next-value-version";
 /// That this value is being given up: what is left of that looks like the second phase of the rotation.
 const CALLED_OFF: &str = "deepdesk.com/next-value-called-off";
+/// The versions that finalizations, and the operator's words, retired.
+const RETIRED: &str = "deepdesk.com/retired-versions";
+/// The enabled versions that are in no slot, and that were let be by whoever was asked.
+const ANSWERED: &str = "deepdesk.com/versions-asked-about";
 type Field = fn(&mut LastRotation) -> &mut String;
 /// The annotations of a Lease.
 pub type Annotations = BTreeMap<String, String>;
@@ -40,6 +45,8 @@ pub struct Record {
     pub finalizing: Option<VersionId>,
     /// The next value, where one was announced.
     pub announced: Option<Announcement>,
+    /// Versions that are not in use.
+    pub older: Older,
 }
 
 /// What a change of the values sets out for.
@@ -53,6 +60,17 @@ pub struct Aim {
     pub finalizing: Option<VersionId>,
     /// The next value, where one is announced.
     pub announced: Option<Announcement>,
+    /// The versions that were shown in the question, and are let be (R3).
+    pub answered: VersionSet,
+}
+
+/// What a change that came to its end leaves on record.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Ended {
+    /// The last change of the value, where this was one.
+    pub last: Option<LastRotation>,
+    /// The versions that it retired.
+    pub retired: VersionSet,
 }
 
 impl Record {
@@ -65,13 +83,16 @@ impl Record {
         let noted = |name| annotations.contains_key(name);
         let announced = version(ANNOUNCED).map(|version| Announcement { version, called_off: noted(CALLED_OFF) });
         let begun = version(BEGUN).map(|to| Begun { to, back: noted(BACK), compromised: noted(COMPROMISED) });
-        Record { last: last_rotation(annotations), begun, finalizing: version(FINALIZING), announced }
+        let versions = |name| annotations.get(name).map(|versions| VersionSet::read(versions)).unwrap_or_default();
+        let older = Older { is_recorded: noted(SECRET), retired: versions(RETIRED), answered: versions(ANSWERED) };
+        Record { last: last_rotation(annotations), begun, finalizing: version(FINALIZING), announced, older }
     }
 
     /// Whether all that a change sets out for stands here.
     pub fn tells(&self, aim: &Aim) -> bool {
         let begun = aim.begun.is_none() || self.begun == aim.begun;
-        begun && self.announced == aim.announced && self.finalizing == aim.finalizing
+        let answered = aim.answered.iter().all(|(source, version)| self.older.answered.has(source, version));
+        begun && answered && self.announced == aim.announced && self.finalizing == aim.finalizing
     }
 }
 
@@ -90,7 +111,9 @@ pub fn set_out(annotations: &mut Annotations, aim: &Aim) {
         for (name, _) in LAST {
             annotations.remove(name);
         }
-        annotations.remove(BEGUN);
+        for other in [BEGUN, RETIRED, ANSWERED] {
+            annotations.remove(other);
+        }
     }
     annotations.insert(SECRET.to_owned(), aim.secret.to_string());
     let flag = |set: bool| set.then(|| "true".to_owned());
@@ -104,16 +127,28 @@ pub fn set_out(annotations: &mut Annotations, aim: &Aim) {
     write(annotations, FINALIZING, aim.finalizing.map(number));
     write(annotations, ANNOUNCED, aim.announced.map(|announced| number(announced.version)));
     write(annotations, CALLED_OFF, flag(aim.announced.is_some_and(|announced| announced.called_off)));
+    add(annotations, ANSWERED, &aim.answered);
 }
 
-/// Records that it has come to its end; where the version in use changed, `last` is that change.
-pub fn end(annotations: &mut Annotations, last: Option<LastRotation>) {
+/// Records that it has come to its end.
+pub fn end(annotations: &mut Annotations, ended: Ended) {
     for done in [BEGUN, BACK, COMPROMISED, FINALIZING, ANNOUNCED, CALLED_OFF] {
         annotations.remove(done);
     }
-    if let Some(mut last) = last {
+    add(annotations, RETIRED, &ended.retired);
+    if let Some(mut last) = ended.last {
         annotations.extend(LAST.map(|(name, field)| (name.to_owned(), std::mem::take(field(&mut last)))));
     }
+}
+
+/// Adds these versions to those that are on record.
+fn add(annotations: &mut Annotations, name: &str, versions: &VersionSet) {
+    if versions.is_empty() {
+        return;
+    }
+    let mut all = annotations.get(name).map(|known| VersionSet::read(known)).unwrap_or_default();
+    all.extend(versions.iter());
+    annotations.insert(name.to_owned(), all.write());
 }
 
 fn write(annotations: &mut Annotations, name: &str, value: Option<String>) {
@@ -137,6 +172,7 @@ mod tests {
             begun: Some(Begun { to: version(8), back: true, compromised: true }),
             finalizing: Some(version(3)),
             announced: Some(Announcement { version: version(2), called_off: true }),
+            answered: VersionSet::read("back-compat/1"),
         }
     }
 
@@ -157,13 +193,16 @@ mod tests {
             Aim { begun: Some(Begun { to: version(9), back: true, compromised: true }), ..aim.clone() },
             Aim { finalizing: None, ..aim.clone() },
             Aim { announced: None, ..aim.clone() },
+            Aim { answered: VersionSet::read("back-compat/3"), ..aim.clone() },
         ] {
             assert!(!read.tells(&other), "{other:?}");
         }
-        end(&mut annotations, Some(last()));
+        let retired = VersionSet::read("primary/7");
+        end(&mut annotations, Ended { last: Some(last()), retired: retired.clone() });
         let read = Record::read(&annotations, &aim.secret);
-        assert_eq!(read, Record { last: Some(last()), ..Record::default() });
-        assert_eq!(annotations.len(), 6, "the record's own and the other: {annotations:?}");
+        let older = Older { is_recorded: true, retired, answered: aim.answered };
+        assert_eq!(read, Record { last: Some(last()), older, ..Record::default() });
+        assert_eq!(annotations.len(), 8, "the record's own and the other: {annotations:?}");
     }
 
     #[test]
@@ -176,8 +215,10 @@ mod tests {
         let read = Record::read(&annotations, &rotation.secret);
         assert_eq!((read.begun, read.finalizing, read.announced), (rotation.begun, None, None));
         assert!(read.tells(&rescue) && !read.tells(&rotation));
-        end(&mut annotations, None);
-        assert_eq!(Record::read(&annotations, &rotation.secret), Record::default());
+        end(&mut annotations, Ended::default());
+        let read = Record::read(&annotations, &rotation.secret);
+        let older = Older { is_recorded: true, answered: rotation.answered, ..Older::default() };
+        assert_eq!(read, Record { older, ..Record::default() });
     }
 
     #[test]
@@ -185,12 +226,20 @@ mod tests {
         let mut annotations = Annotations::new();
         let acme = aim("acme_account_secret");
         set_out(&mut annotations, &acme);
-        end(&mut annotations, Some(last()));
+        end(&mut annotations, Ended { last: Some(last()), retired: VersionSet::read("primary/7") });
         set_out(&mut annotations, &acme);
         let globex: SecretId = "globex_account_secret".parse().expect("a name");
         assert_eq!(Record::read(&annotations, &globex), Record::default());
-        set_out(&mut annotations, &Aim { secret: globex.clone(), begun: None, finalizing: None, announced: None });
-        assert_eq!(Record::read(&annotations, &globex), Record::default());
+        let nothing = Aim {
+            secret: globex.clone(),
+            begun: None,
+            finalizing: None,
+            announced: None,
+            answered: VersionSet::default(),
+        };
+        set_out(&mut annotations, &nothing);
+        let older = Older { is_recorded: true, ..Older::default() };
+        assert_eq!(Record::read(&annotations, &globex), Record { older, ..Record::default() });
         assert_eq!(Record::read(&annotations, &acme.secret), Record::default());
     }
 
@@ -202,6 +251,7 @@ mod tests {
         };
         assert_eq!(of(&[(BEGUN, "8")]).begun, Some(Begun { to: version(8), back: false, compromised: false }));
         assert_eq!(of(&[(BEGUN, "soon"), (FINALIZING, "-1"), (ANNOUNCED, "")]), Record::default());
+        assert_eq!(of(&[(RETIRED, "all"), (ANSWERED, "primary/")]), Record::default());
         assert_eq!(of(&[(BACK, "true"), (CALLED_OFF, "true")]), Record::default());
         assert_eq!(of(&[(LAST[0].0, "alice"), (LAST[1].0, "today"), (LAST[2].0, "v1")]).last, None);
     }

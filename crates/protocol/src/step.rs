@@ -5,8 +5,10 @@ use std::ops::Range;
 
 use crate::event::StepName;
 use crate::facts::names::{ObjectName, SecretId, VersionId, WorkloadRef};
-use crate::facts::observation::{Announcement, Observation, Source, ValueTag};
-use crate::state::State;
+use crate::facts::observation::{Announcement, Begun, Observation, Source, ValueTag};
+use crate::facts::older::VersionSet;
+use crate::record::Aim;
+use crate::state::{self, State};
 
 /// Where the bytes of a value that is stored are taken from. They are in hand already: nothing is read for it again but the
 /// version that the plan enables.
@@ -243,11 +245,43 @@ pub struct Plan {
     /// The version of the back-compat whose value is retired, by a finalization. Recorded like that: once the value in use is stored
     /// over it, nothing tells it from one that somebody displaced.
     pub retires: Option<VersionId>,
+    /// The versions that are on record as retired once it came to its end.
+    pub retired: VersionSet,
+    /// The enabled versions that stay in no slot: what is asked about, and on record once the answer was yes (R3).
+    pub answered: VersionSet,
     /// All steps in order, the skipped ones too.
     pub steps: Vec<Planned>,
 }
 
 impl Plan {
+    /// A plan that announces nothing, retires nothing and asks about nothing.
+    pub fn new(way: Way, now: &Observation, from: VersionId, to: VersionId, steps: Vec<Planned>) -> Plan {
+        Plan {
+            way,
+            state: state::state(now),
+            from,
+            to,
+            announces: None,
+            retires: None,
+            retired: VersionSet::default(),
+            answered: VersionSet::default(),
+            steps,
+        }
+    }
+
+    /// What is put on record before the first write.
+    pub fn aim(&self, secret: &SecretId, compromised: bool) -> Aim {
+        let compromised = compromised && self.way == Way::Forward;
+        let begun = Begun { to: self.to, back: self.exchanges(), compromised };
+        Aim {
+            secret: secret.clone(),
+            begun: (self.from != self.to).then_some(begun),
+            finalizing: self.retires,
+            announced: self.announces,
+            answered: self.answered.clone(),
+        }
+    }
+
     /// Whether the primary is exchanged first, and the back-compat after it.
     pub fn exchanges(&self) -> bool {
         let at = |name: StepName| self.steps.iter().position(|planned| planned.name() == name);

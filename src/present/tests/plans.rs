@@ -22,6 +22,8 @@ fn shown(progress: Progress, terminal: Terminal) -> String {
         to: v(8),
         announces: None,
         retires: None,
+        retired: Default::default(),
+        answered: Default::default(),
         steps: vec![
             Planned::Do(Step::CreateBackCompat { secret: now.back_compat.secret.clone(), like: secret() }),
             Planned::Do(Step::StoreBackCompat {

@@ -93,6 +93,8 @@ pub(super) fn predecessor(seen: &Seen) -> Vec<Finding> {
 
 pub(super) fn older_enabled(seen: &Seen) -> Vec<Finding> {
     let older = seen.now.primary.versions.iter().skip(2).filter(|version| version.state == VersionState::Enabled);
+    // Whoever was asked about one has let it be (R3).
+    let older = older.filter(|version| !seen.now.older.answered.has(Source::Primary, version.id));
     let older: Vec<VersionId> = older.map(|version| version.id).collect();
     if older.is_empty() {
         return Vec::new();

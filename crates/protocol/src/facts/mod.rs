@@ -3,6 +3,7 @@
 pub mod account;
 pub mod names;
 pub mod observation;
+pub mod older;
 pub mod payload;
 pub mod reencryption;
 pub mod restart_note;

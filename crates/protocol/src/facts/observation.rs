@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::names::{AccountName, ObjectName, ProjectId, SecretHome, SecretId, VersionId, WorkloadRef};
+use super::older::Older;
 
 /// Which of the values seen. Equal tags mean equal bytes, different tags different bytes; a tag says nothing else of
 /// them. The values themselves stay beside the observation, with whoever made it.
@@ -420,6 +421,8 @@ pub struct Observation {
     pub finalizing: Option<VersionId>,
     /// The next value that a two-phase rotation announced, as the lock's record says.
     pub announced: Option<Announcement>,
+    /// What the lock's record says of versions that are not in use.
+    pub older: Older,
     /// What was refused to us, and is not needed to go on with less.
     pub unread: Vec<Unread>,
 }
@@ -479,6 +482,7 @@ impl Observation {
             begun: None,
             finalizing: None,
             announced: None,
+            older: Older::default(),
             unread: Vec::new(),
         }
     }

@@ -13,7 +13,7 @@ use crate::facts::observation::{Derivation, Found, LastRotation, Observation, So
 use crate::hint::Hint;
 use crate::in_use::{self, Held};
 use crate::problem::{Problem, Reason};
-use crate::state::{self, Blocked};
+use crate::state::Blocked;
 use crate::step::{Origin, Plan, Planned, Step, Way};
 
 pub(super) fn adopt(want: &Want, now: &Observation, blocked: Blocked) -> Result<Plan, Problem> {
@@ -120,7 +120,7 @@ fn settle(now: &Observation, settled: Settled) -> Option<Plan> {
         false => Planned::Do(Step::DisableOlder { secret: now.primary.secret.clone(), versions }),
     });
     let way = if keeps { Way::Forward } else { Way::Back };
-    Some(Plan { way, state: state::state(now), from, to, announces: None, retires: None, steps })
+    Some(Plan::new(way, now, from, to, steps))
 }
 
 /// The values that need a slot, those of the Kubernetes Secrets first. Where no place has another value than the newest

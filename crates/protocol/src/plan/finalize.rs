@@ -3,7 +3,8 @@
 use super::{Destroy, Want, enabled_newest, preserve, refuse, refuse_blocked, stage, workloads};
 use crate::event::StepName;
 use crate::facts::names::VersionId;
-use crate::facts::observation::{Observation, SecretView, Source, ValueTag, Version, VersionState};
+use crate::facts::observation::{Observation, Source, ValueTag, Version, VersionState};
+use crate::facts::older::VersionSet;
 use crate::in_use;
 use crate::problem::Problem;
 use crate::state::{self, Blocked, State};
@@ -30,7 +31,8 @@ pub(super) fn finalization(want: &Want, asked: &Observation, destroy: Option<Des
     let held = now.back_compat.value();
     let older = retired(want, now, value);
     let mut steps = Vec::new();
-    if held.is_none() || older.is_empty() {
+    // A begun one whose stored value somebody disabled or destroyed has something left all the same: it is stored again.
+    if older.is_empty() {
         let why = match held {
             None => format!("{} holds nothing", now.back_compat.secret),
             Some(_) => format!("{} holds {} alone", now.back_compat.secret, newest.id),
@@ -44,28 +46,52 @@ pub(super) fn finalization(want: &Want, asked: &Observation, destroy: Option<Des
         steps.push(Planned::Do(Step::Verify { version: newest.id }));
         steps.push(Planned::Do(Step::RetireOlder { secret: now.back_compat.secret.clone(), versions: older.clone() }));
     }
-    let given_up = given_up(want, asked);
+    let retired = on_record(want, now, &older);
+    let given_up = given_up(asked, &retired);
     if !given_up.is_empty() {
         steps.push(Planned::Do(Step::DisableOlder { secret: now.primary.secret.clone(), versions: given_up }));
     }
-    for (view, retired) in [(&now.primary, &[][..]), (&now.back_compat, &older)] {
+    for source in [Source::Primary, Source::BackCompat] {
         let Some(destroy) = destroy else { continue };
-        let versions = destroyed(view, retired, destroy);
+        let versions = destroyed(asked, source, &retired, destroy);
         if !versions.is_empty() {
-            steps.push(Planned::Do(Step::Destroy { secret: view.secret.clone(), versions }));
+            steps.push(Planned::Do(Step::Destroy { secret: now.secret(source).secret.clone(), versions }));
         }
+    }
+    let unknown = let_alone(asked, &retired);
+    if destroy.is_some() && !unknown.is_empty() {
+        let why = format!(
+            "disabled, and not on record as retired: {unknown}; where nothing needs their values, name them: --retired {}",
+            unknown.write()
+        );
+        steps.push(Planned::Skip(StepName::Destroy, why));
     }
     let retires =
         now.finalizing.or_else(|| now.back_compat.newest().map(|newest| newest.id)).filter(|_| !older.is_empty());
-    Ok(Plan {
-        way: Way::Retire,
-        state: state::state(now),
-        from: newest.id,
-        to: newest.id,
-        announces: None,
-        retires,
-        steps,
-    })
+    Ok(Plan { retires, retired, ..Plan::new(Way::Retire, now, newest.id, newest.id, steps) })
+}
+
+/// What is on record as retired after this: what is there already, what the operator names, and every version of either secret
+/// that has a value which goes; a disabled one of the primary as the record of the last rotation pairs it.
+fn on_record(want: &Want, now: &Observation, older: &[VersionId]) -> VersionSet {
+    let mut retired: VersionSet = want.retired.iter().copied().collect();
+    let named: Vec<VersionId> = older.to_vec();
+    let values: Vec<ValueTag> =
+        named.iter().filter_map(|id| now.back_compat.version(*id)).filter_map(|version| version.value).collect();
+    let ends = |value: Option<ValueTag>| {
+        value.is_some_and(|value| values.contains(&value) && Some(value) != now.primary.value())
+    };
+    retired.extend(named.into_iter().map(|id| (Source::BackCompat, id)));
+    for source in [Source::Primary, Source::BackCompat] {
+        let same = now.secret(source).versions.iter().filter(|version| ends(version.value));
+        retired.extend(same.map(|version| (source, version.id)));
+    }
+    if let Some(last) = now.last_rotation.as_ref().filter(|_| !older.is_empty() && in_use::is_ours(now))
+        && let Some(from) = last.from_version()
+    {
+        retired.extend([(Source::Primary, from)]);
+    }
+    retired
 }
 
 /// The versions of the back-compat that are disabled: those with the value that its slot has, or had when this finalization was
@@ -81,15 +107,34 @@ fn retired(want: &Want, now: &Observation, in_use: ValueTag) -> Vec<VersionId> {
     older.filter(|version| named(version) || ends(version)).map(|version| version.id).collect()
 }
 
-/// The enabled versions of the primary that the operator names: pods are not given their values any more.
-fn given_up(want: &Want, asked: &Observation) -> Vec<VersionId> {
+/// The older enabled versions of the primary whose values are retired with this, or that the operator names: pods are not given
+/// their values any more.
+fn given_up(asked: &Observation, retired: &VersionSet) -> Vec<VersionId> {
     let older = asked.primary.versions.iter().skip(1).filter(|version| version.state == VersionState::Enabled);
-    older.filter(|version| want.retired.contains(&(Source::Primary, version.id))).map(|version| version.id).collect()
+    older.filter(|version| retired.has(Source::Primary, version.id)).map(|version| version.id).collect()
 }
 
-/// The versions that `--destroy` takes: disabled now, or about to be.
-fn destroyed(view: &SecretView, retired: &[VersionId], which: Destroy) -> Vec<VersionId> {
-    let gone = |version: &&Version| version.state == VersionState::Disabled || retired.contains(&version.id);
+/// The disabled versions that `--destroy` lets alone: nothing says that their values are retired.
+fn let_alone(asked: &Observation, retired: &VersionSet) -> VersionSet {
+    let of = |source: Source| {
+        let disabled = asked.secret(source).versions.iter().filter(|version| version.state == VersionState::Disabled);
+        disabled.map(move |version| (source, version.id))
+    };
+    let mut disabled = of(Source::Primary).chain(of(Source::BackCompat));
+    let known = |(source, id)| retired.has(source, id) || asked.older.retired.has(source, id);
+    disabled.by_ref().filter(|version| !known(*version)).collect()
+}
+
+/// The versions that `--destroy` takes: disabled now, or about to be, and retired by a finalization on record, by this one, or by the
+/// operator's word. Another one that is disabled may have the last copy of a value that data needs: that somebody disabled it says
+/// nothing of that (R2, I8).
+fn destroyed(asked: &Observation, source: Source, retired: &VersionSet, which: Destroy) -> Vec<VersionId> {
+    let view = asked.secret(source);
+    let is_retired = |id| retired.has(source, id) || asked.older.retired.has(source, id);
+    let gone = |version: &&Version| {
+        let disabled = version.state == VersionState::Disabled || retired.has(source, version.id);
+        disabled && version.state != VersionState::Destroyed && is_retired(version.id)
+    };
     // Without a date nothing says that it is old enough.
     let old =
         |version: &&Version| which.before.is_none_or(|before| version.created.is_some_and(|created| created < before));

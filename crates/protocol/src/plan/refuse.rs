@@ -2,7 +2,7 @@
 //!
 //! A hint is followed by people who know nothing of this page: each command here helps in its state, and loses nothing.
 
-use super::{adopt, rescue};
+use super::{Want, adopt, rescue};
 use crate::command;
 use crate::facts::names::{ObjectName, SecretId, VersionId};
 use crate::facts::observation::{Consumer, Observation, PodView, Source, VersionState};
@@ -258,6 +258,24 @@ pub(super) fn last_copy_in_the_way(now: &Observation, secret: &ObjectName, key: 
             "it stands inside a longer text, and cannot be stored from there: decide whether data under it is needed; where none is, give it up by name: sync --retired secret/{secret}:{key}"
         )),
     }
+}
+
+/// What `--retired` names and is not there, or is in use.
+pub(super) fn unknown(want: &Want, now: &Observation) -> Option<Problem> {
+    let known = |source: Source, id| match source {
+        Source::Primary => now
+            .primary
+            .version(id)
+            .is_some_and(|version| Some(version.id) != now.primary.newest().map(|newest| newest.id)),
+        Source::BackCompat => now.back_compat.version(id).is_some(),
+    };
+    let (source, id) = *want.retired.iter().find(|(source, id)| !known(*source, *id))?;
+    let view = now.secret(source);
+    let line = match view.version(id) {
+        Some(_) => format!("{id} of {} is the one in use: it cannot be retired", view.secret),
+        None => format!("{} has no {id}", view.secret),
+    };
+    Some(Problem::new(Reason::NoSuchVersion, line).hint(Hint::to("see them", versions(now, &view.secret))))
 }
 
 pub(super) fn nothing_named(now: &Observation) -> Problem {

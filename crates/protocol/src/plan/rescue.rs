@@ -46,15 +46,7 @@ pub(super) fn rescue(want: &Want, now: &Observation) -> Result<Plan, Problem> {
     } else {
         steps.push(Planned::Skip(StepName::Commit, "nothing is disabled".to_owned()));
     }
-    Ok(Plan {
-        way: Way::Rescue,
-        state: state::state(now),
-        from: newest,
-        to: newest,
-        announces: None,
-        retires: None,
-        steps,
-    })
+    Ok(Plan::new(Way::Rescue, now, newest, newest, steps))
 }
 
 type Opened = Option<(crate::facts::names::SecretId, VersionId)>;

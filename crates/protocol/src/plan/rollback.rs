@@ -83,7 +83,7 @@ pub(super) fn exchange(
     });
     steps.push(Planned::Do(Step::Restart { workloads: workloads(now), version: to }));
     steps.extend(end(now, from, to, Some(value)));
-    Plan { way: Way::Back, state: state::state(now), from, to, announces: None, retires: None, steps }
+    Plan::new(Way::Back, now, from, to, steps)
 }
 
 fn nothing_to_go_back_to(now: &Observation) -> Problem {

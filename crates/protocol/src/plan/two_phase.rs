@@ -6,7 +6,7 @@ use crate::facts::names::VersionId;
 use crate::facts::observation::{Announcement, Observation, Source, ValueTag, Version};
 use crate::hint::{Command, Hint};
 use crate::problem::{Problem, Reason};
-use crate::state::{self, Announced};
+use crate::state::Announced;
 use crate::step::{Origin, Plan, Planned, Step, Way};
 
 /// From the start. The value in use goes into the back-compat's history first: there it shows, should the lock's record be
@@ -93,7 +93,7 @@ pub(super) fn call_off(now: &Observation, announced: Announced) -> Plan {
     // Nothing was ever written under it. Left enabled, it would look like a value that lost its slot.
     steps.push(Planned::Do(Step::RetireOlder { secret: now.back_compat.secret.clone(), versions: vec![next] }));
     let announces = Some(Announcement { version: next, called_off: true });
-    Plan { way: Way::Back, state: state::state(now), from: current, to: current, announces, retires: None, steps }
+    Plan { announces, ..Plan::new(Way::Back, now, current, current, steps) }
 }
 
 fn spread(now: &Observation, next: VersionId) -> Planned {
@@ -122,5 +122,5 @@ fn use_it(now: &Observation, mut steps: Vec<Planned>, current: VersionId, next: 
     steps.push(Planned::Do(Step::Restart { workloads: workloads(now), version: to }));
     steps.extend(end(now, current, to, None));
     let announces = Some(Announcement { version: next, called_off: false });
-    Plan { way: Way::Forward, state: state::state(now), from: current, to, announces, retires: None, steps }
+    Plan { announces, ..Plan::new(Way::Forward, now, current, to, steps) }
 }

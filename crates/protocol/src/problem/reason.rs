@@ -85,6 +85,7 @@ reasons! {
     NoRandomness Failed "The system gave no random bytes.",
     NoSuchContext Failed "The context does not exist.",
     NoSuchNamespace Failed "The namespace does not exist.",
+    NoSuchVersion Refused "`--retired` names a version that is not there, or one that is in use.",
     NoTemplate Failed "There is no pod template to make the Job from.",
     NoValue Failed "There is no value to add.",
     NotAdded Incomplete "A version that was added is not there.",

@@ -1,10 +1,11 @@
 //! What pods and Secret Manager show after hands were at work, and what follows: which versions a pod may have started with, and
 //! which value has lost its slot.
 
-use super::tests::{began, brief, recorded, seen};
+use super::tests::{began, brief, has_record, on_record, recorded, seen};
 use super::*;
 use crate::check::{self, Purpose};
 use crate::facts::observation::Found;
+use crate::facts::older::{Older, VersionSet};
 use crate::in_use::Held;
 
 /// With a Secret that was last written in this second.
@@ -234,5 +235,100 @@ fn adopting_gives_the_two_slots_to_what_is_in_use() {
     for (name, now, expected) in cases {
         let plan = plan(&adopt, &now).expect(name);
         assert_eq!(format!("{} -> {}: {}", plan.from, plan.to, brief(Ok(plan.clone()))), expected, "{name}");
+    }
+}
+
+/// R3: once, in the question of what is due, and never what has a slot or is disabled by the plan itself.
+#[test]
+fn older_enabled_versions_are_asked_about_once() {
+    let rotate = || Want::default();
+    let finalize = || Want { goal: Goal::Finalize { destroy: None }, ..Want::default() };
+    let answered = |text: &str, now: Observation| {
+        let older = Older { answered: VersionSet::read(text), ..has_record(now.clone()).older };
+        Observation { older, ..now }
+    };
+    let cases = [
+        ("first use, to rotate", rotate(), seen("E1 D E3", "E2 E3", (3, Some(3)), 3), "primary/1,back-compat/1"),
+        (
+            "the answer is on record",
+            rotate(),
+            answered("primary/1,back-compat/1", seen("E1 D E3", "E2 E3", (3, Some(3)), 3)),
+            "",
+        ),
+        (
+            "a new one beside it",
+            rotate(),
+            answered("primary/1", seen("E1 E2 D E4", "E4", (4, Some(4)), 4)),
+            "primary/2",
+        ),
+        ("one with the value in use", rotate(), seen("E3 D E3", "E3", (3, Some(3)), 3), ""),
+        ("first use, to finalize", finalize(), seen("E1 D E3", "E9 E2", (3, Some(2)), 3), "primary/1,back-compat/1"),
+        ("what the finalization retires", finalize(), seen("D E2", "E1", (2, Some(1)), 2), ""),
+        ("disabled ones", rotate(), seen("D D E3", "D E3", (3, Some(3)), 3), ""),
+        ("nothing is to be done", finalize(), seen("E1 D E3", "D E3", (3, Some(3)), 3), ""),
+    ];
+    for (name, want, now, asked) in cases {
+        let plan = plan(&want, &now).unwrap_or_else(|problem| panic!("{name}: {problem:?}"));
+        assert_eq!(plan.answered.write(), asked, "{name}");
+        let record = plan.aim(&now.primary.secret, false);
+        assert_eq!(record.answered, plan.answered, "{name}");
+    }
+}
+
+/// Without a record years of hands hold nothing up, but what some pod may have been given does.
+#[test]
+fn without_a_record_a_value_that_a_pod_may_have_keeps_its_claim() {
+    let dated = |second: i64, noted: bool| {
+        let mut now = began(second, 2, seen("D@1 E2@100", "E1@50 E2@200", (2, Some(2)), 2));
+        for pod in &mut now.consumers[0].pods {
+            pod.back_compat = noted.then(|| pod.back_compat).flatten();
+        }
+        now
+    };
+    for (name, now, displaced) in [
+        ("it began before the newest was copied", dated(150, false), true),
+        ("it began after that", dated(5_000, false), false),
+        ("our restart gave it the newest", dated(150, true), false),
+        ("with a record all of them count", has_record(dated(5_000, false)), true),
+    ] {
+        assert_eq!(in_use::displaced(&now).is_some(), displaced, "{name}");
+    }
+    let unread = Observation { unread: vec![Unread::Record("forbidden".to_owned())], ..dated(5_000, false) };
+    assert!(in_use::displaced(&unread).is_some(), "a record that may not be read is no missing one");
+}
+
+/// R2: by name, disabled right before the commit mark and on record; enabled again it counts again.
+#[test]
+fn what_the_operator_gives_up_is_disabled_with_the_commit_and_on_record() {
+    let retired = |versions: &str| Want { retired: VersionSet::read(versions).iter().collect(), ..Want::default() };
+    let now = || has_record(seen("E1 E2", "E3 E2", (2, Some(2)), 2));
+    assert_eq!(brief(plan(&Want::default(), &now())), "UnexplainedVersion (4)");
+    let both = retired("primary/1,back-compat/1");
+    let given_up = plan(&both, &now()).expect("a plan");
+    assert_eq!(given_up.retired.write(), "primary/1,back-compat/1");
+    assert_eq!(brief(Ok(given_up)), "add(v3) sync(v3) restart(v3) verify abandon(v1) retire(v1) disable(v2)");
+    let again = recorded("v2", "v3", on_record("primary/1", seen("E1 D E3", "E2", (3, Some(2)), 3)));
+    assert!(in_use::without_slot(&again, again.slots()).contains(&"primary v1".to_owned()));
+    for (versions, why) in [("primary/2", "in use"), ("primary/7", "has no v7"), ("back-compat/9", "has no v9")] {
+        let refused = plan(&retired(versions), &now()).expect_err("it is not there");
+        assert!(refused.reason == Reason::NoSuchVersion && refused.message.contains(why), "{versions}: {refused:?}");
+    }
+}
+
+/// What goes for good with a finalization: each version of either secret that has the value.
+#[test]
+fn a_finalization_puts_all_versions_of_a_value_on_record() {
+    let finalize = Want { goal: Goal::Finalize { destroy: None }, ..Want::default() };
+    let cases = [
+        (
+            "the disabled one as the last rotation pairs it",
+            recorded("v1", "v2", seen("D E2", "E1", (2, Some(1)), 2)),
+            "primary/1,back-compat/1",
+        ),
+        ("without a record", seen("D E2", "E1", (2, Some(1)), 2), "back-compat/1"),
+        ("stored twice", seen("D E2", "E1 E1", (2, Some(1)), 2), "back-compat/1-2"),
+    ];
+    for (name, now, retired) in cases {
+        assert_eq!(plan(&finalize, &now).expect(name).retired.write(), retired, "{name}");
     }
 }

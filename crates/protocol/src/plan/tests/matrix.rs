@@ -1,7 +1,7 @@
 //! Every kind of account against every command: what is left to do, or why it is refused and which command leads on. What is due is
 //! the planner's, and `sync` and `restart` are guarded by the same words.
 
-use super::tests::{began, brief, recorded, seen};
+use super::tests::{began, brief, has_record, recorded, seen};
 use super::*;
 use crate::check::{self, Purpose};
 use crate::facts::observation::{Announcement, Begun, Derivation, Found};
@@ -111,7 +111,8 @@ fn accounts() -> Vec<(&'static str, Observation)> {
         ("foreign: a pod has an older version", began(50, 0, seen("E1@1 E2@100", "", (2, None), 0))),
         ("unreadable: a pod has a disabled version", began(50, 0, seen("D@1 E2@100", "", (2, None), 0))),
         ("unreadable: a pod has a destroyed version", began(50, 0, seen("X@1 E2@100", "", (2, None), 0))),
-        ("displaced in the back-compat", seen("D E2", "E1 E2", (2, Some(2)), 2)),
+        ("displaced in the back-compat", has_record(seen("D E2", "E1 E2", (2, Some(2)), 2))),
+        ("years of hands in the back-compat", seen("D E2", "E1 E2", (2, Some(2)), 2)),
         ("displaced, in the cluster alone", seen("D E2", "D E2", (2, Some(9)), 2)),
         ("displaced, of the primary", seen("E1 D E3", "D E3", (3, Some(1)), 3)),
         (

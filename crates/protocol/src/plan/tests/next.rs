@@ -1,6 +1,6 @@
 //! What is due follows from what is seen, and the planner agrees.
 
-use super::super::tests::{recorded, seen};
+use super::super::tests::{has_record, recorded, seen};
 use super::*;
 use crate::command;
 use crate::facts::names::VersionId;
@@ -83,7 +83,7 @@ fn each_state_has_its_next_command() {
         ),
         (
             "a value was displaced",
-            seen("D E2", "E1 E2", (2, Some(2)), 2),
+            has_record(seen("D E2", "E1 E2", (2, Some(2)), 2)),
             None,
             "AwaitingReencryption rescue: rescue --from back-compat/1",
         ),

@@ -6,6 +6,7 @@ use crate::facts::observation::{
     Announcement, Begun, Consumer, Derivation, ExternalSecretView, Found, KeyView, LastRotation, PodView, Ready,
     Refresh, Rollout, SecretView,
 };
+use crate::facts::older::{Older, VersionSet};
 use crate::state::Standing;
 
 /// A secret's versions, oldest first: `E` enabled, `D` disabled, `X` destroyed, each with the number of its value, and after `@`
@@ -105,6 +106,7 @@ pub(crate) fn seen(primary: &str, back_compat: &str, holds: (u16, Option<u16>), 
         begun: None,
         finalizing: None,
         announced: None,
+        older: Older::default(),
         unread: Vec::new(),
     }
 }
@@ -112,7 +114,19 @@ pub(crate) fn seen(primary: &str, back_compat: &str, holds: (u16, Option<u16>), 
 /// The last rotation on record.
 pub(super) fn recorded(from: &str, to: &str, now: Observation) -> Observation {
     let (by, at) = ("alice".to_owned(), "2026-01-01T00:00:00Z".to_owned());
-    Observation { last_rotation: Some(LastRotation { by, at, from: from.to_owned(), to: to.to_owned() }), ..now }
+    let last_rotation = Some(LastRotation { by, at, from: from.to_owned(), to: to.to_owned() });
+    Observation { last_rotation, ..has_record(now) }
+}
+
+/// With a record of this program's, that says nothing.
+pub(crate) fn has_record(now: Observation) -> Observation {
+    Observation { older: Older { is_recorded: true, ..now.older }, ..now }
+}
+
+/// With these versions on record as retired.
+pub(crate) fn on_record(versions: &str, now: Observation) -> Observation {
+    let now = has_record(now);
+    Observation { older: Older { retired: VersionSet::read(versions), ..now.older }, ..now }
 }
 
 /// With pods that began in this second under this note (0: none). Their Secret was written since.
@@ -516,12 +530,25 @@ fn a_finalization_retires_the_older_value() {
         ("stored, not copied", None, begun(seen("D E2", "E1 E2", (2, Some(1)), 2)), retired.to_owned()),
         ("copied", None, begun(seen("D E2", "E1 E2", (2, Some(2)), 2)), "restart(v2) verify retire(v1)".to_owned()),
         // Somebody filled the back-compat with the value in use: pods could not read the other while data was saved again.
-        ("stored by hand", None, seen("D E2", "E1 E2", (2, Some(2)), 2), "DisplacedBackCompat (4)".to_owned()),
+        (
+            "stored by hand",
+            None,
+            has_record(seen("D E2", "E1 E2", (2, Some(2)), 2)),
+            "DisplacedBackCompat (4)".to_owned(),
+        ),
+        // R3: years of hands disabled nothing. Those are asked about.
+        ("the same, and nothing is on record", None, seen("D E2", "E1 E2", (2, Some(2)), 2), String::new()),
         (
             "beside a value of before",
             None,
             seen("D D E3", "E1 E2", (3, Some(2)), 3),
             "store(v3) stage restart(v3) verify retire(v2)".to_owned(),
+        ),
+        (
+            "what it stored was destroyed",
+            None,
+            begun(seen("D E2", "E1 X", (2, Some(2)), 2)),
+            format!("store(v2) {retired}"),
         ),
         ("done", None, seen("D E2", "D E2", (2, Some(2)), 2), String::new()),
         ("never rotated", None, seen("E1", "", (1, None), 1), String::new()),
@@ -530,28 +557,40 @@ fn a_finalization_retires_the_older_value() {
         (
             "all of it destroyed",
             all,
-            seen("D D E3", "E1 E2", (3, Some(2)), 3),
+            on_record("primary/1", recorded("v2", "v3", seen("D D E3", "E1 E2", (3, Some(2)), 3))),
             "store(v3) stage restart(v3) verify retire(v2) destroy(v2,v1) destroy(v2)".to_owned(),
         ),
         (
+            "what is on record and what goes now, and no other one",
+            all,
+            recorded("v2", "v3", seen("D D E3", "E1 E2", (3, Some(2)), 3)),
+            "store(v3) stage restart(v3) verify retire(v2) destroy(v2) destroy(v2)".to_owned(),
+        ),
+        ("that somebody disabled it retires nothing", all, seen("D D E3", "D E3", (3, Some(3)), 3), String::new()),
+        (
             "but for the newest of each",
             Some(Destroy { before: None, keep: 1 }),
-            seen("D D E3", "D E3", (3, Some(3)), 3),
+            on_record("primary/1-2,back-compat/1", seen("D D E3", "D E3", (3, Some(3)), 3)),
             "destroy(v1)".to_owned(),
         ),
         (
             "those that are old enough",
             Some(Destroy { before: jiff::Timestamp::from_second(20).ok(), keep: 0 }),
-            seen("D@10 D@20 D@30 E3@40", "D E3", (3, Some(3)), 4),
+            on_record("primary/1-3", seen("D@10 D@20 D@30 E3@40", "D E3", (3, Some(3)), 4)),
             "destroy(v1)".to_owned(),
         ),
         (
             "without a date nothing is known to be old",
             Some(Destroy { before: Some(jiff::Timestamp::MAX), keep: 0 }),
-            seen("D D E3", "D E3", (3, Some(3)), 3),
+            on_record("primary/1-2", seen("D D E3", "D E3", (3, Some(3)), 3)),
             String::new(),
         ),
-        ("destroyed ones stay so", all, seen("X X E3", "X E3", (3, Some(3)), 3), String::new()),
+        (
+            "destroyed ones stay so",
+            all,
+            on_record("primary/1-2", seen("X X E3", "X E3", (3, Some(3)), 3)),
+            String::new(),
+        ),
     ];
     for (name, destroy, now, left) in cases {
         let planned = plan(&finalize(destroy), &now);
