@@ -35,7 +35,12 @@ pub fn may_sync(now: &Observation, retired: &[(ObjectName, String)]) -> Result<(
 /// Whether consumers may be restarted: no pod may start with a version that nobody adopted, and no pod that is shown to have a
 /// value which neither slot has may end.
 pub fn may_restart(now: &Observation) -> Result<(), Problem> {
-    held_up(now)
+    held_up(now)?;
+    // I8: what its pods read, and no slot has, is given one first.
+    match in_use::noted_displaced(now) {
+        None => Ok(()),
+        Some(displaced) => Err(refuse::refuse_displaced(now, &displaced)),
+    }
 }
 
 /// The refusal that `rotate` would meet where some place is shown not to have the newest version.
