@@ -50,7 +50,11 @@ pub(super) fn adopt(want: &Want, now: &Observation, blocked: Blocked) -> Result<
     };
     let rest: Vec<ValueTag> = values.into_iter().filter(|value| *value != primary).collect();
     // What some place has in use goes before what the back-compat holds: that stays enabled there, and is told as displaced.
-    let in_use = rest.iter().find(|value| Some(**value) != kept).or(rest.first()).copied();
+    // What a pod may have started with does not, where the back-compat keeps another that it may have started with as well.
+    let is_sure = |value: ValueTag| in_use::others(now).iter().any(|one| one.sure && one.held == Held::Value(value));
+    let others = || rest.iter().filter(|value| Some(**value) != kept);
+    let may_keep = rest.iter().find(|value| Some(**value) == kept);
+    let in_use = others().find(|value| is_sure(**value)).or(may_keep).or(others().next()).copied();
     let second = in_use.or(read.filter(|read| *read != primary)).or(kept.filter(|kept| *kept != primary));
     // Both slots are taken, and no place has another value: nothing is under way, and what the back-compat holds is retired first.
     if in_use::others(now).is_empty() && live.is_some_and(|live| Some(live) != second) {
