@@ -84,9 +84,7 @@ fn glance(world: &World, by_pattern: bool) -> Observation {
     ) {
         now = of(3);
     }
-    let known = |value: Value| {
-        value == 0 || now.enabled_with(ValueTag(value.into())).is_some()
-    };
+    let known = |value: Value| value == 0 || now.enabled_with(ValueTag(value.into())).is_some();
     if !known(world.held.primary) || !known(world.held.back_compat) {
         now = of(Number::MAX - newest);
     }

@@ -143,7 +143,9 @@ fn verified(now: &Observation) -> Vec<CheckResult> {
 /// As `src/commands/outcome.rs` refuses: what has to be put right first, the planner's own word, any other check.
 fn refused(checks: &[CheckResult], planners: Option<&Problem>) -> Result<(), Problem> {
     let failed = |first: bool| {
-        let failed = checks.iter().filter(move |check| check.result == Verdict::Fail && (!first || check::comes_first(check.id)));
+        let failed = checks
+            .iter()
+            .filter(move |check| check.result == Verdict::Fail && (!first || check::comes_first(check.id)));
         let hints = failed.clone().flat_map(|check| &check.hints);
         let hints: Vec<Hint> = hints.cloned().collect();
         failed.map(|check| check.id).next().map(|id| {

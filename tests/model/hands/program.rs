@@ -24,18 +24,40 @@ pub enum Bytes {
 pub enum Request {
     /// Write into the Lease what the run sets out for.
     SetOut,
-    /// See that the version is absent, and add it; the number after the newest that is known where none is named.
-    Add { source: Source, bytes: Bytes, expect: Option<Number> },
-    Enable { source: Source, version: Number },
+    /// See that the back-compat holds this value where one is named, and that the version is absent; add it. The number after the
+    /// newest that is known where none is named.
+    Add {
+        source: Source,
+        bytes: Bytes,
+        expect: Option<Number>,
+        held: Option<Value>,
+    },
+    Enable {
+        source: Source,
+        version: Number,
+    },
     /// Push until the Kubernetes Secret holds what is known, or once in any case.
-    Arrive { always: bool },
+    Arrive {
+        always: bool,
+    },
     /// Write the restart on the pod template, and wait until all pods are of it.
-    Restart { version: Number },
+    Restart {
+        version: Number,
+    },
     /// Look at everything afresh; sync and restart what is not so.
-    Verify { version: Number },
+    Verify {
+        version: Number,
+    },
     /// See, by number, that the back-compat holds this value where one is named, and disable a version.
-    Disable { source: Source, version: Number, held: Option<Value> },
-    Destroy { source: Source, version: Number },
+    Disable {
+        source: Source,
+        version: Number,
+        held: Option<Value>,
+    },
+    Destroy {
+        source: Source,
+        version: Number,
+    },
     /// Give the lock back, with the record.
     Release,
 }
@@ -91,6 +113,7 @@ pub fn compile(plan: &Plan, now: &Observation, effects: fn(&deepdesk_protocol::s
                 source: source(secret),
                 bytes: bytes(value, now, &requests),
                 expect: expect.map(number),
+                held: held.take(),
             }),
             Effect::Arrive { .. } => requests.push(Request::Arrive { always: false }),
             Effect::Restart { version, .. } => requests.push(Request::Restart { version: number(*version) }),
@@ -99,11 +122,9 @@ pub fn compile(plan: &Plan, now: &Observation, effects: fn(&deepdesk_protocol::s
                 let of = version.or(now.primary.newest().map(|newest| newest.id));
                 held = Some(value(of.and_then(|id| now.primary.version(id)).and_then(|version| version.value)));
             }
-            Effect::Disable { secret, version } => requests.push(Request::Disable {
-                source: source(secret),
-                version: number(*version),
-                held: held.take(),
-            }),
+            Effect::Disable { secret, version } => {
+                requests.push(Request::Disable { source: source(secret), version: number(*version), held: held.take() })
+            }
             Effect::Destroy { secret, version } => {
                 requests.push(Request::Destroy { source: source(secret), version: number(*version) });
             }

@@ -5,7 +5,7 @@ use deepdesk_protocol::facts::observation::Source;
 use super::commands::{Command, Named};
 use super::planner::{Answer, Planner};
 use super::program::{Bytes, Program, Request, Verb};
-use super::world::{Pair, Run, State, World};
+use super::world::{Pair, Run, State, Value, World};
 
 /// What a request did.
 #[derive(Clone, Debug)]
@@ -83,7 +83,10 @@ impl AtWork<'_> {
     fn send(&mut self, request: &Request) -> Sent {
         match request {
             Request::SetOut => self.set_out(),
-            Request::Add { source, bytes, expect } => self.add(*source, *bytes, *expect),
+            Request::Add { source, bytes, expect, held } => {
+                self.held(*held)?;
+                self.add(*source, *bytes, *expect)
+            }
             Request::Enable { source, version } => {
                 match self.world.secret(*source).at(*version).map(|version| version.state) {
                     Some(State::Disabled) => self.world.secret_mut(*source).change(*version, State::Enabled),
@@ -97,10 +100,7 @@ impl AtWork<'_> {
             Request::Restart { version } => self.restart(*version).map(|()| Deed::Went),
             Request::Verify { version } => self.verify(*version),
             Request::Disable { source, version, held } => {
-                let kept = self.world.back_compat.enabled(self.run.known_back_compat);
-                if held.is_some_and(|held| held == 0 || kept != held) {
-                    return Err(self.stopped("NotPreserved"));
-                }
+                self.held(*held)?;
                 match self.world.secret(*source).at(*version).map(|version| version.state) {
                     Some(State::Enabled) => self.world.secret_mut(*source).change(*version, State::Disabled),
                     Some(State::Disabled | State::Destroyed) => {}
@@ -133,6 +133,16 @@ impl AtWork<'_> {
         record.finalizing = aim.finalizing;
         (record.announced, record.called_off) = (aim.announced, aim.called_off);
         Ok(Deed::Went)
+    }
+
+    /// Sees, by number, that the back-compat's newest version is the one that is known, and has this value.
+    fn held(&self, held: Option<Value>) -> Result<(), (&'static str, Vec<Named>)> {
+        let kept = self.world.back_compat.enabled(self.run.known_back_compat);
+        match held {
+            Some(held) if held == 0 || kept != held => Err(self.stopped("NotPreserved")),
+            Some(_) if self.world.back_compat.len() != self.run.known_back_compat => Err(self.foreign()),
+            Some(_) | None => Ok(()),
+        }
     }
 
     fn add(&mut self, source: Source, bytes: Bytes, expect: Option<u8>) -> Sent {
@@ -194,6 +204,9 @@ impl AtWork<'_> {
 
     fn restart(&mut self, version: u8) -> Result<(), (&'static str, Vec<Named>)> {
         loop {
+            if self.run.proven && self.world.written != self.run.compared {
+                self.arrive(false)?;
+            }
             let (back_compat, compared) = (self.run.known_back_compat, self.run.compared);
             self.world.template = super::world::Note { version, back_compat, compared };
             self.world.restart(2);
@@ -212,6 +225,12 @@ impl AtWork<'_> {
                 break;
             }
             if self.world.primary.len() != version {
+                return Err(self.foreign());
+            }
+            if self.world.primary.value() == 0 {
+                return Err(self.stopped("LatestNotEnabled"));
+            }
+            if self.world.back_compat.len() != self.run.known_back_compat {
                 return Err(self.foreign());
             }
             self.run.known = self.world.newest();

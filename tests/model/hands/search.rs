@@ -74,7 +74,9 @@ impl Search {
         let world = self.worlds[at].0;
         if world.hands > 0 {
             let mut all = Vec::new();
-            acts::acts(&world, self.exploration.reach, self.exploration.by_pattern, |act, after| all.push((act, after)));
+            acts::acts(&world, self.exploration.reach, self.exploration.by_pattern, |act, after| {
+                all.push((act, after))
+            });
             for (act, after) in all {
                 let run = after.run.map(|run| super::world::Run { disturbed: true, ..run });
                 self.reach(at, World { hands: world.hands - 1, run, ..after }, || format!("hand: {act:?}"));

@@ -229,7 +229,8 @@ impl World {
         let places = self.pods.iter().map(|pod| pod.holds).chain([self.held]);
         let places = places.flat_map(|pair| [pair.primary, pair.back_compat]);
         let made = self.run.map(|run| run.made);
-        let used: u16 = both.chain(places).chain(made).map(|value| 1 << value).fold(self.data | 1, |all, bit| all | bit);
+        let used: u16 =
+            both.chain(places).chain(made).map(|value| 1 << value).fold(self.data | 1, |all, bit| all | bit);
         (1..16).find(|value| used & 1 << value == 0).expect("the model has fifteen values")
     }
 
@@ -354,7 +355,9 @@ impl World {
             set(announced != 0, &format!("announced v{announced}")),
             set(called_off, "called off"),
             set(finalizing != 0, &format!("finalizing v{finalizing}")),
-            self.run.map(|run| format!(" RUN knows {},{}", run.known.primary, run.known.back_compat)).unwrap_or_default(),
+            self.run
+                .map(|run| format!(" RUN knows {},{}", run.known.primary, run.known.back_compat))
+                .unwrap_or_default(),
         )
     }
 }
