@@ -48,6 +48,11 @@ pub async fn restart(
         if workloads.is_empty() {
             return Ok(workloads);
         }
+        // What was written since its bytes were compared is compared before a pod starts on it.
+        if !written_meanwhile(run, progress).await?.is_empty() {
+            let external: Vec<_> = progress.seen.readers.iter().map(|reader| reader.name.clone()).collect();
+            arrive::arrive(run, lock, progress, &external, Manner::until_right(step)).await?;
+        }
         patch_all(run, lock, progress, &workloads, version).await?;
         let together = match replaced(run, progress, &workloads, version, step).await? {
             Replaced::New(together) => together,

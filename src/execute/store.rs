@@ -238,15 +238,17 @@ pub async fn held(run: &Run<'_>, progress: &Progress, version: Option<VersionId>
         .ok_or_else(|| unreadable(version))?;
     let held = now.back_compat.newest().map(|newest| newest.id).ok_or_else(|| not_preserved(version))?;
     match run.secret_manager.access(&now.home, &now.back_compat.secret, Which::Number(held)).await? {
-        Access::Enabled { payload, .. } if payload.same_as(value) => Ok(()),
-        Access::Enabled { .. } | Access::NotEnabled { .. } | Access::Missing => Err(not_preserved(version)),
+        Access::Enabled { payload, .. } if payload.same_as(value) => {}
+        Access::Enabled { .. } | Access::NotEnabled { .. } | Access::Missing => return Err(not_preserved(version)),
     }
+    // What somebody added above it is what pods are given.
+    absent(run, progress, &now.back_compat.secret, held.next()).await
 }
 
 fn not_preserved(version: VersionId) -> Problem {
     Problem::new(
         Reason::NotPreserved,
-        format!("the back-compat does not hold {version} any more: disabling it would lose the value"),
+        format!("the back-compat does not hold {version} any more: going on would lose the value"),
     )
     .hint("the same command stores it again")
 }

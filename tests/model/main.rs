@@ -5,6 +5,7 @@
 
 mod breaks;
 mod explorations;
+mod hands;
 mod observe;
 mod operator;
 mod orders;

@@ -112,10 +112,13 @@ pub fn effects(step: &Step) -> Vec<Effect> {
         }
         Step::AddVersion { secret, value_of, expect } => {
             let value = value_of.clone().map_or(Content::New, Content::Of);
-            vec![
+            // I2: nobody refilled the back-compat while its value was on its way into the cluster.
+            let held = value_of.is_none().then(|| Effect::Held { version: expect.previous() });
+            let add = [
                 Effect::Absent { secret: secret.clone(), version: *expect },
                 Effect::Add { secret: secret.clone(), value, expect: Some(*expect) },
-            ]
+            ];
+            held.into_iter().chain(add).collect()
         }
         Step::Stage { external_secrets, .. }
         | Step::Spread { external_secrets, .. }
@@ -170,8 +173,16 @@ mod tests {
             (
                 Step::AddVersion { secret: secret(), value_of: None, expect: two },
                 vec![
+                    Effect::Held { version: Some(one) },
                     Effect::Absent { secret: secret(), version: two },
                     Effect::Add { secret: secret(), value: Content::New, expect: Some(two) },
+                ],
+            ),
+            (
+                Step::AddVersion { secret: secret(), value_of: Some(Origin::BackCompat(one)), expect: two },
+                vec![
+                    Effect::Absent { secret: secret(), version: two },
+                    Effect::Add { secret: secret(), value: Content::Of(Origin::BackCompat(one)), expect: Some(two) },
                 ],
             ),
             (

@@ -84,6 +84,11 @@ pub fn others(now: &Observation) -> Vec<InUse> {
     found
 }
 
+/// Whether a pod may have started with the newest version: it is not shown to have another.
+pub fn may_be_read(now: &Observation) -> bool {
+    now.pods().any(|(consumer, pod)| may_have_started_with(now, consumer, pod).is_empty())
+}
+
 /// The versions older than the newest that a pod may have started with, oldest first, where it is shown to have started with one of
 /// them; none where it is new, or nothing tells.
 ///
@@ -165,9 +170,21 @@ pub fn is_unread(now: &Observation) -> bool {
 pub fn is_ours(now: &Observation) -> bool {
     let Some(newest) = now.primary.newest() else { return false };
     let ended = now.last_rotation.as_ref().is_some_and(|last| last.to == newest.id.to_string());
-    // A run that set out for it has the older value kept before it adds it; one that died before that may be overtaken by others.
-    let kept = |back: bool| back || state::back_compat_is_live(now);
-    ended || now.begun.is_some_and(|begun| begun.to == newest.id && kept(begun.back))
+    let predecessor = now.primary.predecessor().filter(|version| version.state == VersionState::Enabled);
+    let predecessor = predecessor.and_then(|version| version.value);
+    let [primary, back_compat] = now.slots();
+    // A run that set out for it has the older value kept before it adds it; one that died before that may be overtaken by others. Where
+    // the older version is not enabled any more, what the cluster has tells.
+    let explained = |found| match found {
+        Found::Value(value) => [primary, back_compat].contains(&Some(value)),
+        Found::Unknown | Found::Missing => true,
+    };
+    let is_kept = |back: bool| match predecessor {
+        Some(_) if back => true,
+        Some(value) if back_compat == Some(value) => true,
+        _ => state::back_compat_is_live(now) && now.keys(Source::Primary).all(|(_, key)| explained(key.found)),
+    };
+    ended || now.begun.is_some_and(|begun| begun.to == newest.id && is_kept(begun.back))
 }
 
 /// What some place has and no slot keeps, while no run of ours brought the newest version.
@@ -203,6 +220,10 @@ pub fn displaced(now: &Observation) -> Option<Displaced> {
         return None;
     }
     let slots = now.slots();
+    // What pods are noted to read goes before what a Kubernetes Secret got since.
+    if let Some(noted) = noted_displaced(now) {
+        return Some(noted);
+    }
     let copied = now.keys(Source::BackCompat).find_map(|(external, key)| match (key.derivation, key.found) {
         (Derivation::Exact | Derivation::Within, Found::Value(value)) if !slots.contains(&Some(value)) => {
             Some((external.target.clone(), key.key.clone(), value))
@@ -210,16 +231,55 @@ pub fn displaced(now: &Observation) -> Option<Displaced> {
         _ => None,
     });
     if let Some((secret, key, value)) = copied {
-        return Some(match now.enabled_with(value) {
-            Some((source, version)) => Displaced::Version(source, version),
-            None => Displaced::Copy { secret, key, value },
-        });
+        match now.enabled_with(value) {
+            // Stored again for the pods that read it: the other one stays enabled, and has its turn after it.
+            Some((Source::BackCompat, _))
+                if state::back_compat_is_live(now) && is_noted(now, now.back_compat.value()) => {}
+            Some((source, version)) => return Some(Displaced::Version(source, version)),
+            None => return Some(Displaced::Copy { secret, key, value }),
+        }
     }
     // Where the slot keeps another value, finalizing that is due first, and asks about all of them.
     if state::back_compat_is_live(now) {
         return None;
     }
     kept_aside(now, slots).next().map(|(source, version)| Displaced::Version(source, version.id))
+}
+
+/// The versions of the back-compat that pods are noted to have started with, where they can be read.
+fn noted(now: &Observation) -> impl Iterator<Item = &Version> {
+    let pods = now.pods().filter(|(consumer, _)| consumer.reads_back_compat);
+    let versions = pods.filter_map(|(_, pod)| now.back_compat.version(pod.back_compat?));
+    versions.filter(|version| version.state == VersionState::Enabled && version.value.is_some())
+}
+
+fn is_noted(now: &Observation, value: Option<ValueTag>) -> bool {
+    noted(now).any(|version| version.value == value)
+}
+
+/// The version of the back-compat that pods are noted to read, and whose value neither slot has.
+fn noted_without_slot(now: &Observation) -> Option<&Version> {
+    noted(now).find(|version| !now.slots().contains(&version.value))
+}
+
+/// The same, as what lost its slot.
+pub fn noted_displaced(now: &Observation) -> Option<Displaced> {
+    if state::announced(now).is_some() || now.finalizing.is_some() {
+        return None;
+    }
+    noted_without_slot(now).map(|version| Displaced::Version(Source::BackCompat, version.id))
+}
+
+/// The value that pods read as back-compat, or a Kubernetes Secret has for them, and that neither slot has.
+pub fn read_without_slot(now: &Observation) -> Option<ValueTag> {
+    let copied = || {
+        now.keys(Source::BackCompat).find_map(|(_, key)| match (key.derivation, key.found) {
+            (Derivation::Exact | Derivation::Within, Found::Value(value)) => Some(value),
+            _ => None,
+        })
+    };
+    let noted = noted_without_slot(now).and_then(|version| version.value);
+    noted.or_else(copied).filter(|value| !now.slots().contains(&Some(*value)))
 }
 
 /// The enabled versions under whose values data may be encrypted, and whose values are in neither slot.
@@ -234,7 +294,7 @@ fn kept_aside(now: &Observation, slots: [Option<ValueTag>; 2]) -> impl Iterator<
     let added = move |version: &Version| rotated_from.is_some_and(|from| version.id >= from) || reopened(version);
     // Without a record the versions of years may be enabled: those that no pod can have are asked about, and hold nothing up (R3).
     let unread = now.unread.iter().any(|unread| matches!(unread, Unread::Record(_)));
-    let kept = now.older.is_recorded || unread || may_be_read(now);
+    let kept = now.older.is_recorded || unread || some_pod_may_read_an_older_one(now);
     let back_compat = now.back_compat.versions.iter().filter(move |_| kept);
     let back_compat = back_compat.map(|version| (Source::BackCompat, version));
     let primary = now.primary.versions.iter().filter(move |version| added(version));
@@ -244,7 +304,7 @@ fn kept_aside(now: &Observation, slots: [Option<ValueTag>; 2]) -> impl Iterator<
 }
 
 /// Whether some pod may have an older version of the back-compat: it began before the newest one was copied, or nothing tells.
-fn may_be_read(now: &Observation) -> bool {
+fn some_pod_may_read_an_older_one(now: &Observation) -> bool {
     let Some(newest) = now.back_compat.newest() else { return false };
     let interval = |consumer: &Consumer| longest_interval(now, consumer);
     let after = |(consumer, pod): (&Consumer, &PodView)| {

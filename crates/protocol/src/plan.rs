@@ -237,7 +237,9 @@ fn finish(want: &Want, now: &Observation, from: VersionId, to: VersionId) -> Res
     if want.new_value != NewValue::Made && want.new_value != NewValue::Given(Some(newest)) {
         return Err(another_value(now, from, to));
     }
-    if rollback::is_exchanging(now) {
+    // Without the record of a rollback, equal slots are a slip of hands: what was in use is stored before anything is copied (I2).
+    let goes_back = now.begun.is_some_and(|begun| begun.back && begun.to == to);
+    if goes_back && rollback::is_exchanging(now) {
         let introduced = Planned::Skip(StepName::Introduce, format!("{to} is already there"));
         let both_hold = now.all_hold(Source::Primary, newest) && now.all_hold(Source::BackCompat, newest);
         let sync = match both_hold {

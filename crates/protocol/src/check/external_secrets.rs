@@ -127,13 +127,20 @@ pub(super) fn pinned(seen: &Seen) -> Vec<Finding> {
     each(seen, |external| {
         let key = external.keys.iter().find(|key| key.pinned.is_some())?;
         let version = key.pinned.as_deref().unwrap_or_default();
-        Some((
-            format!("pins version {version} for key {}: a new version never arrives", key.key),
-            Hint::to(
+        let what = format!("pins version {version} for key {}: a new version never arrives", key.key);
+        // An edit syncs at once: what must not be copied yet (R4, I8) must not be copied by this either.
+        let hint = match plan::may_sync(seen.now, &[]) {
+            Ok(()) => Hint::to(
                 "remove remoteRef.version",
                 command!["kubectl", "edit", "externalsecret", external.name, "-n", seen.now.account],
             ),
-        ))
+            Err(held_up) => format!(
+                "decide which version is to be in use before remoteRef.version is removed, which copies the newest one at once: {}",
+                held_up.message
+            )
+            .into(),
+        };
+        Some((what, hint))
     })
 }
 

@@ -21,6 +21,12 @@ pub(super) fn adopt(want: &Want, now: &Observation, blocked: Blocked) -> Result<
         Blocked::NoPrimary | Blocked::BackCompatNotEnabled(..) | Blocked::Unreadable(..) => {
             return Err(refuse_blocked(now, blocked));
         }
+        // I8: its value may be in those pods alone.
+        Blocked::NewestNotEnabled(_, state)
+            if refuse::is_noted_newest(now) && refuse::newest_may_be_enabled(now, state) =>
+        {
+            return Err(refuse_blocked(now, blocked));
+        }
         Blocked::NewestNotEnabled(..) => None,
         Blocked::UnexplainedPredecessor(_) | Blocked::TwoUncommitted(..) | Blocked::Foreign(_) => now.primary.value(),
     };
@@ -29,17 +35,27 @@ pub(super) fn adopt(want: &Want, now: &Observation, blocked: Blocked) -> Result<
     }
     let values = needed(now);
     let kept = now.back_compat.value();
-    let spread = in_use::is_spread(now);
     let live = kept.filter(|kept| Some(*kept) != newest);
-    let places = values.len() + usize::from(live.is_some_and(|live| !values.contains(&live)));
+    // What pods read as back-compat goes before what the back-compat got since.
+    let read = in_use::read_without_slot(now).filter(|value| !values.contains(value));
+    let places = values.len() + usize::from(read.or(live).is_some_and(|live| !values.contains(&live)));
+    // A copy in the cluster that no pod can have started with is taken back where its slot is needed.
+    let spread = match places {
+        0..=2 if read.is_none() => in_use::is_spread(now),
+        _ => in_use::may_be_read(now),
+    };
     let primary = match newest {
         Some(newest) if spread || places <= 1 => newest,
         _ => *values.first().ok_or_else(|| refuse_blocked(now, blocked))?,
     };
     let rest: Vec<ValueTag> = values.into_iter().filter(|value| *value != primary).collect();
     // What some place has in use goes before what the back-compat holds: that stays enabled there, and is told as displaced.
-    let in_use = rest.iter().find(|value| Some(**value) != kept).or(rest.first()).copied();
-    let second = in_use.or(kept.filter(|kept| *kept != primary));
+    // What a pod may have started with does not, where the back-compat keeps another that it may have started with as well.
+    let is_sure = |value: ValueTag| in_use::others(now).iter().any(|one| one.sure && one.held == Held::Value(value));
+    let others = || rest.iter().filter(|value| Some(**value) != kept);
+    let may_keep = rest.iter().find(|value| Some(**value) == kept);
+    let in_use = others().find(|value| is_sure(**value)).or(may_keep).or(others().next()).copied();
+    let second = in_use.or(read.filter(|read| *read != primary)).or(kept.filter(|kept| *kept != primary));
     // Both slots are taken, and no place has another value: nothing is under way, and what the back-compat holds is retired first.
     if in_use::others(now).is_empty() && live.is_some_and(|live| Some(live) != second) {
         return Err(refuse_blocked(now, blocked));

@@ -31,8 +31,8 @@ pub(super) fn finalization(want: &Want, asked: &Observation, destroy: Option<Des
     let held = now.back_compat.value();
     let older = retired(want, now, value);
     let mut steps = Vec::new();
-    // A begun one whose stored value somebody disabled or destroyed has something left all the same: it is stored again.
-    if older.is_empty() {
+    // What was begun is finished, also where somebody closed what it had stored.
+    if older.is_empty() || held.is_none() && !state::is_finalizing(now) {
         let why = match held {
             None => format!("{} holds nothing", now.back_compat.secret),
             Some(_) => format!("{} holds {} alone", now.back_compat.secret, newest.id),

@@ -16,6 +16,14 @@ pub fn may_sync(now: &Observation, retired: &[(ObjectName, String)]) -> Result<(
     {
         return Err(refuse::last_copy_in_the_way(now, secret, key, Some(refuse::rescue_command(now, displaced))));
     }
+    // What pods are given as back-compat would be in no slot any more.
+    if let Some(displaced @ Displaced::Version(source, version)) = in_use::displaced(now).as_ref() {
+        let value = now.secret(*source).version(*version).and_then(|version| version.value);
+        let is_given_up = now.keys(Source::BackCompat).any(|(external, key)| given_up(&external.target, &key.key));
+        if value.is_some() && value == in_use::read_without_slot(now) && !is_given_up {
+            return Err(refuse::refuse_displaced(now, displaced));
+        }
+    }
     let in_the_way = now.keys(Source::Primary).find(|(external, key)| {
         let kept = match key.found {
             // A run of ours brought the newest version: what an enabled version has is read again by its number.
@@ -35,7 +43,12 @@ pub fn may_sync(now: &Observation, retired: &[(ObjectName, String)]) -> Result<(
 /// Whether consumers may be restarted: no pod may start with a version that nobody adopted, and no pod that is shown to have a
 /// value which neither slot has may end.
 pub fn may_restart(now: &Observation) -> Result<(), Problem> {
-    held_up(now)
+    held_up(now)?;
+    // I8: what its pods read, and no slot has, is given one first.
+    match in_use::noted_displaced(now) {
+        None => Ok(()),
+        Some(displaced) => Err(refuse::refuse_displaced(now, &displaced)),
+    }
 }
 
 /// The refusal that `rotate` would meet where some place is shown not to have the newest version.

@@ -60,14 +60,16 @@ fn awaiting(now: &Observation) -> Option<Due> {
         let what = "finish the finalization that was begun".to_owned();
         return Some(Due { action: "finalize", what, commands: vec![line("finalize")] });
     }
-    if let Ok(plan) = plan(&Want::default(), now) {
-        let what = format!("the rotation from {} to {} is committed, and did not record its end", plan.from, plan.to);
-        return Some(Due { action: "rotate", what, commands: vec![line("rotate")] });
-    }
+    let unrecorded = plan(&Want::default(), now).ok();
+    // Both refuse while something is behind.
     if is_behind(now) {
         let mut first = drifted(now);
-        first.commands.push(line("finalize"));
+        first.commands.push(line(if unrecorded.is_some() { "rotate" } else { "finalize" }));
         return Some(first);
+    }
+    if let Some(plan) = unrecorded {
+        let what = format!("the rotation from {} to {} is committed, and did not record its end", plan.from, plan.to);
+        return Some(Due { action: "rotate", what, commands: vec![line("rotate")] });
     }
     let what = format!("save every encrypted field again, under primary {newest}; then retire the old value");
     Some(Due { action: "finalize", what, commands: vec![line("finalize")] })

@@ -155,18 +155,6 @@ pub fn refuse_blocked(now: &Observation, blocked: Blocked) -> Problem {
             );
             match newest_may_be_enabled(now, state) {
                 true => refused.hint(Hint::to("enable it", enable(primary, version))),
-                false if in_use::others(now).is_empty() => refused.hint(Hint::to(
-                    "nothing in the cluster shows which value was in use: decide it, and add it as a new version",
-                    command![
-                        "gcloud",
-                        "secrets",
-                        "versions",
-                        "add",
-                        primary,
-                        "--data-file=FILE",
-                        format!("--project={project}")
-                    ],
-                )),
                 false => refused.hint(Hint::to("add the value that is in use as a new version", adopts)),
             }
         }
@@ -177,6 +165,10 @@ pub fn refuse_blocked(now: &Observation, blocked: Blocked) -> Problem {
                 format!("{primary} has {version} still enabled beside {newest}, and {back_compat} explains neither"),
             );
             match state::back_compat_is_live(now) && in_use::others(now).is_empty() {
+                // Finalizing refuses what is behind.
+                true if super::next::behind(now).is_some() => {
+                    super::next::behind(now).into_iter().fold(refused, |refused, first| refused.hint(Hint::to("first", first)))
+                }
                 // Both slots are taken: the value of the back-compat has to be retired before this one gets its slot.
                 true => refused
                     .hint(Hint::to(
@@ -306,16 +298,17 @@ fn started(now: &Observation, version: VersionId) -> String {
 
 /// Whether enabling a disabled newest version ends no last copy: every value that the cluster is shown to have is its own, as far
 /// as that can be told, or is kept elsewhere.
-fn newest_may_be_enabled(now: &Observation, state: VersionState) -> bool {
+pub(super) fn newest_may_be_enabled(now: &Observation, state: VersionState) -> bool {
     if state != VersionState::Disabled {
         return false;
     }
     let others = in_use::others(now);
     let predecessor = now.primary.predecessor().is_some_and(|version| version.state == VersionState::Enabled);
     let named = |held: &Held| matches!(held, Held::Value(value) if matches!(now.enabled_with(*value), Some((Source::Primary, _))));
+    let is_kept = |held: &Held| matches!(held, Held::Value(value) if now.enabled_with(*value).is_some());
     match others.iter().any(|one| named(&one.held)) {
-        // Another version is in use.
-        true => false,
+        // Another version is in use; where pods are noted to have the newest, too, its value may be in them alone.
+        true => is_noted_newest(now) && others.iter().all(|one| is_kept(&one.held)),
         // The one before is enabled, and it is not that; or every pod began when the newest was in use: so it is its value. What
         // the back-compat has is not lost in any case.
         false => others.iter().all(|one| match &one.held {
@@ -323,6 +316,12 @@ fn newest_may_be_enabled(now: &Observation, state: VersionState) -> bool {
             Held::Version(_) => false,
         }),
     }
+}
+
+/// Whether a pod is noted to have started with the newest version.
+pub(super) fn is_noted_newest(now: &Observation) -> bool {
+    let newest = now.primary.newest().map(|newest| newest.id);
+    now.pods().any(|(_, pod)| pod.version.is_some() && pod.version == newest)
 }
 
 /// Whether no pod is shown to be older than the newest version, as far as notes and dates tell; without either nothing is.

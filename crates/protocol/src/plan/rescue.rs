@@ -25,7 +25,7 @@ pub(super) fn rescue(want: &Want, now: &Observation) -> Result<Plan, Problem> {
     if value.is_some() && (value == now.primary.value() || value == now.back_compat.value()) {
         return Err(has_a_slot(now, &origin));
     }
-    let read = value.is_some_and(|value| now.some_holds(Source::BackCompat, value));
+    let read = value.is_some() && value == in_use::read_without_slot(now);
     if state::back_compat_is_live(now) && !read {
         return Err(refuse::awaiting(now));
     }
