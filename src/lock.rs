@@ -21,7 +21,7 @@ use deepdesk_protocol::facts::observation::LastRotation;
 use deepdesk_protocol::facts::older::VersionSet;
 use deepdesk_protocol::lock::{self, LeaseView};
 use deepdesk_protocol::problem::{Problem, Reason};
-use deepdesk_protocol::record::{self, Aim, Ended, Record};
+use deepdesk_protocol::record::{self, Aim, Record};
 
 /// The Lease's name, in the account's namespace.
 pub const LEASE: &str = "deepdesk-rotation";
@@ -76,7 +76,17 @@ struct Held {
     trouble: Option<String>,
 }
 
-/// What was completed under a lock.
+/// How what a lock was taken for has ended.
+pub enum Ended {
+    /// Not at all: its record stays.
+    Incomplete,
+    /// Consumers were restarted, and nothing else.
+    Restarted,
+    /// A change was completed.
+    Changed(Completed),
+}
+
+/// A change that was completed under a lock.
 pub struct Completed {
     /// From which version to which, where the version in use changed.
     pub changed: Option<(VersionId, VersionId)>,
@@ -180,8 +190,8 @@ impl Lock {
         held.cluster.publish_event(&regarding, reason, note).await
     }
 
-    /// Releases the Lease. When what it was taken for is completed, with the record.
-    pub async fn release(self, completed: Option<Completed>) -> Result<(), Problem> {
+    /// Releases the Lease, with the record of how what it was taken for has ended.
+    pub async fn release(self, ended: Ended) -> Result<(), Problem> {
         self.renewal.abort();
         let mut held = self.held.lock().await;
         if let Some(how) = &held.lost {
@@ -190,14 +200,25 @@ impl Lock {
         let mut lease = held.lease.clone();
         let annotations = lease.metadata.annotations.get_or_insert_default();
         annotations.remove(PROCESS);
-        if let Some(Completed { changed, retired }) = completed {
+        let completed = match ended {
+            Ended::Incomplete => None,
+            Ended::Restarted => Some(None),
+            Ended::Changed(change) => Some(Some(change)),
+        };
+        // Without it pods are judged by their notes alone.
+        if completed.is_some()
+            && let Ok(now) = held.cluster.server_time().await
+        {
+            record::run_ends(annotations, now);
+        }
+        if let Some(Some(Completed { changed, retired })) = completed {
             let last = changed.map(|(from, to)| LastRotation {
                 by: held.operator.name.clone(),
                 at: now_in_seconds(),
                 from: from.to_string(),
                 to: to.to_string(),
             });
-            record::end(annotations, Ended { last, retired });
+            record::end(annotations, record::Ended { last, retired });
         }
         if let Some(spec) = &mut lease.spec {
             spec.holder_identity = None;
@@ -292,6 +313,7 @@ fn claimed(mut lease: Lease, operator: &Operator) -> Lease {
         Some(process) => annotations.insert(PROCESS.to_owned(), format!("{} {process}", operator.run)),
         None => annotations.remove(PROCESS),
     };
+    record::run_begins(annotations);
     let now = MicroTime(Timestamp::now());
     let before = lease.spec.as_ref().and_then(|spec| spec.lease_transitions).unwrap_or(0);
     lease.spec = Some(LeaseSpec {

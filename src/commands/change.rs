@@ -12,7 +12,7 @@ use super::{speak, value};
 use crate::access;
 use crate::cli::DryRun;
 use crate::execute::{self, Pauses, Progress};
-use crate::lock::{Completed, Lock};
+use crate::lock::{Completed, Ended, Lock};
 use crate::observe::versions::add_history;
 use crate::observe::{Seen, observe};
 use crate::present::PlanView;
@@ -411,7 +411,10 @@ async fn unlock(desk: &Desk, lock: Lock, ended: Result<(), Problem>, plan: &Plan
     desk.teller.tell(StepName::Unlock, StepState::Started, &Happening::ReleasesLock);
     // The record is of the last change of the value in use.
     let changed = (plan.from != plan.to).then_some((plan.from, plan.to));
-    let completed = ended.is_ok().then(|| Completed { changed, retired: plan.retired.clone() });
+    let completed = match &ended {
+        Ok(()) => Ended::Changed(Completed { changed, retired: plan.retired.clone() }),
+        Err(_) => Ended::Incomplete,
+    };
     if ended.is_ok() {
         let (reason, done) = match plan.way {
             Way::Forward => ("SecretRotated", "rotated the account secret"),

@@ -8,7 +8,7 @@ use super::sync::preflight;
 use crate::cli::{self, DryRun};
 use crate::execute::arrive::{self, FIELD_MANAGER, Manner};
 use crate::execute::{self, Progress};
-use crate::lock::Lock;
+use crate::lock::{Ended, Lock};
 use crate::observe::{Seen, observe};
 use deepdesk_protocol::check::Purpose;
 use deepdesk_protocol::event::{StepName, StepState};
@@ -48,7 +48,8 @@ async fn steps(desk: &Desk, dry_run: DryRun, found: &mut Found) -> Result<(), Pr
     // A restart in the middle of somebody's rotation would be one at the wrong moment.
     let lock = Lock::take(&desk.cluster, &desk.operator).await?;
     let ended = locked(desk, seen, &workloads, &lock, found).await;
-    if let Err(problem) = lock.release(None).await {
+    let how = if ended.is_ok() { Ended::Restarted } else { Ended::Incomplete };
+    if let Err(problem) = lock.release(how).await {
         let why = problem.message;
         desk.teller.tell(StepName::Unlock, StepState::Warning, &Happening::NotReleased { why });
     }

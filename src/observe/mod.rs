@@ -112,6 +112,7 @@ async fn see(
         finalizing: recorded.finalizing,
         announced: recorded.announced,
         older: recorded.older,
+        run_ended: recorded.run_ended,
         unread,
         ..Observation::of_secrets(request.account.clone(), home, primary, back_compat)
     };

@@ -107,6 +107,7 @@ pub async fn observe(request: &Request, cluster: &Cluster, secret_manager: Resul
         finalizing: record.finalizing,
         announced: record.announced,
         older: record.older,
+        run_ended: record.run_ended,
         ..Observation::of_secrets(request.account.clone(), known, primary, back_compat)
     };
     if let Ok(manager) = &secret_manager

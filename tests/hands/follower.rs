@@ -209,6 +209,9 @@ impl<'a, 'w> Follower<'a, 'w> {
         if !acts.is_empty() {
             return Next::End(End::Circle(why.to_owned()));
         }
+        if named.contains(&Hint::Status) && self.tried.insert((fingerprint(&self.before), "status".to_owned())) {
+            return Next::Status;
+        }
         if let Some(look) = named.iter().filter(|hint| matches!(hint, Hint::Ours(_))).find(new) {
             return Next::Do(look.clone());
         }
@@ -344,7 +347,11 @@ impl<'a, 'w> Follower<'a, 'w> {
                 self.account.annotate_named(name.as_deref());
                 String::new()
             }
-            Hint::Unpin => self.account.pin(On::All, false),
+            Hint::Unpin => {
+                // Nothing that is looked at here tells that the ExternalSecret is another one now.
+                self.tried.clear();
+                self.account.pin(On::All, false)
+            }
             Hint::Restart(name) => {
                 self.account.restart_named(name.as_deref());
                 String::new()
@@ -353,7 +360,7 @@ impl<'a, 'w> Follower<'a, 'w> {
                 self.account.delete_lease();
                 String::new()
             }
-            Hint::Ours(_) | Hint::Look(_) | Hint::Unknown(_) => String::new(),
+            Hint::Ours(_) | Hint::Status | Hint::Look(_) | Hint::Unknown(_) => String::new(),
         }
     }
 
@@ -445,6 +452,7 @@ fn short(hint: &Hint) -> String {
         Hint::Unpin => "kubectl edit externalsecret".to_owned(),
         Hint::Restart(_) => "kubectl rollout restart".to_owned(),
         Hint::DeleteLease => "kubectl delete lease".to_owned(),
+        Hint::Status => "secret status".to_owned(),
         Hint::Look(line) | Hint::Unknown(line) => line.clone(),
     }
 }

@@ -17,6 +17,8 @@ pub enum Hint {
     Restart(Option<String>),
     /// `kubectl delete lease`.
     DeleteLease,
+    /// Our `secret status`.
+    Status,
     /// It only shows something, in words that our operator makes nothing of.
     Look(String),
     /// None of these.
@@ -41,7 +43,7 @@ impl Hint {
     /// Whether it may change something.
     pub fn acts(&self) -> bool {
         match self {
-            Hint::Look(_) | Hint::Unknown(_) => false,
+            Hint::Status | Hint::Look(_) | Hint::Unknown(_) => false,
             Hint::Ours(words) => words.get(1).is_none_or(|verb| verb != "verify"),
             _ => true,
         }
@@ -65,7 +67,7 @@ fn hint(line: &str) -> Hint {
         name.filter(|name| !name.starts_with('-')).map(str::to_owned)
     };
     match words.as_slice() {
-        ["kubectl", "deepdesk", "secret", "status", ..] => Hint::Look(line.to_owned()),
+        ["kubectl", "deepdesk", "secret", "status", ..] => Hint::Status,
         ["kubectl", "deepdesk", "secret", ..] => Hint::Ours(words[2..].iter().map(|word| (*word).to_owned()).collect()),
         ["kubectl", "deepdesk", ..] => Hint::Look(line.to_owned()),
         ["kubectl", "edit", "externalsecret", ..] => Hint::Unpin,

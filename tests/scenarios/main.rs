@@ -20,4 +20,5 @@ mod old_key;
 mod refusals;
 mod rights;
 mod rollouts;
+mod runbook;
 mod world;

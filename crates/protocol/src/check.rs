@@ -224,7 +224,8 @@ fn under_way(seen: &Seen) -> bool {
     match seen.purpose {
         Purpose::Rotate => {
             let adopting = seen.want.adopt && matches!(state, State::Blocked(_));
-            adopting || matches!(state, State::Rotating { .. })
+            let half_way = matches!(state, State::AwaitingReencryption) && plan::half_spread(seen.now);
+            adopting || half_way || matches!(state, State::Rotating { .. })
         }
         // Begun: the back-compat has the value in use, and its older versions are not disabled yet.
         Purpose::Finalize => {

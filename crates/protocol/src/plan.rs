@@ -20,7 +20,7 @@ use crate::facts::names::{ObjectName, VersionId, WorkloadRef};
 use crate::facts::observation::{Observation, Source, Unread, ValueTag, Version, VersionState};
 use crate::facts::older::VersionSet;
 use crate::hint::{Command, Hint};
-use crate::in_use::{self, Displaced};
+use crate::in_use::{self, Displaced, Held};
 use crate::problem::{Problem, Reason};
 use crate::state::{self, Blocked, State};
 use crate::step::{Origin, Plan, Planned, RescueFrom, Step, Way};
@@ -175,6 +175,7 @@ fn rotation(want: &Want, now: &Observation) -> Result<Plan, Problem> {
     match state {
         State::Rotating { from, to } => finish(want, now, from, to),
         State::Stable | State::Drifted => begin(want, now, Vec::new()),
+        State::AwaitingReencryption if half_spread(now) => half_way(want, now),
         // Its record would be lost, and with it what tells the value that it retires from one that lost its slot.
         State::AwaitingReencryption if state::is_finalizing(now) => Err(refuse::awaiting(now)),
         State::AwaitingReencryption => match unrecorded(want, now) {
@@ -288,6 +289,35 @@ fn unrecorded(want: &Want, now: &Observation) -> Option<(VersionId, VersionId)> 
     // Another value is another rotation.
     let same = want.new_value == NewValue::Made || want.new_value == NewValue::Given(newest.value);
     Some((newest.id.previous()?, newest.id)).filter(|_| same)
+}
+
+/// Whether others began a rotation, disabled what was in use and keep it as back-compat, and the newest version has not arrived
+/// everywhere: some place is shown to have what the back-compat keeps, and none has another value (R4).
+pub(crate) fn half_spread(now: &Observation) -> bool {
+    let kept = now.back_compat.value().map(Held::Value);
+    let others = in_use::others(now);
+    let keeps = !others.is_empty() && others.iter().all(|one| Some(&one.held) == kept.as_ref());
+    keeps && in_use::displaced(now).is_none() && !state::is_finalizing(now)
+}
+
+/// What is left of it, whoever began it: the previous version is disabled already.
+fn half_way(want: &Want, now: &Observation) -> Result<Plan, Problem> {
+    let newest = now.primary.newest().ok_or_else(|| refuse_blocked(now, Blocked::NoPrimary))?;
+    let from = newest.id.previous().ok_or_else(|| refuse::awaiting(now))?;
+    if want.new_value != NewValue::Made && want.new_value != NewValue::Given(newest.value) {
+        return Err(another_value(now, from, newest.id));
+    }
+    let to = newest.id;
+    let mut steps = vec![
+        Planned::Skip(StepName::Preserve, format!("{} holds what is in use already", now.back_compat.secret)),
+        Planned::Skip(StepName::Stage, "sync compares both values from here on".to_owned()),
+        Planned::Skip(StepName::Introduce, format!("{to} is already there")),
+        Planned::Do(Step::Sync { external_secrets: external_secrets(now), version: to }),
+        Planned::Do(Step::Restart { workloads: workloads(now), version: to }),
+        Planned::Do(Step::Verify { version: to }),
+    ];
+    steps.push(Planned::Skip(StepName::Commit, format!("{from} is disabled already")));
+    Ok(Plan::new(Way::Forward, now, from, to, steps))
 }
 
 /// What is left of a committed rotation: to see once more that it is so, and the record.

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
+
 use crate::facts::names::{SecretId, VersionId};
 use crate::facts::observation::{Announcement, Begun, LastRotation};
 use crate::facts::older::{Older, VersionSet};
@@ -30,6 +32,8 @@ const CALLED_OFF: &str = "deepdesk.com/next-value-called-off";
 const RETIRED: &str = "deepdesk.com/retired-versions";
 /// The enabled versions that are in no slot, and that were let be by whoever was asked.
 const ANSWERED: &str = "deepdesk.com/versions-asked-about";
+/// When the last run that restarted pods came to its end, by the API server's clock; not there while one is under way.
+const RUN_ENDED: &str = "deepdesk.com/run-ended";
 type Field = fn(&mut LastRotation) -> &mut String;
 /// The annotations of a Lease.
 pub type Annotations = BTreeMap<String, String>;
@@ -47,6 +51,8 @@ pub struct Record {
     pub announced: Option<Announcement>,
     /// Versions that are not in use.
     pub older: Older,
+    /// When the last run that restarted pods came to its end, by the API server's clock.
+    pub run_ended: Option<Timestamp>,
 }
 
 /// What a change of the values sets out for.
@@ -85,7 +91,8 @@ impl Record {
         let begun = version(BEGUN).map(|to| Begun { to, back: noted(BACK), compromised: noted(COMPROMISED) });
         let versions = |name| annotations.get(name).map(|versions| VersionSet::read(versions)).unwrap_or_default();
         let older = Older { is_recorded: noted(SECRET), retired: versions(RETIRED), answered: versions(ANSWERED) };
-        Record { last: last_rotation(annotations), begun, finalizing: version(FINALIZING), announced, older }
+        let run_ended = annotations.get(RUN_ENDED).and_then(|at| at.parse().ok());
+        Record { last: last_rotation(annotations), begun, finalizing: version(FINALIZING), announced, older, run_ended }
     }
 
     /// Whether all that a change sets out for stands here.
@@ -128,6 +135,16 @@ pub fn set_out(annotations: &mut Annotations, aim: &Aim) {
     write(annotations, ANNOUNCED, aim.announced.map(|announced| number(announced.version)));
     write(annotations, CALLED_OFF, flag(aim.announced.is_some_and(|announced| announced.called_off)));
     add(annotations, ANSWERED, &aim.answered);
+}
+
+/// Records that a run is under way that may restart pods.
+pub fn run_begins(annotations: &mut Annotations) {
+    annotations.remove(RUN_ENDED);
+}
+
+/// Records when a run came to its end that restarted pods, and compared what they read (R5).
+pub fn run_ends(annotations: &mut Annotations, at: Timestamp) {
+    annotations.insert(RUN_ENDED.to_owned(), at.to_string());
 }
 
 /// Records that it has come to its end.
@@ -206,6 +223,16 @@ mod tests {
     }
 
     #[test]
+    fn the_end_of_a_run_is_on_record_until_the_next_begins() {
+        let (mut annotations, secret) = (Annotations::new(), "acme_account_secret".parse().expect("a name"));
+        let at = Timestamp::from_second(1_000).expect("a time");
+        run_ends(&mut annotations, at);
+        assert_eq!(Record::read(&annotations, &secret).run_ended, Some(at));
+        run_begins(&mut annotations);
+        assert_eq!(Record::read(&annotations, &secret), Record::default());
+    }
+
+    #[test]
     fn what_was_begun_stays_on_record_while_the_version_in_use_stays() {
         let mut annotations = Annotations::new();
         let rotation = aim("acme_account_secret");
@@ -252,6 +279,7 @@ mod tests {
         assert_eq!(of(&[(BEGUN, "8")]).begun, Some(Begun { to: version(8), back: false, compromised: false }));
         assert_eq!(of(&[(BEGUN, "soon"), (FINALIZING, "-1"), (ANNOUNCED, "")]), Record::default());
         assert_eq!(of(&[(RETIRED, "all"), (ANSWERED, "primary/")]), Record::default());
+        assert_eq!(of(&[(RUN_ENDED, "at some time")]), Record::default());
         assert_eq!(of(&[(BACK, "true"), (CALLED_OFF, "true")]), Record::default());
         assert_eq!(of(&[(LAST[0].0, "alice"), (LAST[1].0, "today"), (LAST[2].0, "v1")]).last, None);
     }

@@ -252,7 +252,7 @@ pub fn is_on_newest(now: &Observation, consumer: &Consumer) -> bool {
 /// Judges one pod: environment variables are read once, when a container starts.
 ///
 /// A pod is on the newest version when a restart of ours made it (its annotations name the versions of both secrets, and were
-/// written after the bytes had been compared) and, until a rotation is committed, no Secret was written since; or when it was
+/// written after the bytes had been compared; it began before that run ended) and, until a rotation is committed, no Secret was written since; or when it was
 /// created after the last write of every Secret it reads, by the API server's clock, or the Secret was written once. Age alone proves nothing: an ExternalSecret
 /// that was pinned, or failed, kept an older version for as long.
 /// All of it counts only while those Secrets hold the newest value: one that fell back may have been read meanwhile.
@@ -266,7 +266,9 @@ pub fn standing(now: &Observation, consumer: &Consumer, pod: &PodView) -> Standi
         return Standing::Older;
     }
     let noted = pod.version == Some(newest.id);
-    if noted && has_back_compat(now, consumer, pod) {
+    // R5: one that began after the run which wrote the note had ended was started by others, and is judged by dates.
+    let of_the_run = now.run_ended.zip(pod.created).is_none_or(|(ended, created)| created <= ended);
+    if noted && of_the_run && has_back_compat(now, consumer, pod) {
         return match written_since(&read, pod) && is_unproven_yet(now) {
             true => Standing::Unproven,
             false => Standing::OnNewest,
@@ -289,6 +291,9 @@ pub fn standing(now: &Observation, consumer: &Consumer, pod: &PodView) -> Standi
     // R5. A note of an older restart stays on the template: who was restarted by others later is judged by dates, too.
     if !superseded && read.iter().all(started_after) {
         return Standing::OnNewest;
+    }
+    if noted && has_back_compat(now, consumer, pod) {
+        return Standing::Unproven;
     }
     if let Some(noted) = pod.version {
         // An older value that somebody added again: the pod has it, unless it was restarted by others while another was copied.

@@ -142,6 +142,7 @@ fn dated(view: &mut SecretView, of: &Secret) {
 
 fn in_cluster(world: &World, by_pattern: bool, now: &mut Observation) {
     let record = world.record;
+    now.older.is_recorded = record != Default::default();
     now.begun = id(record.begun).map(|to| Begun { to, back: record.back, compromised: false });
     now.finalizing = id(record.finalizing);
     let called_off = record.called_off;

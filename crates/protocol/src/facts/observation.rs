@@ -423,6 +423,9 @@ pub struct Observation {
     pub announced: Option<Announcement>,
     /// What the lock's record says of versions that are not in use.
     pub older: Older,
+    /// When the last run that restarted pods came to its end, by the API server's clock, as the lock's record says; none while one
+    /// is under way.
+    pub run_ended: Option<Timestamp>,
     /// What was refused to us, and is not needed to go on with less.
     pub unread: Vec<Unread>,
 }
@@ -483,6 +486,7 @@ impl Observation {
             finalizing: None,
             announced: None,
             older: Older::default(),
+            run_ended: None,
             unread: Vec::new(),
         }
     }

@@ -17,6 +17,9 @@ use crate::state::Blocked;
 use crate::step::{Origin, Plan, Planned, Step, Way};
 
 pub(super) fn adopt(want: &Want, now: &Observation, blocked: Blocked) -> Result<Plan, Problem> {
+    if let Some(plan) = opening(want, now, blocked) {
+        return Ok(plan);
+    }
     let newest = match blocked {
         Blocked::NoPrimary | Blocked::BackCompatNotEnabled(..) | Blocked::Unreadable(..) => {
             return Err(refuse_blocked(now, blocked));
@@ -84,6 +87,37 @@ pub(super) fn adopt(want: &Want, now: &Observation, blocked: Blocked) -> Result<
             settle(now, settled).ok_or_else(|| last_copy(now, primary))
         }
     }
+}
+
+/// Whether `--adopt` makes readable by itself what pods have and nobody can read.
+pub(super) fn is_opened(now: &Observation, blocked: Blocked) -> bool {
+    opening(&Want::default(), now, blocked).is_some()
+}
+
+/// Where pods are shown to have one disabled version and nothing else is in use beside the newest: it is enabled to be read, and kept.
+/// None where that is not so: then the versions are made readable one by one, and looked at.
+fn opening(want: &Want, now: &Observation, blocked: Blocked) -> Option<Plan> {
+    let Blocked::Unreadable(version, VersionState::Disabled) = blocked else { return None };
+    let others = in_use::others(now);
+    let kept = now.back_compat.value().map(Held::Value);
+    let mut rest = others.iter().filter(|one| one.held != Held::Version(version) && Some(&one.held) != kept.as_ref());
+    if rest.next().is_some() || in_use::read_without_slot(now).is_some() || want.new_value != NewValue::Made {
+        return None;
+    }
+    let newest = now.primary.newest()?.id;
+    let secret = || now.primary.secret.clone();
+    let mut steps = vec![Planned::Do(Step::Enable { secret: secret(), version })];
+    steps.extend(store(now, Origin::Primary(version)));
+    steps.push(match readers(now).is_empty() {
+        true => unmapped(),
+        false => Planned::Skip(StepName::Stage, "sync compares both values from here on".to_owned()),
+    });
+    steps.push(Planned::Skip(StepName::Introduce, format!("{newest} is already there")));
+    steps.push(Planned::Do(Step::Sync { external_secrets: external_secrets(now), version: newest }));
+    steps.push(Planned::Do(Step::Restart { workloads: workloads(now), version: newest }));
+    steps.push(Planned::Do(Step::Verify { version: newest }));
+    steps.push(Planned::Do(Step::DisablePrevious { secret: secret(), version }));
+    Some(Plan::new(Way::Forward, now, version, newest, steps))
 }
 
 /// What the two slots get.

@@ -60,6 +60,11 @@ fn awaiting(now: &Observation) -> Option<Due> {
         let what = "finish the finalization that was begun".to_owned();
         return Some(Due { action: "finalize", what, commands: vec![line("finalize")] });
     }
+    // Whoever began it: the same command brings it to its end.
+    if super::half_spread(now) {
+        let what = format!("finish the rotation to {newest}, which others began");
+        return Some(Due { action: "rotate", what, commands: vec![line("rotate")] });
+    }
     let unrecorded = plan(&Want::default(), now).ok();
     // Both refuse while something is behind.
     if is_behind(now) {

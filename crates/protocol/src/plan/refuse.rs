@@ -216,7 +216,10 @@ pub fn refuse_blocked(now: &Observation, blocked: Blocked) -> Problem {
             Reason::UnreadableVersion,
             format!("{}, which is disabled, and {back_compat} is not shown to keep its value", started(now, version)),
         )
-        .hint(Hint::to("make it readable, which changes nothing else", enable(primary, version))),
+        .hint(match adopt::is_opened(now, blocked) {
+            true => Hint::to("keep its value, and go on from there", adopts),
+            false => Hint::to("make it readable, which changes nothing else", enable(primary, version)),
+        }),
     }
 }
 

@@ -116,3 +116,21 @@ fn a_pod_of_before_the_restart_is_not_new_by_its_dates() {
     assert_eq!(of(0), Standing::OnNewest);
     assert_eq!(of(2), Standing::Unproven);
 }
+
+/// R5: pods that others started under the note of a run that had ended are judged by dates. A forced sync that rewrote unchanged
+/// data looks just like a pin that was taken away: both are unproven, and one restart proves either.
+#[test]
+fn a_pod_that_began_after_the_run_of_its_note_is_judged_by_dates() {
+    let of = |created, written, ended: Option<i64>| {
+        let mut now = seen("D E2", "E1", (2, Some(1)), 2);
+        now.external_secrets[0].written = second(written);
+        now.run_ended = ended.and_then(second);
+        now.consumers[0].pods[0].created = second(created);
+        standing(&now, &now.consumers[0], &now.consumers[0].pods[0])
+    };
+    assert_eq!(of(100, 50, Some(110)), Standing::OnNewest, "made by the run");
+    assert_eq!(of(100, 200, Some(110)), Standing::OnNewest, "made by the run; its Secret was rewritten later");
+    assert_eq!(of(150, 120, Some(110)), Standing::OnNewest, "later, and after the last write");
+    assert_eq!(of(150, 200, Some(110)), Standing::Unproven, "later, and its Secret was written since");
+    assert_eq!(of(150, 200, None), Standing::OnNewest, "the run is under way, or an older program's");
+}

@@ -75,12 +75,7 @@ fn each_state_has_its_next_command() {
             "Drifted repair: rescue --from secret/backend-secrets:KEY",
         ),
         ("a Secret lacks the key", lacks(seen("D E2", "", (2, None), 2)), None, "Drifted sync: sync, restart"),
-        (
-            "a pod has what cannot be read",
-            seen("D E2", "", (2, None), 1),
-            None,
-            "Blocked repair: gcloud secrets versions enable 1 --secret=acme_account_secret --project=p",
-        ),
+        ("a pod has what cannot be read", seen("D E2", "", (2, None), 1), None, "Blocked repair: rotate --adopt"),
         (
             "a value was displaced",
             has_record(seen("D E2", "E1 E2", (2, Some(2)), 2)),

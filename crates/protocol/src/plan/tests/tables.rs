@@ -107,6 +107,7 @@ pub(crate) fn seen(primary: &str, back_compat: &str, holds: (u16, Option<u16>), 
         finalizing: None,
         announced: None,
         older: Older::default(),
+        run_ended: None,
         unread: Vec::new(),
     }
 }
