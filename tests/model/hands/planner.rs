@@ -83,7 +83,14 @@ impl Planner {
         };
         match program {
             Ok(program) => Ok(self.intern(program)),
-            Err(problem) => Err(Rc::new(refusal(&problem.reason.to_string(), &problem.hints))),
+            Err(problem) => {
+                let reason = format!(
+                    "{} {}",
+                    problem.reason,
+                    if problem.message.starts_with("DD-") { &problem.message } else { "" }
+                );
+                Err(Rc::new(refusal(&reason, &problem.hints)))
+            }
         }
     }
 

@@ -146,6 +146,7 @@ pub struct Run {
     pub at: u8,
     /// What it takes for the two newest values.
     pub known: Pair,
+    pub known_primary: Number,
     pub known_back_compat: Number,
     /// Which write of the Kubernetes Secret it compared last.
     pub compared: Time,
