@@ -94,7 +94,7 @@ pub fn secrets_state(now: &Observation) -> State {
     let kept = kept_older(now);
     match (predecessor.filter(|version| version.value != newest.value), kept) {
         // I5: somebody began it while a third value was in need of its slot.
-        (Some(predecessor), Some(_)) if in_use::noted_displaced(now).is_some() && !in_use::is_ours(now) => {
+        (Some(predecessor), Some(_)) if in_use::read_and_displaced(now).is_some() => {
             State::Blocked(Blocked::UnexplainedPredecessor(predecessor.id))
         }
         (Some(predecessor), Some(kept)) if kept.id == predecessor.id => {
