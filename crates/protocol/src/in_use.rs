@@ -195,7 +195,9 @@ pub fn is_ours(now: &Observation) -> bool {
             let mut older = now.back_compat.versions.iter().skip(1).filter(|version| version.value.is_some());
             let is_as_left = older.all(|version| now.slots().contains(&version.value));
             let is_explained = || now.keys(Source::Primary).all(|(_, key)| explained(key.found));
-            state::back_compat_is_live(now) && is_as_left && is_explained()
+            // Nothing is disabled before every pod was seen to be new.
+            let is_before = || others(now).iter().any(|one| matches!(one.held, Held::Version(_)));
+            state::back_compat_is_live(now) && is_as_left && is_explained() && !is_before()
         }
     };
     ended || now.begun.is_some_and(|begun| begun.to == newest.id && is_kept(begun.back))

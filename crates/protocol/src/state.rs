@@ -159,7 +159,8 @@ pub fn back_compat_is_live(now: &Observation) -> bool {
 /// Whether a finalization stored the value in use as back-compat and did not come to its end: what it retires is enabled still.
 pub fn is_finalizing(now: &Observation) -> bool {
     let retired = now.finalizing.and_then(|version| now.back_compat.version(version));
-    !back_compat_is_live(now) && retired.is_some_and(|version| version.state == VersionState::Enabled)
+    let is_open = |version: &Version| version.state == VersionState::Enabled && version.value != now.primary.value();
+    !back_compat_is_live(now) && retired.is_some_and(is_open)
 }
 
 /// A value that a two-phase rotation has announced and not yet brought into use.

@@ -10,7 +10,6 @@ use deepdesk_protocol::plan::{self, Want};
 use deepdesk_protocol::problem::Problem;
 use deepdesk_protocol::result::{CheckResult, Verdict};
 use deepdesk_protocol::state;
-use deepdesk_protocol::step::Plan;
 
 use super::commands::{self, Command, Named};
 use super::observe::{Look, observe};
@@ -72,8 +71,11 @@ impl Planner {
             checks.clear();
         }
         let program = match command {
-            Command::Sync => refused(&checks, plan::may_sync(&now, &[]).err().as_ref()).map(|()| synced(&now, false)),
-            Command::Restart => refused(&checks, plan::may_restart(&now).err().as_ref()).map(|()| synced(&now, true)),
+            Command::Sync | Command::Restart => {
+                let restarts = command == Command::Restart;
+                let guard = if restarts { plan::may_restart(&now) } else { plan::may_sync(&now, &[]) };
+                refused(&checks, guard.err().as_ref().filter(|_| self.rules.guards)).map(|()| synced(&now, restarts))
+            }
             _ => {
                 let planned = (self.rules.plan)(&want, &now);
                 let alone = planned.as_ref().err().filter(|refused| plan::stands_alone(refused));
@@ -169,9 +171,4 @@ fn refused(checks: &[CheckResult], planners: Option<&Problem>) -> Result<(), Pro
 
 fn refusal(reason: &str, hints: &[Hint]) -> Refusal {
     Refusal { reason: reason.to_owned(), named: hints.iter().map(commands::named).collect() }
-}
-
-/// The planner's own answer.
-pub fn planned(want: &Want, now: &Observation) -> Result<Plan, Problem> {
-    plan::plan(want, now)
 }

@@ -262,7 +262,7 @@ impl AtWork<'_> {
 
     /// What `explain::stopped` names: where something was changed, the same command.
     fn stopped(&self, reason: &'static str) -> (&'static str, Vec<Named>) {
-        let named = match (self.program.verb, self.run.changed) {
+        let named = match (self.program.verb, self.run.changed || reason == "NotPreserved") {
             (_, false) | (Verb::Sync | Verb::Rescue, true) => Vec::new(),
             (Verb::Forward, true) => vec![Named::Command(Command::Rotate)],
             (Verb::Back, true) => vec![Named::Command(Command::RollBack)],

@@ -47,7 +47,8 @@ struct Search {
     found: Found,
 }
 
-pub fn explore(exploration: &Exploration, rules: Rules, most: usize) -> Found {
+/// Explores until everything was seen, or, where one is looked for, a property is broken.
+pub fn explore(exploration: &Exploration, rules: Rules, only: Option<Property>) -> Found {
     let first = exploration.first.canonical();
     let mut search = Search {
         exploration: *exploration,
@@ -59,7 +60,7 @@ pub fn explore(exploration: &Exploration, rules: Rules, most: usize) -> Found {
         found: Found::default(),
     };
     while let Some(at) = search.open.pop_front() {
-        if search.worlds.len() > most {
+        if search.found.wrong.keys().any(|(property, _)| Some(*property) == only) {
             break;
         }
         search.visit(at);

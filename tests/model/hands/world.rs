@@ -285,10 +285,15 @@ impl World {
         self.secret_mut(source).add(value, now)
     }
 
+    /// What a sync would bring.
+    pub fn next(&self) -> Pair {
+        let primary = if self.pinned == 0 { self.primary.value() } else { self.primary.enabled(self.pinned) };
+        Pair { primary, back_compat: self.back_compat.value() }
+    }
+
     /// External Secrets copies; whether it could. A sync that was asked for writes unchanged data again.
     pub fn sync(&mut self, by_pattern: bool) -> bool {
-        let primary = if self.pinned == 0 { self.primary.value() } else { self.primary.enabled(self.pinned) };
-        let back_compat = self.back_compat.value();
+        let Pair { primary, back_compat } = self.next();
         // By name, nothing is copied without it; by a pattern, one without versions is not found.
         let missing = self.back_compat.len() == 0 && by_pattern;
         self.failing = primary == 0 || (back_compat == 0 && !missing);

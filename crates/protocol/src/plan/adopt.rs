@@ -27,6 +27,9 @@ pub(super) fn adopt(want: &Want, now: &Observation, blocked: Blocked) -> Result<
         {
             return Err(refuse_blocked(now, blocked));
         }
+        Blocked::NewestNotEnabled(..) if refuse::closed_in_use(now).is_some() => {
+            return Err(refuse_blocked(now, blocked));
+        }
         Blocked::NewestNotEnabled(..) => None,
         Blocked::UnexplainedPredecessor(_) | Blocked::TwoUncommitted(..) | Blocked::Foreign(_) => now.primary.value(),
     };
