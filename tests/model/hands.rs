@@ -35,12 +35,13 @@ fn no_request_and_no_followed_hint_breaks_what_hands_left_whole() {
         begun.elapsed().as_secs_f64(),
     );
     let mut wrong: Vec<String> = Vec::new();
+    let mut met = exceptions::Met::default();
     for (exploration, found) in &found {
         for (decision, count) in &found.decisions {
             println!("model: hands: {}: a person decides, {count} times: {decision}", exploration.name);
         }
         for ((property, by), (count, way)) in &found.wrong {
-            match exceptions::of(*property, by) {
+            match met.why(*property, by, *count, large) {
                 Some(why) => {
                     println!("model: hands: {}: not held, {count} times: {property:?} by {by}: {why}", exploration.name)
                 }
@@ -52,6 +53,7 @@ fn no_request_and_no_followed_hint_breaks_what_hands_left_whole() {
             }
         }
     }
+    met.held_again().for_each(|held| println!("model: hands: held again: take it from exceptions.rs: {held}"));
     assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
 }
 

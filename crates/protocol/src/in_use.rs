@@ -56,8 +56,8 @@ pub fn others(now: &Observation) -> Vec<InUse> {
     });
     let copies: Vec<InUse> = copies.collect();
     let newest = now.primary.value().map(Held::Value);
-    let enabled = |value: ValueTag| now.enabled_in(Source::Primary, value).is_some();
-    // Bytes that no enabled version of the primary has are most likely those of the one that the pods started with.
+    let enabled = |value: ValueTag| now.enabled_with(value).is_some();
+    // Bytes that no enabled version has are most likely those of the one that the pods started with.
     let explains_pods = copies
         .iter()
         .any(|one| Some(&one.held) != newest.as_ref() && matches!(one.held, Held::Value(value) if !enabled(value)));

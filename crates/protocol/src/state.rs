@@ -105,13 +105,15 @@ pub fn secrets_state(now: &Observation) -> State {
         }
         // R3: nothing explains it, so somebody is asked.
         (Some(predecessor), _) => State::Blocked(Blocked::UnexplainedPredecessor(predecessor.id)),
-        (None, Some(kept)) => State::Rotating { from: kept.id, to: newest.id },
-        (None, None) if announced(now).is_some() => State::Rotating { from: newest.id, to: newest.id.next() },
+        (None, Some(kept)) if in_use::read_and_displaced(now).is_none() => {
+            State::Rotating { from: kept.id, to: newest.id }
+        }
+        (None, _) if announced(now).is_some() => State::Rotating { from: newest.id, to: newest.id.next() },
         // R6: a value that lost its slot keeps the account from another rotation until it has one.
-        (None, None) if back_compat_is_live(now) || in_use::displaced(now).is_some() || is_finalizing(now) => {
+        (None, _) if back_compat_is_live(now) || in_use::displaced(now).is_some() || is_finalizing(now) => {
             State::AwaitingReencryption
         }
-        (None, None) => State::Stable,
+        (None, _) => State::Stable,
     }
 }
 

@@ -61,10 +61,6 @@ fn restart_always(now: &Observation, _: &[CheckResult]) -> Option<Due> {
     if state::state(now) == State::Stable { None } else { due(now, &["restart"]) }
 }
 
-fn sync_always(now: &Observation, _: &[CheckResult]) -> Option<Due> {
-    if state::state(now) == State::Stable { None } else { due(now, &["sync"]) }
-}
-
 fn rollback_always(now: &Observation, _: &[CheckResult]) -> Option<Due> {
     due(now, &["rollback"])
 }
@@ -79,7 +75,7 @@ fn breaks() -> Vec<Break> {
         Break("a restart asks what pods read", Rules { next: restart_always, guards: false, checks: false, ..KEPT }, after_a_rotation(), StaysReadable),
         Break("a third key is refused", Rules { plan: third, effects: blind, ..KEPT }, typed(after_a_rotation(), &[Command::Rotate]), NeverThreeKeys),
         Break("verify looks at pods", Rules { effects: asleep, verifies: false, ..KEPT }, after_a_finalization(), Proof),
-        Break("a sync asks whose last copy it writes over", Rules { next: sync_always, guards: false, checks: false, ..KEPT }, after_a_rotation(), LastCopy),
+        Break("a restart asks what pods alone have", Rules { next: restart_always, guards: false, checks: false, ..KEPT }, after_a_rotation(), LastCopy),
         Break("hints lead on", Rules { next: rollback_always, ..KEPT }, after_a_finalization(), ComesToAnEnd),
         Break("what pods do not read is due", Rules { next: |_, _| None, ..KEPT }, one_pod(after_a_rotation()), AllReadable),
     ]

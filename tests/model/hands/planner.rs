@@ -1,6 +1,5 @@
 //! Asks the real planner, the real checks of preflight and the planner's word on what is due, each question once.
 
-use std::collections::HashMap;
 use std::rc::Rc;
 
 use deepdesk_protocol::check::{self, Purpose, Seen};
@@ -15,7 +14,7 @@ use super::commands::{self, Command, Named};
 use super::observe::{Look, observe};
 use super::program::{Program, compile, synced};
 use super::rules::Rules;
-use super::world::World;
+use super::world::{ByWorld, World};
 
 /// Why a command is refused, and what it names to do.
 #[derive(Debug)]
@@ -33,15 +32,15 @@ pub type Due = Option<Rc<Refusal>>;
 pub struct Planner {
     pub rules: Rules,
     pub by_pattern: bool,
-    answers: HashMap<World, Vec<(Command, Answer)>>,
-    due: HashMap<World, Due>,
-    proven: HashMap<World, bool>,
+    answers: ByWorld<Vec<(Command, Answer)>>,
+    due: ByWorld<Due>,
+    proven: ByWorld<bool>,
     programs: Vec<Rc<Program>>,
 }
 
 impl Planner {
     pub fn new(rules: Rules, by_pattern: bool) -> Planner {
-        let (answers, due, proven) = (HashMap::new(), HashMap::new(), HashMap::new());
+        let (answers, due, proven) = (ByWorld::default(), ByWorld::default(), ByWorld::default());
         Planner { rules, by_pattern, answers, due, proven, programs: Vec::new() }
     }
 

@@ -4,6 +4,26 @@
 use deepdesk_protocol::facts::observation::Source;
 use deepdesk_protocol::invariants::Slots;
 
+/// A map by worlds: the standard hash takes most of the time where nothing is optimized.
+pub type ByWorld<V> = std::collections::HashMap<World, V, std::hash::BuildHasherDefault<Mixed>>;
+
+#[derive(Default)]
+pub struct Mixed(u64);
+
+impl std::hash::Hasher for Mixed {
+    fn finish(&self) -> u64 {
+        self.0 ^ self.0 >> 29
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.write_u8(*byte));
+    }
+
+    fn write_u8(&mut self, byte: u8) {
+        self.0 = (self.0.rotate_left(5) ^ u64::from(byte)).wrapping_mul(0x517c_c1b7_2722_0a95);
+    }
+}
+
 /// A value: 1 and up; 0 is none. Equal numbers are equal bytes.
 pub type Value = u8;
 /// The number of a version: 1 and up; 0 is none.
