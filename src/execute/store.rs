@@ -82,6 +82,36 @@ pub async fn absent(run: &Run<'_>, progress: &Progress, secret: &SecretId, versi
     }
 }
 
+/// Makes sure, by number, that the newest versions of both secrets are those that this run knows, in the same state: what it writes next was
+/// decided for them.
+async fn as_known(run: &Run<'_>, progress: &Progress) -> Result<(), Problem> {
+    let now = &progress.seen.now;
+    for view in [&now.primary, &now.back_compat] {
+        let next = match view.newest() {
+            None => VersionId::FIRST,
+            Some(newest) => {
+                let access = run.secret_manager.access(&now.home, &view.secret, Which::Number(newest.id)).await?;
+                let known = newest.value.and_then(|tag| progress.seen.vault.value(tag));
+                let is_as_known = match (&access, known) {
+                    (Access::Enabled { payload, .. }, Some(known)) => payload.same_as(known),
+                    (Access::Enabled { .. }, None) => newest.state == VersionState::Enabled,
+                    (Access::NotEnabled { .. }, _) => newest.state != VersionState::Enabled,
+                    (Access::Missing, _) => false,
+                };
+                if !is_as_known {
+                    let line = format!("somebody else changed {} of {} meanwhile", newest.id, view.secret);
+                    return Err(Problem::new(Reason::ForeignVersion, line)
+                        .with_exit(Exit::Incomplete)
+                        .hint("find out who; then run the same command again: it looks at what is there"));
+                }
+                newest.id.next()
+            }
+        };
+        absent(run, progress, &view.secret, next).await?;
+    }
+    Ok(())
+}
+
 /// Adds a version, and notes that it is there.
 pub async fn add_version(
     run: &Run<'_>,
@@ -105,6 +135,7 @@ pub async fn add_version(
     let now = &progress.seen.now;
     let source = now.source_of(secret);
     let next = || now.secret(source).newest().map_or(VersionId::FIRST, |newest| newest.id.next());
+    as_known(run, progress).await?;
     let mut sent = false;
     let added = add(run, lock, &mut sent, &now.home, secret, &value, expect.unwrap_or_else(next)).await;
     let tag = progress.seen.vault.keep(value);
@@ -261,6 +292,7 @@ pub async fn disable(
     secret: &SecretId,
     version: VersionId,
 ) -> Result<(), Problem> {
+    as_known(run, progress).await?;
     let home = progress.seen.now.home.clone();
     let mut last = None;
     for pause in LOOKS {

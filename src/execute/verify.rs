@@ -6,11 +6,12 @@ use std::time::Duration;
 use super::arrive::{self, Manner};
 use super::{Progress, restart};
 use crate::lock::Lock;
-use crate::observe::observe;
+use crate::observe::{Seen, observe};
 use crate::run::Run;
 use deepdesk_protocol::event::{StepName, StepState};
 use deepdesk_protocol::facts::names::{ObjectName, VersionId, WorkloadRef};
 use deepdesk_protocol::facts::observation::{Consumer, Derivation, Observation, VersionState};
+use deepdesk_protocol::facts::payload::Payload;
 use deepdesk_protocol::happening::Happening;
 use deepdesk_protocol::problem::{Exit, Problem, Reason};
 use deepdesk_protocol::state;
@@ -49,25 +50,30 @@ async fn look(run: &Run<'_>, progress: &mut Progress, version: VersionId) -> Res
             format!("{} has {} beyond {version}: somebody added it meanwhile", seen.now.primary.secret, newest.id);
         return Err(Problem::new(Reason::ForeignVersion, line).with_exit(Exit::Incomplete));
     }
-    overtaken(&progress.seen.now, &seen.now)?;
+    overtaken(&progress.seen, &seen)?;
     progress.seen = seen;
     Ok(wrong_keys(&progress.seen.now).into_iter().chain(behind(&progress.seen.now).map(|(_, words)| words)).collect())
 }
 
 /// What others did to the two secrets meanwhile is not put right by spreading it: pods would lose what they read.
-fn overtaken(known: &Observation, now: &Observation) -> Result<(), Problem> {
+fn overtaken(known: &Seen, seen: &Seen) -> Result<(), Problem> {
+    let now = &seen.now;
     if let Some(newest) = now.primary.newest().filter(|newest| newest.state != VersionState::Enabled) {
         let line = format!("{} of {} was disabled meanwhile", newest.id, now.primary.secret);
         return Err(Problem::new(Reason::LatestNotEnabled, line).with_exit(Exit::Incomplete));
     }
-    let newest = |of: &Observation| of.back_compat.newest().map(|newest| newest.id);
-    match newest(now).filter(|found| Some(*found) != newest(known)) {
-        None => Ok(()),
-        Some(found) => {
-            let line = format!("{} has {found}: somebody added it meanwhile", now.back_compat.secret);
-            Err(Problem::new(Reason::ForeignVersion, line).with_exit(Exit::Incomplete))
-        }
+    let Some(found) = now.back_compat.newest() else { return Ok(()) };
+    // A secret that was deleted and made anew counts from one again: its value tells.
+    let value = |seen: &Seen| seen.now.back_compat.value().and_then(|tag| seen.vault.value(tag)).map(Payload::copy);
+    let same = match (value(known), value(seen)) {
+        (Some(known), Some(found)) => known.same_as(&found),
+        (known, found) => known.is_none() == found.is_none(),
+    };
+    if same && known.now.back_compat.newest().is_some_and(|newest| newest.id == found.id) {
+        return Ok(());
     }
+    let line = format!("somebody else changed {} of {} meanwhile", found.id, now.back_compat.secret);
+    Err(Problem::new(Reason::ForeignVersion, line).with_exit(Exit::Incomplete))
 }
 
 fn wrong_keys(now: &Observation) -> Vec<String> {

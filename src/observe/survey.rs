@@ -253,7 +253,7 @@ fn needs_date(now: &Observation) -> bool {
         && now
             .consumers
             .iter()
-            .any(|consumer| consumer.pods.iter().any(|pod| state::standing(now, consumer, pod) == Standing::Unproven))
+            .any(|consumer| consumer.pods.iter().any(|pod| state::standing(now, consumer, pod) != Standing::OnNewest))
 }
 
 async fn look(subject: Subject, secret_manager: &SecretManager, dates: &Dates) -> Look {

@@ -5,8 +5,8 @@
 
 use crate::facts::names::{ObjectName, VersionId};
 use crate::facts::observation::{
-    Consumer, Derivation, ExternalSecretView, Found, LastRotation, Observation, PodView, Refresh, Source, Unread,
-    ValueTag, Version, VersionState,
+    Consumer, Derivation, ExternalSecretView, Found, KeyView, LastRotation, Observation, PodView, Refresh, Source,
+    Unread, ValueTag, Version, VersionState,
 };
 use crate::state::{self, Standing};
 
@@ -56,8 +56,8 @@ pub fn others(now: &Observation) -> Vec<InUse> {
     });
     let copies: Vec<InUse> = copies.collect();
     let newest = now.primary.value().map(Held::Value);
-    let enabled = |value: ValueTag| now.enabled_in(Source::Primary, value).is_some();
-    // Bytes that no enabled version of the primary has are most likely those of the one that the pods started with.
+    let enabled = |value: ValueTag| now.enabled_with(value).is_some();
+    // Bytes that no enabled version has are most likely those of the one that the pods started with.
     let explains_pods = copies
         .iter()
         .any(|one| Some(&one.held) != newest.as_ref() && matches!(one.held, Held::Value(value) if !enabled(value)));
@@ -84,9 +84,13 @@ pub fn others(now: &Observation) -> Vec<InUse> {
     found
 }
 
-/// Whether a pod may have started with the newest version: it is not shown to have another.
+/// Whether a pod may have started with the newest version's value: it is not shown to have another.
 pub fn may_be_read(now: &Observation) -> bool {
-    now.pods().any(|(consumer, pod)| may_have_started_with(now, consumer, pod).is_empty())
+    let same = |id: &VersionId| now.primary.version(*id).is_some_and(|version| version.value == now.primary.value());
+    now.pods().any(|(consumer, pod)| {
+        let older = may_have_started_with(now, consumer, pod);
+        older.is_empty() || older.iter().any(same)
+    })
 }
 
 /// The versions older than the newest that a pod may have started with, oldest first, where it is shown to have started with one of
@@ -182,7 +186,15 @@ pub fn is_ours(now: &Observation) -> bool {
     let is_kept = |back: bool| match predecessor {
         Some(_) if back => true,
         Some(value) if back_compat == Some(value) => true,
-        _ => state::back_compat_is_live(now) && now.keys(Source::Primary).all(|(_, key)| explained(key.found)),
+        _ => {
+            // A run leaves no other value enabled there: what the slot has is of somebody who refilled it.
+            let mut older = now.back_compat.versions.iter().skip(1).filter(|version| version.value.is_some());
+            let is_as_left = older.all(|version| now.slots().contains(&version.value));
+            let is_explained = || now.keys(Source::Primary).all(|(_, key)| explained(key.found));
+            // Nothing is disabled before every pod was seen to be new.
+            let is_before = || others(now).iter().any(|one| matches!(one.held, Held::Version(_)));
+            state::back_compat_is_live(now) && is_as_left && is_explained() && !is_before()
+        }
     };
     ended || now.begun.is_some_and(|begun| begun.to == newest.id && is_kept(begun.back))
 }
@@ -221,8 +233,8 @@ pub fn displaced(now: &Observation) -> Option<Displaced> {
     }
     let slots = now.slots();
     // What pods are noted to read goes before what a Kubernetes Secret got since.
-    if let Some(noted) = noted_displaced(now) {
-        return Some(noted);
+    if let Some(read) = read_and_displaced(now) {
+        return Some(read);
     }
     let copied = now.keys(Source::BackCompat).find_map(|(external, key)| match (key.derivation, key.found) {
         (Derivation::Exact | Derivation::Within, Found::Value(value)) if !slots.contains(&Some(value)) => {
@@ -233,8 +245,7 @@ pub fn displaced(now: &Observation) -> Option<Displaced> {
     if let Some((secret, key, value)) = copied {
         match now.enabled_with(value) {
             // Stored again for the pods that read it: the other one stays enabled, and has its turn after it.
-            Some((Source::BackCompat, _))
-                if state::back_compat_is_live(now) && is_noted(now, now.back_compat.value()) => {}
+            Some((Source::BackCompat, _)) if is_kept_for_pods(now) => {}
             Some((source, version)) => return Some(Displaced::Version(source, version)),
             None => return Some(Displaced::Copy { secret, key, value }),
         }
@@ -246,40 +257,64 @@ pub fn displaced(now: &Observation) -> Option<Displaced> {
     kept_aside(now, slots).next().map(|(source, version)| Displaced::Version(source, version.id))
 }
 
-/// The versions of the back-compat that pods are noted to have started with, where they can be read.
-fn noted(now: &Observation) -> impl Iterator<Item = &Version> {
-    let pods = now.pods().filter(|(consumer, _)| consumer.reads_back_compat);
-    let versions = pods.filter_map(|(_, pod)| now.back_compat.version(pod.back_compat?));
-    versions.filter(|version| version.state == VersionState::Enabled && version.value.is_some())
+/// The values that pods are shown to read as back-compat: what a restart of ours noted, where that can be read; or what their Kubernetes
+/// Secrets hold, where they began after the last write of each.
+fn read_by_pods(now: &Observation) -> Vec<ValueTag> {
+    let mut values = Vec::new();
+    for (consumer, pod) in now.pods().filter(|(consumer, _)| consumer.reads_back_compat) {
+        let read: Vec<&ExternalSecretView> =
+            now.external_secrets.iter().filter(|external| consumer.secrets.contains(&external.target)).collect();
+        let after =
+            |external: &&ExternalSecretView| pod.created.zip(external.written).is_some_and(|(pod, at)| at < pod);
+        match read.iter().all(after) {
+            true => {
+                let keys = read.iter().flat_map(|external| &external.keys);
+                values.extend(keys.filter(|key| key.source == Source::BackCompat).filter_map(held));
+            }
+            false => {
+                let noted = pod.back_compat.and_then(|noted| now.back_compat.version(noted));
+                values.extend(noted.and_then(|version| version.value));
+            }
+        }
+    }
+    values
 }
 
-fn is_noted(now: &Observation, value: Option<ValueTag>) -> bool {
-    noted(now).any(|version| version.value == value)
+/// Whether the back-compat holds another value than the primary, and pods are shown to read that.
+fn is_kept_for_pods(now: &Observation) -> bool {
+    state::back_compat_is_live(now) && read_by_pods(now).into_iter().any(|read| Some(read) == now.back_compat.value())
 }
 
-/// The version of the back-compat that pods are noted to read, and whose value neither slot has.
-fn noted_without_slot(now: &Observation) -> Option<&Version> {
-    noted(now).find(|version| !now.slots().contains(&version.value))
+/// The value that a key is seen to hold.
+fn held(key: &KeyView) -> Option<ValueTag> {
+    match (key.derivation, key.found) {
+        (Derivation::Exact | Derivation::Within, Found::Value(value)) => Some(value),
+        _ => None,
+    }
 }
 
-/// The same, as what lost its slot.
-pub fn noted_displaced(now: &Observation) -> Option<Displaced> {
+/// A value that pods are shown to read as back-compat and that neither slot has, where an enabled version has it.
+pub fn read_and_displaced(now: &Observation) -> Option<Displaced> {
     if state::announced(now).is_some() || now.finalizing.is_some() {
         return None;
     }
-    noted_without_slot(now).map(|version| Displaced::Version(Source::BackCompat, version.id))
+    let version = |value| {
+        let kept = now.enabled_in(Source::BackCompat, value).map(|version| (Source::BackCompat, version));
+        kept.or_else(|| now.enabled_with(value))
+    };
+    let lost = read_by_pods(now).into_iter().filter(|value| !now.slots().contains(&Some(*value)));
+    lost.filter_map(version).next().map(|(source, version)| Displaced::Version(source, version))
 }
 
 /// The value that pods read as back-compat, or a Kubernetes Secret has for them, and that neither slot has.
 pub fn read_without_slot(now: &Observation) -> Option<ValueTag> {
-    let copied = || {
-        now.keys(Source::BackCompat).find_map(|(_, key)| match (key.derivation, key.found) {
-            (Derivation::Exact | Derivation::Within, Found::Value(value)) => Some(value),
-            _ => None,
-        })
-    };
-    let noted = noted_without_slot(now).and_then(|version| version.value);
-    noted.or_else(copied).filter(|value| !now.slots().contains(&Some(*value)))
+    read_as_back_compat(now).into_iter().find(|value| !now.slots().contains(&Some(*value)))
+}
+
+/// The values that pods are shown to read as back-compat, and what the Kubernetes Secrets have for them.
+pub fn read_as_back_compat(now: &Observation) -> Vec<ValueTag> {
+    let copied = now.keys(Source::BackCompat).filter_map(|(_, key)| held(key));
+    read_by_pods(now).into_iter().chain(copied).collect()
 }
 
 /// The enabled versions under whose values data may be encrypted, and whose values are in neither slot.

@@ -94,7 +94,7 @@ pub fn secrets_state(now: &Observation) -> State {
     let kept = kept_older(now);
     match (predecessor.filter(|version| version.value != newest.value), kept) {
         // I5: somebody began it while a third value was in need of its slot.
-        (Some(predecessor), Some(_)) if in_use::noted_displaced(now).is_some() && !in_use::is_ours(now) => {
+        (Some(predecessor), Some(_)) if in_use::read_and_displaced(now).is_some() => {
             State::Blocked(Blocked::UnexplainedPredecessor(predecessor.id))
         }
         (Some(predecessor), Some(kept)) if kept.id == predecessor.id => {
@@ -105,13 +105,15 @@ pub fn secrets_state(now: &Observation) -> State {
         }
         // R3: nothing explains it, so somebody is asked.
         (Some(predecessor), _) => State::Blocked(Blocked::UnexplainedPredecessor(predecessor.id)),
-        (None, Some(kept)) => State::Rotating { from: kept.id, to: newest.id },
-        (None, None) if announced(now).is_some() => State::Rotating { from: newest.id, to: newest.id.next() },
+        (None, Some(kept)) if in_use::read_and_displaced(now).is_none() => {
+            State::Rotating { from: kept.id, to: newest.id }
+        }
+        (None, _) if announced(now).is_some() => State::Rotating { from: newest.id, to: newest.id.next() },
         // R6: a value that lost its slot keeps the account from another rotation until it has one.
-        (None, None) if back_compat_is_live(now) || in_use::displaced(now).is_some() || is_finalizing(now) => {
+        (None, _) if back_compat_is_live(now) || in_use::displaced(now).is_some() || is_finalizing(now) => {
             State::AwaitingReencryption
         }
-        (None, None) => State::Stable,
+        (None, _) => State::Stable,
     }
 }
 
@@ -159,7 +161,8 @@ pub fn back_compat_is_live(now: &Observation) -> bool {
 /// Whether a finalization stored the value in use as back-compat and did not come to its end: what it retires is enabled still.
 pub fn is_finalizing(now: &Observation) -> bool {
     let retired = now.finalizing.and_then(|version| now.back_compat.version(version));
-    !back_compat_is_live(now) && retired.is_some_and(|version| version.state == VersionState::Enabled)
+    let is_open = |version: &Version| version.state == VersionState::Enabled && version.value != now.primary.value();
+    !back_compat_is_live(now) && retired.is_some_and(is_open)
 }
 
 /// A value that a two-phase rotation has announced and not yet brought into use.

@@ -1,12 +1,10 @@
 //! Somebody who knows nothing, and does whatever the program recommends: what is due, or the first command that a refusal names.
 
-use std::collections::HashMap;
-
 use super::commands::{Command, Named};
 use super::judge::{Property, broken};
 use super::planner::Planner;
 use super::run::{self, Deed};
-use super::world::World;
+use super::world::{ByWorld, World};
 
 /// The most commands to an end.
 pub const MOST: usize = 6;
@@ -38,7 +36,7 @@ pub struct Wrong {
 
 #[derive(Default)]
 pub struct Follower {
-    fates: HashMap<World, Result<Fate, Wrong>>,
+    fates: ByWorld<Result<Fate, Wrong>>,
 }
 
 impl Follower {

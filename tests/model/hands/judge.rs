@@ -44,7 +44,7 @@ pub fn broken(before: &World, after: &World, proven: bool, retires: bool) -> Opt
     }
     // Where hands acted in the midst of a run, what any sync would bring since is theirs.
     let disturbed = before.run.is_some_and(|run| run.disturbed);
-    let next = |world: &World| (disturbed && world.newest().primary != 0).then(|| world.newest());
+    let next = |world: &World| (disturbed && world.next().primary != 0).then(|| world.next());
     let places = |world: &World| {
         world.pods.map(|pod| pod.holds).into_iter().chain([world.held]).chain(next(world)).map(Pair::slots)
     };

@@ -43,7 +43,7 @@ pub fn observe(world: &World, by_pattern: bool, look: Look) -> Observation {
     }
     let mut now = glance(world, by_pattern);
     let undated = now.primary.newest().is_some_and(|newest| newest.state == VersionState::Enabled);
-    let unproven = now.pods().any(|(consumer, pod)| state::standing(&now, consumer, pod) == Standing::Unproven);
+    let unproven = now.pods().any(|(consumer, pod)| state::standing(&now, consumer, pod) != Standing::OnNewest);
     if undated && unproven {
         dated(&mut now.primary, &world.primary);
     }

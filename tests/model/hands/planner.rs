@@ -1,6 +1,5 @@
 //! Asks the real planner, the real checks of preflight and the planner's word on what is due, each question once.
 
-use std::collections::HashMap;
 use std::rc::Rc;
 
 use deepdesk_protocol::check::{self, Purpose, Seen};
@@ -10,13 +9,12 @@ use deepdesk_protocol::plan::{self, Want};
 use deepdesk_protocol::problem::Problem;
 use deepdesk_protocol::result::{CheckResult, Verdict};
 use deepdesk_protocol::state;
-use deepdesk_protocol::step::Plan;
 
 use super::commands::{self, Command, Named};
 use super::observe::{Look, observe};
 use super::program::{Program, compile, synced};
 use super::rules::Rules;
-use super::world::World;
+use super::world::{ByWorld, World};
 
 /// Why a command is refused, and what it names to do.
 #[derive(Debug)]
@@ -34,15 +32,15 @@ pub type Due = Option<Rc<Refusal>>;
 pub struct Planner {
     pub rules: Rules,
     pub by_pattern: bool,
-    answers: HashMap<World, Vec<(Command, Answer)>>,
-    due: HashMap<World, Due>,
-    proven: HashMap<World, bool>,
+    answers: ByWorld<Vec<(Command, Answer)>>,
+    due: ByWorld<Due>,
+    proven: ByWorld<bool>,
     programs: Vec<Rc<Program>>,
 }
 
 impl Planner {
     pub fn new(rules: Rules, by_pattern: bool) -> Planner {
-        let (answers, due, proven) = (HashMap::new(), HashMap::new(), HashMap::new());
+        let (answers, due, proven) = (ByWorld::default(), ByWorld::default(), ByWorld::default());
         Planner { rules, by_pattern, answers, due, proven, programs: Vec::new() }
     }
 
@@ -72,8 +70,11 @@ impl Planner {
             checks.clear();
         }
         let program = match command {
-            Command::Sync => refused(&checks, plan::may_sync(&now, &[]).err().as_ref()).map(|()| synced(&now, false)),
-            Command::Restart => refused(&checks, plan::may_restart(&now).err().as_ref()).map(|()| synced(&now, true)),
+            Command::Sync | Command::Restart => {
+                let restarts = command == Command::Restart;
+                let guard = if restarts { plan::may_restart(&now) } else { plan::may_sync(&now, &[]) };
+                refused(&checks, guard.err().as_ref().filter(|_| self.rules.guards)).map(|()| synced(&now, restarts))
+            }
             _ => {
                 let planned = (self.rules.plan)(&want, &now);
                 let alone = planned.as_ref().err().filter(|refused| plan::stands_alone(refused));
@@ -83,7 +84,14 @@ impl Planner {
         };
         match program {
             Ok(program) => Ok(self.intern(program)),
-            Err(problem) => Err(Rc::new(refusal(&problem.reason.to_string(), &problem.hints))),
+            Err(problem) => {
+                let reason = format!(
+                    "{} {}",
+                    problem.reason,
+                    if problem.message.starts_with("DD-") { &problem.message } else { "" }
+                );
+                Err(Rc::new(refusal(&reason, &problem.hints)))
+            }
         }
     }
 
@@ -162,9 +170,4 @@ fn refused(checks: &[CheckResult], planners: Option<&Problem>) -> Result<(), Pro
 
 fn refusal(reason: &str, hints: &[Hint]) -> Refusal {
     Refusal { reason: reason.to_owned(), named: hints.iter().map(commands::named).collect() }
-}
-
-/// The planner's own answer.
-pub fn planned(want: &Want, now: &Observation) -> Result<Plan, Problem> {
-    plan::plan(want, now)
 }

@@ -70,6 +70,7 @@ pub struct Program {
     /// What it puts on record.
     pub aim: Record,
     pub known: Pair,
+    pub known_primary: Number,
     pub known_back_compat: Number,
     /// Whether a value changes, or an older one is retired: its end says that every pod is new.
     pub changes: bool,
@@ -146,6 +147,7 @@ pub fn compile(plan: &Plan, now: &Observation, effects: fn(&deepdesk_protocol::s
             finalizing: plan.retires.map_or(0, number),
         },
         known: Pair { primary: value(now.primary.value()), back_compat: value(now.back_compat.value()) },
+        known_primary: now.primary.newest().map_or(0, |newest| number(newest.id)),
         known_back_compat: now.back_compat.newest().map_or(0, |newest| number(newest.id)),
         changes: plan.from != plan.to || plan.way == Way::Retire || plan.way == Way::Rescue,
         locks: true,
@@ -188,6 +190,7 @@ pub fn synced(now: &Observation, restarts: bool) -> Program {
         to: newest,
         aim: Record::default(),
         known: Pair { primary: value(now.primary.value()), back_compat: value(now.back_compat.value()) },
+        known_primary: now.primary.newest().map_or(0, |newest| number(newest.id)),
         known_back_compat: now.back_compat.newest().map_or(0, |newest| number(newest.id)),
         changes: false,
         locks: restarts,

@@ -5,7 +5,7 @@ use deepdesk_protocol::facts::observation::Source;
 use super::commands::{Command, Named};
 use super::planner::{Answer, Planner};
 use super::program::{Bytes, Program, Request, Verb};
-use super::world::{Pair, Run, State, Value, World};
+use super::world::{Pair, Run, Secret, State, Value, World};
 
 /// What a request did.
 #[derive(Clone, Debug)]
@@ -35,6 +35,7 @@ pub fn begin(planner: &mut Planner, world: &World, command: Command) -> Result<W
     after.run = Some(Run {
         program: number,
         known: program.known,
+        known_primary: program.known_primary,
         known_back_compat: program.known_back_compat,
         compared: if fits { after.written } else { 0 },
         ..Run::default()
@@ -101,6 +102,7 @@ impl AtWork<'_> {
             Request::Verify { version } => self.verify(*version),
             Request::Disable { source, version, held } => {
                 self.held(*held)?;
+                self.as_known()?;
                 match self.world.secret(*source).at(*version).map(|version| version.state) {
                     Some(State::Enabled) => self.world.secret_mut(*source).change(*version, State::Disabled),
                     Some(State::Disabled | State::Destroyed) => {}
@@ -145,6 +147,17 @@ impl AtWork<'_> {
         }
     }
 
+    /// Sees, by number, that the newest versions are those that are known, in the same state.
+    fn as_known(&self) -> Result<(), (&'static str, Vec<Named>)> {
+        let World { primary, back_compat, .. } = &self.world;
+        let Run { known, known_primary, known_back_compat, .. } = self.run;
+        let same = |secret: &Secret, number, value| secret.len() == number && secret.value() == value;
+        match same(primary, known_primary, known.primary) && same(back_compat, known_back_compat, known.back_compat) {
+            true => Ok(()),
+            false => Err(self.foreign()),
+        }
+    }
+
     fn add(&mut self, source: Source, bytes: Bytes, expect: Option<u8>) -> Sent {
         let value = match bytes {
             Bytes::Known(value) => value,
@@ -158,22 +171,17 @@ impl AtWork<'_> {
         if value == 0 {
             return Err(self.stopped("Unreadable"));
         }
-        let primary = source == Source::Primary;
-        let secret = self.world.secret(source);
-        if primary && expect.is_some_and(|expect| secret.len() >= expect) {
-            return Err(self.foreign());
-        }
-        // Somebody deleted it since the look, and nobody creates it in this run.
-        if !primary && !secret.exists && self.run.known_back_compat != 0 {
-            return Err(self.stopped("NotFound"));
-        }
+        self.as_known()?;
         let added = self.world.add(source, value);
         self.run.changed = true;
         if added != expect.unwrap_or(self.run.known_back_compat + 1) {
             return Err(self.foreign());
         }
         match source {
-            Source::Primary => self.run.known.primary = value,
+            Source::Primary => {
+                self.run.known.primary = value;
+                self.run.known_primary = added;
+            }
             Source::BackCompat => {
                 self.run.known.back_compat = value;
                 self.run.known_back_compat = added;
@@ -230,7 +238,8 @@ impl AtWork<'_> {
             if self.world.primary.value() == 0 {
                 return Err(self.stopped("LatestNotEnabled"));
             }
-            if self.world.back_compat.len() != self.run.known_back_compat {
+            let (back_compat, known) = (&self.world.back_compat, self.run.known.back_compat);
+            if back_compat.len() != self.run.known_back_compat || back_compat.value() != known {
                 return Err(self.foreign());
             }
             self.run.known = self.world.newest();
@@ -253,7 +262,7 @@ impl AtWork<'_> {
 
     /// What `explain::stopped` names: where something was changed, the same command.
     fn stopped(&self, reason: &'static str) -> (&'static str, Vec<Named>) {
-        let named = match (self.program.verb, self.run.changed) {
+        let named = match (self.program.verb, self.run.changed || reason == "NotPreserved") {
             (_, false) | (Verb::Sync | Verb::Rescue, true) => Vec::new(),
             (Verb::Forward, true) => vec![Named::Command(Command::Rotate)],
             (Verb::Back, true) => vec![Named::Command(Command::RollBack)],

@@ -1,6 +1,6 @@
 //! Goes through every world that hands and our requests can make, breadth first, and follows hints from each in which nobody is at work.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use super::acts::{self, Reach};
 use super::commands::{Command, Named};
@@ -9,7 +9,7 @@ use super::judge::{Property, broken};
 use super::planner::Planner;
 use super::rules::Rules;
 use super::run::{self, Deed};
-use super::world::World;
+use super::world::{ByWorld, World};
 
 /// What is explored.
 #[derive(Clone, Copy)]
@@ -42,24 +42,25 @@ struct Search {
     follower: Follower,
     /// Each world with the one before it, and what was done.
     worlds: Vec<(World, usize, String)>,
-    seen: HashMap<World, usize>,
+    seen: ByWorld<usize>,
     open: VecDeque<usize>,
     found: Found,
 }
 
-pub fn explore(exploration: &Exploration, rules: Rules, most: usize) -> Found {
+/// Explores until everything was seen, or, where one is looked for, a property is broken.
+pub fn explore(exploration: &Exploration, rules: Rules, only: Option<Property>) -> Found {
     let first = exploration.first.canonical();
     let mut search = Search {
         exploration: *exploration,
         planner: Planner::new(rules, exploration.by_pattern),
         follower: Follower::default(),
         worlds: vec![(first, 0, "At first".to_owned())],
-        seen: HashMap::from([(first, 0)]),
+        seen: ByWorld::from_iter([(first, 0)]),
         open: VecDeque::from([0]),
         found: Found::default(),
     };
     while let Some(at) = search.open.pop_front() {
-        if search.worlds.len() > most {
+        if search.found.wrong.keys().any(|(property, _)| Some(*property) == only) {
             break;
         }
         search.visit(at);

@@ -62,17 +62,52 @@ fn awaiting() -> World {
     world
 }
 
+/// Years of rotations by hand: nothing on record, an older version enabled, and nothing that pods note.
+fn by_hand() -> World {
+    let mut world = account("E1 E2", "", (2, 0));
+    world.failing = true;
+    world
+}
+
+fn exploration(name: &'static str, first: World, typed: &'static [Command]) -> Exploration {
+    let reach = Reach { versions: 3, edits: false, one_pod: false };
+    Exploration { name, first: World { hands: 2, runs: 1, ..first }, typed, by_pattern: false, reach }
+}
+
+pub fn nobody_rotated() -> Exploration {
+    exploration("nobody has rotated it", fresh(), &[Command::Rotate])
+}
+
+pub fn after_a_finalization() -> Exploration {
+    exploration("finalized", finalized(), &[Command::Rotate])
+}
+
+pub fn after_a_rotation() -> Exploration {
+    exploration("rotated, and not saved again", awaiting(), &[Command::RollBack, Command::Finalize])
+}
+
+/// The longest first, since several are explored at once. In the large run hands act three times, edit the record, and a pod starts by
+/// itself; and runs are more.
 pub fn all(large: bool) -> Vec<Exploration> {
-    let hands = if large { 3 } else { 2 };
-    let of = |name, mut first: World, typed: &'static [Command]| {
-        first.hands = hands;
-        first.runs = if large { 2 } else { 1 };
-        let reach = Reach { versions: 3, edits: large, one_pod: large };
-        Exploration { name, first, typed, by_pattern: false, reach }
-    };
-    vec![
-        of("nobody rotated it", fresh(), &[Command::Rotate]),
-        of("finalized", finalized(), &[Command::Rotate]),
-        of("awaiting", awaiting(), &[Command::RollBack, Command::Finalize]),
-    ]
+    let pattern = Exploration { by_pattern: true, ..nobody_rotated() };
+    let mut all = vec![
+        after_a_rotation(),
+        after_a_finalization(),
+        Exploration { name: "nobody has rotated it; the back-compat is found by a pattern", ..pattern },
+        nobody_rotated(),
+        exploration("rotated by hand for years", by_hand(), &[]),
+    ];
+    if large {
+        all.push(exploration("finalized; two phases", finalized(), &[Command::TwoPhase]));
+        for one in &mut all {
+            one.first.hands = 3;
+        }
+        let widely = |one: &Exploration| {
+            let reach = Reach { edits: true, one_pod: true, ..one.reach };
+            Exploration { first: World { hands: 2, runs: 2, ..one.first }, reach, ..*one }
+        };
+        let more: Vec<Exploration> = all.iter().map(widely).collect();
+        all.extend(more);
+    }
+    all
 }

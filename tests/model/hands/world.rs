@@ -4,6 +4,26 @@
 use deepdesk_protocol::facts::observation::Source;
 use deepdesk_protocol::invariants::Slots;
 
+/// A map by worlds: the standard hash takes most of the time where nothing is optimized.
+pub type ByWorld<V> = std::collections::HashMap<World, V, std::hash::BuildHasherDefault<Mixed>>;
+
+#[derive(Default)]
+pub struct Mixed(u64);
+
+impl std::hash::Hasher for Mixed {
+    fn finish(&self) -> u64 {
+        self.0 ^ self.0 >> 29
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.write_u8(*byte));
+    }
+
+    fn write_u8(&mut self, byte: u8) {
+        self.0 = (self.0.rotate_left(5) ^ u64::from(byte)).wrapping_mul(0x517c_c1b7_2722_0a95);
+    }
+}
+
 /// A value: 1 and up; 0 is none. Equal numbers are equal bytes.
 pub type Value = u8;
 /// The number of a version: 1 and up; 0 is none.
@@ -146,6 +166,7 @@ pub struct Run {
     pub at: u8,
     /// What it takes for the two newest values.
     pub known: Pair,
+    pub known_primary: Number,
     pub known_back_compat: Number,
     /// Which write of the Kubernetes Secret it compared last.
     pub compared: Time,
@@ -284,10 +305,15 @@ impl World {
         self.secret_mut(source).add(value, now)
     }
 
+    /// What a sync would bring.
+    pub fn next(&self) -> Pair {
+        let primary = if self.pinned == 0 { self.primary.value() } else { self.primary.enabled(self.pinned) };
+        Pair { primary, back_compat: self.back_compat.value() }
+    }
+
     /// External Secrets copies; whether it could. A sync that was asked for writes unchanged data again.
     pub fn sync(&mut self, by_pattern: bool) -> bool {
-        let primary = if self.pinned == 0 { self.primary.value() } else { self.primary.enabled(self.pinned) };
-        let back_compat = self.back_compat.value();
+        let Pair { primary, back_compat } = self.next();
         // By name, nothing is copied without it; by a pattern, one without versions is not found.
         let missing = self.back_compat.len() == 0 && by_pattern;
         self.failing = primary == 0 || (back_compat == 0 && !missing);

@@ -30,6 +30,9 @@ pub(super) fn adopt(want: &Want, now: &Observation, blocked: Blocked) -> Result<
         {
             return Err(refuse_blocked(now, blocked));
         }
+        Blocked::NewestNotEnabled(..) if refuse::closed_in_use(now).is_some() => {
+            return Err(refuse_blocked(now, blocked));
+        }
         Blocked::NewestNotEnabled(..) => None,
         Blocked::UnexplainedPredecessor(_) | Blocked::TwoUncommitted(..) | Blocked::Foreign(_) => now.primary.value(),
     };
@@ -40,13 +43,11 @@ pub(super) fn adopt(want: &Want, now: &Observation, blocked: Blocked) -> Result<
     let kept = now.back_compat.value();
     let live = kept.filter(|kept| Some(*kept) != newest);
     // What pods read as back-compat goes before what the back-compat got since.
-    let read = in_use::read_without_slot(now).filter(|value| !values.contains(value));
+    let read_by_pods = in_use::read_as_back_compat(now);
+    let read = read_by_pods.iter().copied().find(|read| !values.contains(read) && Some(*read) != newest);
     let places = values.len() + usize::from(read.or(live).is_some_and(|live| !values.contains(&live)));
     // A copy in the cluster that no pod can have started with is taken back where its slot is needed.
-    let spread = match places {
-        0..=2 if read.is_none() => in_use::is_spread(now),
-        _ => in_use::may_be_read(now),
-    };
+    let spread = if places > 1 && read.is_some() { in_use::may_be_read(now) } else { in_use::is_spread(now) };
     let primary = match newest {
         Some(newest) if spread || places <= 1 => newest,
         _ => *values.first().ok_or_else(|| refuse_blocked(now, blocked))?,
@@ -58,15 +59,26 @@ pub(super) fn adopt(want: &Want, now: &Observation, blocked: Blocked) -> Result<
     let others = || rest.iter().filter(|value| Some(**value) != kept);
     let may_keep = rest.iter().find(|value| Some(**value) == kept);
     let in_use = others().find(|value| is_sure(**value)).or(may_keep).or(others().next()).copied();
-    let second = in_use.or(read.filter(|read| *read != primary)).or(kept.filter(|kept| *kept != primary));
+    let read = read_by_pods.into_iter().find(|read| *read != primary);
+    let is_third = live.is_some_and(|live| in_use.is_some_and(|in_use| in_use != live));
+    // An enabled predecessor that no place has goes behind what pods read.
+    let in_use = if in_use::others(now).is_empty() { read.or(in_use) } else { in_use };
+    let second = in_use.or(read).or(kept.filter(|kept| *kept != primary));
     // Both slots are taken, and no place has another value: nothing is under way, and what the back-compat holds is retired first.
-    if in_use::others(now).is_empty() && live.is_some_and(|live| Some(live) != second) {
+    if in_use::others(now).is_empty() && (is_third || live.is_some_and(|live| Some(live) != second)) {
         return Err(refuse_blocked(now, blocked));
     }
     let lost = super::lost_copy(now);
     // What an enabled version of the back-compat has is not lost, and told, whatever becomes the newest there.
     let has_version = |value| now.enabled_in(Source::BackCompat, value).is_some();
-    let left = rest.iter().copied().chain(lost).filter(|value| Some(*value) != second && !has_version(*value));
+    // So has a newest version that was copied already and gives way.
+    let withdrawn = newest.filter(|newest| *newest != primary && now.some_holds(Source::Primary, *newest));
+    let left = rest
+        .iter()
+        .copied()
+        .chain(lost)
+        .chain(withdrawn)
+        .filter(|value| Some(*value) != second && !has_version(*value));
     let first: Vec<ValueTag> = left.collect();
     let predecessor = now.primary.predecessor().map(|version| version.id);
     let from = second.and_then(|second| now.enabled_in(Source::Primary, second));

@@ -45,7 +45,7 @@ pub fn may_sync(now: &Observation, retired: &[(ObjectName, String)]) -> Result<(
 pub fn may_restart(now: &Observation) -> Result<(), Problem> {
     held_up(now)?;
     // I8: what its pods read, and no slot has, is given one first.
-    match in_use::noted_displaced(now) {
+    match in_use::read_and_displaced(now) {
         None => Ok(()),
         Some(displaced) => Err(refuse::refuse_displaced(now, &displaced)),
     }
