@@ -10,6 +10,7 @@ use super::{Common, DryRunFlag, ReportFlag, Status, age, duration};
 use deepdesk_protocol::facts::names::{ObjectName, VersionId, WorkloadRef};
 use deepdesk_protocol::facts::observation::Source;
 use deepdesk_protocol::facts::reencryption::Command as Words;
+use deepdesk_protocol::facts::shape::{Alphabet, MOST_CHARACTERS};
 use deepdesk_protocol::step::RescueFrom;
 
 /// The commands on an account's secret.
@@ -88,11 +89,17 @@ pub struct Rotate {
     ///
     /// A file descriptor is /dev/fd/N. The value is text of at least 32 characters on one line, without white space at
     /// an end. It is never taken as an argument: arguments are seen by every user of the machine.
-    #[arg(long, value_name = "FILE", conflicts_with = "length", help_heading = "Rotation")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["length", "alphabet"], help_heading = "Rotation")]
     pub value_from: Option<PathBuf>,
-    /// Characters of the value that is made, letters and digits; at least 32
-    #[arg(long, value_name = "N", default_value_t = deepdesk_protocol::facts::payload::DEFAULT_LENGTH, value_parser = length, help_heading = "Rotation")]
-    pub length: usize,
+    /// Characters of the value that is made: letters and digits, or those of --alphabet; at least 32
+    ///
+    /// Without it and without --alphabet a made value has the form of the one in use: a Fernet key, as many hexadecimal
+    /// digits, or as many bytes in base64; else as many letters and digits, 32 at least. The plan says which.
+    #[arg(long, value_name = "N", value_parser = length, help_heading = "Rotation")]
+    pub length: Option<usize>,
+    /// What the value that is made consists of: alphanumeric, hex, base64, base64url, or the characters themselves
+    #[arg(long, value_name = "CHARACTERS", help_heading = "Rotation")]
+    pub alphabet: Option<Alphabet>,
     /// In which order values and pods change
     #[arg(long, value_enum, default_value_t = Strategy::Rolling, help_heading = "Rotation")]
     pub strategy: Strategy,
@@ -334,7 +341,7 @@ fn retired(given: &str) -> Result<(Source, VersionId), String> {
 }
 
 fn length(given: &str) -> Result<usize, String> {
-    let fits = 32..=4096usize;
+    let fits = 32..=MOST_CHARACTERS;
     given
         .parse()
         .ok()

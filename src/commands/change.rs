@@ -21,12 +21,13 @@ use deepdesk_protocol::event::{StepName, StepState};
 use deepdesk_protocol::facts::names::{SecretId, VersionId, listed};
 use deepdesk_protocol::facts::observation::{Begun, Observation};
 use deepdesk_protocol::facts::payload::Payload;
+use deepdesk_protocol::facts::shape::Form;
 use deepdesk_protocol::happening::Happening;
 use deepdesk_protocol::in_use;
 use deepdesk_protocol::plan::{self, Goal, NewValue, Want};
 use deepdesk_protocol::problem::{Exit, Problem, Reason};
 use deepdesk_protocol::record::Aim;
-use deepdesk_protocol::result::{AccountResult, CheckResult, Kind, RotationResult, Verdict};
+use deepdesk_protocol::result::{AccountResult, CheckResult, Kind, NewValueResult, RotationResult, Verdict};
 use deepdesk_protocol::step::{Plan, Planned, Step, Way};
 use deepdesk_protocol::trail::Look;
 
@@ -46,8 +47,8 @@ pub struct Change {
     pub quiet: bool,
     /// Where the word comes from that the older value is not needed any more; none where none is needed.
     pub evidence: Option<Evidence>,
-    /// Characters of a value that is made here.
-    pub length: usize,
+    /// What is asked for of a value that is made here.
+    pub made: value::Asked,
     /// The value in use has leaked: whoever reads what was done has to know where it is still readable.
     pub compromised: bool,
     /// How long to wait at two points.
@@ -78,7 +79,7 @@ async fn steps(desk: &Desk, args: &Change, given: Option<Payload>, found: &mut F
             evidence::judge(desk, &seen, args.evidence.as_ref()).await?;
         }
         show(desk, args, &plan, &seen, found, first);
-        found.rotation = versions(&plan, Some(plan.to));
+        found.rotation = versions(&plan, Some(plan.to), found.form.as_ref());
         return Ok(());
     }
     // An announced value is on record until the end is recorded, also where nothing else is left of it.
@@ -168,8 +169,13 @@ async fn look(desk: &Desk, args: &Change, given: Option<&Payload>, found: &mut F
     found.checks.iter_mut().for_each(|check| check.carry(&desk.flags));
     refuse(&found.checks, planned.as_ref().err().filter(|refused| plan::stands_alone(refused)))?;
     let plan = planned?;
+    found.form = None;
     if adds(&plan) {
-        value::check_decoding(given, &desk.request.account, &seen.readers)?;
+        value::check_copied(given, &desk.request.account, &seen.readers)?;
+        found.form = match given {
+            Some(_) => None,
+            None => Some(value::form(&args.made, &seen)?),
+        };
     }
     Ok((seen, plan))
 }
@@ -235,6 +241,7 @@ fn show(desk: &Desk, args: &Change, plan: &Plan, seen: &Seen, found: &Found, fir
         evidence: first,
         observation: &seen.now,
         warnings: &warnings,
+        new_value: found.form.as_ref(),
         interruption: breaks(plan, &seen.now, args.compromised),
     });
 }
@@ -307,9 +314,9 @@ async fn locked(
     let new_value = match (adds(&plan), given) {
         (false, _) => None,
         (true, Some(value)) => Some(value),
-        (true, None) => Some(value::made(args.length)?),
+        (true, None) => Some(value::made(&seen, found.form.as_ref())?),
     };
-    found.rotation = versions(&plan, None);
+    found.rotation = versions(&plan, None, found.form.as_ref());
     // A finalization restarts pods that all write under one value.
     let one_value = plan.from == plan.to;
     let mut progress = Progress::new(seen, new_value, one_value);
@@ -322,7 +329,7 @@ async fn locked(
         .newest()
         .map(|newest| newest.id)
         .filter(|id| *id == plan.to && !progress.sent.overtaken);
-    found.rotation = versions(&plan, version);
+    found.rotation = versions(&plan, version, found.form.as_ref());
     found.interruption = progress.interruption;
     if args.compromised && ended.is_ok() {
         found.exposed = exposed(&progress.seen.now, plan.from);
@@ -409,8 +416,9 @@ fn exposed(now: &Observation, leaked: VersionId) -> Vec<String> {
 }
 
 /// The versions of a change of the value; none where the value stays.
-fn versions(plan: &Plan, version: Option<VersionId>) -> Option<RotationResult> {
+fn versions(plan: &Plan, version: Option<VersionId>, form: Option<&Form>) -> Option<RotationResult> {
     matches!(plan.way, Way::Forward | Way::Back).then(|| RotationResult {
+        new_value: form.map(NewValueResult::of),
         went_back: plan.way == Way::Back,
         previous: plan.from.get().to_string(),
         version: version.map(|version| version.get().to_string()).unwrap_or_default(),

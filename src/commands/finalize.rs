@@ -3,10 +3,10 @@
 use super::change::{Change, change};
 use super::evidence::Evidence;
 use super::session::Desk;
+use super::value::Asked;
 use crate::cli;
 use crate::execute::Pauses;
 use deepdesk_protocol::check::Purpose;
-use deepdesk_protocol::facts::payload::DEFAULT_LENGTH;
 use deepdesk_protocol::facts::reencryption::Reencryption;
 use deepdesk_protocol::plan::{Destroy, Goal, Want};
 use deepdesk_protocol::problem::Problem;
@@ -28,7 +28,7 @@ pub async fn finalize(desk: &Desk, args: &cli::Finalize) -> (AccountResult, Opti
         quiet: args.common.google.quiet,
         compromised: false,
         evidence: Some(evidence(args)),
-        length: DEFAULT_LENGTH,
+        made: Asked::default(),
         pauses: Pauses::default(),
     };
     change(desk, &asked, None).await

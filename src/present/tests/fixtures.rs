@@ -240,7 +240,12 @@ pub fn rotated() -> AccountResult {
             ..OtherReader::default()
         }],
         checks: vec![check("DD-ES-READY", "external-secrets/ready", Verdict::Pass, "", "")],
-        rotation: Some(RotationResult { went_back: false, previous: "7".to_owned(), version: "8".to_owned() }),
+        rotation: Some(RotationResult {
+            went_back: false,
+            previous: "7".to_owned(),
+            version: "8".to_owned(),
+            new_value: None,
+        }),
         status: None,
         without_slot: Vec::new(),
         exposed: Vec::new(),

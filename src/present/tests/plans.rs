@@ -6,6 +6,8 @@ use super::fixtures::{check, observation, screen, seen, terminal};
 use crate::present::{PlanView, Progress, Style, Terminal};
 use deepdesk_protocol::event::StepName;
 use deepdesk_protocol::facts::names::VersionId;
+use deepdesk_protocol::facts::payload::Payload;
+use deepdesk_protocol::facts::shape::Form;
 use deepdesk_protocol::result::Verdict;
 use deepdesk_protocol::state::State;
 use deepdesk_protocol::step::{Origin, Plan, Planned, Step};
@@ -52,6 +54,7 @@ fn shown(progress: Progress, terminal: Terminal) -> String {
         evidence: None,
         observation: &now,
         warnings: &warnings,
+        new_value: Some(&Form::of(&Payload::new("0123456789abcdef".into()))),
         interruption: "JSON web tokens signed under v7 stop being valid: users sign in again, and calls between \
                        services fail while both versions serve"
             .to_owned(),

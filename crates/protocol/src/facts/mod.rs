@@ -6,3 +6,4 @@ pub mod observation;
 pub mod payload;
 pub mod reencryption;
 pub mod restart_note;
+pub mod shape;
