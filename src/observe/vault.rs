@@ -64,6 +64,11 @@ impl Vault {
         found.map_or(Found::Unknown, Found::Value)
     }
 
+    /// The values that nothing can be made of in this way.
+    pub fn unfit(&self, transform: &Transform) -> impl Iterator<Item = ValueTag> {
+        self.tags().filter(move |tag| self.value(*tag).is_some_and(|value| transformed(value, transform).is_none()))
+    }
+
     fn tags(&self) -> impl Iterator<Item = ValueTag> {
         (0..self.0.len()).filter_map(|at| u16::try_from(at).ok().map(ValueTag))
     }

@@ -111,6 +111,7 @@ impl View {
             owner: None,
             unusual_target: None,
             not_followed: None,
+            cannot_copy: Vec::new(),
             written: None,
             resource_version: None,
             target_created: None,

@@ -196,7 +196,7 @@ fn finish(want: &Want, now: &Observation, from: VersionId, to: VersionId) -> Res
             true => Planned::Skip(StepName::Sync, format!("every Kubernetes Secret holds {to}")),
             false => Planned::Do(Step::Sync { external_secrets: external_secrets(now), version: to }),
         };
-        return Ok(rollback::exchange(now, vec![introduced, sync], from, to, newest));
+        return rollback::exchange(now, vec![introduced, sync], from, to, newest);
     }
     let mut steps = match in_use::displaced(now) {
         // What pods read as back-compat is in the cluster alone: it gets a version before a sync writes over it.
@@ -374,3 +374,7 @@ mod stopped;
 #[cfg(test)]
 #[path = "plan/tests/walk.rs"]
 mod walk;
+
+#[cfg(test)]
+#[path = "plan/tests/uncopied.rs"]
+mod uncopied;

@@ -79,6 +79,7 @@ pub(crate) fn seen(primary: &str, back_compat: &str, holds: (u16, Option<u16>), 
             owner: None,
             unusual_target: None,
             not_followed: None,
+            cannot_copy: Vec::new(),
             written: None,
             resource_version: None,
             target_created: None,
@@ -136,7 +137,7 @@ fn begun_to(version: u64) -> Option<Begun> {
 }
 
 /// The lock's record says that a rollback to this version was begun.
-fn back_to(version: u64, now: Observation) -> Observation {
+pub(super) fn back_to(version: u64, now: Observation) -> Observation {
     let begun = VersionId::new(version).map(|to| Begun { to, back: true, compromised: false });
     Observation { begun, ..now }
 }
