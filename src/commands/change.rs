@@ -13,6 +13,7 @@ use crate::access;
 use crate::cli::DryRun;
 use crate::execute::{self, Pauses, Progress};
 use crate::lock::Lock;
+use crate::observe::shared::refuse_shared;
 use crate::observe::versions::add_history;
 use crate::observe::{Seen, observe};
 use crate::present::PlanView;
@@ -161,6 +162,7 @@ async fn look(desk: &Desk, args: &Change, given: Option<&Payload>, found: &mut F
         let also = destroys.then_some(access::TO_DESTROY);
         found.access.extend(access::secret_manager(&desk.secret_manager, args.purpose, also, &seen.now).await?);
     }
+    refuse_shared(&desk.request, &desk.cluster, &seen.now).await?;
     let want = want(args, given, &seen);
     let planned = plan::plan(&want, &seen.now);
     found.checks.clone_from(&found.access);

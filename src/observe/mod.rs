@@ -10,6 +10,7 @@ pub mod partial;
 pub mod redaction;
 pub mod rendered;
 pub mod served;
+pub mod shared;
 pub mod store;
 pub mod survey;
 pub mod template;
