@@ -1,5 +1,6 @@
 //! `secret …`: the commands that change an account's secret, or look at it.
 
+use std::convert::Infallible;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -313,9 +314,14 @@ pub struct Finalize {
     /// Destroy disabled versions of both secrets, for good: backups made under them become unreadable
     #[arg(long, help_heading = "Finalization")]
     pub destroy: bool,
-    /// Destroy only versions created longer ago than this, for example 90d
+    /// Destroy only versions that left use longer ago than this, for example 90d: when their successor came into use
+    ///
+    /// One of which nobody knows that is not destroyed. The API server's clock counts.
     #[arg(long, value_name = "AGE", requires = "destroy", value_parser = age, help_heading = "Finalization")]
-    pub older_than: Option<Duration>,
+    pub unused_for: Option<Duration>,
+    /// What it was called, and counted, before.
+    #[arg(long, hide = true, value_name = "AGE", value_parser = renamed)]
+    pub older_than: Option<Infallible>,
     /// Keep the newest N disabled versions of each secret
     #[arg(long, value_name = "N", default_value_t = 0, requires = "destroy", help_heading = "Finalization")]
     pub keep: usize,
@@ -338,6 +344,10 @@ fn retired(given: &str) -> Result<(Source, VersionId), String> {
         Place(RescueFrom::Version(source, version)) => Ok((source, version)),
         Place(_) => Err("what is retired is a version: back-compat/N or primary/N".to_owned()),
     }
+}
+
+fn renamed(_: &str) -> Result<Infallible, String> {
+    Err("use --unused-for, which counts from when a version left use, and not from when it was created".to_owned())
 }
 
 fn length(given: &str) -> Result<usize, String> {

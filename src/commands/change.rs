@@ -244,8 +244,22 @@ fn show(desk: &Desk, args: &Change, plan: &Plan, seen: &Seen, found: &Found, fir
         observation: &seen.now,
         warnings: &warnings,
         new_value: found.form.as_ref(),
+        notes: &aliased(plan, &seen.now),
         interruption: breaks(plan, &seen.now, args.compromised),
     });
+}
+
+/// The aliases that name a version which cannot be read any more after a plan.
+fn aliased(plan: &Plan, now: &Observation) -> Vec<String> {
+    let ended = ends(plan).into_iter().filter(|(deed, ..)| *deed != "enable");
+    let named = ended.flat_map(|(deed, secret, version)| {
+        let aliases = now.secret(now.source_of(secret)).conditions.aliases.iter();
+        let aliases = aliases.filter(move |(_, named)| *named == version);
+        aliases.map(move |(alias, _)| {
+            format!("alias {alias} of {secret} names {version}: this would {deed} it, and whoever reads it by that alias gets an error")
+        })
+    });
+    named.collect()
 }
 
 /// What breaks, in one sentence.

@@ -26,6 +26,8 @@ pub struct PlanView<'a> {
     pub observation: &'a Observation,
     /// Checks that warn; those that passed or failed are not shown.
     pub warnings: &'a [CheckResult],
+    /// What else follows from it, a sentence each.
+    pub notes: &'a [String],
     /// The form of a value that is made here, where one is.
     pub new_value: Option<&'a Form>,
     /// What will break for a while, one sentence; empty when nothing does.
@@ -213,6 +215,9 @@ fn consequences(view: &PlanView<'_>, paint: Paint, width: Option<usize>) -> Stri
             form.bits()
         );
         out.push_str(&format!("\n{} {}\n", paint.warn("warning:"), wrap(&text, 9, width)));
+    }
+    for note in view.notes {
+        out.push_str(&format!("\n{} {}\n", paint.warn("warning:"), wrap(&printable(note), 9, width)));
     }
     let warnings: Vec<&CheckResult> = view.warnings.iter().filter(|check| check.result == Verdict::Warn).collect();
     if !warnings.is_empty() {

@@ -44,6 +44,7 @@ impl View {
             versions: (1..=versions.len()).rev().take(usize::from(known)).map(|n| version(versions, n)).collect(),
             exists: versions.len() > 0,
             labels: Vec::new(),
+            conditions: Default::default(),
         };
         let account = || "acme".parse().expect("a fit name");
         let home = || SecretHome { project: "p".parse().expect("a fit id"), location: None };

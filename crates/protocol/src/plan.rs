@@ -11,6 +11,7 @@ mod refuse;
 mod rescue;
 mod rollback;
 mod two_phase;
+mod unused;
 
 pub use self::guard::{may_restart, may_sync};
 pub use self::next::next;
@@ -57,7 +58,7 @@ pub enum Strategy {
 /// Which disabled versions `--destroy` takes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Destroy {
-    /// Only those created before this moment (`--older-than`).
+    /// Only those that left use before this moment (`--unused-for`).
     pub before: Option<jiff::Timestamp>,
     /// But for the newest so many (`--keep`).
     pub keep: usize,

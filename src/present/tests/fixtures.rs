@@ -334,6 +334,7 @@ pub fn observation() -> Observation {
         exists: !versions.is_empty(),
         versions,
         labels: Vec::new(),
+        conditions: Default::default(),
     };
     let consumer = |workload: &str, desired, reasons: &[&str]| Consumer {
         workload: workload.parse().expect("a workload"),

@@ -54,6 +54,7 @@ fn shown(progress: Progress, terminal: Terminal) -> String {
         evidence: None,
         observation: &now,
         warnings: &warnings,
+        notes: &["alias prod of acme_account_secret names v7, which is disabled".to_owned()],
         new_value: Some(&Form::of(&Payload::new("0123456789abcdef".into()))),
         interruption: "JSON web tokens signed under v7 stop being valid: users sign in again, and calls between \
                        services fail while both versions serve"

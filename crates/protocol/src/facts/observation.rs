@@ -48,6 +48,17 @@ pub struct SecretView {
     pub exists: bool,
     /// Its labels, where they were read: only to see who else manages it.
     pub labels: Vec<(String, String)>,
+    /// What else was set for it, where that was read.
+    pub conditions: Conditions,
+}
+
+/// What somebody set for a secret beside its versions' states, as far as it was read.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Conditions {
+    /// Aliases, each with the version that it names.
+    pub aliases: Vec<(String, VersionId)>,
+    /// The versions that will be destroyed by themselves, each with when.
+    pub scheduled: Vec<(VersionId, Timestamp)>,
 }
 
 impl SecretView {

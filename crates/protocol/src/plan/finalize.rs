@@ -1,9 +1,10 @@
 //! The end of an older value.
 
+use super::unused::unused_since;
 use super::{Destroy, Want, enabled_newest, preserve, refuse, refuse_blocked, stage, workloads};
 use crate::event::StepName;
 use crate::facts::names::VersionId;
-use crate::facts::observation::{Observation, SecretView, Source, ValueTag, Version, VersionState};
+use crate::facts::observation::{Observation, Source, ValueTag, Version, VersionState};
 use crate::in_use;
 use crate::problem::Problem;
 use crate::state::{self, Blocked, State};
@@ -48,12 +49,17 @@ pub(super) fn finalization(want: &Want, asked: &Observation, destroy: Option<Des
     if !given_up.is_empty() {
         steps.push(Planned::Do(Step::DisableOlder { secret: now.primary.secret.clone(), versions: given_up }));
     }
-    for (view, retired) in [(&now.primary, &[][..]), (&now.back_compat, &older)] {
+    for (source, retired) in [(Source::Primary, &[][..]), (Source::BackCompat, &older)] {
         let Some(destroy) = destroy else { continue };
-        let versions = destroyed(view, retired, destroy);
+        let secret = &now.secret(source).secret;
+        let versions = destroyed(now, source, retired, destroy);
         if !versions.is_empty() {
-            steps.push(Planned::Do(Step::Destroy { secret: view.secret.clone(), versions }));
+            steps.push(Planned::Do(Step::Destroy { secret: secret.clone(), versions }));
         }
+        // They are gone then by themselves: asked for once more, the delay would begin anew.
+        let scheduled = now.secret(source).conditions.scheduled.iter();
+        let told = scheduled.map(|(id, at)| format!("{id} of {secret} is scheduled to be destroyed on {at}"));
+        steps.extend(told.map(|why| Planned::Skip(StepName::Destroy, why)));
     }
     let retires =
         now.finalizing.or_else(|| now.back_compat.newest().map(|newest| newest.id)).filter(|_| !older.is_empty());
@@ -88,10 +94,14 @@ fn given_up(want: &Want, asked: &Observation) -> Vec<VersionId> {
 }
 
 /// The versions that `--destroy` takes: disabled now, or about to be.
-fn destroyed(view: &SecretView, retired: &[VersionId], which: Destroy) -> Vec<VersionId> {
+fn destroyed(now: &Observation, source: Source, retired: &[VersionId], which: Destroy) -> Vec<VersionId> {
+    let view = now.secret(source);
     let gone = |version: &&Version| version.state == VersionState::Disabled || retired.contains(&version.id);
-    // Without a date nothing says that it is old enough.
-    let old =
-        |version: &&Version| which.before.is_none_or(|before| version.created.is_some_and(|created| created < before));
-    view.versions.iter().filter(gone).skip(which.keep).filter(old).map(|version| version.id).collect()
+    // Without a date nothing says that it is out of use for long enough.
+    let old = |version: &&Version| {
+        which.before.is_none_or(|before| unused_since(now, source, version).is_some_and(|since| since < before))
+    };
+    let is_scheduled = |version: &&Version| view.conditions.scheduled.iter().any(|(id, _)| *id == version.id);
+    let taken = view.versions.iter().filter(gone).skip(which.keep).filter(old);
+    taken.filter(|version| !is_scheduled(version)).map(|version| version.id).collect()
 }

@@ -35,6 +35,7 @@ pub(crate) fn seen(primary: &str, back_compat: &str, holds: (u16, Option<u16>), 
         versions: versions(given),
         exists: !given.is_empty(),
         labels: Vec::new(),
+        conditions: Default::default(),
     };
     let key = |key: &str, source, held: Option<u16>| KeyView {
         key: key.to_owned(),
