@@ -124,7 +124,7 @@ fn a_made_value_has_the_form_of_the_one_in_use() {
             Box::new(|new| new.len() == 44 && URL_SAFE.decode(new).is_ok_and(|key| key.len() == 32)),
         ),
         (
-            "/+/+2ovOnUiDPAZ0rdEqCCuEsZXWVhgDSRbVCTQVEMr",
+            "/+/+2ovOnUiDPAZ0rdEqCCuEsZXWVhgDSRbVCTQVEMs",
             "base64",
             "32 bytes in base64 (43 characters, without padding)",
             (43, 256),

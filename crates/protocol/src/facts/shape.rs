@@ -278,7 +278,8 @@ fn hex(text: &str) -> Option<Form> {
     fits.then(|| Form::plain(Kind::Hex, alphabet, text.len()))
 }
 
-/// Letters and digits alone are taken for what they are: whoever decodes as many of them gets as many bytes.
+/// Letters and digits alone are taken for what they are: whoever decodes as many of them gets as many bytes. So are words with
+/// hyphens between them: an encoder leaves no bit over, and mixes its letters.
 fn base64(text: &str) -> Option<Form> {
     let written = text.trim_end_matches('=');
     let padding = text.len() - written.len();
@@ -294,9 +295,10 @@ fn base64(text: &str) -> Option<Form> {
         && (padding == 0 || (written.len() + padding) % 4 == 0 && padding <= 2)
         && text.len() <= MOST_CHARACTERS;
     let bytes = written.len() * 6 / 8;
-    // As a UUID is written: in groups, and decoded as that.
-    let is_grouped = written.bytes().all(|c| c == b'-' || c.is_ascii_hexdigit());
-    if !fits || is_grouped || bytes < FEWEST_BYTES {
+    let has_no_bit_over = written.len() % 4 == 0 || spare_bits(written, written.len()) > 0;
+    let mixes = |is_such: fn(&u8) -> bool| written.bytes().any(|c| is_such(&c));
+    let is_mixed = mixes(u8::is_ascii_lowercase) && mixes(u8::is_ascii_uppercase);
+    if !fits || bytes < FEWEST_BYTES || !has_no_bit_over || (padding == 0 && !is_mixed) {
         return None;
     }
     let form = Form::of_bytes(bytes, dialect);

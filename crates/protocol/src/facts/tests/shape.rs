@@ -51,7 +51,7 @@ fn a_value_has_the_form_of_the_one_before() {
             "2ovOnUi-DPAZ__0rdEqCCuEsZXWVhgDSRbVCTQVEMrs".to_owned(),
             "32 bytes in url-safe base64 (43 characters, without padding); 256 bits",
         ),
-        ("+/+/".repeat(16), "48 bytes in base64 (64 characters); 384 bits"),
+        ("+aB/".repeat(16), "48 bytes in base64 (64 characters); 384 bits"),
         ("0123456789abcdef".repeat(4), "64 hexadecimal digits; 256 bits"),
         ("0123456789ABCDEF".repeat(2), "32 hexadecimal digits; 128 bits"),
         ("0123456789abcdef".to_owned(), "16 hexadecimal digits; 64 bits"),
@@ -68,6 +68,10 @@ fn a_value_has_the_form_of_the_one_before() {
         ("short+/=".to_owned(), "32 letters and digits; 190 bits"),
         ("123e4567-e89b-12d3-a456-426614174000".to_owned(), "36 letters and digits; 214 bits"),
         ("postgres://u:p@host/database?sslmode=require".to_owned(), "44 letters and digits; 261 bits"),
+        // Words, with what base64 has between them.
+        ("correct-horse-battery-staple-and-more".to_owned(), "37 letters and digits; 220 bits"),
+        ("the-key-of-the-year-2024-of-the-shop".to_owned(), "36 letters and digits; 214 bits"),
+        ("The-Key-Of-The-Year-2024-Of-The-Shopzx".to_owned(), "38 letters and digits; 226 bits"),
         // Both alphabets, or padding where none belongs.
         ("+/-_".repeat(10), "40 letters and digits; 238 bits"),
         ("AbCd=AbCd+AbCdAbCdAbCdAbCdAbCdAbCd==".to_owned(), "36 letters and digits; 214 bits"),

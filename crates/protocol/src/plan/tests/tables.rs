@@ -542,8 +542,8 @@ fn a_finalization_retires_the_older_value() {
             "destroy(v1)".to_owned(),
         ),
         (
-            "those that are old enough",
-            Some(Destroy { before: jiff::Timestamp::from_second(20).ok(), keep: 0 }),
+            "those that left use long enough ago",
+            Some(Destroy { before: jiff::Timestamp::from_second(25).ok(), keep: 0 }),
             seen("D@10 D@20 D@30 E3@40", "D E3", (3, Some(3)), 4),
             "destroy(v1)".to_owned(),
         ),
