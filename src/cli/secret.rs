@@ -1,5 +1,6 @@
 //! `secret …`: the commands that change an account's secret, or look at it.
 
+use std::convert::Infallible;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -11,6 +12,7 @@ use deepdesk_protocol::facts::names::{ObjectName, WorkloadRef};
 use deepdesk_protocol::facts::observation::Source;
 use deepdesk_protocol::facts::older::VersionSet;
 use deepdesk_protocol::facts::reencryption::Command as Words;
+use deepdesk_protocol::facts::shape::{Alphabet, MOST_CHARACTERS};
 use deepdesk_protocol::step::RescueFrom;
 
 /// The commands on an account's secret.
@@ -89,11 +91,17 @@ pub struct Rotate {
     ///
     /// A file descriptor is /dev/fd/N. The value is text of at least 32 characters on one line, without white space at
     /// an end. It is never taken as an argument: arguments are seen by every user of the machine.
-    #[arg(long, value_name = "FILE", conflicts_with = "length", help_heading = "Rotation")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["length", "alphabet"], help_heading = "Rotation")]
     pub value_from: Option<PathBuf>,
-    /// Characters of the value that is made, letters and digits; at least 32
-    #[arg(long, value_name = "N", default_value_t = deepdesk_protocol::facts::payload::DEFAULT_LENGTH, value_parser = length, help_heading = "Rotation")]
-    pub length: usize,
+    /// Characters of the value that is made: letters and digits, or those of --alphabet; at least 32
+    ///
+    /// Without it and without --alphabet a made value has the form of the one in use: a Fernet key, as many hexadecimal
+    /// digits, or as many bytes in base64; else as many letters and digits, 32 at least. The plan says which.
+    #[arg(long, value_name = "N", value_parser = length, help_heading = "Rotation")]
+    pub length: Option<usize>,
+    /// What the value that is made consists of: alphanumeric, hex, base64, base64url, or the characters themselves
+    #[arg(long, value_name = "CHARACTERS", help_heading = "Rotation")]
+    pub alphabet: Option<Alphabet>,
     /// In which order values and pods change
     #[arg(long, value_enum, default_value_t = Strategy::Rolling, help_heading = "Rotation")]
     pub strategy: Strategy,
@@ -310,9 +318,14 @@ pub struct Finalize {
     /// Destroy disabled versions of both secrets, for good: backups made under them become unreadable
     #[arg(long, help_heading = "Finalization")]
     pub destroy: bool,
-    /// Destroy only versions created longer ago than this, for example 90d
+    /// Destroy only versions that left use longer ago than this, for example 90d: when their successor came into use
+    ///
+    /// One of which nobody knows that is not destroyed. The API server's clock counts.
     #[arg(long, value_name = "AGE", requires = "destroy", value_parser = age, help_heading = "Finalization")]
-    pub older_than: Option<Duration>,
+    pub unused_for: Option<Duration>,
+    /// What it was called, and counted, before.
+    #[arg(long, hide = true, value_name = "AGE", value_parser = renamed)]
+    pub older_than: Option<Infallible>,
     /// Keep the newest N disabled versions of each secret
     #[arg(long, value_name = "N", default_value_t = 0, requires = "destroy", help_heading = "Finalization")]
     pub keep: usize,
@@ -335,8 +348,12 @@ fn retired(given: &str) -> Result<VersionSet, String> {
         .ok_or_else(|| "what is retired is a version, or several: back-compat/N, primary/N, primary/N-M".to_owned())
 }
 
+fn renamed(_: &str) -> Result<Infallible, String> {
+    Err("use --unused-for, which counts from when a version left use, and not from when it was created".to_owned())
+}
+
 fn length(given: &str) -> Result<usize, String> {
-    let fits = 32..=4096usize;
+    let fits = 32..=MOST_CHARACTERS;
     given
         .parse()
         .ok()

@@ -13,6 +13,7 @@ use crate::access;
 use crate::cli::DryRun;
 use crate::execute::{self, Pauses, Progress};
 use crate::lock::{Completed, Ended, Lock};
+use crate::observe::shared::refuse_shared;
 use crate::observe::versions::add_history;
 use crate::observe::{Seen, observe};
 use crate::present::PlanView;
@@ -21,11 +22,12 @@ use deepdesk_protocol::event::{StepName, StepState};
 use deepdesk_protocol::facts::names::{SecretId, VersionId, listed};
 use deepdesk_protocol::facts::observation::Observation;
 use deepdesk_protocol::facts::payload::Payload;
+use deepdesk_protocol::facts::shape::Form;
 use deepdesk_protocol::happening::Happening;
 use deepdesk_protocol::in_use;
 use deepdesk_protocol::plan::{self, Goal, NewValue, Want};
 use deepdesk_protocol::problem::{Exit, Problem, Reason};
-use deepdesk_protocol::result::{AccountResult, CheckResult, Kind, RotationResult, Verdict};
+use deepdesk_protocol::result::{AccountResult, CheckResult, Kind, NewValueResult, RotationResult, Verdict};
 use deepdesk_protocol::step::{Plan, Planned, Step, Way};
 use deepdesk_protocol::trail::Look;
 
@@ -45,8 +47,8 @@ pub struct Change {
     pub quiet: bool,
     /// Where the word comes from that the older value is not needed any more; none where none is needed.
     pub evidence: Option<Evidence>,
-    /// Characters of a value that is made here.
-    pub length: usize,
+    /// What is asked for of a value that is made here.
+    pub made: value::Asked,
     /// The value in use has leaked: whoever reads what was done has to know where it is still readable.
     pub compromised: bool,
     /// How long to wait at two points.
@@ -77,7 +79,7 @@ async fn steps(desk: &Desk, args: &Change, given: Option<Payload>, found: &mut F
             evidence::judge(desk, &seen, args.evidence.as_ref()).await?;
         }
         show(desk, args, &plan, &seen, found, first);
-        found.rotation = versions(&plan, Some(plan.to));
+        found.rotation = versions(&plan, Some(plan.to), found.form.as_ref());
         return Ok(());
     }
     // An announced value is on record until the end is recorded, also where nothing else is left of it.
@@ -160,6 +162,7 @@ async fn look(desk: &Desk, args: &Change, given: Option<&Payload>, found: &mut F
         let also = destroys.then_some(access::TO_DESTROY);
         found.access.extend(access::secret_manager(&desk.secret_manager, args.purpose, also, &seen.now).await?);
     }
+    refuse_shared(&desk.request, &desk.cluster, &seen.now).await?;
     let want = want(args, given, &seen);
     let planned = plan::plan(&want, &seen.now);
     found.checks.clone_from(&found.access);
@@ -168,8 +171,13 @@ async fn look(desk: &Desk, args: &Change, given: Option<&Payload>, found: &mut F
     found.checks.iter_mut().for_each(|check| check.carry(&desk.flags));
     refuse(&found.checks, planned.as_ref().err().filter(|refused| plan::stands_alone(refused)))?;
     let plan = planned?;
+    found.form = None;
     if adds(&plan) {
-        value::check_decoding(given, &desk.request.account, &seen.readers)?;
+        value::check_copied(given, &desk.request.account, &seen.readers)?;
+        found.form = match given {
+            Some(_) => None,
+            None => Some(value::form(&args.made, &seen)?),
+        };
     }
     Ok((seen, plan))
 }
@@ -235,8 +243,23 @@ fn show(desk: &Desk, args: &Change, plan: &Plan, seen: &Seen, found: &Found, fir
         evidence: first,
         observation: &seen.now,
         warnings: &warnings,
+        new_value: found.form.as_ref(),
+        notes: &aliased(plan, &seen.now),
         interruption: breaks(plan, &seen.now, args.compromised),
     });
+}
+
+/// The aliases that name a version which cannot be read any more after a plan.
+fn aliased(plan: &Plan, now: &Observation) -> Vec<String> {
+    let ended = ends(plan).into_iter().filter(|(deed, ..)| *deed != "enable");
+    let named = ended.flat_map(|(deed, secret, version)| {
+        let aliases = now.secret(now.source_of(secret)).conditions.aliases.iter();
+        let aliases = aliases.filter(move |(_, named)| *named == version);
+        aliases.map(move |(alias, _)| {
+            format!("alias {alias} of {secret} names {version}: this would {deed} it, and whoever reads it by that alias gets an error")
+        })
+    });
+    named.collect()
 }
 
 /// What breaks, in one sentence.
@@ -307,9 +330,9 @@ async fn locked(
     let new_value = match (adds(&plan), given) {
         (false, _) => None,
         (true, Some(value)) => Some(value),
-        (true, None) => Some(value::made(args.length)?),
+        (true, None) => Some(value::made(&seen, found.form.as_ref())?),
     };
-    found.rotation = versions(&plan, None);
+    found.rotation = versions(&plan, None, found.form.as_ref());
     // A finalization restarts pods that all write under one value.
     let one_value = plan.from == plan.to;
     let mut progress = Progress::new(seen, new_value, one_value);
@@ -322,7 +345,7 @@ async fn locked(
         .newest()
         .map(|newest| newest.id)
         .filter(|id| *id == plan.to && !progress.sent.overtaken);
-    found.rotation = versions(&plan, version);
+    found.rotation = versions(&plan, version, found.form.as_ref());
     found.interruption = progress.interruption;
     if args.compromised && ended.is_ok() {
         found.exposed = exposed(&progress.seen.now, plan.from);
@@ -398,8 +421,9 @@ fn exposed(now: &Observation, leaked: VersionId) -> Vec<String> {
 }
 
 /// The versions of a change of the value; none where the value stays.
-fn versions(plan: &Plan, version: Option<VersionId>) -> Option<RotationResult> {
+fn versions(plan: &Plan, version: Option<VersionId>, form: Option<&Form>) -> Option<RotationResult> {
     matches!(plan.way, Way::Forward | Way::Back).then(|| RotationResult {
+        new_value: form.map(NewValueResult::of),
         went_back: plan.way == Way::Back,
         previous: plan.from.get().to_string(),
         version: version.map(|version| version.get().to_string()).unwrap_or_default(),

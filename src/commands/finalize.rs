@@ -2,20 +2,31 @@
 
 use super::change::{Change, change};
 use super::evidence::Evidence;
+use super::outcome::{Found, outcome};
 use super::session::Desk;
+use super::value::Asked;
 use crate::cli;
 use crate::execute::Pauses;
 use deepdesk_protocol::check::Purpose;
 use deepdesk_protocol::facts::older::VersionSet;
-use deepdesk_protocol::facts::payload::DEFAULT_LENGTH;
 use deepdesk_protocol::facts::reencryption::Reencryption;
 use deepdesk_protocol::plan::{Destroy, Goal, Want};
 use deepdesk_protocol::problem::Problem;
 use deepdesk_protocol::result::{AccountResult, Kind};
+use jiff::Timestamp;
 
 /// Finalizes one account.
 pub async fn finalize(desk: &Desk, args: &cli::Finalize) -> (AccountResult, Option<Problem>) {
-    let before = args.older_than.and_then(|age| jiff::Timestamp::now().checked_sub(age).ok());
+    // The server's clock, and not this machine's: what is destroyed does not come back.
+    let before = match args.unused_for {
+        None => Ok(None),
+        // An age that no date has is older than everything.
+        Some(age) => desk.cluster.server_time().await.map(|now| Some(now.checked_sub(age).unwrap_or(Timestamp::MIN))),
+    };
+    let before = match before {
+        Ok(before) => before,
+        Err(error) => return outcome(desk, Kind::SecretFinalization, Found::default(), Err(error.into())),
+    };
     let asked = Change {
         purpose: Purpose::Finalize,
         kind: Kind::SecretFinalization,
@@ -29,7 +40,7 @@ pub async fn finalize(desk: &Desk, args: &cli::Finalize) -> (AccountResult, Opti
         quiet: args.common.google.quiet,
         compromised: false,
         evidence: Some(evidence(args)),
-        length: DEFAULT_LENGTH,
+        made: Asked::default(),
         pauses: Pauses::default(),
     };
     change(desk, &asked, None).await

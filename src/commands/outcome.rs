@@ -26,6 +26,8 @@ pub struct Found {
     pub interruption: Option<std::time::Duration>,
     /// The versions of a rotation.
     pub rotation: Option<deepdesk_protocol::result::RotationResult>,
+    /// The form of the value that is made here, where one is.
+    pub form: Option<deepdesk_protocol::facts::shape::Form>,
     /// What showed that re-encryption is done, or did not.
     pub evidence: Option<EvidenceResult>,
     /// Where a leaked value can still be read.

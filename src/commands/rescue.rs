@@ -2,10 +2,10 @@
 
 use super::change::{Change, change};
 use super::session::Desk;
+use super::value::Asked;
 use crate::cli;
 use crate::execute::Pauses;
 use deepdesk_protocol::check::Purpose;
-use deepdesk_protocol::facts::payload::DEFAULT_LENGTH;
 use deepdesk_protocol::plan::{Goal, Want};
 use deepdesk_protocol::problem::Problem;
 use deepdesk_protocol::result::{AccountResult, Kind};
@@ -21,7 +21,7 @@ pub async fn rescue(desk: &Desk, args: &cli::Rescue) -> (AccountResult, Option<P
         quiet: args.common.google.quiet,
         compromised: false,
         evidence: None,
-        length: DEFAULT_LENGTH,
+        made: Asked::default(),
         pauses: Pauses::default(),
     };
     change(desk, &asked, None).await

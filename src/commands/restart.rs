@@ -71,12 +71,24 @@ async fn locked(
     let one_value = seen.now.consumers.iter().all(|consumer| state::is_on_newest(&seen.now, consumer));
     let mut progress = Progress::new(seen, None, one_value);
     let run = desk.run();
-    let restarts = Happening::Restarts { workloads: workloads.to_vec() };
-    desk.teller.tell(StepName::Restart, StepState::Started, &restarts);
+    // Whoever repeats the command waits for what it began, and does not begin anew.
+    let under_way = execute::restart::under_way(&progress.seen.now);
+    let restarts =
+        workloads.iter().filter(|workload| !under_way.contains(workload)).cloned().collect::<Vec<WorkloadRef>>();
+    if !restarts.is_empty() {
+        desk.teller.tell(StepName::Restart, StepState::Started, &Happening::Restarts { workloads: restarts });
+    }
+    if !under_way.is_empty() {
+        // What is changed already was changed by that one.
+        progress.changed = true;
+        let settles = Happening::Settles { workloads: under_way.clone() };
+        desk.teller.tell(StepName::Restart, StepState::Waiting, &settles);
+    }
     let ended = async {
         // Preflight saw the right bytes: this notes at which write of each Kubernetes Secret.
         arrive::arrive(&run, Some(lock), &mut progress, &names, Manner::until_right(StepName::Restart)).await?;
-        execute::restart::restart(&run, Some(lock), &mut progress, workloads, version, StepName::Restart).await
+        let step = StepName::Restart;
+        execute::restart::go_on(&run, Some(lock), &mut progress, workloads, &under_way, version, step).await
     }
     .await;
     found.interruption = if one_value && ended.is_ok() { Some(Duration::ZERO) } else { progress.interruption };

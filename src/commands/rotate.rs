@@ -2,6 +2,7 @@
 
 use super::change::{Change, change};
 use super::session::Desk;
+use super::value::Asked;
 use crate::cli;
 use crate::execute::Pauses;
 use deepdesk_protocol::check::Purpose;
@@ -34,7 +35,7 @@ pub async fn rotate(desk: &Desk, args: &cli::Rotate, given: Option<Payload>) -> 
         quiet: args.common.google.quiet,
         compromised: args.compromised,
         evidence: None,
-        length: args.length,
+        made: Asked { length: args.length, alphabet: args.alphabet.clone() },
         pauses: Pauses { settle: args.settle, soak: args.soak },
     };
     change(desk, &asked, given).await

@@ -6,6 +6,7 @@ use crate::access;
 use crate::cli::{self, DryRun};
 use crate::execute::Progress;
 use crate::execute::arrive::{self, Ask, Manner};
+use crate::observe::shared::refuse_shared;
 use crate::observe::{Seen, observe};
 use deepdesk_protocol::check::{self, Purpose};
 use deepdesk_protocol::event::{StepName, StepState};
@@ -110,6 +111,7 @@ async fn look(
     found.checks.extend(access::unread(&seen.now));
     found.checks.extend(check::run(&check::Seen { purpose, want: &Want::default(), now: &seen.now }));
     refuse(&found.checks, guard(&seen.now).err().as_ref())?;
+    refuse_shared(&desk.request, &desk.cluster, &seen.now).await?;
     Ok(seen)
 }
 

@@ -7,10 +7,14 @@ use zeroize::Zeroizing;
 
 use crate::cli;
 use crate::clients::known;
+use crate::observe::Seen;
 use crate::observe::external_secrets::Reader;
+use crate::observe::mappings::{Mapping, Transform};
 use crate::observe::vault;
 use deepdesk_protocol::facts::names::AccountName;
-use deepdesk_protocol::facts::payload::{MAXIMUM_BYTES, Payload, check_new_value, make_value};
+use deepdesk_protocol::facts::observation::Derivation;
+use deepdesk_protocol::facts::payload::{MAXIMUM_BYTES, Payload, check_new_value};
+use deepdesk_protocol::facts::shape::{Alphabet, Dialect, Form};
 use deepdesk_protocol::problem::{Problem, Reason};
 
 /// Whether the value comes from standard input, so that nobody else may read from it.
@@ -59,34 +63,141 @@ fn read_bounded(mut from: impl Read) -> std::io::Result<Payload> {
     Ok(Payload::new(buffer[..length].to_vec()))
 }
 
-/// Refuses a value that an ExternalSecret would make another one of, or none: what the application needs is the value
-/// that its keys hold. A made one has letters and digits, and a decoder takes those for an encoded value.
-pub fn check_decoding(given: Option<&Payload>, account: &AccountName, readers: &[Reader]) -> Result<(), Problem> {
-    let decoded = |reader: &'_ Reader| {
-        let mapping = reader.mappings.iter().find(|mapping| match (&mapping.transform.decoding, given) {
-            (None, _) => false,
-            (Some(_), None) => true,
-            (Some(_), Some(value)) => vault::transformed(value, &mapping.transform).is_none(),
-        })?;
-        Some((reader.name.clone(), mapping.key.clone(), mapping.transform.decoding.clone()?))
+/// What is asked for of a value that is made here; without anything it gets the form of the value in use.
+#[derive(Clone, Debug, Default)]
+pub struct Asked {
+    /// Characters.
+    pub length: Option<usize>,
+    /// What it consists of.
+    pub alphabet: Option<Alphabet>,
+}
+
+/// Refuses a given value that an ExternalSecret could not copy: pods would stay on the one before, and nothing else of what it
+/// copies would arrive any more.
+pub fn check_copied(given: Option<&Payload>, account: &AccountName, readers: &[Reader]) -> Result<(), Problem> {
+    let Some(given) = given else { return Ok(()) };
+    let unfit = |reader: &'_ Reader| {
+        let unfit = |mapping: &&Mapping| {
+            mapping.derivation != Derivation::Opaque && vault::transformed(given, &mapping.transform).is_none()
+        };
+        let mapping = reader.mappings.iter().find(unfit)?;
+        Some((reader.name.clone(), mapping.key.clone(), mapping.transform.clone()))
     };
-    let Some((name, key, strategy)) = readers.iter().find_map(decoded) else { return Ok(()) };
-    let line = match given {
-        None => format!(
-            "external secret {name} decodes what it copies into {key} (decodingStrategy {strategy}): of a made value it would make another one, or none"
-        ),
-        Some(_) => format!(
-            "external secret {name} decodes what it copies into {key} (decodingStrategy {strategy}), and the new value is not encoded so"
-        ),
+    let Some((name, key, transform)) = readers.iter().find_map(unfit) else { return Ok(()) };
+    let Transform { property: None, decoding: Some(strategy), .. } = &transform else {
+        let property = transform.property.unwrap_or_default();
+        let line = format!(
+            "external secret {name} fills {key} with property {property} of the value, and the new value has none: it would never arrive there"
+        );
+        return Err(Problem::new(Reason::UnfitValue, line)
+            .hint("give the whole new JSON document with --value-from; nothing was changed"));
     };
+    let line = format!(
+        "external secret {name} decodes what it copies into {key} (decodingStrategy {strategy}), and the new value is not encoded so"
+    );
     Err(Problem::new(Reason::DecodedValue, line)
         .hint(format!("give an encoded value, as in: openssl rand -hex 32 | tr -d '\\n' | base64 -w0 | kubectl deepdesk secret rotate {account} --value-from -"))
+        .hint(format!("or leave --value-from out: a made value is encoded as the one in use is"))
         .hint(format!("or have it copied as it is, where the application decodes nothing itself: set decodingStrategy to None in {name}")))
 }
 
-/// Makes a value of `length` letters and digits.
-pub fn made(length: usize) -> Result<Payload, Problem> {
-    make_value(length, getrandom::fill).map_err(|error| {
+/// The form of a value that is made: that of the one in use, or what is asked for. Where an ExternalSecret decodes what it copies it
+/// is the form of what pods get, and encoded.
+pub fn form(asked: &Asked, seen: &Seen) -> Result<Form, Problem> {
+    let current = current(seen)?;
+    let plain = |value: &Payload| match (asked.length, &asked.alphabet) {
+        (None, None) => Form::of(value),
+        (length, alphabet) => Form::asked(length, alphabet.clone(), value),
+    };
+    let decoding: Vec<&Mapping> = decoding(&seen.readers).map(|(_, mapping)| mapping).collect();
+    if decoding.is_empty() {
+        return Ok(plain(current));
+    }
+    let unknown = |mapping: &&Mapping| {
+        mapping.transform.decoding.as_deref().is_some_and(|strategy| !STRATEGIES.contains(&strategy))
+    };
+    if decoding.iter().any(|mapping| unknown(mapping)) {
+        return Err(not_survived(seen));
+    }
+    let made =
+        |mapping: &&Mapping| vault::transformed(current, &mapping.transform).filter(|made| !made.same_as(current));
+    let dialects: Vec<Dialect> = decoding.iter().filter_map(|mapping| dialect(mapping, current)).collect();
+    let Some(first) = dialects.first().copied() else {
+        // `Auto`, and what it copies now is no base64.
+        return Ok(plain(current).undecodable());
+    };
+    let one = dialects.iter().all(|dialect| *dialect == first).then_some(first);
+    match decoding.iter().find_map(made) {
+        Some(decoded) if is_text(&decoded) => Ok(plain(&decoded).encoded(first)),
+        // Bytes that no text has: as many of them, in base64, and in the characters that the value in use has.
+        Some(decoded) if asked.length.is_none() && asked.alphabet.is_none() => {
+            let has = |characters: [u8; 2]| current.expose().iter().any(|byte| characters.contains(byte));
+            let dialect = one.filter(|_| has([b'+', b'/']) || has([b'-', b'_']));
+            Ok(Form::of_bytes(decoded.length(), dialect))
+        }
+        Some(_) | None => Ok(plain(current).encoded(first)),
+    }
+}
+
+/// The value in use.
+fn current(seen: &Seen) -> Result<&Payload, Problem> {
+    let current = seen.now.primary.value().and_then(|tag| seen.vault.value(tag));
+    let unread = "the value in use could not be read: it says what a new one is like";
+    current.ok_or_else(|| Problem::new(Reason::Unreadable, unread))
+}
+
+/// The strategies of External Secrets' API (v1) that decode.
+const STRATEGIES: [&str; 3] = ["Base64", "Base64URL", "Auto"];
+
+/// What copies either value and decodes it. Either, because the new value will be the back-compat's.
+fn decoding(readers: &[Reader]) -> impl Iterator<Item = (&Reader, &Mapping)> {
+    let all = readers.iter().flat_map(|reader| reader.mappings.iter().map(move |mapping| (reader, mapping)));
+    all.filter(|(_, mapping)| mapping.transform.decoding.is_some())
+}
+
+/// The alphabet that a mapping decodes this value by; none where `Auto` leaves it as it is.
+fn dialect(mapping: &Mapping, value: &Payload) -> Option<Dialect> {
+    let decodes = |strategy: &str| {
+        let transform = Transform { decoding: Some(strategy.to_owned()), ..Transform::default() };
+        vault::transformed(value, &transform).is_some()
+    };
+    match mapping.transform.decoding.as_deref() {
+        Some("Base64URL") => Some(Dialect::UrlSafe),
+        Some("Auto") if decodes("Base64") => Some(Dialect::Standard),
+        Some("Auto") if decodes("Base64URL") => Some(Dialect::UrlSafe),
+        Some("Auto") => None,
+        Some(_) | None => Some(Dialect::Standard),
+    }
+}
+
+fn is_text(value: &Payload) -> bool {
+    std::str::from_utf8(value.expose()).is_ok_and(|text| !text.trim().chars().any(char::is_control))
+}
+
+/// Makes a value of this form, and sees that it survives its way into the pods as the one in use does.
+pub fn made(seen: &Seen, form: Option<&Form>) -> Result<Payload, Problem> {
+    let form = form.ok_or_else(|| Problem::new(Reason::NoValue, "no form was decided for the new value"))?;
+    let made = form.make(getrandom::fill).map_err(|error| {
         Problem::new(Reason::NoRandomness, format!("the operating system's random source does not answer: {error}"))
-    })
+    })?;
+    let current = current(seen)?;
+    let survives = decoding(&seen.readers).all(|(_, mapping)| {
+        let copied = vault::transformed(&made, &mapping.transform);
+        copied.is_some_and(|copied| copied.same_as(&made) == dialect(mapping, current).is_none())
+    });
+    if survives { Ok(made) } else { Err(not_survived(seen)) }
+}
+
+fn not_survived(seen: &Seen) -> Problem {
+    let account = &seen.now.account;
+    let mut named = decoding(&seen.readers).map(|(reader, mapping)| {
+        let strategy = mapping.transform.decoding.as_deref().unwrap_or_default();
+        format!(
+            "external secret {} decodes what it copies into {} (decodingStrategy {strategy})",
+            reader.name, mapping.key
+        )
+    });
+    let line = format!("{}: what it would make of a made value is not known", named.next().unwrap_or_default());
+    Problem::new(Reason::DecodedValue, line)
+        .hint(format!("give an encoded value: kubectl deepdesk secret rotate {account} --value-from FILE"))
 }

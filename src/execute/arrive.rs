@@ -138,7 +138,7 @@ pub async fn arrive(
             told = awaited;
         }
         if Instant::now() >= deadline {
-            let lags = waiting.iter().any(|one| one.lag.is_some());
+            let lags = waiting.iter().any(|one| one.lag.is_some() && !could_not_copy(progress, one.reader));
             return Err(timed_out(run, &progress.seen.now, &in_one_line(&told), lags));
         }
         let next = open.iter().map(|(_, next)| *next).min().unwrap_or(deadline);
@@ -196,7 +196,8 @@ async fn pursue(
     manner: Manner,
     begun: Instant,
 ) -> Result<Option<Awaited>, Problem> {
-    if wrong.is_none() && one.push.is_none() && manner.ask == Ask::IfWrong {
+    let overdue = could_not_copy(progress, one.reader);
+    if wrong.is_none() && one.push.is_none() && manner.ask == Ask::IfWrong && !overdue {
         return Ok(None);
     }
     if let Some(push) = &one.push {
@@ -213,7 +214,8 @@ async fn pursue(
             return Ok(None);
         }
         if let Some(failure) = failure(run, one.reader, push, &object).await {
-            if !is_lag_of_the_new(progress, &failure) || begun.elapsed() >= LAG_OF_THE_NEW {
+            let lags = overdue || is_lag_of_the_new(progress, &failure);
+            if !lags || begun.elapsed() >= LAG_OF_THE_NEW {
                 return Err(failed(run, one.reader, &failure));
             }
             one.lag = Some(failure);
@@ -320,6 +322,16 @@ async fn failure(run: &Run<'_>, reader: &Reader, push: &Push, object: &Value) ->
         None if push.was_failing => None,
         None => Some(format!("{reason}: {message}")),
     }
+}
+
+/// Whether it fails because it cannot copy the version before the newest: its bytes are right all the same, it has to be asked, and
+/// fails once more for as long as `latest` names that version to it.
+fn could_not_copy(progress: &Progress, reader: &Reader) -> bool {
+    let now = &progress.seen.now;
+    let before = now.primary.predecessor().and_then(|version| version.value);
+    let view = now.external_secrets.iter().find(|view| view.name == reader.name);
+    let fails = view.filter(|view| matches!(view.ready, Ready::False { .. }));
+    fails.zip(before).is_some_and(|(view, value)| view.cannot_copy.contains(&(Source::Primary, value)))
 }
 
 /// A secret that was created a moment ago may not be readable yet: access policies spread within minutes, and `latest` of it

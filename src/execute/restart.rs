@@ -42,7 +42,21 @@ pub async fn restart(
     version: VersionId,
     step: StepName,
 ) -> Result<Vec<WorkloadRef>, Problem> {
+    go_on(run, lock, progress, workloads, &[], version, step).await
+}
+
+/// The same, where an earlier run restarted some of them (`under_way`) onto this version already: they are waited for.
+pub async fn go_on(
+    run: &Run<'_>,
+    lock: Option<&Lock>,
+    progress: &mut Progress,
+    workloads: &[WorkloadRef],
+    under_way: &[WorkloadRef],
+    version: VersionId,
+    step: StepName,
+) -> Result<Vec<WorkloadRef>, Problem> {
     let mut workloads = workloads.to_vec();
+    let mut waits_for = under_way;
     let mut is_undone = false;
     for _ in 0..ROUNDS {
         if workloads.is_empty() {
@@ -53,7 +67,10 @@ pub async fn restart(
             let external: Vec<_> = progress.seen.readers.iter().map(|reader| reader.name.clone()).collect();
             arrive::arrive(run, lock, progress, &external, Manner::until_right(step)).await?;
         }
-        patch_all(run, lock, progress, &workloads, version).await?;
+        let restarted: Vec<WorkloadRef> =
+            workloads.iter().filter(|workload| !waits_for.contains(workload)).cloned().collect();
+        waits_for = &[];
+        patch_all(run, lock, progress, &restarted, version).await?;
         let together = match replaced(run, progress, &workloads, version, step).await? {
             Replaced::New(together) => together,
             // Where the note is gone dates tell, and they are whole seconds: in the next one they do.
@@ -90,6 +107,23 @@ pub async fn restart(
         "find out who writes them",
         command!["kubectl", "get", "secret", "-n", run.request.account, "-o", "yaml", "--show-managed-fields"],
     )))
+}
+
+/// The consumers that an earlier restart of ours is not done with, and those that it has replaced already: what one of its pods says of
+/// the Secrets that were compared before it is as they are now. None where no restart is under way.
+pub fn under_way(now: &Observation) -> Vec<WorkloadRef> {
+    let newest = now.primary.newest().map(|newest| newest.id);
+    let ours = now.consumers.iter().filter(|consumer| {
+        let compared = compared(now, consumer, &BTreeMap::new());
+        let restart = consumer.restart.as_ref().filter(|_| consumer.version == newest && newest.is_some());
+        let mut new = consumer.pods.iter().filter(|pod| restart.is_some() && pod.restart.as_ref() == restart);
+        new.next().is_some_and(|pod| !compared.is_empty() && pod.compared == compared)
+            && new.all(|pod| pod.compared == compared)
+    });
+    let ours: Vec<&Consumer> = ours.collect();
+    // All of one restart were sent at the same moment.
+    let moving = |restart: &Option<String>| ours.iter().any(|one| one.restart == *restart && !is_at_rest(one));
+    ours.iter().filter(|one| moving(&one.restart)).map(|one| one.workload.clone()).collect()
 }
 
 /// Patches all pod templates at the same moment: old and new pods serve side by side as short as can be.

@@ -399,6 +399,8 @@ pub async fn destroy(
             return Err(Problem::new(Reason::EnabledMeanwhile, line)
                 .hint("find out who needs it; the same command looks again"));
         }
+        // Asked for once more, its delay would begin anew.
+        VersionState::Disabled if info.scheduled.is_some() => return Ok(true),
         VersionState::Disabled => {}
     }
     let destroyed = run.secret_manager.destroy(&home, secret, version, &info.etag, &lock.fence()).await;

@@ -142,6 +142,12 @@ impl Mapping {
         }
     }
 
+    /// Whether it reads its secret for certain, whatever it makes of it.
+    pub fn is_sure(&self) -> bool {
+        const PERHAPS: [&str; 4] = [BY_RESOURCE_NAME, PATTERN, LABELS, MALFORMED];
+        self.not_followed.is_none_or(|why| !PERHAPS.contains(&why))
+    }
+
     /// The same, as one whose bytes cannot be told. It is kept: left out, it would be a reader that nobody restarts.
     fn opaque(self, why: &'static str) -> Mapping {
         Mapping { derivation: Derivation::Opaque, not_followed: self.not_followed.or(Some(why)), ..self }
@@ -553,6 +559,7 @@ mod tests {
             }],
             exists: true,
             labels: Vec::new(),
+            conditions: Default::default(),
         };
         let (views, whole) = ((view(&primary, Some(value)), view(&back_compat, None)), "(extract of a_key) Opaque");
         let prefix = json!([{"regexp": {"source": "^(.*)$", "target": "APP_$1"}}]);

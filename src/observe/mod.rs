@@ -10,6 +10,7 @@ pub mod partial;
 pub mod redaction;
 pub mod rendered;
 pub mod served;
+pub mod shared;
 pub mod store;
 pub mod survey;
 pub mod template;
@@ -28,7 +29,7 @@ use crate::request::Request;
 use consumers::{Carriers, Workloads};
 use deepdesk_protocol::facts::names::{ObjectName, SecretHome, SecretId};
 use deepdesk_protocol::facts::observation::{
-    Derivation, ExternalSecretView, Found, KeyView, Observation, Ready, SecretView, Unread,
+    Derivation, ExternalSecretView, Found, KeyView, Observation, Ready, SecretView, Source, Unread, ValueTag,
 };
 use deepdesk_protocol::in_use;
 use deepdesk_protocol::problem::Problem;
@@ -279,6 +280,19 @@ async fn with_cause(reader: &Reader, cluster: &Cluster) -> Ready {
     Ready::False { reason: reason.clone(), message }
 }
 
+/// The known values that some of its mappings can make nothing of.
+fn cannot_copy(reader: &Reader, vault: &Vault) -> Vec<(Source, ValueTag)> {
+    let followed = reader.mappings.iter().filter(|mapping| mapping.derivation != Derivation::Opaque);
+    let unfit = followed.flat_map(|mapping| {
+        let refused = vault.unfit(&mapping.transform);
+        refused.map(move |value| (mapping.source, value))
+    });
+    let mut unfit: Vec<(Source, ValueTag)> = unfit.collect();
+    unfit.sort();
+    unfit.dedup();
+    unfit
+}
+
 fn view(
     now: &Observation,
     reader: &Reader,
@@ -320,6 +334,7 @@ fn view(
             .filter(|mapping| mapping.derivation == Derivation::Opaque)
             .find_map(|mapping| mapping.not_followed)
             .map(str::to_owned),
+        cannot_copy: cannot_copy(reader, vault),
         written: target.and_then(|target| target.last_write),
         resource_version: target.map(|target| target.resource_version.clone()),
         target_created: target.and_then(|target| target.created),

@@ -178,7 +178,13 @@ async fn both_secrets(
 }
 
 fn empty(secret: &SecretId) -> SecretView {
-    SecretView { secret: secret.clone(), versions: Vec::new(), exists: false, labels: Vec::new() }
+    SecretView {
+        secret: secret.clone(),
+        versions: Vec::new(),
+        exists: false,
+        labels: Vec::new(),
+        conditions: Default::default(),
+    }
 }
 
 /// Stands for a project that is not known: no check on it is asked then.

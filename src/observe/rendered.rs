@@ -1,7 +1,8 @@
 //! A template's text as far as this program follows it: literal text, and what stands for values in it.
 //!
 //! That a longer text contains a value proves nothing where another value contains it too. So what can be rendered is
-//! compared as a whole, and elsewhere a value counts only where no other known one would explain the text as well.
+//! compared as a whole, whichever way its conditions and loops go, and a value counts only where no other known one would
+//! explain the text as well.
 //!
 //! Pure: text in, facts out. Actions, trim markers and comments are Go's own (text/template).
 
@@ -25,7 +26,7 @@ pub enum Use {
 pub enum Text {
     /// These, one after the other.
     Pieces(Vec<Piece>),
-    /// The value somewhere in what conditions or loops make.
+    /// The value somewhere in what other templates make, or in a loop that is left early.
     Somewhere,
 }
 
@@ -40,46 +41,157 @@ pub enum Piece {
     Other(Transform),
     /// Anything else.
     Anything,
+    /// One of these: what a condition decides.
+    Choice(Vec<Vec<Piece>>),
+    /// These, any number of times: a loop.
+    Repeat(Vec<Piece>),
+}
+
+impl Piece {
+    /// Whether this one, or one within it, is such.
+    fn any(&self, is_such: fn(&Piece) -> bool) -> bool {
+        let within = |pieces: &[Piece]| pieces.iter().any(|piece| piece.any(is_such));
+        match self {
+            Piece::Choice(branches) => branches.iter().any(|branch| within(branch)),
+            Piece::Repeat(body) => within(body),
+            piece => is_such(piece),
+        }
+    }
 }
 
 /// How a template's text makes use of the key `name`, beside the `others` that are fetched; none when it does not.
 pub fn use_of(template: &str, name: &str, others: &[(&str, &Transform)]) -> Option<Use> {
     let Some(tokens) = tokens(template) else { return mentions(template, name).then_some(Use::Opaque) };
-    let mut pieces: Vec<Piece> = Vec::new();
-    let mut flows = false;
+    let mut parse = Parse::default();
     for token in tokens {
-        let piece = match token {
-            Token::Literal("") => continue,
-            Token::Literal(text) => match pieces.last_mut() {
-                Some(Piece::Literal(before)) => {
-                    before.push_str(text);
-                    continue;
-                }
-                Some(_) | None => Piece::Literal(text.to_owned()),
-            },
+        match token {
+            Token::Literal(text) => parse.literal(text),
             Token::Action(action) => match variable(action) {
-                Some(variable) if variable == name => Piece::Value,
+                Some(variable) if variable == name => parse.value(),
                 _ if mentions(action, name) => return Some(Use::Opaque),
-                variable => {
-                    flows |= controls(action);
-                    let other = others.iter().find(|(other, _)| Some(*other) == variable);
-                    other.map_or(Piece::Anything, |(_, transform)| Piece::Other((*transform).clone()))
-                }
+                variable => match control(action) {
+                    Some(control) => parse.control(control),
+                    None => {
+                        let other = others.iter().find(|(other, _)| Some(*other) == variable);
+                        parse.add(other.map_or(Piece::Anything, |(_, transform)| Piece::Other((*transform).clone())));
+                    }
+                },
             },
-        };
-        pieces.push(piece);
+        }
     }
-    if !pieces.contains(&Piece::Value) {
+    let (pieces, flows, followed) = parse.end();
+    let has = |is_such| pieces.iter().any(|piece| piece.any(is_such));
+    if !has(|piece| matches!(piece, Piece::Value)) {
         return None;
     }
-    let beside_others = pieces.iter().any(|piece| matches!(piece, Piece::Other(_)));
-    Some(match flows {
+    Some(match (flows, followed) {
         // Which of the two stands where cannot be told.
-        true if beside_others => Use::Opaque,
-        true => Use::Inside(Text::Somewhere),
-        false if pieces == [Piece::Value] => Use::Whole,
-        false => Use::Inside(Text::Pieces(pieces)),
+        (true, _) if has(|piece| matches!(piece, Piece::Other(_))) => Use::Opaque,
+        (_, false) => Use::Inside(Text::Somewhere),
+        (_, true) if pieces == [Piece::Value] => Use::Whole,
+        (_, true) => Use::Inside(Text::Pieces(pieces)),
     })
+}
+
+/// A condition or a loop whose end has not come.
+struct Open {
+    is_loop: bool,
+    /// Whether `.name` means something else in it.
+    has_own_dot: bool,
+    has_else: bool,
+    /// Its parts so far.
+    branches: Vec<Vec<Piece>>,
+    /// What stood before it.
+    before: Vec<Piece>,
+}
+
+/// The pieces so far.
+#[derive(Default)]
+struct Parse {
+    pieces: Vec<Piece>,
+    open: Vec<Open>,
+    /// Whether anything decides what is printed.
+    flows: bool,
+    /// Whether something does in a way that is not followed.
+    lost: bool,
+}
+
+impl Parse {
+    fn add(&mut self, piece: Piece) {
+        self.pieces.push(piece);
+    }
+
+    fn literal(&mut self, text: &str) {
+        match self.pieces.last_mut() {
+            _ if text.is_empty() => {}
+            Some(Piece::Literal(before)) => before.push_str(text),
+            Some(_) | None => self.add(Piece::Literal(text.to_owned())),
+        }
+    }
+
+    fn value(&mut self) {
+        self.lost |= self.open.iter().any(|open| open.has_own_dot);
+        self.add(Piece::Value);
+    }
+
+    fn control(&mut self, control: Control) {
+        self.flows = true;
+        match control {
+            Control::Opens { is_loop, has_own_dot } => {
+                let before = std::mem::take(&mut self.pieces);
+                self.open.push(Open { is_loop, has_own_dot, has_else: false, branches: Vec::new(), before });
+            }
+            Control::Else { is_last } => match self.open.last_mut() {
+                Some(open) if !open.has_else => {
+                    open.branches.push(std::mem::take(&mut self.pieces));
+                    open.has_else = is_last;
+                    open.has_own_dot = false;
+                }
+                Some(_) | None => self.lost = true,
+            },
+            Control::Ends => match self.open.pop() {
+                Some(open) => self.close(open),
+                None => self.lost = true,
+            },
+            Control::Other => self.lost = true,
+        }
+    }
+
+    fn close(&mut self, open: Open) {
+        let Open { is_loop, has_else, mut branches, before, .. } = open;
+        branches.push(std::mem::replace(&mut self.pieces, before));
+        if is_loop {
+            let body = branches.remove(0);
+            branches.insert(0, vec![Piece::Repeat(body)]);
+        }
+        if !has_else {
+            branches.push(Vec::new());
+        }
+        self.add(Piece::Choice(branches));
+    }
+
+    /// The pieces, whether anything decides what is printed, and whether all of it is followed.
+    fn end(mut self) -> (Vec<Piece>, bool, bool) {
+        while let Some(open) = self.open.pop() {
+            self.lost = true;
+            self.close(open);
+        }
+        (self.pieces, self.flows, !self.lost)
+    }
+}
+
+/// What decides what of the text around it is printed, or how often.
+enum Control {
+    Opens {
+        is_loop: bool,
+        has_own_dot: bool,
+    },
+    Else {
+        is_last: bool,
+    },
+    Ends,
+    /// Not followed.
+    Other,
 }
 
 enum Token<'a> {
@@ -140,9 +252,21 @@ fn mentions(action: &str, name: &str) -> bool {
 }
 
 /// Whether an action decides what of the text around it is printed, or how often.
-fn controls(action: &str) -> bool {
-    let word = action.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
-    matches!(word, "if" | "else" | "end" | "range" | "with" | "define" | "template" | "block" | "break" | "continue")
+fn control(action: &str) -> Option<Control> {
+    let mut words = action.split(|c: char| !c.is_alphanumeric());
+    Some(match words.next().unwrap_or_default() {
+        "if" => Control::Opens { is_loop: false, has_own_dot: false },
+        "with" => Control::Opens { is_loop: false, has_own_dot: true },
+        "range" => Control::Opens { is_loop: true, has_own_dot: true },
+        "else" => match action["else".len()..].split_whitespace().next() {
+            None => Control::Else { is_last: true },
+            Some("if") => Control::Else { is_last: false },
+            Some(_) => Control::Other,
+        },
+        "end" => Control::Ends,
+        "define" | "template" | "block" | "break" | "continue" => Control::Other,
+        _ => return None,
+    })
 }
 
 #[cfg(test)]
@@ -156,16 +280,22 @@ mod tests {
             Use::Whole => "whole".to_owned(),
             Use::Opaque => "opaque".to_owned(),
             Use::Inside(Text::Somewhere) => "somewhere".to_owned(),
-            Use::Inside(Text::Pieces(pieces)) => {
-                let piece = |piece: &Piece| match piece {
-                    Piece::Literal(text) => text.clone(),
-                    Piece::Value => "<key>".to_owned(),
-                    Piece::Other(_) => "<old>".to_owned(),
-                    Piece::Anything => "<?>".to_owned(),
-                };
-                pieces.iter().map(piece).collect()
-            }
+            Use::Inside(Text::Pieces(pieces)) => written(&pieces),
         }
+    }
+
+    fn written(pieces: &[Piece]) -> String {
+        let piece = |piece: &Piece| match piece {
+            Piece::Literal(text) => text.clone(),
+            Piece::Value => "<key>".to_owned(),
+            Piece::Other(_) => "<old>".to_owned(),
+            Piece::Anything => "<?>".to_owned(),
+            Piece::Choice(branches) => {
+                format!("({})", branches.iter().map(|branch| written(branch)).collect::<Vec<_>>().join("|"))
+            }
+            Piece::Repeat(body) => format!("[{}]*", written(body)),
+        };
+        pieces.iter().map(piece).collect()
     }
 
     #[test]
@@ -189,7 +319,19 @@ mod tests {
             ("{{ .key }}{{ .key | sha256sum }}", "opaque"),
             ("{{ index . \"key\" }}", "opaque"),
             ("{{ if .key }}x{{ end }}", "opaque"),
-            ("{{ if .user }}{{ .key }}{{ end }}", "somewhere"),
+            ("{{ if .user }}{{ .key }}{{ end }}", "(<key>|)"),
+            ("a{{ if .user }}b{{ else if .x }}{{ .key }}{{- else }} c {{ end -}} d", "a(b|<key>| c )d"),
+            ("{{ .key }}{{ range .hosts }}, {{ . }}{{ else }}none{{ end }}", "<key>([, <?>]*|none)"),
+            ("{{ if .a }}{{ if .b }}{{ .key }}{{ end }}x{{ end }}y", "((<key>|)x|)y"),
+            ("{{ with .user }}{{ . }}:{{ end }}{{ .key }}", "(<?>:|)<key>"),
+            // What `.key` is there, and what other templates make, is not followed.
+            ("{{ with .user }}{{ .key }}{{ end }}", "somewhere"),
+            ("{{ with .user }}x{{ else }}{{ .key }}{{ end }}", "(x|<key>)"),
+            ("{{ .key }}{{ template \"x\" }}", "somewhere"),
+            ("{{ if .user }}{{ .key }}", "somewhere"),
+            ("{{ .key }}{{ end }}", "somewhere"),
+            ("{{ if .user }}x{{ else }}y{{ else }}{{ .key }}{{ end }}", "somewhere"),
+            ("{{ if .user }}x{{ else with .y }}{{ end }}{{ .key }}", "somewhere"),
             ("{{ if .user }}{{ .key }}{{ else }}{{ .old }}{{ end }}", "opaque"),
             // Not Go: `-.` is no trim marker.
             ("{{-.key}}", "opaque"),

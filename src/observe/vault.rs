@@ -64,6 +64,11 @@ impl Vault {
         found.map_or(Found::Unknown, Found::Value)
     }
 
+    /// The values that nothing can be made of in this way.
+    pub fn unfit(&self, transform: &Transform) -> impl Iterator<Item = ValueTag> {
+        self.tags().filter(move |tag| self.value(*tag).is_some_and(|value| transformed(value, transform).is_none()))
+    }
+
     fn tags(&self) -> impl Iterator<Item = ValueTag> {
         (0..self.0.len()).filter_map(|at| u16::try_from(at).ok().map(ValueTag))
     }
@@ -92,26 +97,51 @@ impl Vault {
     /// Whether `held` is the text with this value in it.
     fn stands_in(&self, held: &Payload, value: &Payload, text: &Text, beside: Beside) -> bool {
         let Text::Pieces(pieces) = text else { return value.is_within(held) };
-        let mut ends = BTreeSet::from([0]);
+        let ends = self.ends(held, value, pieces, &Ends::from([(0, false)]), beside);
+        ends.contains(&(held.length(), true))
+    }
+
+    /// Where these pieces may end that begin at one of these places.
+    fn ends(&self, held: &Payload, value: &Payload, pieces: &[Piece], from: &Ends, beside: Beside) -> Ends {
+        let mut ends = from.clone();
         for piece in pieces {
             ends = match (piece, beside) {
-                (Piece::Literal(text), _) => ends.iter().filter_map(|at| held.end_of(text, *at)).collect(),
-                (Piece::Value, _) => ends.iter().filter_map(|at| value.end_in(held, *at)).collect(),
+                (Piece::Literal(text), _) => {
+                    ends.iter().filter_map(|(at, used)| Some((held.end_of(text, *at)?, *used))).collect()
+                }
+                (Piece::Value, _) => ends.iter().filter_map(|(at, _)| Some((value.end_in(held, *at)?, true))).collect(),
                 (Piece::Other(transform), Beside::Known) => {
                     let others = self.0.iter().filter_map(|value| transformed(value, transform));
-                    let after =
-                        |other: Payload| ends.iter().filter_map(|at| other.end_in(held, *at)).collect::<Vec<_>>();
+                    let after = |other: Payload| {
+                        ends.iter().filter_map(|(at, used)| Some((other.end_in(held, *at)?, *used))).collect::<Vec<_>>()
+                    };
                     others.flat_map(after).collect()
                 }
-                (Piece::Other(_), Beside::Unknown) | (Piece::Anything, _) => match ends.first() {
-                    Some(first) => (*first..=held.length()).collect(),
-                    None => return false,
-                },
+                (Piece::Other(_), Beside::Unknown) | (Piece::Anything, _) => {
+                    let first = |wanted| ends.iter().find(|(_, used)| *used == wanted);
+                    let from = [first(false), first(true)].into_iter().flatten();
+                    from.flat_map(|(at, used)| (*at..=held.length()).map(|end| (end, *used))).collect()
+                }
+                (Piece::Choice(branches), _) => {
+                    branches.iter().flat_map(|branch| self.ends(held, value, branch, &ends, beside)).collect()
+                }
+                (Piece::Repeat(body), _) => {
+                    let mut all = ends;
+                    let mut new = all.clone();
+                    while !new.is_empty() {
+                        new = self.ends(held, value, body, &new, beside).difference(&all).copied().collect();
+                        all.extend(&new);
+                    }
+                    all
+                }
             };
         }
-        ends.contains(&held.length())
+        ends
     }
 }
+
+/// Places in a text, each with whether the value stands before it: a text that has none of it says nothing.
+type Ends = BTreeSet<(usize, bool)>;
 
 /// What may stand for the other secret's value in a text.
 #[derive(Clone, Copy)]
@@ -261,8 +291,21 @@ mod tests {
             ("{{ .key }}{{ .user }}", "V\nme", None),
             // In what conditions make.
             ("{{ if .user }}key {{ .key }}{{ end }}", "key W", Some("W")),
-            ("{{ if .user }}key {{ .key }}{{ end }}", "key V\n", None),
+            ("{{ if .user }}key {{ .key }}{{ end }}", "key V\n", Some("V\n")),
             ("{{ if .user }}key {{ .key }}{{ end }}", "key X", None),
+            // No known value has more in it, and it is not that one all the same.
+            ("{{ if .user }}key {{ .key }}{{ end }}", "key WX", None),
+            ("{{ if .user }}key {{ .key }}{{ end }}", "XW", None),
+            ("{{ if .user }}key {{ .key }}{{ end }}", "", None),
+            ("{{ if .user }}{{ .key }}{{ else }}none{{ end }}", "none", None),
+            ("{{ if .user }}a {{ .key }}{{ else if .x }}b {{ .key }}{{ end }};", "b AV;", Some("AV")),
+            ("{{ range .hosts }}{{ . }};{{ end }}{{ .key }}", "a;b;W", Some("W")),
+            ("{{ .key }}{{ range .hosts }},host{{ end }}", "W,host,host", Some("W")),
+            ("{{ .key }}{{ range .hosts }},host{{ end }}", "W,host,hos", None),
+            ("{{ .key }}{{ range .hosts }}{{ end }}", "W", Some("W")),
+            // In what other templates make.
+            ("{{ template \"x\" }} {{ .key }}", "key W", Some("W")),
+            ("{{ template \"x\" }} {{ .key }}", "key V\n", None),
         ] {
             let old = Transform::default();
             let Some(Use::Inside(text)) = use_of(template, "key", &[("old", &old)]) else { panic!("{template}") };

@@ -51,12 +51,10 @@ pub async fn secrets(
     let names = &request.names;
     let wanted = metadata == Metadata::Read;
     // They only serve a warning here: without the right to read them there is none.
-    let labels = async {
-        match labels.is_empty() && wanted {
-            true => {
-                secret_manager.settings(home, &names.primary).await.ok().flatten().map(labels_of).unwrap_or_default()
-            }
-            false => labels,
+    let settings = async {
+        match wanted {
+            true => secret_manager.settings(home, &names.primary).await.ok().flatten(),
+            false => None,
         }
     };
     let versions = async {
@@ -71,11 +69,12 @@ pub async fn secrets(
         newest(secret_manager, home, &names.back_compat),
         versions,
     );
-    let (secrets, labels) = futures::join!(secrets, labels);
+    let (secrets, settings) = futures::join!(secrets, settings);
     let (primary, back_compat, metadata_of) = secrets?;
     let mut primary = keep(&names.primary, primary, vault);
     let mut back_compat = keep(&names.back_compat, back_compat, vault);
-    primary.labels = labels;
+    primary.conditions.aliases = settings.as_ref().map(|settings| settings.aliases().to_vec()).unwrap_or_default();
+    primary.labels = if labels.is_empty() { settings.map(labels_of).unwrap_or_default() } else { labels };
     if wanted && !back_compat.exists {
         // A secret without versions answers an access like one that does not exist.
         back_compat.exists = secret_manager.settings(home, &names.back_compat).await?.is_some();
@@ -139,6 +138,9 @@ pub async fn add_history(now: &mut Observation, secret_manager: &SecretManager) 
         let listed = secret_manager.versions(&home, &view.secret, usize::MAX).await?.unwrap_or_default();
         add_metadata(view, listed);
     }
+    // Only to be shown: without the right to read them there are none.
+    let settings = secret_manager.settings(&home, &now.back_compat.secret).await.ok().flatten();
+    now.back_compat.conditions.aliases = settings.map(|settings| settings.aliases().to_vec()).unwrap_or_default();
     Ok(())
 }
 
@@ -147,6 +149,10 @@ pub async fn add_history(now: &mut Observation, secret_manager: &SecretManager) 
 pub fn add_metadata(view: &mut SecretView, listed: impl IntoIterator<Item = VersionInfo>) {
     let Some(newest) = view.newest().map(|version| version.id) else { return };
     for listed in listed {
+        if let Some(at) = listed.scheduled {
+            view.conditions.scheduled.retain(|(id, _)| *id != listed.version);
+            view.conditions.scheduled.push((listed.version, at));
+        }
         match view.versions.iter_mut().find(|version| version.id == listed.version) {
             Some(known) => known.created = Some(listed.created),
             None if listed.version > newest => {}
@@ -202,7 +208,7 @@ pub async fn newest(
 pub fn keep(secret: &SecretId, newest: Option<(VersionId, Access)>, vault: &mut Vault) -> SecretView {
     let exists = newest.is_some();
     let versions = newest.into_iter().filter_map(|(id, access)| version(id, access, vault)).collect();
-    SecretView { secret: secret.clone(), versions, exists, labels: Vec::new() }
+    SecretView { secret: secret.clone(), versions, exists, labels: Vec::new(), conditions: Default::default() }
 }
 
 fn version(id: VersionId, access: Access, vault: &mut Vault) -> Option<Version> {

@@ -5,6 +5,7 @@ use super::text::{Paint, printable, wrap};
 use deepdesk_protocol::event::StepName;
 use deepdesk_protocol::facts::names::{AccountName, ProjectId, listed};
 use deepdesk_protocol::facts::observation::{Observation, SecretView};
+use deepdesk_protocol::facts::shape::{FEWEST_BITS, Form};
 use deepdesk_protocol::hint;
 use deepdesk_protocol::result::{CheckResult, Verdict};
 use deepdesk_protocol::step::{Origin, Plan, Planned, Step};
@@ -25,6 +26,10 @@ pub struct PlanView<'a> {
     pub observation: &'a Observation,
     /// Checks that warn; those that passed or failed are not shown.
     pub warnings: &'a [CheckResult],
+    /// What else follows from it, a sentence each.
+    pub notes: &'a [String],
+    /// The form of a value that is made here, where one is.
+    pub new_value: Option<&'a Form>,
     /// What will break for a while, one sentence; empty when nothing does.
     pub interruption: String,
 }
@@ -45,6 +50,10 @@ pub(super) fn render(view: &PlanView<'_>, paint: Paint, width: Option<usize>) ->
         ("back-compat", secret(&now.back_compat, held(now))),
     ] {
         out.push_str(&format!("{}  {value}\n", paint.dim(&format!("{name:<11}"))));
+    }
+    if let Some(form) = view.new_value {
+        let text = wrap(&new_value(form), 13, width);
+        out.push_str(&format!("{}  {text}\n", paint.dim("new value  ")));
     }
     out.push('\n');
     out.push_str(&consumers(now, width));
@@ -76,6 +85,12 @@ fn held(now: &Observation) -> String {
         (None, _) if now.back_compat.exists => "no version yet".to_owned(),
         (None, _) => "does not exist yet".to_owned(),
     }
+}
+
+/// `made here, in the form of the current one: 64 hexadecimal digits, 256 bits`.
+fn new_value(form: &Form) -> String {
+    let why = if form.is_kept() { "in the form of the current one" } else { "as asked for" };
+    format!("made here, {why}: {form}, {} bits", form.bits())
 }
 
 /// Who reads the value and why, with the readers that no restart reaches.
@@ -194,6 +209,22 @@ fn consequences(view: &PlanView<'_>, paint: Paint, width: Option<usize>) -> Stri
             view.plan.answered
         );
         out.push_str(&format!("\n{} {}\n", paint.warn("asks:"), wrap(&asked, 6, width)));
+    }
+    if let Some(form) = view.new_value.filter(|form| form.is_weak()) {
+        let way = match form.is_kept() {
+            true => {
+                "give a longer one with --value-from, or ask for one with --length and --alphabet, if the application takes it"
+            }
+            false => "ask for more with --length or --alphabet",
+        };
+        let text = format!(
+            "the new value has {} bits of entropy: fewer than {FEWEST_BITS} can be guessed; {way}",
+            form.bits()
+        );
+        out.push_str(&format!("\n{} {}\n", paint.warn("warning:"), wrap(&text, 9, width)));
+    }
+    for note in view.notes {
+        out.push_str(&format!("\n{} {}\n", paint.warn("warning:"), wrap(&printable(note), 9, width)));
     }
     let warnings: Vec<&CheckResult> = view.warnings.iter().filter(|check| check.result == Verdict::Warn).collect();
     if !warnings.is_empty() {

@@ -209,11 +209,12 @@ impl<'a, 'w> Follower<'a, 'w> {
         if !acts.is_empty() {
             return Next::End(End::Circle(why.to_owned()));
         }
+        let look = named.iter().filter(|hint| matches!(hint, Hint::Ours(_))).find(new).cloned();
         if named.contains(&Hint::Status) && self.tried.insert((fingerprint(&self.before), "status".to_owned())) {
             return Next::Status;
         }
-        if let Some(look) = named.iter().filter(|hint| matches!(hint, Hint::Ours(_))).find(new) {
-            return Next::Do(look.clone());
+        if let Some(look) = look {
+            return Next::Do(look);
         }
         let repeat = lines.iter().any(|line| line.contains("same command") || line.contains("again in a moment"));
         match self.last.clone().filter(|_| repeat && self.again < AGAIN) {

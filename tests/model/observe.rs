@@ -44,6 +44,7 @@ impl View {
             versions: (1..=versions.len()).rev().take(usize::from(known)).map(|n| version(versions, n)).collect(),
             exists: versions.len() > 0,
             labels: Vec::new(),
+            conditions: Default::default(),
         };
         let account = || "acme".parse().expect("a fit name");
         let home = || SecretHome { project: "p".parse().expect("a fit id"), location: None };
@@ -111,6 +112,7 @@ impl View {
             owner: None,
             unusual_target: None,
             not_followed: None,
+            cannot_copy: Vec::new(),
             written: None,
             resource_version: None,
             target_created: None,

@@ -378,3 +378,40 @@ fn a_restart_whose_last_look_fails_does_not_say_that_nothing_was_changed() {
     world.heal("denied");
     world.run(&["secret", "restart", "acme"]).code(0);
 }
+
+#[test]
+fn a_repeated_restart_waits_for_what_is_ending_and_restarts_nothing_new() {
+    let world = World::start(&["--accounts=1", "--fault=pod-slow-to-stop=12s"]);
+    let restart = ["secret", "restart", "acme"];
+    let patches = |world: &World| world.writes().iter().filter(|write| *write == "patch/deployments").count();
+    let first = world.run(&[&restart[..], &["--timeout=2s"]].concat()).code(5);
+    first.says("gave up");
+    let sent = patches(&world);
+    assert_eq!(sent, CONSUMERS.len());
+    world.run(&restart).code(0).says("its pods are changing");
+    assert_eq!(patches(&world), sent, "what was new already was restarted once more");
+    for consumer in CONSUMERS {
+        let pods: Vec<Value> = world.pods("acme").into_iter().filter(|pod| pod["owner"] == consumer).collect();
+        let running = pods.iter().filter(|pod| pod["ended"].is_null()).count();
+        assert_eq!(running * 2, pods.len(), "{consumer}: {pods:#?}");
+    }
+    // Once nothing is under way, who asks for a restart gets one.
+    world.heal("pod-slow-to-stop");
+    world.run(&restart).code(0);
+    assert_eq!(patches(&world), 2 * CONSUMERS.len());
+    // What an earlier restart began before the Secret was written again began too early.
+    world.fault("pod-slow-to-stop", Some("12s"));
+    world.run(&[&restart[..], &["--timeout=2s"]].concat()).code(5);
+    for name in ["admin-secrets", "backend-secrets"] {
+        let forced = json!({"metadata": {"annotations": {"force-sync": "once-more"}}});
+        world.patch(&crate::world::external_secret("acme", name), forced);
+    }
+    let annotated = |world: &World| {
+        let secret = world.sent("GET", "/api/v1/namespaces/acme/secrets/backend-secrets", None);
+        secret["metadata"]["annotations"]["force-sync"] == "once-more"
+    };
+    world.until("the Secrets are written again", annotated);
+    world.heal("pod-slow-to-stop");
+    world.run(&restart).code(0);
+    assert_eq!(patches(&world), 4 * CONSUMERS.len());
+}

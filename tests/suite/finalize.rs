@@ -120,7 +120,7 @@ fn the_word_that_data_was_saved_again_is_not_taken_from_a_yes() {
     world.run(&["secret", "finalize", "acme", "--reencrypted"]).code(2).says("add --yes");
     let shown = world.run(&["secret", "finalize", "acme", "--dry-run"]).code(0).says("cannot be read any more");
     assert!(!shown.stderr.contains("exchange"), "{}", shown.stderr);
-    world.run(&["secret", "finalize", "acme", "--older-than", "90d"]).code(2).says("--destroy");
+    world.run(&["secret", "finalize", "acme", "--unused-for", "90d"]).code(2).says("--destroy");
     assert_eq!(world.state("acme"), before);
 }
 
@@ -135,7 +135,7 @@ fn destroyed_is_what_is_named_and_nothing_else() {
     assert_eq!(world.state("acme"), before);
     world.heal("denied");
     // All versions of the sandbox are younger than that.
-    world.run(&[&FINALIZE[..], &["--destroy", "--older-than", "5000d"]].concat()).code(0);
+    world.run(&[&FINALIZE[..], &["--destroy", "--unused-for", "5000d"]].concat()).code(0);
     finalized(&world, "acme", &in_use);
     assert_eq!(world.versions(&primary("acme")).matches("DESTROYED").count(), 0);
     let shown = world.run(&["secret", "finalize", "acme", "--dry-run", "--destroy", "--keep", "2"]).code(0);
@@ -160,4 +160,80 @@ fn a_finalization_that_stops_goes_on() {
     world.heal("rollout-stuck");
     world.run(&FINALIZE).code(0);
     finalized(&world, "acme", &in_use);
+}
+
+#[test]
+fn a_version_is_old_by_when_it_left_use() {
+    let world = rotated();
+    world.run(&FINALIZE).code(0);
+    // They came 30 days after one another, the first 210 days ago: the second left use 150 days ago, the third 120.
+    let age = "135d";
+    let versions = |world: &World| world.versions(&primary("acme"));
+    let before = versions(&world);
+    // The old name counted otherwise.
+    let renamed = world.run(&[&FINALIZE[..], &["--destroy", "--older-than", age]].concat()).code(2);
+    renamed.says("--unused-for").says("left use");
+    assert_eq!(versions(&world), before);
+    let by_age = ["--destroy", "--unused-for", age];
+    world
+        .run(&[&FINALIZE[..], &by_age[..], &["--dry-run"]].concat())
+        .code(0)
+        .says("destroy v2, v1 of acme_account_secret");
+    world.run(&[&FINALIZE[..], &by_age[..]].concat()).code(0);
+    assert!(versions(&world).starts_with("1:DESTROYED 2:DESTROYED 3:DISABLED 4:DISABLED"), "{}", versions(&world));
+    // An age that no date has is not every age.
+    let ever = ["--destroy", "--unused-for", "9000000d"];
+    world.run(&[&FINALIZE[..], &ever[..]].concat());
+    assert!(versions(&world).starts_with("1:DESTROYED 2:DESTROYED 3:DISABLED"), "{}", versions(&world));
+}
+
+#[test]
+fn an_age_is_by_the_servers_clock() {
+    // A year ahead of this machine: by its clock all of them left use long ago.
+    let world = World::start(&["--accounts=1", "--fault=clock-skew=31536000"]);
+    world.run(&ROTATE).code(0);
+    world.run(&FINALIZE).code(0);
+    let versions = |world: &World| world.versions(&primary("acme"));
+    world.run(&[&FINALIZE[..], &["--destroy", "--unused-for", "5000d"]].concat()).code(0);
+    assert_eq!(versions(&world).matches("DESTROYED").count(), 0);
+    world.run(&[&FINALIZE[..], &["--destroy", "--unused-for", "300d"]].concat()).code(0);
+    assert!(versions(&world).ends_with("6:DESTROYED 7:DESTROYED 8:ENABLED"), "{}", versions(&world));
+}
+
+#[test]
+fn a_destruction_that_is_scheduled_is_shown_and_not_pushed_on() {
+    let world = rotated();
+    let secret = format!("/v1/projects/sandbox-project/secrets/{}", primary("acme"));
+    world.sent(
+        "PATCH",
+        &format!("{secret}?updateMask=versionDestroyTtl"),
+        Some(json!({"versionDestroyTtl": "864000s"})),
+    );
+    let aliases = json!({"versionAliases": {"stable": "6", "audit": "7"}});
+    world.sent("PATCH", &format!("{secret}?updateMask=versionAliases"), Some(aliases));
+    world.set(&primary("acme"), 6, "destroy");
+    let scheduled =
+        |version| world.sent("GET", &format!("{secret}/versions/{version}"), None)["scheduledDestroyTime"].clone();
+    let before = scheduled(6);
+    assert!(before.is_string());
+    let shown = world.run(&["secret", "finalize", "acme", "--dry-run", "--destroy"]).code(0);
+    let shown = shown.says("v6 of acme_account_secret is scheduled to be destroyed on");
+    let shown = shown.says("alias audit of acme_account_secret names v7").says("for good");
+    assert!(!shown.stderr.contains("alias stable"), "{}", shown.stderr);
+    world.run(&[&FINALIZE[..], &["--destroy"]].concat()).code(0);
+    assert_eq!(scheduled(6), before, "it was pushed on");
+    assert!(scheduled(7).is_string(), "the others are scheduled");
+    let seventh = scheduled(7);
+    world.run(&[&FINALIZE[..], &["--destroy"]].concat()).code(0);
+    assert_eq!((scheduled(6), scheduled(7)), (before, seventh), "a repeated command pushed them on");
+}
+
+#[test]
+fn an_alias_of_a_version_that_is_disabled_is_shown() {
+    let world = World::start(&["--accounts=1"]);
+    let secret = format!("/v1/projects/sandbox-project/secrets/{}", primary("acme"));
+    let aliases = json!({"versionAliases": {"in-use": "7", "first": "1"}});
+    world.sent("PATCH", &format!("{secret}?updateMask=versionAliases"), Some(aliases));
+    let ran = world.run(&ROTATE).code(0).says("alias in-use of acme_account_secret names v7: this would disable it");
+    assert!(!ran.stderr.contains("alias first"), "{}", ran.stderr);
 }

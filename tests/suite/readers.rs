@@ -252,3 +252,68 @@ fn names_that_an_extract_rewrites_are_followed() {
     let key = keys.iter().find(|key| key["key"] == "APP_SECRET_KEY").expect("the rewritten key");
     assert_eq!((&key["holds"], &result["state"]), (&"primary v4".into(), &"Stable".into()));
 }
+
+/// An ExternalSecret in globex's namespace that reads acme's primary.
+fn shared(world: &World) -> serde_json::Value {
+    let own = world.sent("GET", &external_secret("globex", "backend-secrets"), None);
+    let object = json!({
+        "apiVersion": own["apiVersion"],
+        "kind": "ExternalSecret",
+        "metadata": {"name": "borrowed", "namespace": "globex"},
+        "spec": {
+            "refreshInterval": "1h",
+            "secretStoreRef": own["spec"]["secretStoreRef"],
+            "target": {"name": "borrowed"},
+            "data": [{"secretKey": "KEY", "remoteRef": {"key": primary("acme")}}],
+        },
+    });
+    world.sent("POST", "/apis/external-secrets.io/v1/namespaces/globex/externalsecrets", Some(object))
+}
+
+const WRITING: [&[&str]; 6] = [
+    &["secret", "rotate", "acme", "--yes"],
+    &["secret", "rotate", "acme", "--dry-run"],
+    &["secret", "rollback", "acme", "--yes"],
+    &["secret", "finalize", "acme", "--yes", "--reencrypted"],
+    &["secret", "sync", "acme"],
+    &["secret", "restart", "acme"],
+];
+
+#[test]
+fn a_primary_that_two_namespaces_read_is_not_changed() {
+    let world = World::start(&["--accounts=2"]);
+    shared(&world);
+    let writes = world.writes();
+    for command in WRITING {
+        let refused = world.run(&[command, &["-o", "json"]].concat()).code(4);
+        let refused = refused
+            .says("acme/admin-secrets")
+            .says("globex/borrowed")
+            .says("kubectl get externalsecret borrowed -n globex");
+        assert_eq!(refused.json()["reason"], "SharedPrimary", "{command:?}");
+    }
+    assert_eq!(world.writes(), writes);
+    // Who only looks is told what is there.
+    world.run(&["secret", "verify", "acme"]).code(0);
+    // The other account has a primary of its own.
+    world.run(&["secret", "rotate", "globex", "--yes"]).code(0);
+}
+
+#[test]
+fn a_primary_of_the_same_name_in_another_project_is_another() {
+    let world = World::start(&["--accounts=2"]);
+    shared(&world);
+    let store = "/apis/external-secrets.io/v1/namespaces/globex/secretstores";
+    let mut own = world.sent("GET", &format!("{store}/secret-manager"), None);
+    own["spec"]["provider"]["gcpsm"]["projectID"] = json!("another-project");
+    let object = json!({
+        "apiVersion": own["apiVersion"],
+        "kind": "SecretStore",
+        "metadata": {"name": "elsewhere", "namespace": "globex"},
+        "spec": own["spec"],
+    });
+    world.sent("POST", store, Some(object));
+    let path = external_secret("globex", "borrowed");
+    world.patch(&path, json!({"spec": {"secretStoreRef": {"name": "elsewhere", "kind": "SecretStore"}}}));
+    world.run(&["secret", "rotate", "acme", "--yes"]).code(0);
+}

@@ -1,8 +1,10 @@
 //! `secret rollback`: back to the value of before, in one command, from a complete rotation and from the middle of one.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use crate::world::{CONSUMERS, World, back_compat, primary};
+use crate::world::{CONSUMERS, World, back_compat, external_secret, primary};
 
 const ROTATE: [&str; 4] = ["secret", "rotate", "acme", "--yes"];
 const ROLL_BACK: [&str; 4] = ["secret", "rollback", "acme", "--yes"];
@@ -148,4 +150,81 @@ fn pods_that_start_by_themselves_during_the_exchange_are_counted() {
     world.heal("sync-slow");
     crate::world::finish(child).code(0).says("started during the exchange");
     rolled_back(&world, "acme", &abandoned, &kept);
+}
+
+/// An account whose value is JSON, of which every ExternalSecret takes the property `key`.
+fn with_property() -> World {
+    let world = World::start(&["--accounts=2"]);
+    let value = STANDARD.encode(r#"{"key":"0123456789012345678901234567890123456789","note":1}"#);
+    world.set(&primary("globex"), 3, "disable");
+    world.add(&primary("globex"), &value);
+    world.add(&back_compat("globex"), &value);
+    world.set(&back_compat("globex"), 1, "disable");
+    for name in ["admin-secrets", "backend-secrets"] {
+        let data = json!([
+            {"secretKey": "SECRET_KEY", "remoteRef": {"key": primary("globex"), "property": "key"}},
+            {"secretKey": "SECRET_KEY_BACK_COMPAT", "remoteRef": {"key": back_compat("globex"), "property": "key"}},
+            {"secretKey": "DATABASE_URL", "remoteRef": {"key": "globex_database_url"}},
+        ]);
+        world.patch(&external_secret("globex", name), json!({"spec": {"data": data}}));
+    }
+    world.copied_by_hand("globex");
+    world
+}
+
+/// What globex's pods get as their key.
+fn held(world: &World) -> String {
+    let secret = world.sent("GET", "/api/v1/namespaces/globex/secrets/backend-secrets", None);
+    let bytes = STANDARD.decode(secret["data"]["SECRET_KEY"].as_str().expect("a key")).expect("base64");
+    String::from_utf8(bytes).expect("text")
+}
+
+#[test]
+fn a_rollback_goes_back_to_a_value_of_which_a_property_is_taken() {
+    let world = with_property();
+    let new = br#"{"key":"9876543210987654321098765432109876543210"}"#;
+    world.run_with_input(&["secret", "rotate", "globex", "--yes", "--value-from", "-"], new).code(0);
+    world.run(&["secret", "rollback", "globex", "--yes"]).code(0);
+    assert_eq!(held(&world), "0123456789012345678901234567890123456789");
+    assert_eq!(world.value(&primary("globex"), "6"), world.value(&back_compat("globex"), "2"));
+    world.run(&["secret", "verify", "globex"]).code(0);
+}
+
+#[test]
+fn a_rollback_leaves_a_rotation_whose_value_cannot_be_copied() {
+    let world = with_property();
+    let without = br#"{"another":"9876543210987654321098765432109876543210"}"#;
+    let rotate = ["secret", "rotate", "globex", "--yes", "--value-from", "-"];
+    let (writes, before) = (world.writes(), world.versions(&primary("globex")));
+    world.run_with_input(&rotate, without).code(4).says("property key of the value, and the new value has none");
+    assert_eq!((world.writes(), world.versions(&primary("globex"))), (writes, before));
+    // By hand it gets there all the same, and nothing is copied any more.
+    world.add(&primary("globex"), &STANDARD.encode(without));
+    for name in ["admin-secrets", "backend-secrets"] {
+        world.sync("globex", name);
+    }
+    let fails = |world: &World| {
+        let ready = |name| {
+            world.sent("GET", &external_secret("globex", name), None)["status"]["conditions"][0]["status"].clone()
+        };
+        ready("admin-secrets") == "False" && ready("backend-secrets") == "False"
+    };
+    world.until("the failure shows", fails);
+    // Rotating is no way on, and what is says so.
+    world
+        .run(&["secret", "rotate", "globex", "--yes"])
+        .code(4)
+        .says("cannot copy the newest version")
+        .says("secret rollback globex");
+    let shown = world.run(&["secret", "rollback", "globex", "--dry-run"]).code(0);
+    shown.says("no pod ever had v5").says("disable v5 of globex_account_secret");
+    world.run(&["secret", "rollback", "globex", "--yes"]).code(0);
+    assert!(world.versions(&primary("globex")).ends_with("4:DISABLED 5:DISABLED 6:ENABLED"));
+    assert_eq!(world.versions(&back_compat("globex")), "1:DISABLED 2:ENABLED");
+    assert_eq!(held(&world), "0123456789012345678901234567890123456789");
+    world.run(&["secret", "verify", "globex"]).code(0);
+    world.run(&["secret", "status", "globex"]).code(0);
+    let again = world.run(&["secret", "rollback", "globex", "--yes"]).code(4);
+    again.says("nothing to go back to");
+    world.run_with_input(&rotate, br#"{"key":"abcdefghijklmnopqrstuvwxyzabcdefghijklmnop"}"#).code(0);
 }

@@ -130,7 +130,7 @@ pub static CHECKS: &[Check] = &[
         look: external_secrets::unusual_target,
     },
     Check { id: "DD-ES-OPAQUE", grave: [Fail, Fail, Fail, Warn, Fail, Fail, Fail], look: external_secrets::opaque },
-    Check { id: "DD-ES-PROPERTY", grave: [Fail, No, No, No, Fail, No, Fail], look: external_secrets::property },
+    Check { id: "DD-ES-PROPERTY", grave: [Fail, No, No, No, No, No, No], look: external_secrets::property },
     Check {
         id: "DD-BACK-COMPAT-MAPPED",
         grave: [Fail, No, Fail, No, Fail, No, Fail],

@@ -11,6 +11,7 @@ mod refuse;
 mod rescue;
 mod rollback;
 mod two_phase;
+mod unused;
 
 pub use self::guard::{may_restart, may_sync};
 pub use self::next::next;
@@ -58,7 +59,7 @@ pub enum Strategy {
 /// Which disabled versions `--destroy` takes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Destroy {
-    /// Only those created before this moment (`--older-than`).
+    /// Only those that left use before this moment (`--unused-for`).
     pub before: Option<jiff::Timestamp>,
     /// But for the newest so many (`--keep`).
     pub keep: usize,
@@ -247,7 +248,7 @@ fn finish(want: &Want, now: &Observation, from: VersionId, to: VersionId) -> Res
             true => Planned::Skip(StepName::Sync, format!("every Kubernetes Secret holds {to}")),
             false => Planned::Do(Step::Sync { external_secrets: external_secrets(now), version: to }),
         };
-        return Ok(rollback::exchange(now, vec![introduced, sync], from, to, newest));
+        return rollback::exchange(now, vec![introduced, sync], from, to, newest);
     }
     let mut steps = match in_use::displaced(now) {
         // What pods read as back-compat is in the cluster alone: it gets a version before a sync writes over it.
@@ -456,3 +457,7 @@ mod stopped;
 #[cfg(test)]
 #[path = "plan/tests/walk.rs"]
 mod walk;
+
+#[cfg(test)]
+#[path = "plan/tests/uncopied.rs"]
+mod uncopied;

@@ -4,6 +4,7 @@ use crate::hint::{self, CallFlags, Hint};
 use serde::Serialize;
 
 use crate::event::{StepName, StepState};
+use crate::facts::shape::Form;
 
 /// The version of the shapes below.
 pub const API_VERSION: &str = "deepdesk.com/v1";
@@ -234,6 +235,38 @@ pub struct RotationResult {
     pub previous: String,
     /// The version that is in use after; empty when it was not added.
     pub version: String,
+    /// What the value that was made is like; nothing of one that was given or brought back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub new_value: Option<NewValueResult>,
+}
+
+/// What a made value is like: its form and its length, and nothing else of it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NewValueResult {
+    /// `fernet`, `hex`, `base64`, `base64url`, `alphanumeric`, or `alphabet` for one that was named.
+    pub form: &'static str,
+    /// The same in words.
+    pub description: String,
+    /// How many characters it has.
+    pub characters: usize,
+    /// How many bits of entropy.
+    pub bits: u32,
+    /// Whether it is the form of the value before.
+    pub as_before: bool,
+}
+
+impl NewValueResult {
+    /// What is told of a form.
+    pub fn of(form: &Form) -> NewValueResult {
+        NewValueResult {
+            form: form.word(),
+            description: form.to_string(),
+            characters: form.characters(),
+            bits: form.bits(),
+            as_before: form.is_kept(),
+        }
+    }
 }
 
 /// What showed that re-encryption is done.

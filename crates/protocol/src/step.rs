@@ -282,11 +282,16 @@ impl Plan {
         }
     }
 
-    /// Whether the primary is exchanged first, and the back-compat after it.
+    /// Whether the primary is exchanged first, and the back-compat after it, or not at all.
     pub fn exchanges(&self) -> bool {
         let at = |name: StepName| self.steps.iter().position(|planned| planned.name() == name);
-        let stores = self.to_do().any(|step| step.name() == StepName::Preserve);
+        let stores = self.to_do().any(|step| step.name() == StepName::Preserve) || self.gives_up();
         stores && at(StepName::Introduce).is_some() && at(StepName::Introduce) < at(StepName::Preserve)
+    }
+
+    /// Whether the version in use before is given up: nothing could copy it, and no slot keeps its value.
+    pub fn gives_up(&self) -> bool {
+        self.to_do().any(|step| matches!(step, Step::DisableOlder { versions, .. } if versions.contains(&self.from)))
     }
 
     /// The steps, and after them the restart, in which both slots of the cluster may hold the same value, the older one:
@@ -300,7 +305,8 @@ impl Plan {
                 self.steps[..introduce].iter().rposition(|planned| planned.name() == StepName::Preserve)?
             }
             (Some(_), _) => return None,
-            (None, _) if self.exchanges() => introduce,
+            // No pod ever wrote under what is given up.
+            (None, _) if self.exchanges() && !self.gives_up() => introduce,
             (None, _) => return None,
         };
         Some(begins..at(StepName::Restart)?)

@@ -214,6 +214,7 @@ mod tests {
             exists: true,
             versions: Vec::new(),
             labels: Vec::new(),
+            conditions: Default::default(),
         };
         let home = SecretHome { project: "p".parse().expect("a project"), location: None };
         let account = "acme".parse().expect("an account");

@@ -6,13 +6,18 @@ use std::fmt;
 use google_cloud_iam_v1::model as iam;
 use google_cloud_secretmanager_v1::model;
 
+use deepdesk_protocol::facts::names::VersionId;
+
 /// Settings of a secret that a new secret like it gets as well. `Debug` names the labels' keys alone.
 ///
 /// Copied: replication with its encryption keys, labels, the encryption key of regional secrets, the delay of
 /// destruction. Not copied: expiry (it would delete the secret for good), the rotation schedule and its topics, aliases,
 /// and annotations, in which tools keep notes about that one secret.
 #[derive(Clone)]
-pub struct SecretSettings(model::Secret);
+pub struct SecretSettings {
+    copied: model::Secret,
+    aliases: Vec<(String, VersionId)>,
+}
 
 impl SecretSettings {
     pub(super) fn of(secret: model::Secret) -> SecretSettings {
@@ -21,28 +26,37 @@ impl SecretSettings {
         copied.labels = secret.labels;
         copied.customer_managed_encryption = secret.customer_managed_encryption;
         copied.version_destroy_ttl = secret.version_destroy_ttl;
-        SecretSettings(copied)
+        let named =
+            |(alias, version): (String, i64)| Some((alias, u64::try_from(version).ok().and_then(VersionId::new)?));
+        let mut aliases: Vec<_> = secret.version_aliases.into_iter().filter_map(named).collect();
+        aliases.sort();
+        SecretSettings { copied, aliases }
     }
 
     /// The secret to create. A regional one lives in its location alone, and says nothing of replication.
     pub(super) fn secret(&self, regional: bool) -> model::Secret {
-        let mut secret = self.0.clone();
+        let mut secret = self.copied.clone();
         if regional {
             secret.replication = None;
         }
         secret
     }
 
+    /// Its aliases, each with the version that it names. They are that one secret's.
+    pub fn aliases(&self) -> &[(String, VersionId)] {
+        &self.aliases
+    }
+
     /// The labels.
     pub fn labels(&self) -> BTreeMap<String, String> {
-        self.0.labels.iter().map(|(key, value)| (key.clone(), value.clone())).collect()
+        self.copied.labels.iter().map(|(key, value)| (key.clone(), value.clone())).collect()
     }
 }
 
 impl fmt::Debug for SecretSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SecretSettings")
-            .field("labels", &self.0.labels.keys().collect::<BTreeSet<_>>())
+            .field("labels", &self.copied.labels.keys().collect::<BTreeSet<_>>())
             .finish_non_exhaustive()
     }
 }
@@ -125,6 +139,7 @@ mod tests {
             .set_version_aliases([("prod", 3)])
             .set_replication(model::Replication::new().set_automatic(model::replication::Automatic::new()));
         let settings = SecretSettings::of(secret);
+        assert_eq!(settings.aliases(), [("prod".to_owned(), VersionId::new(3).expect("not zero"))]);
         assert_eq!(settings.labels().into_iter().collect::<Vec<_>>(), [("team".to_owned(), "blue".to_owned())]);
         let copy = settings.secret(false);
         assert!(copy.name.is_empty() && copy.etag.is_empty());

@@ -57,6 +57,8 @@ pub struct VersionInfo {
     pub state: VersionState,
     /// When it was created.
     pub created: Timestamp,
+    /// When it will be destroyed by itself, where that is set.
+    pub scheduled: Option<Timestamp>,
     /// Its etag, with the quotes that belong to it.
     pub etag: String,
 }
@@ -103,10 +105,12 @@ pub(super) fn state(operation: &str, state: &model::secret_version::State) -> Re
 pub(super) fn version_info(operation: &str, version: model::SecretVersion) -> Result<VersionInfo, ApiError> {
     let state = state(operation, &version.state)?;
     let created = version.create_time.and_then(|at| Timestamp::new(at.seconds(), at.nanos()).ok());
+    let scheduled = version.scheduled_destroy_time.and_then(|at| Timestamp::new(at.seconds(), at.nanos()).ok());
     Ok(VersionInfo {
         version: version_of(operation, &version.name)?,
         state,
         created: created.ok_or_else(|| malformed(operation, "the answer does not say when the version was created"))?,
+        scheduled,
         etag: version.etag,
     })
 }

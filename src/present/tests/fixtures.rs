@@ -240,7 +240,12 @@ pub fn rotated() -> AccountResult {
             ..OtherReader::default()
         }],
         checks: vec![check("DD-ES-READY", "external-secrets/ready", Verdict::Pass, "", "")],
-        rotation: Some(RotationResult { went_back: false, previous: "7".to_owned(), version: "8".to_owned() }),
+        rotation: Some(RotationResult {
+            went_back: false,
+            previous: "7".to_owned(),
+            version: "8".to_owned(),
+            new_value: None,
+        }),
         status: None,
         without_slot: Vec::new(),
         exposed: Vec::new(),
@@ -329,6 +334,7 @@ pub fn observation() -> Observation {
         exists: !versions.is_empty(),
         versions,
         labels: Vec::new(),
+        conditions: Default::default(),
     };
     let consumer = |workload: &str, desired, reasons: &[&str]| Consumer {
         workload: workload.parse().expect("a workload"),
@@ -373,6 +379,8 @@ pub fn observation() -> Observation {
         begun: None,
         finalizing: None,
         announced: None,
+        older: Default::default(),
+        run_ended: None,
         unread: Vec::new(),
     }
 }

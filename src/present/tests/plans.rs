@@ -6,11 +6,17 @@ use super::fixtures::{check, observation, screen, seen, terminal};
 use crate::present::{PlanView, Progress, Style, Terminal};
 use deepdesk_protocol::event::StepName;
 use deepdesk_protocol::facts::names::VersionId;
+use deepdesk_protocol::facts::payload::Payload;
+use deepdesk_protocol::facts::shape::Form;
 use deepdesk_protocol::result::Verdict;
 use deepdesk_protocol::state::State;
 use deepdesk_protocol::step::{Origin, Plan, Planned, Step};
 
 fn shown(progress: Progress, terminal: Terminal) -> String {
+    shown_with(progress, terminal, None, &[])
+}
+
+fn shown_with(progress: Progress, terminal: Terminal, new_value: Option<&Form>, notes: &[String]) -> String {
     let v = |number| VersionId::new(number).expect("not 0");
     let secret = || "acme_account_secret".parse().expect("an id");
     let external = || vec!["admin-secrets".parse().expect("a name"), "backend-secrets".parse().expect("a name")];
@@ -54,6 +60,8 @@ fn shown(progress: Progress, terminal: Terminal) -> String {
         evidence: None,
         observation: &now,
         warnings: &warnings,
+        notes,
+        new_value,
         interruption: "JSON web tokens signed under v7 stop being valid: users sign in again, and calls between \
                        services fail while both versions serve"
             .to_owned(),
@@ -138,4 +146,22 @@ fn where_nobody_reads_it_there_is_none() {
         assert_eq!(shown(progress, Terminal::default()), "");
         assert_ne!(shown(progress, terminal()), "");
     }
+}
+
+#[test]
+fn the_form_of_a_made_value_is_told_and_few_bits_are_warned_of() {
+    let form = |value: &str| Form::of(&Payload::new(value.as_bytes().to_vec()));
+    let notes = ["alias prod of acme_account_secret names v7".to_owned()];
+    let plain = Terminal::default();
+    let weak = shown_with(Progress::Auto, plain, Some(&form("0123456789abcdef")), &notes);
+    assert!(
+        weak.contains("new value    made here, in the form of the current one: 16 hexadecimal digits, 64 bits\n"),
+        "{weak}"
+    );
+    assert!(weak.contains("warning: the new value has 64 bits of entropy: fewer than 128 can be guessed"), "{weak}");
+    assert!(weak.contains("warning: alias prod of acme_account_secret names v7\n"), "{weak}");
+    let asked = Form::asked(Some(40), None, &Payload::new(Vec::new()));
+    let strong = shown_with(Progress::Auto, plain, Some(&asked), &[]);
+    assert!(strong.contains("made here, as asked for: 40 letters and digits, 238 bits\n"), "{strong}");
+    assert!(!strong.contains("entropy") && !strong.contains("alias"), "{strong}");
 }

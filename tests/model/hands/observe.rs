@@ -116,6 +116,7 @@ fn view(secret: &str, of: &Secret, seen: impl Fn(Number) -> bool) -> SecretView 
         versions: versions.collect(),
         exists: of.exists,
         labels: Vec::new(),
+        conditions: Default::default(),
     }
 }
 
@@ -176,6 +177,7 @@ fn external_secret(world: &World, by_pattern: bool) -> ExternalSecretView {
         uid: "u".to_owned(),
         target: name(),
         home: None,
+        cannot_copy: Vec::new(),
         store_problem: None,
         ready: match world.failing {
             true => Ready::False { reason: "SecretSyncedError".to_owned(), message: cause },

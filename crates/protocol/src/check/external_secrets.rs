@@ -4,7 +4,8 @@ use super::{Finding, Purpose, Seen, under_way};
 use crate::command;
 use crate::facts::observation::{Derivation, ExternalSecretView, Observation, Ready, Refresh, Source, VersionState};
 use crate::hint::{Command, FRESH_TOKEN, Hint};
-use crate::plan::{self, NewValue};
+use crate::plan::{self, Goal, NewValue, Want};
+use crate::step::Step;
 
 /// The message of the `Ready` condition for every error of the provider (External Secrets' controller).
 const UNSPECIFIC: &str = "could not get secret data from provider";
@@ -69,6 +70,15 @@ pub(super) fn ready(seen: &Seen) -> Vec<Finding> {
             }
             // The one failure that `preserve` heals: it maps a back-compat that does not exist yet.
             Ready::False { .. } if heals_by_itself(seen.now, external) => None,
+            // What it cannot copy is given up, or put right.
+            Ready::False { .. } if seen.purpose == Purpose::Rollback && lacks(seen.now, external) => None,
+            Ready::False { reason, message } if lacks_newest(seen.now, external) && goes_back(seen) => Some((
+                format!(
+                    "is not syncing: {reason}: {message}; it cannot copy the newest version of {}",
+                    seen.now.primary.secret
+                ),
+                Hint::to("go back to the value before", Command::secret("rollback", account)),
+            )),
             // What a rotation that goes on has to have synced anyway, and proves: its controller's next try may be far off.
             Ready::False { .. } if under_way(seen) || is_staging(seen) || is_refilling(seen) => None,
             Ready::False { reason, message } => {
@@ -80,6 +90,23 @@ pub(super) fn ready(seen: &Seen) -> Vec<Finding> {
             Ready::Unknown => Some(("has never been synced".to_owned(), describe)),
         }
     })
+}
+
+/// Whether it cannot copy the newest value of the primary: a property is missing in it, or it does not decode.
+fn lacks_newest(now: &Observation, external: &ExternalSecretView) -> bool {
+    now.primary.value().is_some_and(|value| external.cannot_copy.contains(&(Source::Primary, value)))
+}
+
+/// The same of that or of the one before: a rollback may have brought another since, and died.
+fn lacks(now: &Observation, external: &ExternalSecretView) -> bool {
+    let before = now.primary.predecessor().and_then(|version| version.value);
+    lacks_newest(now, external) || before.is_some_and(|value| external.cannot_copy.contains(&(Source::Primary, value)))
+}
+
+/// Whether `rollback` would lead on.
+fn goes_back(seen: &Seen) -> bool {
+    let back = Want { goal: Goal::RollBack { again: false }, ..Want::default() };
+    plan::plan(&back, seen.now).is_ok()
 }
 
 /// What `ready` leaves to a rotation's `preserve` is a failure to everybody else: until then nothing is copied at all.
@@ -229,7 +256,10 @@ pub(super) fn opaque(seen: &Seen) -> Vec<Finding> {
 }
 
 pub(super) fn property(seen: &Seen) -> Vec<Finding> {
-    if seen.want.new_value != NewValue::Made || under_way(seen) {
+    let makes = |step: &Step| matches!(step, Step::AddVersion { value_of: None, .. } | Step::Announce { .. });
+    let planned = plan::plan(seen.want, seen.now);
+    // Where nothing is made, as by a rollback, the value that is there already is one that can be copied.
+    if seen.want.new_value != NewValue::Made || planned.is_ok_and(|plan| !plan.to_do().any(makes)) || under_way(seen) {
         return Vec::new();
     }
     each(seen, |external| {

@@ -7,3 +7,4 @@ pub mod older;
 pub mod payload;
 pub mod reencryption;
 pub mod restart_note;
+pub mod shape;

@@ -49,6 +49,17 @@ pub struct SecretView {
     pub exists: bool,
     /// Its labels, where they were read: only to see who else manages it.
     pub labels: Vec<(String, String)>,
+    /// What else was set for it, where that was read.
+    pub conditions: Conditions,
+}
+
+/// What somebody set for a secret beside its versions' states, as far as it was read.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Conditions {
+    /// Aliases, each with the version that it names.
+    pub aliases: Vec<(String, VersionId)>,
+    /// The versions that will be destroyed by themselves, each with when.
+    pub scheduled: Vec<(VersionId, Timestamp)>,
 }
 
 impl SecretView {
@@ -209,12 +220,28 @@ pub struct ExternalSecretView {
     pub unusual_target: Option<String>,
     /// On which way of its first opaque key from the secret this program cannot follow it (`a template over all keys at once`).
     pub not_followed: Option<String>,
+    /// The known values that it cannot copy, each as the value of that secret: a property is missing in them, or they do not decode.
+    pub cannot_copy: Vec<(Source, ValueTag)>,
     /// When its Kubernetes Secret was last written, data or metadata, by the API server's clock.
     pub written: Option<Timestamp>,
     /// The resource version of that Secret: each write gives it another.
     pub resource_version: Option<String>,
     /// When that Secret was created, by the API server's clock: it never held what was there before.
     pub target_created: Option<Timestamp>,
+}
+
+impl ExternalSecretView {
+    /// Whether it fills a key from this secret, and could fill all of them where that secret had this value.
+    pub fn can_copy(&self, source: Source, value: ValueTag) -> bool {
+        self.keys.iter().any(|key| key.source == source) && !self.cannot_copy.contains(&(source, value))
+    }
+
+    /// Whether every key that it fills from this secret holds this value. Opaque keys cannot be told and count as holding it:
+    /// preflight refuses them where it matters.
+    pub fn holds(&self, source: Source, value: ValueTag) -> bool {
+        let mut keys = self.keys.iter().filter(|key| key.source == source);
+        keys.all(|key| key.derivation == Derivation::Opaque || key.found == Found::Value(value))
+    }
 }
 
 /// How far the rollout of a consumer is, judged from its spec and status alone.
@@ -547,10 +574,9 @@ impl Observation {
         self.keys(source).any(|(_, key)| key.found == Found::Value(value))
     }
 
-    /// Whether every key that comes from `source` holds `value`. Opaque keys cannot be told and count as holding it:
-    /// preflight refuses them where it matters.
+    /// Whether every key that comes from `source` holds `value`, as far as can be told.
     pub fn all_hold(&self, source: Source, value: ValueTag) -> bool {
-        self.keys(source).all(|(_, key)| key.derivation == Derivation::Opaque || key.found == Found::Value(value))
+        self.external_secrets.iter().all(|external| external.holds(source, value))
     }
 }
 

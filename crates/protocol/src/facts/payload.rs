@@ -115,8 +115,6 @@ pub enum ValueError {
 
 /// The least number of characters that a new value may have.
 pub const MINIMUM_LENGTH: usize = 32;
-/// The number of characters that a made value has unless asked otherwise.
-pub const DEFAULT_LENGTH: usize = 64;
 /// The most bytes that Secret Manager stores in a version.
 pub const MAXIMUM_BYTES: usize = 64 * 1024;
 
@@ -137,25 +135,6 @@ pub fn check_new_value(value: &Payload) -> Result<(), ValueError> {
         length if length < MINIMUM_LENGTH => Err(ValueError::TooShort(length)),
         _ => Ok(()),
     }
-}
-
-/// Makes a value of `length` letters and digits (5.95 bits each) out of random bytes that `fill` provides.
-///
-/// Bytes at or above the largest multiple of 62 are thrown away, so that every character is equally likely.
-/// Fails as `fill` fails.
-pub fn make_value<E>(length: usize, mut fill: impl FnMut(&mut [u8]) -> Result<(), E>) -> Result<Payload, E> {
-    const CHARACTERS: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
-    let fair = 256 - 256 % CHARACTERS.len();
-    // Allocated once at its full size: a vector that grows leaves copies behind that nobody wipes.
-    let mut value = Vec::with_capacity(length);
-    let mut random = zeroize::Zeroizing::new([0u8; 64]);
-    while value.len() < length {
-        fill(random.as_mut_slice())?;
-        let missing = length - value.len();
-        let drawn = random.iter().map(|byte| usize::from(*byte)).filter(|byte| *byte < fair);
-        value.extend(drawn.map(|byte| CHARACTERS[byte % CHARACTERS.len()]).take(missing));
-    }
-    Ok(Payload::new(value))
 }
 
 #[cfg(test)]
@@ -234,28 +213,5 @@ mod tests {
             assert_eq!(check_new_value(&Payload::new(value.clone().into_bytes())), expected, "{} bytes", value.len());
         }
         assert_eq!(check_new_value(&Payload::new(vec![0xff; 40])), Err(ValueError::NotText));
-    }
-
-    #[test]
-    fn a_made_value_draws_every_character_equally() {
-        let mut counter = 0u8;
-        let count_up = |bytes: &mut [u8]| -> Result<(), std::convert::Infallible> {
-            bytes.iter_mut().for_each(|byte| {
-                *byte = counter;
-                counter = counter.wrapping_add(1);
-            });
-            Ok(())
-        };
-        let short = make_value(70, |bytes| -> Result<(), std::convert::Infallible> {
-            bytes.fill(7);
-            Ok(())
-        });
-        assert_eq!(short.expect("filling cannot fail").expose(), "H".repeat(70).as_bytes());
-        let made = make_value(248 * 5, count_up).expect("counting cannot fail");
-        let mut seen = std::collections::BTreeMap::<u8, usize>::new();
-        made.expose().iter().for_each(|byte| *seen.entry(*byte).or_default() += 1);
-        assert_eq!(seen.len(), 62);
-        assert!(seen.values().all(|times| *times == 20), "{seen:?}");
-        assert_eq!(check_new_value(&made), Ok(()));
     }
 }

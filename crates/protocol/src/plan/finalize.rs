@@ -1,5 +1,6 @@
 //! The end of an older value.
 
+use super::unused::unused_since;
 use super::{Destroy, Want, enabled_newest, preserve, refuse, refuse_blocked, stage, workloads};
 use crate::event::StepName;
 use crate::facts::names::VersionId;
@@ -53,10 +54,15 @@ pub(super) fn finalization(want: &Want, asked: &Observation, destroy: Option<Des
     }
     for source in [Source::Primary, Source::BackCompat] {
         let Some(destroy) = destroy else { continue };
+        let secret = &now.secret(source).secret;
         let versions = destroyed(asked, source, &retired, destroy);
         if !versions.is_empty() {
-            steps.push(Planned::Do(Step::Destroy { secret: now.secret(source).secret.clone(), versions }));
+            steps.push(Planned::Do(Step::Destroy { secret: secret.clone(), versions }));
         }
+        // They are gone then by themselves: asked for once more, the delay would begin anew.
+        let scheduled = now.secret(source).conditions.scheduled.iter();
+        let told = scheduled.map(|(id, at)| format!("{id} of {secret} is scheduled to be destroyed on {at}"));
+        steps.extend(told.map(|why| Planned::Skip(StepName::Destroy, why)));
     }
     let unknown = let_alone(asked, &retired);
     if destroy.is_some() && !unknown.is_empty() {
@@ -135,8 +141,11 @@ fn destroyed(asked: &Observation, source: Source, retired: &VersionSet, which: D
         let disabled = version.state == VersionState::Disabled || retired.has(source, version.id);
         disabled && version.state != VersionState::Destroyed && is_retired(version.id)
     };
-    // Without a date nothing says that it is old enough.
-    let old =
-        |version: &&Version| which.before.is_none_or(|before| version.created.is_some_and(|created| created < before));
-    view.versions.iter().filter(gone).skip(which.keep).filter(old).map(|version| version.id).collect()
+    // Without a date nothing says that it is out of use for long enough.
+    let old = |version: &&Version| {
+        which.before.is_none_or(|before| unused_since(asked, source, version).is_some_and(|since| since < before))
+    };
+    let is_scheduled = |version: &&Version| view.conditions.scheduled.iter().any(|(id, _)| *id == version.id);
+    let taken = view.versions.iter().filter(gone).skip(which.keep).filter(old);
+    taken.filter(|version| !is_scheduled(version)).map(|version| version.id).collect()
 }

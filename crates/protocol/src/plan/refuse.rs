@@ -5,7 +5,7 @@
 use super::{Want, adopt, rescue};
 use crate::command;
 use crate::facts::names::{ObjectName, SecretId, VersionId};
-use crate::facts::observation::{Consumer, Observation, PodView, Source, VersionState};
+use crate::facts::observation::{Consumer, ExternalSecretView, Observation, PodView, Source, VersionState};
 use crate::hint::{Command, Hint};
 use crate::in_use::{self, Displaced, Held, InUse};
 use crate::problem::{Problem, Reason};
@@ -111,6 +111,20 @@ pub(super) fn leak_under_way(now: &Observation, from: VersionId, to: VersionId) 
     Problem::new(Reason::RotationUnderWay, line)
         .hint(Hint::to("finish it first", Command::secret(verb_of(now), account)))
         .hint("then let the application save its data again, finalize, and rotate with --compromised")
+}
+
+/// A rollback whose abandoned value some pods may write under, and an ExternalSecret cannot copy: as back-compat it would end every
+/// sync of that ExternalSecret.
+pub(super) fn no_slot_for(now: &Observation, abandoned: VersionId, external: &ExternalSecretView) -> Problem {
+    let account = &now.account;
+    let line = format!(
+        "external secret {account}/{} cannot copy the value of primary {abandoned}, and others can: pods may have written under it, and as back-compat it would end every sync of that one",
+        external.name
+    );
+    let look = command!["kubectl", "edit", "externalsecret", external.name, "-n", account];
+    Problem::new(Reason::NoSlot, line)
+        .hint(Hint::to("have it take what both values have (remoteRef.property, decodingStrategy)", look))
+        .hint(format!("or decide whether data under {abandoned} is needed: where none is, it may be disabled by hand"))
 }
 
 /// Whether a refusal is told alone: it is the planner's word on what holds the account up, and what the checks find beside it are

@@ -4,8 +4,9 @@ use super::{Want, refuse, two_phase};
 use super::{
     enabled_newest, end, external_secrets, finish, readers, record, refuse_blocked, twins, unmapped, workloads,
 };
+use crate::event::StepName;
 use crate::facts::names::VersionId;
-use crate::facts::observation::{Observation, Source, ValueTag};
+use crate::facts::observation::{ExternalSecretView, Observation, Source, ValueTag};
 use crate::hint::{Command, Hint};
 use crate::in_use;
 use crate::problem::{Problem, Reason};
@@ -30,9 +31,17 @@ pub(super) fn rollback(want: &Want, now: &Observation, again: bool) -> Result<Pl
             }
             _ => go_back(now),
         },
-        State::Stable | State::Drifted => Err(nothing_to_go_back_to(now)),
+        State::Stable | State::Drifted => match now.primary.newest().filter(|newest| is_unrecorded(now, newest.id)) {
+            Some(newest) => Ok(record(now, newest.id.previous().unwrap_or(newest.id), newest.id)),
+            None => Err(nothing_to_go_back_to(now)),
+        },
         State::Blocked(blocked) => Err(refuse_blocked(now, blocked)),
     }
+}
+
+/// Whether a rollback that kept nothing of what it abandoned died before it could record its end.
+fn is_unrecorded(now: &Observation, newest: VersionId) -> bool {
+    now.begun.is_some_and(|begun| begun.back && begun.to == newest)
 }
 
 /// Whether a rollback has brought the back-compat's value to the primary, and not yet stored the abandoned one.
@@ -54,15 +63,19 @@ fn go_back(now: &Observation) -> Result<Plan, Problem> {
         value_of: held.map(Origin::BackCompat),
         expect: to,
     });
-    let sync = |version| Planned::Do(Step::Sync { external_secrets: external_secrets(now), version });
+    let sync = |external_secrets, version| Planned::Do(Step::Sync { external_secrets, version });
     let mut first = Vec::new();
-    // The Secrets may hold the same bytes from the version before: only once they held what came between do they say that
-    // they are the newer one's. Else the abandoned value might come by a late sync, when the back-compat has it too.
-    if !twins(now, abandoned.id, [Some(value), None]).is_empty() && !now.all_hold(Source::Primary, given_up) {
-        first.push(sync(abandoned.id));
+    // The Secrets may hold the same bytes from the version before: only once they hold what came between do they say that
+    // they are the newer one's. Else the abandoned value might come by a late sync, when the back-compat has it too. What cannot
+    // be copied never comes.
+    let able: Vec<&ExternalSecretView> =
+        now.external_secrets.iter().filter(|external| external.can_copy(Source::Primary, given_up)).collect();
+    let arrived = able.iter().all(|external| external.holds(Source::Primary, given_up));
+    if !twins(now, abandoned.id, [Some(value), None]).is_empty() && !arrived {
+        first.push(sync(able.iter().map(|external| external.name.clone()).collect(), abandoned.id));
     }
-    first.extend([introduce, sync(to)]);
-    Ok(exchange(now, first, abandoned.id, to, value))
+    first.extend([introduce, sync(external_secrets(now), to)]);
+    exchange(now, first, abandoned.id, to, value)
 }
 
 /// Primary first: on the way both slots hold the same value, and that must be the older one, under which most of the data
@@ -73,17 +86,47 @@ pub(super) fn exchange(
     from: VersionId,
     to: VersionId,
     value: ValueTag,
-) -> Plan {
+) -> Result<Plan, Problem> {
     let mut steps = first;
-    let store = Step::StoreBackCompat { secret: now.back_compat.secret.clone(), value_of: Origin::Primary(from) };
-    steps.push(Planned::Do(store));
-    steps.push(match readers(now) {
-        readers if readers.is_empty() => unmapped(),
-        external_secrets => Planned::Do(Step::Stage { external_secrets, value_of: Origin::Primary(from) }),
-    });
+    let abandoned = now.primary.version(from).and_then(|version| version.value);
+    let unfit = abandoned.and_then(|abandoned| unfit_for_the_slot(now, abandoned));
+    match unfit {
+        None => {
+            let store =
+                Step::StoreBackCompat { secret: now.back_compat.secret.clone(), value_of: Origin::Primary(from) };
+            steps.push(Planned::Do(store));
+            steps.push(match readers(now) {
+                readers if readers.is_empty() => unmapped(),
+                external_secrets => Planned::Do(Step::Stage { external_secrets, value_of: Origin::Primary(from) }),
+            });
+        }
+        Some(external) if was_copied(now, abandoned) => return Err(refuse::no_slot_for(now, from, external)),
+        Some(external) => {
+            let why = format!("no pod ever had {from}: external secret {} cannot copy its value", external.name);
+            steps.extend([StepName::Preserve, StepName::Stage].map(|step| Planned::Skip(step, why.clone())));
+        }
+    }
     steps.push(Planned::Do(Step::Restart { workloads: workloads(now), version: to }));
     steps.extend(end(now, from, to, Some(value)));
-    Plan::new(Way::Back, now, from, to, steps)
+    if unfit.is_some() {
+        // I1: the back-compat does not keep it, and need not. Disabled it can still be read by whoever enables it.
+        steps.retain(|planned| !matches!(planned, Planned::Do(Step::DisablePrevious { .. })));
+        let secret = now.primary.secret.clone();
+        steps.push(Planned::Do(Step::DisableOlder { secret, versions: vec![from] }));
+    }
+    Ok(Plan::new(Way::Back, now, from, to, steps))
+}
+
+/// The ExternalSecret that could not copy this value as back-compat, and so nothing else any more.
+fn unfit_for_the_slot(now: &Observation, value: ValueTag) -> Option<&ExternalSecretView> {
+    now.external_secrets.iter().find(|external| external.cannot_copy.contains(&(Source::BackCompat, value)))
+}
+
+/// Whether some pod may have been given this value as the primary's.
+fn was_copied(now: &Observation, value: Option<ValueTag>) -> bool {
+    let Some(value) = value else { return true };
+    let able = now.external_secrets.iter().any(|external| external.can_copy(Source::Primary, value));
+    able || now.some_holds(Source::Primary, value)
 }
 
 fn nothing_to_go_back_to(now: &Observation) -> Problem {

@@ -36,6 +36,7 @@ pub(crate) fn seen(primary: &str, back_compat: &str, holds: (u16, Option<u16>), 
         versions: versions(given),
         exists: !given.is_empty(),
         labels: Vec::new(),
+        conditions: Default::default(),
     };
     let key = |key: &str, source, held: Option<u16>| KeyView {
         key: key.to_owned(),
@@ -80,6 +81,7 @@ pub(crate) fn seen(primary: &str, back_compat: &str, holds: (u16, Option<u16>), 
             owner: None,
             unusual_target: None,
             not_followed: None,
+            cannot_copy: Vec::new(),
             written: None,
             resource_version: None,
             target_created: None,
@@ -151,7 +153,7 @@ fn begun_to(version: u64) -> Option<Begun> {
 }
 
 /// The lock's record says that a rollback to this version was begun.
-fn back_to(version: u64, now: Observation) -> Observation {
+pub(super) fn back_to(version: u64, now: Observation) -> Observation {
     let begun = VersionId::new(version).map(|to| Begun { to, back: true, compromised: false });
     Observation { begun, ..now }
 }
@@ -575,8 +577,8 @@ fn a_finalization_retires_the_older_value() {
             "destroy(v1)".to_owned(),
         ),
         (
-            "those that are old enough",
-            Some(Destroy { before: jiff::Timestamp::from_second(20).ok(), keep: 0 }),
+            "those that left use long enough ago",
+            Some(Destroy { before: jiff::Timestamp::from_second(25).ok(), keep: 0 }),
             on_record("primary/1-3", seen("D@10 D@20 D@30 E3@40", "D E3", (3, Some(3)), 4)),
             "destroy(v1)".to_owned(),
         ),
