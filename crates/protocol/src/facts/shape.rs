@@ -114,7 +114,7 @@ impl Form {
     /// That of a value: Fernet, hexadecimal digits or base64, else letters and digits, as many as it has and 32 at least.
     /// White space at its ends is no part of it: most often it is a newline that an editor added.
     pub fn of(value: &Payload) -> Form {
-        let text = std::str::from_utf8(value.expose()).unwrap_or_default().trim();
+        let text = text(value).unwrap_or_default().trim();
         hex(text).or_else(|| base64(text)).unwrap_or_else(|| {
             let drawn = length(value);
             let spare_bits = if drawn == text.len() { spare_bits(text, drawn) } else { 0 };
@@ -258,10 +258,29 @@ impl fmt::Display for Form {
     }
 }
 
+/// The value as text, where it is some.
+fn text(value: &Payload) -> Option<&str> {
+    std::str::from_utf8(value.expose()).ok()
+}
+
+/// Whether it is one line of text, but for white space at its ends.
+pub fn is_line(value: &Payload) -> bool {
+    text(value).is_some_and(|text| !text.trim().chars().any(char::is_control))
+}
+
+/// Which of the two alphabets of base64 its characters are of, where they show it.
+pub fn dialect(value: &Payload) -> Option<Dialect> {
+    let text = text(value)?;
+    match (text.contains(['+', '/']), text.contains(['-', '_'])) {
+        (true, false) => Some(Dialect::Standard),
+        (false, true) => Some(Dialect::UrlSafe),
+        (true, true) | (false, false) => None,
+    }
+}
+
 /// How many characters a value has; bytes, where it is no text. As many as may be made.
 fn length(value: &Payload) -> usize {
-    let text = std::str::from_utf8(value.expose());
-    text.map_or(value.length(), |text| text.trim().chars().count()).clamp(MINIMUM_LENGTH, MOST_CHARACTERS)
+    text(value).map_or(value.length(), |text| text.trim().chars().count()).clamp(MINIMUM_LENGTH, MOST_CHARACTERS)
 }
 
 fn hex(text: &str) -> Option<Form> {
