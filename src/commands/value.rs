@@ -97,7 +97,7 @@ pub fn check_copied(given: Option<&Payload>, account: &AccountName, readers: &[R
     );
     Err(Problem::new(Reason::DecodedValue, line)
         .hint(format!("give an encoded value, as in: openssl rand -hex 32 | tr -d '\\n' | base64 -w0 | kubectl deepdesk secret rotate {account} --value-from -"))
-        .hint(format!("or leave --value-from out: a made value is encoded as the one in use is"))
+        .hint("or leave --value-from out: a made value is encoded as the one in use is")
         .hint(format!("or have it copied as it is, where the application decodes nothing itself: set decodingStrategy to None in {name}")))
 }
 
@@ -116,7 +116,7 @@ pub fn form(asked: &Asked, seen: &Seen) -> Result<Form, Problem> {
     let unknown = |mapping: &&Mapping| {
         mapping.transform.decoding.as_deref().is_some_and(|strategy| !STRATEGIES.contains(&strategy))
     };
-    if decoding.iter().any(|mapping| unknown(mapping)) {
+    if decoding.iter().any(unknown) {
         return Err(not_survived(seen));
     }
     let made =
@@ -129,8 +129,12 @@ pub fn form(asked: &Asked, seen: &Seen) -> Result<Form, Problem> {
     let one = dialects.iter().all(|dialect| *dialect == first).then_some(first);
     match decoding.iter().find_map(made) {
         Some(decoded) if shape::is_line(&decoded) => Ok(plain(&decoded).encoded(first)),
-        // Bytes that no text has: as many of them, in base64, and in the characters that the value in use has.
+        // Bytes that no text has: as many of them, written as the value in use is, for who does not decode it.
         Some(decoded) if asked.length.is_none() && asked.alphabet.is_none() => {
+            let kept = plain(current);
+            if shape::is_line(current) && kept.characters() == current.length() {
+                return Ok(kept);
+            }
             let dialect = one.filter(|_| shape::dialect(current).is_some());
             Ok(Form::of_bytes(decoded.length(), dialect))
         }
