@@ -172,7 +172,7 @@ async fn look(desk: &Desk, args: &Change, given: Option<&Payload>, found: &mut F
     refuse(&found.checks, planned.as_ref().err().filter(|refused| plan::stands_alone(refused)))?;
     let plan = planned?;
     found.form = None;
-    if adds(&plan) {
+    if plan.adds_new_value() {
         value::check_copied(given, &desk.request.account, &seen.readers)?;
         found.form = match given {
             Some(_) => None,
@@ -327,7 +327,7 @@ async fn locked(
         (seen, plan) = look(desk, args, given.as_ref(), found).await?;
         check_agreed(desk, &plan, agreed)?;
     }
-    let new_value = match (adds(&plan), given) {
+    let new_value = match (plan.adds_new_value(), given) {
         (false, _) => None,
         (true, Some(value)) => Some(value),
         (true, None) => Some(value::made(&seen, found.form.as_ref())?),
@@ -352,11 +352,6 @@ async fn locked(
     }
     found.now = Some(progress.seen.now);
     ended
-}
-
-/// Whether a new value is added.
-fn adds(plan: &Plan) -> bool {
-    plan.to_do().any(|step| matches!(step, Step::AddVersion { value_of: None, .. } | Step::Announce { .. }))
 }
 
 /// Refuses what is another change than the one that was agreed to.

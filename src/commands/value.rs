@@ -14,7 +14,7 @@ use crate::observe::vault;
 use deepdesk_protocol::facts::names::AccountName;
 use deepdesk_protocol::facts::observation::Derivation;
 use deepdesk_protocol::facts::payload::{MAXIMUM_BYTES, Payload, check_new_value};
-use deepdesk_protocol::facts::shape::{Alphabet, Dialect, Form};
+use deepdesk_protocol::facts::shape::{self, Alphabet, Dialect, Form};
 use deepdesk_protocol::problem::{Problem, Reason};
 
 /// Whether the value comes from standard input, so that nobody else may read from it.
@@ -97,7 +97,7 @@ pub fn check_copied(given: Option<&Payload>, account: &AccountName, readers: &[R
     );
     Err(Problem::new(Reason::DecodedValue, line)
         .hint(format!("give an encoded value, as in: openssl rand -hex 32 | tr -d '\\n' | base64 -w0 | kubectl deepdesk secret rotate {account} --value-from -"))
-        .hint(format!("or leave --value-from out: a made value is encoded as the one in use is"))
+        .hint("or leave --value-from out: a made value is encoded as the one in use is")
         .hint(format!("or have it copied as it is, where the application decodes nothing itself: set decodingStrategy to None in {name}")))
 }
 
@@ -116,7 +116,7 @@ pub fn form(asked: &Asked, seen: &Seen) -> Result<Form, Problem> {
     let unknown = |mapping: &&Mapping| {
         mapping.transform.decoding.as_deref().is_some_and(|strategy| !STRATEGIES.contains(&strategy))
     };
-    if decoding.iter().any(|mapping| unknown(mapping)) {
+    if decoding.iter().any(unknown) {
         return Err(not_survived(seen));
     }
     let made =
@@ -128,11 +128,14 @@ pub fn form(asked: &Asked, seen: &Seen) -> Result<Form, Problem> {
     };
     let one = dialects.iter().all(|dialect| *dialect == first).then_some(first);
     match decoding.iter().find_map(made) {
-        Some(decoded) if is_text(&decoded) => Ok(plain(&decoded).encoded(first)),
-        // Bytes that no text has: as many of them, in base64, and in the characters that the value in use has.
+        Some(decoded) if shape::is_line(&decoded) => Ok(plain(&decoded).encoded(first)),
+        // Bytes that no text has: as many of them, written as the value in use is, for who does not decode it.
         Some(decoded) if asked.length.is_none() && asked.alphabet.is_none() => {
-            let has = |characters: [u8; 2]| current.expose().iter().any(|byte| characters.contains(byte));
-            let dialect = one.filter(|_| has([b'+', b'/']) || has([b'-', b'_']));
+            let kept = plain(current);
+            if shape::is_line(current) && kept.characters() == current.length() {
+                return Ok(kept);
+            }
+            let dialect = one.filter(|_| shape::dialect(current).is_some());
             Ok(Form::of_bytes(decoded.length(), dialect))
         }
         Some(_) | None => Ok(plain(current).encoded(first)),
@@ -168,10 +171,6 @@ fn dialect(mapping: &Mapping, value: &Payload) -> Option<Dialect> {
         Some("Auto") => None,
         Some(_) | None => Some(Dialect::Standard),
     }
-}
-
-fn is_text(value: &Payload) -> bool {
-    std::str::from_utf8(value.expose()).is_ok_and(|text| !text.trim().chars().any(char::is_control))
 }
 
 /// Makes a value of this form, and sees that it survives its way into the pods as the one in use does.

@@ -55,6 +55,8 @@ const PROTOCOL_MAY_IMPORT: &[(&str, &[&str])] = &[
 /// to hand a token on, of a credential plugin or of gcloud; and to take note of what must not be shown, where a value's
 /// hashes are made and where a cluster's token is at hand. Values are compared and checked in their own file.
 const MAY_EXPOSE: &[(&str, usize)] = &[
+    // Of which form a value is, so that a new one has it.
+    ("crates/protocol/src/facts/shape.rs", 1),
     ("src/clients/credentials/providers.rs", 1),
     ("src/clients/kubeconfig.rs", 1),
     ("src/clients/kubeconfig/exec.rs", 2),

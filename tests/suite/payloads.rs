@@ -193,6 +193,7 @@ fn what_an_external_secret_decodes_gets_a_value_that_survives_it() {
     let letters: Fits = |copied| copied.len() == 42 && copied.iter().all(u8::is_ascii_alphanumeric);
     let digits: Fits = |copied| copied.len() == 64 && copied.iter().all(u8::is_ascii_hexdigit);
     let bytes: Fits = |copied| copied.len() == 56;
+    let of_digits: Fits = |copied| copied.len() == 48 && STANDARD.encode(copied).bytes().all(|c| c.is_ascii_hexdigit());
     let plain: Fits = |copied| copied.len() == 33 && copied.iter().all(u8::is_ascii_alphanumeric);
     for (strategy, value, fits) in [
         ("Base64", STANDARD.encode(text), letters),
@@ -200,6 +201,8 @@ fn what_an_external_secret_decodes_gets_a_value_that_survives_it() {
         ("Auto", STANDARD.encode(text), letters),
         ("Auto", URL_SAFE.encode(&binary), bytes),
         ("Base64", STANDARD.encode(&binary), bytes),
+        // Hexadecimal digits are base64, too: who does not decode them gets digits.
+        ("Auto", "0123456789abcdef".repeat(4), of_digits),
         // No decoder takes this one: it is copied as it is, and so is the new one.
         ("Auto", "an-old-key-that-no-decoder-takes!".to_owned(), plain),
         ("None", "an-old-key-that-no-decoder-takes!".to_owned(), plain),

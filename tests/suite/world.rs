@@ -264,6 +264,15 @@ impl World {
             };
             now.len() == before.len() && now.iter().all(new)
         });
+        self.until("the rollouts are complete", |world| {
+            CONSUMERS.iter().all(|name| {
+                let now = world.sent("GET", &workload(account, &format!("deployments/{name}")), None);
+                let (status, replicas) = (&now["status"], &now["spec"]["replicas"]);
+                let all = ["updatedReplicas", "availableReplicas", "replicas"];
+                status["observedGeneration"] == now["metadata"]["generation"]
+                    && all.iter().all(|field| status[field] == *replicas)
+            })
+        });
     }
 
     /// Enables or disables a version, as an operator does by hand.

@@ -282,6 +282,11 @@ impl Plan {
         }
     }
 
+    /// Whether a value is added that was in no version before.
+    pub fn adds_new_value(&self) -> bool {
+        self.to_do().any(|step| matches!(step, Step::AddVersion { value_of: None, .. } | Step::Announce { .. }))
+    }
+
     /// Whether the primary is exchanged first, and the back-compat after it, or not at all.
     pub fn exchanges(&self) -> bool {
         let at = |name: StepName| self.steps.iter().position(|planned| planned.name() == name);

@@ -5,7 +5,6 @@ use crate::command;
 use crate::facts::observation::{Derivation, ExternalSecretView, Observation, Ready, Refresh, Source, VersionState};
 use crate::hint::{Command, FRESH_TOKEN, Hint};
 use crate::plan::{self, Goal, NewValue, Want};
-use crate::step::Step;
 
 /// The message of the `Ready` condition for every error of the provider (External Secrets' controller).
 const UNSPECIFIC: &str = "could not get secret data from provider";
@@ -256,10 +255,9 @@ pub(super) fn opaque(seen: &Seen) -> Vec<Finding> {
 }
 
 pub(super) fn property(seen: &Seen) -> Vec<Finding> {
-    let makes = |step: &Step| matches!(step, Step::AddVersion { value_of: None, .. } | Step::Announce { .. });
     let planned = plan::plan(seen.want, seen.now);
     // Where nothing is made, as by a rollback, the value that is there already is one that can be copied.
-    if seen.want.new_value != NewValue::Made || planned.is_ok_and(|plan| !plan.to_do().any(makes)) || under_way(seen) {
+    if seen.want.new_value != NewValue::Made || planned.is_ok_and(|plan| !plan.adds_new_value()) || under_way(seen) {
         return Vec::new();
     }
     each(seen, |external| {

@@ -11,9 +11,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose;
 use zeroize::Zeroizing;
 
-use super::payload::{MINIMUM_LENGTH, Payload};
+use super::payload::{MAXIMUM_BYTES, MINIMUM_LENGTH, Payload};
 
-/// The most characters of a value that is made.
+/// The most characters that may be asked for.
 pub const MOST_CHARACTERS: usize = 4096;
 /// Fewer bits than this can be guessed, with much effort.
 pub const FEWEST_BITS: u32 = 128;
@@ -114,7 +114,7 @@ impl Form {
     /// That of a value: Fernet, hexadecimal digits or base64, else letters and digits, as many as it has and 32 at least.
     /// White space at its ends is no part of it: most often it is a newline that an editor added.
     pub fn of(value: &Payload) -> Form {
-        let text = std::str::from_utf8(value.expose()).unwrap_or_default().trim();
+        let text = text(value).unwrap_or_default().trim();
         hex(text).or_else(|| base64(text)).unwrap_or_else(|| {
             let drawn = length(value);
             let spare_bits = if drawn == text.len() { spare_bits(text, drawn) } else { 0 };
@@ -156,7 +156,8 @@ impl Form {
     /// copied as it was.
     pub fn undecodable(self) -> Form {
         let drawn = match (self.drawn + self.padding) % 4 {
-            0 if self.padding == 0 => self.drawn + 1,
+            0 if self.padding == 0 && self.drawn < MAXIMUM_BYTES => self.drawn + 1,
+            0 if self.padding == 0 => self.drawn - 1,
             _ => self.drawn,
         };
         Form { drawn, spare_bits: 0, ..self }
@@ -198,7 +199,7 @@ impl Form {
     pub fn bits(&self) -> u32 {
         let of = |choices: usize| (choices as f64).log2();
         let last = of(self.last_characters().len());
-        // At most 4096 characters of 6.5 bits.
+        // At most 64 KiB of characters, of 6.5 bits each.
         ((self.drawn - 1) as f64 * of(self.alphabet.len()) + last + 1e-9).floor() as u32
     }
 
@@ -246,7 +247,7 @@ impl fmt::Display for Form {
             Kind::Hex => write!(f, "{written} hexadecimal digits")?,
             Kind::Base64(bytes, dialect) => {
                 write!(f, "{bytes} bytes in {} ({written} characters", dialect.in_words())?;
-                f.write_str(if self.padding == 0 && written % 4 != 0 { ", without padding)" } else { ")" })?;
+                f.write_str(if self.padding == 0 && !written.is_multiple_of(4) { ", without padding)" } else { ")" })?;
             }
             Kind::LettersAndDigits => write!(f, "{written} letters and digits")?,
             Kind::Named => write!(f, "{written} characters of the {} of --alphabet", self.alphabet.len())?,
@@ -258,10 +259,29 @@ impl fmt::Display for Form {
     }
 }
 
+/// The value as text, where it is some.
+fn text(value: &Payload) -> Option<&str> {
+    std::str::from_utf8(value.expose()).ok()
+}
+
+/// Whether it is one line of text, but for white space at its ends.
+pub fn is_line(value: &Payload) -> bool {
+    text(value).is_some_and(|text| !text.trim().chars().any(char::is_control))
+}
+
+/// Which of the two alphabets of base64 its characters are of, where they show it.
+pub fn dialect(value: &Payload) -> Option<Dialect> {
+    let text = text(value)?;
+    match (text.contains(['+', '/']), text.contains(['-', '_'])) {
+        (true, false) => Some(Dialect::Standard),
+        (false, true) => Some(Dialect::UrlSafe),
+        (true, true) | (false, false) => None,
+    }
+}
+
 /// How many characters a value has; bytes, where it is no text. As many as may be made.
 fn length(value: &Payload) -> usize {
-    let text = std::str::from_utf8(value.expose());
-    text.map_or(value.length(), |text| text.trim().chars().count()).clamp(MINIMUM_LENGTH, MOST_CHARACTERS)
+    text(value).map_or(value.length(), |text| text.trim().chars().count()).clamp(MINIMUM_LENGTH, MAXIMUM_BYTES)
 }
 
 fn hex(text: &str) -> Option<Form> {
@@ -274,7 +294,7 @@ fn hex(text: &str) -> Option<Form> {
         (false, true) => UPPER_HEX,
         (true, true) | (false, false) => return None,
     };
-    let fits = text.len() % 2 == 0 && (FEWEST_DIGITS..=MOST_CHARACTERS).contains(&text.len());
+    let fits = text.len().is_multiple_of(2) && text.len() >= FEWEST_DIGITS;
     fits.then(|| Form::plain(Kind::Hex, alphabet, text.len()))
 }
 
@@ -292,10 +312,9 @@ fn base64(text: &str) -> Option<Form> {
     };
     let fits = written.bytes().all(|c| index(c).is_some())
         && written.len() % 4 != 1
-        && (padding == 0 || (written.len() + padding) % 4 == 0 && padding <= 2)
-        && text.len() <= MOST_CHARACTERS;
+        && (padding == 0 || (written.len() + padding).is_multiple_of(4) && padding <= 2);
     let bytes = written.len() * 6 / 8;
-    let has_no_bit_over = written.len() % 4 == 0 || spare_bits(written, written.len()) > 0;
+    let has_no_bit_over = written.len().is_multiple_of(4) || spare_bits(written, written.len()) > 0;
     let mixes = |is_such: fn(&u8) -> bool| written.bytes().any(|c| is_such(&c));
     let is_mixed = mixes(u8::is_ascii_lowercase) && mixes(u8::is_ascii_uppercase);
     if !fits || bytes < FEWEST_BYTES || !has_no_bit_over || (padding == 0 && !is_mixed) {
