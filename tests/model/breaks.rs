@@ -20,9 +20,11 @@ const KEPT: Rules = Rules::KEPT;
 #[rustfmt::skip] // One line each: a table.
 fn of_the_planner() -> Vec<Break> {
     let plan = |plan| Rules { plan, ..KEPT };
+    // A new value is introduced only where the back-compat is seen to hold the one in use: without that look, the order of the steps is what holds.
+    let late = Rules { effects: plans::blind_commit, ..plan(plans::preserve_late) };
     vec![
-        Break("preserve comes before introduce", plan(plans::preserve_late), of::rotate_by_pattern(2), ReadBeforeWrite),
-        Break("what is introduced can be told from a version of unknown origin", plan(plans::preserve_late), of::rotate(2), SomebodyCanGoOn),
+        Break("preserve comes before introduce", late, of::rotate_by_pattern(2), ReadBeforeWrite),
+        Break("what is introduced can be told from a version of unknown origin", late, of::rotate(2), SomebodyCanGoOn),
         Break("stage proves what preserve stored", plan(|plan| without(plan, &[Stage])), of::rotate_by_pattern(2), ReadBeforeWrite),
         Break("the runbook disables what is stored nowhere else", Rules { effects: plans::blind_commit, ..plan(plans::runbook) }, of::rotate(2), NothingIsLost),
         Break("commit comes after sync", plan(|plan| plans::moved(plan, Commit, Introduce)), of::rotate(2), ProofNotStatus),

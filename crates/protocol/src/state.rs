@@ -105,6 +105,10 @@ pub fn secrets_state(now: &Observation) -> State {
         }
         // R3: nothing explains it, so somebody is asked.
         (Some(predecessor), _) => State::Blocked(Blocked::UnexplainedPredecessor(predecessor.id)),
+        // The same, of one that some place has in use.
+        (None, Some(kept)) if in_use::read_and_displaced(now).is_some() && is_in_use(now, kept) => {
+            State::Blocked(Blocked::UnexplainedPredecessor(kept.id))
+        }
         (None, Some(kept)) if in_use::read_and_displaced(now).is_none() => {
             State::Rotating { from: kept.id, to: newest.id }
         }
@@ -115,6 +119,11 @@ pub fn secrets_state(now: &Observation) -> State {
         }
         (None, _) => State::Stable,
     }
+}
+
+/// Whether some place is shown to have the value of this version of the primary.
+fn is_in_use(now: &Observation, version: &Version) -> bool {
+    in_use::others(now).into_iter().any(|one| version.value.is_some_and(|value| one.held == Held::Value(value)))
 }
 
 /// Whether the newest version of the back-compat cannot be read, and nothing shows that its value is not needed. One that is

@@ -32,7 +32,6 @@ const EXCEPTIONS: &[Exception] = &[
     Exception(ReadBeforeWrite, "Forward: Add", 9, PINNED),
     Exception(ReadBeforeWrite, "Adopt: Arrive", 20, THIRD),
     Exception(StaysReadable, "Adopt: Restart", 20, THIRD),
-    Exception(StaysReadable, "Rotate: Restart", 9, THIRD),
     Exception(ReadBeforeWrite, "Back: Arrive", 9, NARROW),
     Exception(ReadBeforeWrite, "Rotate: Arrive", 9, ON_RECORD),
     Exception(ComesToAnEnd, "7 commands", 40, MANY),

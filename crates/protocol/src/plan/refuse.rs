@@ -170,14 +170,14 @@ pub fn refuse_blocked(now: &Observation, blocked: Blocked) -> Problem {
             match newest_may_be_enabled(now, state) {
                 true => refused.hint(Hint::to("enable it", enable(primary, version))),
                 // I8: its value may be in those pods alone.
-                false if closed_in_use(now).is_some() => {
-                    let pods = closed_in_use(now).unwrap_or(version);
-                    refused.hint(Hint::to(
+                false => match closed_in_use(now) {
+                    Some((pods, VersionState::Disabled)) => refused.hint(Hint::to(
                         format!("a pod started with {pods}: make that readable first"),
                         enable(primary, pods),
-                    ))
-                }
-                false => refused.hint(Hint::to("add the value that is in use as a new version", adopts)),
+                    )),
+                    Some((pods, state)) => refuse_blocked(now, Blocked::Unreadable(pods, state)),
+                    None => refused.hint(Hint::to("add the value that is in use as a new version", adopts)),
+                },
             }
         }
         Blocked::UnexplainedPredecessor(version) => {
@@ -343,11 +343,10 @@ pub(super) fn newest_may_be_enabled(now: &Observation, state: VersionState) -> b
     }
 }
 
-/// A version that a pod is shown to have started with, and that is disabled.
-pub(super) fn closed_in_use(now: &Observation) -> Option<VersionId> {
-    let closed = |id: VersionId| now.primary.version(id).is_some_and(|version| version.state == VersionState::Disabled);
+/// A version that a pod is shown to have started with, and that cannot be read.
+pub(super) fn closed_in_use(now: &Observation) -> Option<(VersionId, VersionState)> {
     in_use::others(now).into_iter().find_map(|one| match one.held {
-        Held::Version(version) if one.sure && closed(version) => Some(version),
+        Held::Version(version) if one.sure => now.primary.version(version).map(|known| (version, known.state)),
         Held::Version(_) | Held::Value(_) => None,
     })
 }
