@@ -168,6 +168,14 @@ impl ConfigError {
         ConfigError { message: short(message.as_ref()), hint: None }
     }
 
+    /// The same error, and what it is about.
+    pub fn about(self, what: &str) -> ConfigError {
+        match what {
+            "" => self,
+            what => ConfigError { message: short(&format!("{what}: {}", self.message)), ..self },
+        }
+    }
+
     /// The same error with what to do about it.
     pub fn hint(self, hint: impl AsRef<str>) -> ConfigError {
         ConfigError { hint: Some(short(hint.as_ref())), ..self }

@@ -14,6 +14,7 @@ pub mod gcloud_proxy;
 mod google;
 pub mod known;
 pub mod kubeconfig;
+mod patience;
 mod program;
 pub mod proxy;
 mod rate_limit;
@@ -21,6 +22,7 @@ mod retry;
 pub mod secret_manager;
 #[cfg(test)]
 mod testing;
+mod yaml;
 
 /// What every request says it comes from.
 pub const USER_AGENT: &str = concat!("kubectl-deepdesk/", env!("CARGO_PKG_VERSION"));

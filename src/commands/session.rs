@@ -151,6 +151,9 @@ impl Session {
         // Any namespace will do here: each account gets its own from it.
         let anywhere: AccountName = "default".parse()?;
         let ear = ear(common.show.verbose, &voice);
+        if let Some(warning) = target.warning() {
+            speak(&voice).warning(&warning);
+        }
         let cluster = Cluster::connect(&target, &anywhere)?.heard_by(ear.clone());
         let credentials = match &google.resolved.principal {
             Some(principal) => format!("{principal}: {}", google.resolved.description),
