@@ -90,6 +90,12 @@ pub struct Rotate {
     /// an end. It is never taken as an argument: arguments are seen by every user of the machine.
     #[arg(long, value_name = "FILE", conflicts_with = "length", help_heading = "Rotation")]
     pub value_from: Option<PathBuf>,
+    /// Take the value of --value-from also where it looks like something else, has another form or was in use before
+    ///
+    /// Without it, what a password manager prints in a value's place is refused: a message, a reference, a whole item
+    /// in JSON, a value in quotes; and a value of another form than the one in use, or of an older version.
+    #[arg(long, requires = "value_from", help_heading = "Rotation")]
+    pub value_as_is: bool,
     /// Characters of the value that is made, letters and digits; at least 32
     #[arg(long, value_name = "N", default_value_t = deepdesk_protocol::facts::payload::DEFAULT_LENGTH, value_parser = length, help_heading = "Rotation")]
     pub length: usize,

@@ -2,9 +2,11 @@
 //!
 //! Imports only `domain`. Decides how a request is sent, bounded and repeated; never what should be done.
 
+pub mod advice;
 pub mod cluster;
 pub mod container;
 pub mod credentials;
+pub mod custom_ca;
 pub mod ear;
 pub mod endpoint;
 pub mod error;

@@ -244,6 +244,13 @@ async fn of_account(
     if !answers.has(catalogue::PLAN_ID) {
         plan(answers, &want, &seen);
     }
+    let asked = access::CONDITIONS.iter().any(|id| answers.wants(id));
+    if asked && shared.resolved.is_ok() && !seen.unseen.contains_key(&Part::Primary) {
+        match access::conditions(&desk.secret_manager, &seen.now).await {
+            Ok(results) => results.iter().for_each(|result| answers.results(result.id, Ok(vec![result.clone()]))),
+            Err(problem) => access::CONDITIONS.iter().for_each(|id| answers.skipped(id, &problem.message)),
+        }
+    }
     if shared.resolved.is_ok() && !seen.unseen.contains_key(&Part::Project) {
         secret_manager_access(answers, &desk.secret_manager, purpose, &seen).await;
     }
@@ -307,6 +314,14 @@ fn is_unreachable(problem: &Problem) -> bool {
             | Reason::Unavailable
             | Reason::Unauthenticated
             | Reason::MalformedAnswer
+            | Reason::ApiDisabled
+            | Reason::BillingDisabled
+            | Reason::ImpersonationDenied
+            | Reason::InsufficientScopes
+            | Reason::LoginExpired
+            | Reason::PerimeterDenied
+            | Reason::PolicyDenied
+            | Reason::QuotaProjectDenied
     )
 }
 

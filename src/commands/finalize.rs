@@ -28,6 +28,7 @@ pub async fn finalize(desk: &Desk, args: &cli::Finalize) -> (AccountResult, Opti
         quiet: args.common.google.quiet,
         compromised: false,
         evidence: Some(evidence(args)),
+        value_as_is: false,
         length: DEFAULT_LENGTH,
         pauses: Pauses::default(),
     };

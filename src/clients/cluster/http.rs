@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use deepdesk_protocol::problem::Reason;
 use http::{HeaderMap, Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use jiff::{SignedDuration, Timestamp};
@@ -13,6 +14,8 @@ use serde::de::DeserializeOwned;
 use tokio::sync::{Mutex, RwLock};
 use zeroize::Zeroizing;
 
+use crate::clients::advice::Advice;
+use crate::clients::custom_ca;
 use crate::clients::ear::{self, Ear};
 use crate::clients::error::{
     ApiError, ApiErrorKind, NO_AUTHORITIES, Service, kind_of_foreign, no_authorities, root_cause,
@@ -150,7 +153,8 @@ impl Connection {
         }
         let place = self.shared.target.place();
         let message = if error.message.is_empty() { place } else { format!("{place}: {}", error.message) };
-        ApiError::new(error.service, error.operation, error.kind, &message)
+        let placed = ApiError::new(error.service, error.operation, error.kind, &message);
+        ApiError { advice: error.advice, ..placed }
     }
 
     /// One attempt; with new credentials a second one, because the server did nothing for who it does not know.
@@ -271,11 +275,10 @@ impl Connection {
                 return Ok(());
             }
             Err(error) => {
-                let message = match &error.hint {
-                    Some(hint) => format!("{error}; {hint}"),
-                    None => error.to_string(),
-                };
-                return Err(ApiError::new(Service::Credentials, operation, ApiErrorKind::Unauthenticated, &message));
+                let kind = ApiErrorKind::Unauthenticated;
+                let failed = ApiError::new(Service::Credentials, operation, kind, &error.to_string());
+                let hint = error.hint.as_deref().unwrap_or("log in to the cluster again, then run the same command");
+                return Err(failed.advised(Advice::new(Reason::Unauthenticated, hint)));
             }
         };
         let mut config = self.shared.target.config.clone();
@@ -293,6 +296,9 @@ impl Connection {
 fn client(config: &kube::Config) -> Result<kube::Client, ApiError> {
     crate::clients::ensure_tls_provider();
     let mut config = config.clone();
+    if let (None, Some(before)) = (&config.root_cert, custom_ca::the_machines()) {
+        config.root_cert = Some(before.clone());
+    }
     if config.cluster_url.scheme_str() == Some("http") {
         // Nobody's certificate is looked at: a machine without any (a minimal container) serves as well.
         config.root_cert = Some(config.root_cert.unwrap_or_default());
@@ -334,7 +340,8 @@ async fn read(operation: &str, mut body: Body) -> Result<Zeroizing<Vec<u8>>, Fai
 fn connection_failure(operation: &str, error: &kube::Error) -> ApiError {
     if let kube::Error::Auth(_) = error {
         let message = "the token or the token file of the kubeconfig cannot be used";
-        return ApiError::new(Service::Credentials, operation, ApiErrorKind::Unauthenticated, message);
+        let advice = Advice::new(Reason::Unauthenticated, "log in to the cluster again, then run the same command");
+        return ApiError::new(Service::Credentials, operation, ApiErrorKind::Unauthenticated, message).advised(advice);
     }
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
     let mut kind = ApiErrorKind::Connection;

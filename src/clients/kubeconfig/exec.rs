@@ -40,6 +40,8 @@ pub(in crate::clients) struct Plugin {
     program: Option<PathBuf>,
     arguments: Vec<String>,
     environment: Vec<(String, String)>,
+    /// Variables that it does not get: in the process's environment they are for Google's client alone.
+    without: Vec<&'static str>,
     version: String,
     interactive: bool,
     /// Whether it runs apart from the terminal: one that opens it anyway is stopped by the system, not answered.
@@ -138,6 +140,7 @@ impl Plugin {
             program: None,
             arguments: exec.args.clone().unwrap_or_default(),
             environment: exec.env.iter().flatten().filter_map(variable).collect(),
+            without: Vec::new(),
             version,
             interactive,
             apart: stdin == StdinUse::Completion,
@@ -162,6 +165,18 @@ impl Plugin {
                 self.environment.push((name.to_owned(), own.to_owned()));
             }
         }
+        for name in ["SSL_CERT_FILE", "SSL_CERT_DIR"] {
+            if self.environment.iter().any(|(named, _)| named == name) {
+                continue;
+            }
+            match (env.get(name), std::env::var_os(name)) {
+                (Some(own), said) if said.as_deref() != Some(own.as_ref()) => {
+                    self.environment.push((name.to_owned(), own.to_owned()));
+                }
+                (None, Some(_)) => self.without.push(name),
+                _ => {}
+            }
+        }
         self
     }
 
@@ -170,6 +185,9 @@ impl Plugin {
         let failed = |how: String| ConfigError::new(format!("the credential plugin `{}` {how}", self.command));
         let program = self.program.as_deref().unwrap_or(Path::new(&self.command));
         let mut command = tokio::process::Command::new(program);
+        self.without.iter().for_each(|name| {
+            command.env_remove(name);
+        });
         command
             .args(&self.arguments)
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
