@@ -2,6 +2,8 @@
 //!
 //! The README's Role and permissions are these; a test compares them.
 
+mod conditions;
+
 use crate::clients::cluster::{Access, Cluster};
 use crate::clients::error::{ApiError, ApiErrorKind};
 use crate::clients::secret_manager::SecretManager;
@@ -11,6 +13,8 @@ use deepdesk_protocol::facts::observation::{Observation, Unread};
 use deepdesk_protocol::hint::{Hint, quoted};
 use deepdesk_protocol::problem::Problem;
 use deepdesk_protocol::result::{CheckResult, Verdict};
+
+pub use self::conditions::{IDS as CONDITIONS, conditions};
 
 /// A right in the cluster: API group, resource, verbs.
 pub struct Right {

@@ -11,6 +11,10 @@ impl From<ApiError> for Problem {
         if let ApiErrorKind::Fenced { .. } = error.kind {
             return lock_lost(&error);
         }
+        if let Some(advice) = &error.advice {
+            let problem = Problem::new(advice.reason, error.to_string());
+            return if advice.hint.to_string().is_empty() { problem } else { problem.hint(advice.hint.clone()) };
+        }
         let problem = Problem::new(reason(error.kind), error.to_string());
         match hint(&error) {
             Some(hint) => problem.hint(hint),

@@ -50,6 +50,16 @@ pub fn proxy_for_google(url: &str) {
     }
 }
 
+/// Has Google's client trust the authorities in this file, and no others: it, too, reads the process's environment alone.
+#[expect(unsafe_code, reason = "std::env::set_var has no safe form; no other thread exists yet")]
+pub fn authorities_for_google(path: &std::path::Path) {
+    // SAFETY: called in `main` before any thread is started.
+    unsafe {
+        std::env::set_var("SSL_CERT_FILE", path);
+        std::env::remove_var("SSL_CERT_DIR");
+    }
+}
+
 /// The program's name in usage lines. kubectl runs a plugin by the path at which it found it: a directory of PATH and
 /// the plugin's name. A shell hands on what was typed, which is the bare name for whoever has it on PATH.
 pub fn called_as() -> &'static str {

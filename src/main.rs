@@ -44,8 +44,12 @@ fn run() -> ExitCode {
     if let Some(code) = commands::offline(&cli.command, &environment) {
         return ExitCode::from(code);
     }
-    if let Some(url) = commands::proxy_for_google(&cli, &environment) {
-        guard::proxy_for_google(&url);
+    let for_google = commands::for_google(&cli, &environment);
+    if let Some(url) = &for_google.proxy {
+        guard::proxy_for_google(url);
+    }
+    if let Some(path) = &for_google.authorities {
+        guard::authorities_for_google(path);
     }
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,

@@ -209,9 +209,11 @@ fn usage_of(error: deepdesk_protocol::facts::names::NameError) -> Problem {
     usage(error.to_string())
 }
 
-/// The project in a context name of `gcloud container clusters get-credentials`: `gke_PROJECT_LOCATION_CLUSTER`.
+/// The project in a context name of `gcloud container clusters get-credentials`, `gke_PROJECT_LOCATION_CLUSTER`, or of a fleet's
+/// membership, `connectgateway_PROJECT_LOCATION_MEMBERSHIP`.
 fn project_in_context(context: &str) -> Option<&str> {
-    let mut parts = context.strip_prefix("gke_")?.splitn(3, '_');
+    let named = context.strip_prefix("gke_").or_else(|| context.strip_prefix("connectgateway_"))?;
+    let mut parts = named.splitn(3, '_');
     let project = parts.next().filter(|project| !project.is_empty())?;
     // Without a location and a cluster it is only a name that begins alike.
     parts.next().and(parts.next()).map(|_| project)
@@ -246,6 +248,7 @@ mod tests {
         let cases = [
             ("gke_my-project_europe-west1_prod", Some("my-project")),
             ("gke_my-project_europe-west1-b_a_b", Some("my-project")),
+            ("connectgateway_my-project_global_prod", Some("my-project")),
             ("gke_my-project", None),
             ("kind-gke_x_y_z", None),
             ("", None),

@@ -64,7 +64,7 @@ pub struct GetCredentials {
     /// The cluster
     pub name: String,
     /// Its region or zone; default: gcloud's compute/zone, else compute/region
-    #[arg(long, visible_aliases = ["zone", "region"], value_name = "LOCATION")]
+    #[arg(short = 'z', long, visible_aliases = ["zone", "region"], value_name = "LOCATION")]
     pub location: Option<String>,
     /// Use the address inside the network (private endpoint)
     #[arg(long)]
@@ -72,6 +72,9 @@ pub struct GetCredentials {
     /// Use the DNS-based endpoint, whose certificate every system trusts
     #[arg(long)]
     pub dns_endpoint: bool,
+    /// Through the Connect Gateway, as a member of its fleet (as gcloud container fleet memberships get-credentials)
+    #[arg(long, conflicts_with_all = ["internal_ip", "dns_endpoint"])]
+    pub connect_gateway: bool,
     /// Path of the kubeconfig file; default: the first of KUBECONFIG
     #[arg(long, value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,

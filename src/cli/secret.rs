@@ -93,6 +93,12 @@ pub struct Rotate {
     /// an end. It is never taken as an argument: arguments are seen by every user of the machine.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["length", "alphabet"], help_heading = "Rotation")]
     pub value_from: Option<PathBuf>,
+    /// Take the value of --value-from also where it looks like something else, has another form or was in use before
+    ///
+    /// Without it, what a password manager prints in a value's place is refused: a message, a reference, a whole item
+    /// in JSON, a value in quotes; and a value of another form than the one in use, or of an older version.
+    #[arg(long, requires = "value_from", help_heading = "Rotation")]
+    pub value_as_is: bool,
     /// Characters of the value that is made: letters and digits, or those of --alphabet; at least 32
     ///
     /// Without it and without --alphabet a made value has the form of the one in use: a Fernet key, as many hexadecimal

@@ -45,6 +45,8 @@ pub struct GkeCluster {
     pub ip_endpoints: Option<bool>,
     /// The DNS-based endpoint, if there is such a thing.
     pub dns: Option<DnsEndpoint>,
+    /// Its membership in a fleet, such as `projects/12/locations/global/memberships/prod`; none where it is a member of none.
+    pub membership: Option<String>,
 }
 
 /// A DNS-based endpoint.
@@ -111,6 +113,11 @@ impl Container {
 impl From<model::Cluster> for GkeCluster {
     fn from(cluster: model::Cluster) -> GkeCluster {
         let endpoints = cluster.control_plane_endpoints_config.unwrap_or_default();
+        // `//gkehub.googleapis.com/projects/…`
+        let membership = cluster
+            .fleet
+            .map(|fleet| fleet.membership)
+            .and_then(|name| Some(name.split_once("projects/")?.1.to_owned()).map(|rest| format!("projects/{rest}")));
         let authority = cluster.master_auth.map(|auth| auth.cluster_ca_certificate);
         #[expect(deprecated, reason = "gcloud names the entry by this field, and older answers have no other")]
         let zone = cluster.zone;
@@ -125,6 +132,7 @@ impl From<model::Cluster> for GkeCluster {
             location: if zone.is_empty() { cluster.location } else { zone },
             certificate_authority: authority.unwrap_or_default(),
             endpoint: cluster.endpoint,
+            membership,
             name: cluster.name,
         }
     }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::advice::Advice;
 use deepdesk_protocol::facts::names::printable;
 
 /// Whom the request was for.
@@ -96,12 +97,19 @@ pub struct ApiError {
     pub kind: ApiErrorKind,
     /// What the other side said: printable, short, without any value. May be empty.
     pub message: String,
+    /// Why, and what helps, where that is known better than the kind says.
+    pub advice: Option<Box<Advice>>,
 }
 
 impl ApiError {
     /// An error with its message made printable and short.
     pub fn new(service: Service, operation: impl Into<String>, kind: ApiErrorKind, message: &str) -> ApiError {
-        ApiError { service, operation: operation.into(), kind, message: short(message) }
+        ApiError { service, operation: operation.into(), kind, message: short(message), advice: None }
+    }
+
+    /// The same with why and what helps.
+    pub(super) fn advised(self, advice: Advice) -> ApiError {
+        ApiError { advice: Some(Box::new(advice)), ..self }
     }
 
     /// The same error of a later attempt, where an earlier one may have arrived.
@@ -166,6 +174,14 @@ impl ConfigError {
     /// An error without a hint, its message made printable and short.
     pub fn new(message: impl AsRef<str>) -> ConfigError {
         ConfigError { message: short(message.as_ref()), hint: None }
+    }
+
+    /// The same error, and what it is about.
+    pub fn about(self, what: &str) -> ConfigError {
+        match what {
+            "" => self,
+            what => ConfigError { message: short(&format!("{what}: {}", self.message)), ..self },
+        }
     }
 
     /// The same error with what to do about it.

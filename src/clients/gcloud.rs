@@ -1,5 +1,7 @@
 //! gcloud's configuration, read as gcloud reads it: the environment first, then the active configuration's file.
 
+mod properties;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -80,7 +82,7 @@ impl Gcloud {
             Some(directory) if name != NONE => {
                 let path = directory.join("configurations").join(format!("config_{name}"));
                 match read_file(&path)? {
-                    Some(text) => parse(&text),
+                    Some(text) => properties_of(&path, &text)?,
                     // gcloud makes `default` by itself the first time that it is asked for.
                     None if by_name && name != "default" => {
                         return Err(ConfigError::new(format!("the gcloud configuration `{name}` does not exist"))
@@ -178,7 +180,8 @@ fn installation(env: &Environment) -> Result<Option<Installation>, ConfigError> 
     let Ok(gcloud) = gcloud.canonicalize() else { return Ok(None) };
     let Some(root) = gcloud.ancestors().find(|directory| directory.join(".install").is_dir()) else { return Ok(None) };
     let path = root.join("properties");
-    Ok(read_file(&path)?.map(|text| (path, parse(&text))))
+    let text = read_file(&path)?;
+    text.map(|text| properties_of(&path, &text).map(|properties| (path, properties))).transpose()
 }
 
 fn is_name(name: &str) -> bool {
@@ -196,21 +199,12 @@ fn read_file(path: &Path) -> Result<Option<String>, ConfigError> {
     }
 }
 
-/// `section/key` to value. Python's `configparser` as far as gcloud's files go: it alone writes them.
-fn parse(text: &str) -> BTreeMap<String, String> {
-    let mut properties = BTreeMap::new();
-    let mut section = String::new();
-    for line in text.lines().map(str::trim) {
-        if line.is_empty() || line.starts_with(['#', ';']) {
-            continue;
-        }
-        if let Some(name) = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
-            section = name.trim().to_owned();
-        } else if let Some((key, value)) = line.split_once(['=', ':']) {
-            properties.insert(format!("{section}/{}", key.trim().to_ascii_lowercase()), value.trim().to_owned());
-        }
-    }
-    properties
+/// What a file of properties says. One that gcloud refuses is refused: half of it would be another configuration.
+fn properties_of(path: &Path, text: &str) -> Result<BTreeMap<String, String>, ConfigError> {
+    properties::parse(text).map_err(|why| {
+        ConfigError::new(format!("gcloud's {} cannot be used: {why}", path.display()))
+            .hint("gcloud refuses that file, too: correct that line, or take it out")
+    })
 }
 
 #[cfg(test)]

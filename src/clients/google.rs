@@ -4,14 +4,16 @@
 
 use std::time::Duration;
 
-use google_cloud_auth::credentials::{Credentials, anonymous};
+use deepdesk_protocol::problem::Reason;
+use google_cloud_auth::credentials::{CacheableResource, Credentials, CredentialsProvider, anonymous};
 use google_cloud_gax::client_builder::{ClientBuilder, internal};
 use google_cloud_gax::error::rpc::{Code, StatusDetails};
 use google_cloud_gax::error::{CredentialsError, Error as GoogleError};
 use google_cloud_gax::options::RequestOptionsBuilder;
-use http::Method;
+use http::{HeaderMap, HeaderValue, Method};
 
-use super::credentials::{Resolved, note_token, why};
+use super::advice::Refusal;
+use super::credentials::{Diagnosis, Origin, Resolved, diagnosis, note_token};
 use super::ear::Ear;
 use super::endpoint::Endpoint;
 use super::error::{ApiError, ApiErrorKind, NO_AUTHORITIES, Service, kind_of_foreign, no_authorities, root_cause};
@@ -19,6 +21,7 @@ use super::fence::{Fence, Overdue};
 use super::proxy::diverts_loopback;
 use super::retry::{Failure, retry_after};
 use super::{USER_AGENT, ensure_tls_provider};
+use crate::setting::Source;
 
 /// As whom requests to one service are sent, and who hears of them.
 #[derive(Clone)]
@@ -27,18 +30,47 @@ pub(super) struct Caller {
     is_plain: bool,
     credentials: Credentials,
     quota_project: Option<String>,
+    /// Where the credentials come from, and what named the project that is charged: what helps hangs on them.
+    origin: Origin,
+    quota_hint: Option<String>,
+    acts_as: Option<String>,
     pub(super) ear: Ear,
 }
 
 impl Caller {
     pub(super) fn new(service: Service, endpoint: &Endpoint, resolved: Resolved, ear: Ear) -> Caller {
         let is_plain = endpoint.is_plain();
+        let quota_hint = resolved.quota_project_from.as_ref().map(|source| match source {
+            Source::Environment(name) => format!("set {name} to it, or unset it"),
+            Source::Found => "gcloud auth application-default set-quota-project PROJECT".to_owned(),
+            source => format!("gcloud config set billing/quota_project PROJECT ({source} says which)"),
+        });
+        let acts_as = resolved.principal.clone().filter(|principal| principal.ends_with(".gserviceaccount.com"));
         // A token for a plain endpoint would go over the wire in the clear, whoever asked for it.
         let (credentials, quota_project) = match is_plain {
             true => (anonymous::Builder::new().build(), None),
             false => (resolved.credentials, resolved.quota_project),
         };
-        Caller { service, is_plain, credentials, quota_project, ear }
+        let credentials = match resolved.request_reason {
+            Some(reason) => Credentials::from(Reasoned { credentials, reason }),
+            None => credentials,
+        };
+        Caller { service, is_plain, credentials, quota_project, origin: resolved.origin, quota_hint, acts_as, ear }
+    }
+
+    /// Why a request failed for lack of a token.
+    fn tokenless(&self, operation: &str, error: &CredentialsError) -> ApiError {
+        // Nothing was sent, so that even a write may be repeated when the next token comes.
+        let kind = match error.is_transient() {
+            true => ApiErrorKind::Unreachable,
+            false => ApiErrorKind::Unauthenticated,
+        };
+        let Diagnosis { line, advice } = diagnosis(error, &self.origin, self.acts_as.as_deref());
+        let failed = ApiError::new(Service::Credentials, operation, kind, &line);
+        match kind == ApiErrorKind::Unreachable && advice.reason == Reason::Unauthenticated {
+            true => failed,
+            false => failed.advised(advice),
+        }
     }
 
     /// What a client of Google's is built with.
@@ -97,7 +129,7 @@ impl Caller {
         // The token first, by itself: whatever fails here, the request was not sent.
         match tokio::time::timeout(within, self.credentials.headers(http::Extensions::new())).await {
             Ok(Ok(headers)) => note_token(&headers),
-            Ok(Err(error)) => return Err(credentials_failure(operation, &error).into()),
+            Ok(Err(error)) => return Err(self.tokenless(operation, &error).into()),
             Err(_) => {
                 let message = "no token in time";
                 return Err(ApiError::new(Service::Credentials, operation, ApiErrorKind::Unreachable, message).into());
@@ -125,7 +157,7 @@ impl Caller {
                 if let Some(status) = error.http_status_code() {
                     sending.answered(status);
                 }
-                Err(failure(self.service, operation, &error))
+                Err(self.failure(operation, &error))
             }
             Ok(Err(Overdue::Unsent)) => {
                 let message = "this process stood still before it was sent";
@@ -165,54 +197,81 @@ fn resident() -> Option<u64> {
     status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?.trim().strip_suffix(" kB")?.parse().ok()
 }
 
-/// Google's error as ours. Never its text as a whole: it prints bodies, which may hold a value.
-fn failure(service: Service, operation: &str, error: &GoogleError) -> Failure {
-    use std::error::Error as _;
-    if let Some(inner) = error.source().and_then(|source| source.downcast_ref::<GoogleError>()) {
-        return failure(service, operation, inner);
-    }
-    let failed = |kind, message: &str| ApiError::new(service, operation, kind, message);
-    if let Some(status) = error.status() {
-        let asked = error.http_headers().and_then(retry_after);
-        let wanted = status.details.iter().find_map(|detail| match detail {
-            StatusDetails::RetryInfo(info) => info.retry_delay.and_then(|delay| delay.try_into().ok()),
-            _ => None,
-        });
-        return Failure { error: failed(kind_of(status.code), &status.message), retry_after: asked.max(wanted) };
-    }
-    if let Some(code) = error.http_status_code() {
-        let message = format!("answered {code} with something that is not JSON");
-        let asked = error.http_headers().and_then(retry_after);
-        return Failure { error: failed(kind_of_foreign(code), &message), retry_after: asked };
-    }
-    if error.is_authentication() {
-        return match error.source().and_then(|source| source.downcast_ref::<CredentialsError>()) {
-            Some(error) => credentials_failure(operation, error).into(),
-            None => ApiError::new(Service::Credentials, operation, ApiErrorKind::Unauthenticated, "").into(),
-        };
-    }
-    let root = || root_cause(error);
-    let error = match () {
-        () if error.is_connect() => failed(ApiErrorKind::Unreachable, &root()),
-        () if error.is_timeout() => failed(ApiErrorKind::Timeout, ""),
-        // Its cause may quote the answer.
-        () if error.is_deserialization() => failed(ApiErrorKind::Malformed, "the answer is not what it should be"),
-        () if error.is_serialization() || error.is_binding() => {
-            failed(ApiErrorKind::Invalid, "the request cannot be written")
+impl Caller {
+    /// Google's error as ours. Never its text as a whole: it prints bodies, which may hold a value.
+    fn failure(&self, operation: &str, error: &GoogleError) -> Failure {
+        use std::error::Error as _;
+        if let Some(inner) = error.source().and_then(|source| source.downcast_ref::<GoogleError>()) {
+            return self.failure(operation, inner);
         }
-        () if error.is_io() || error.is_transport() => failed(ApiErrorKind::Connection, &root()),
-        () => failed(ApiErrorKind::Other, ""),
-    };
-    error.into()
+        let failed = |kind, message: &str| ApiError::new(self.service, operation, kind, message);
+        if let Some(status) = error.status() {
+            let asked = error.http_headers().and_then(retry_after);
+            let wanted = status.details.iter().find_map(|detail| match detail {
+                StatusDetails::RetryInfo(info) => info.retry_delay.and_then(|delay| delay.try_into().ok()),
+                _ => None,
+            });
+            let info = status.details.iter().find_map(|detail| match detail {
+                StatusDetails::ErrorInfo(info) => Some(info),
+                _ => None,
+            });
+            let refusal = Refusal {
+                reason: info.map(|info| info.reason.as_str()).unwrap_or_default(),
+                metadata: info.map(|info| &info.metadata),
+                message: &status.message,
+            };
+            let kind = kind_of(status.code);
+            let refused = || (kind == ApiErrorKind::Unauthenticated).then(|| self.origin.refused());
+            let advice = refusal.advice(self.quota_hint.as_deref()).or_else(refused);
+            let error = advice.into_iter().fold(failed(kind, &status.message), ApiError::advised);
+            return Failure { error, retry_after: asked.max(wanted) };
+        }
+        if let Some(code) = error.http_status_code() {
+            let message = format!("answered {code} with something that is not JSON");
+            let asked = error.http_headers().and_then(retry_after);
+            return Failure { error: failed(kind_of_foreign(code), &message), retry_after: asked };
+        }
+        if error.is_authentication() {
+            return match error.source().and_then(|source| source.downcast_ref::<CredentialsError>()) {
+                Some(error) => self.tokenless(operation, error).into(),
+                None => ApiError::new(Service::Credentials, operation, ApiErrorKind::Unauthenticated, "").into(),
+            };
+        }
+        let root = || root_cause(error);
+        let error = match () {
+            () if error.is_connect() => failed(ApiErrorKind::Unreachable, &root()),
+            () if error.is_timeout() => failed(ApiErrorKind::Timeout, ""),
+            // Its cause may quote the answer.
+            () if error.is_deserialization() => failed(ApiErrorKind::Malformed, "the answer is not what it should be"),
+            () if error.is_serialization() || error.is_binding() => {
+                failed(ApiErrorKind::Invalid, "the request cannot be written")
+            }
+            () if error.is_io() || error.is_transport() => failed(ApiErrorKind::Connection, &root()),
+            () => failed(ApiErrorKind::Other, ""),
+        };
+        error.into()
+    }
 }
 
-fn credentials_failure(operation: &str, error: &CredentialsError) -> ApiError {
-    // Nothing was sent, so that even a write may be repeated when the next token comes.
-    let kind = match error.is_transient() {
-        true => ApiErrorKind::Unreachable,
-        false => ApiErrorKind::Unauthenticated,
-    };
-    ApiError::new(Service::Credentials, operation, kind, &why(error))
+/// Credentials whose requests say what they are for.
+#[derive(Debug)]
+struct Reasoned {
+    credentials: Credentials,
+    reason: HeaderValue,
+}
+
+impl CredentialsProvider for Reasoned {
+    async fn headers(&self, extensions: http::Extensions) -> Result<CacheableResource<HeaderMap>, CredentialsError> {
+        let mut answer = self.credentials.headers(extensions).await?;
+        if let CacheableResource::New { data, .. } = &mut answer {
+            data.insert("x-goog-request-reason", self.reason.clone());
+        }
+        Ok(answer)
+    }
+
+    async fn universe_domain(&self) -> Option<String> {
+        self.credentials.universe_domain().await
+    }
 }
 
 fn kind_of(code: Code) -> ApiErrorKind {

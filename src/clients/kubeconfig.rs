@@ -6,8 +6,10 @@
 mod edit;
 pub(super) mod exec;
 mod files;
+mod in_cluster;
 mod named;
 pub mod previous;
+pub(super) mod renewal;
 // The tests' plugins are shell scripts.
 #[cfg(all(test, unix))]
 mod tests;
@@ -25,8 +27,9 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use self::exec::Plugin;
 pub use self::files::{ContextEntry, contexts, paths};
-use self::files::{Selected, bytes_of, certificates};
+use self::files::{Selected, bytes_of, certificates, unwrapped};
 pub use self::named::{Chosen, Named, NamedEntry, named};
+use self::renewal::Renewal;
 pub use self::write::{Entry, Locked, lock};
 use super::USER_AGENT;
 use super::endpoint::is_loopback;
@@ -122,9 +125,13 @@ pub struct KubeTarget {
     pub credentials: &'static str,
     /// All of it, with the plugin's credential in the plugin's place.
     pub(super) config: kube::Config,
-    /// The plugin, to run again when its credential is not taken any more.
-    pub(super) exec: Option<Plugin>,
-    /// When the plugin's credential ends.
+    /// Whether it is the cluster of the pod that we run in.
+    pub in_pod: bool,
+    /// What says that the server's certificate is not to be checked, where a file does and not the call.
+    pub unchecked_by: Option<Source>,
+    /// Where new credentials come from, when these are not taken any more.
+    pub(super) renewal: Option<Renewal>,
+    /// When the credentials end.
     pub(super) expires: Option<Timestamp>,
     pub(super) request_timeout: Option<Duration>,
 }
@@ -140,12 +147,35 @@ impl fmt::Debug for KubeTarget {
     }
 }
 
+impl KubeTarget {
+    /// Where requests go, for an error: an address says little to who has several clusters.
+    pub(super) fn place(&self) -> String {
+        let server = without_password(self.server.trim_end_matches('/'));
+        match &self.context {
+            Some(context) => format!("{server} (context {context})"),
+            None if self.in_pod => format!("{server} (the cluster of this pod)"),
+            None => server,
+        }
+    }
+
+    /// What has to be said once where a file has the server's certificate not checked.
+    pub fn warning(&self) -> Option<String> {
+        let source = self.unchecked_by.as_ref()?;
+        Some(format!(
+            "the certificate of {} is not checked: the values and your token go to whoever answers there \
+             (insecure-skip-tls-verify of {source})",
+            self.place()
+        ))
+    }
+}
+
 /// Reads the kubeconfig, applies the flags, and runs the credential plugin if there is one.
 pub async fn load(flags: &KubeFlags, env: &Environment, stdin: StdinUse) -> Result<KubeTarget, ConfigError> {
     let mut selected = files::select(flags, env)?;
+    let unchecked_by_file = selected.cluster.insecure_skip_tls_verify == Some(true) && !flags.insecure_skip_tls_verify;
     apply_to_cluster(flags, &mut selected.cluster);
     apply_to_user(flags, &mut selected.user)?;
-    let Selected { context_name, context, cluster_name, cluster, user_name, mut user } = selected;
+    let Selected { context_name, context, cluster_name, cluster, user_name, mut user, pod } = selected;
 
     let server = server_url(&cluster, context_name.as_deref())?;
     let insecure = cluster.insecure_skip_tls_verify.unwrap_or(false);
@@ -158,25 +188,33 @@ pub async fn load(flags: &KubeFlags, env: &Environment, stdin: StdinUse) -> Resu
         return Err(ConfigError::new("a certificate authority and insecure-skip-tls-verify exclude each other"));
     }
 
-    let credentials = kind_of_credentials(&user, server.scheme_str() == Some("http"));
-    let mut exec = None;
+    let root_cert = authority.as_deref().map(certificates).transpose()?;
+    let credentials = kind_of_credentials(&user, server.scheme_str() == Some("http"), pod.is_some());
+    let mut renewal = None;
     let mut expires = None;
     if server.scheme_str() == Some("http") {
         // As kubectl: no credential goes over a wire in the clear, and so none needs to be fetched.
         user = without_credentials(&user);
     } else if let Some(entry) = user.exec.take() {
-        let plugin = Plugin::new(&entry, &cluster, authority.as_deref(), stdin)?.within(env);
-        expires = plugin.run().await?.apply(&mut user);
-        exec = Some(plugin);
+        let plugin = Plugin::new(&entry, &cluster, authority.as_deref(), stdin, env)?.within(env);
+        let ran =
+            plugin.run().await.map_err(|error| error.about(&of_entry(user_name.as_deref(), context_name.as_deref())));
+        expires = ran?.apply(&mut user);
+        renewal = Some(Renewal::Plugin(Box::new(plugin)));
+    } else if let Some((file, credential)) = Renewal::of_token_file(&mut user)? {
+        expires = credential.apply(&mut user);
+        renewal = Some(file);
     }
 
     let mut config = kube::Config::new(server.clone());
     config.default_namespace = context.namespace.clone().unwrap_or_else(|| "default".to_owned());
-    config.root_cert = authority.as_deref().map(certificates).transpose()?;
+    config.root_cert = root_cert;
     config.accept_invalid_certs = insecure;
     config.tls_server_name = given(&cluster.tls_server_name);
     let of_cluster = format!("cluster {}", cluster_name.as_deref().unwrap_or_default());
     let proxy = proxy_for(&server, cluster.proxy_url.as_deref(), &of_cluster, env)?;
+    let unchecked = unchecked_by_file && insecure && server.scheme_str() == Some("https");
+    let unchecked_by = unchecked.then(|| Source::Kubeconfig(of_cluster.clone()));
     let proxy_source = proxy.as_ref().map(|proxy| proxy.source.clone());
     config.proxy_url = proxy.map(|proxy| proxy.value);
     let proxy = config.proxy_url.as_ref().map(|proxy| without_password(&proxy.to_string()));
@@ -208,7 +246,9 @@ pub async fn load(flags: &KubeFlags, env: &Environment, stdin: StdinUse) -> Resu
         impersonated,
         credentials,
         config,
-        exec,
+        in_pod: pod.is_some(),
+        unchecked_by,
+        renewal,
         expires,
         request_timeout,
     })
@@ -232,6 +272,7 @@ fn apply_to_cluster(flags: &KubeFlags, cluster: &mut Cluster) {
 }
 
 fn apply_to_user(flags: &KubeFlags, user: &mut AuthInfo) -> Result<(), ConfigError> {
+    without_empty(user)?;
     if let Some(token) = given(&flags.token) {
         user.token = Some(SecretString::from(token));
         user.token_file = None;
@@ -272,10 +313,48 @@ fn apply_to_user(flags: &KubeFlags, user: &mut AuthInfo) -> Result<(), ConfigErr
     }
 }
 
+/// What is written and empty is not said, as with client-go; and base64 may be wrapped over lines.
+fn without_empty(user: &mut AuthInfo) -> Result<(), ConfigError> {
+    let said = |secret: &Option<SecretString>| secret.clone().filter(|secret| !secret.expose_secret().is_empty());
+    for text in [
+        &mut user.username,
+        &mut user.token_file,
+        &mut user.client_certificate,
+        &mut user.client_certificate_data,
+        &mut user.client_key,
+        &mut user.impersonate,
+        &mut user.impersonate_uid,
+    ] {
+        *text = given(text);
+    }
+    (user.token, user.client_key_data) = (said(&user.token), said(&user.client_key_data));
+    if let Some(data) = &user.client_certificate_data {
+        user.client_certificate_data = Some(unwrapped("client-certificate-data", data)?.to_string());
+    }
+    if let Some(data) = &user.client_key_data {
+        let word = unwrapped("client-key-data", data.expose_secret())?;
+        user.client_key_data = Some(SecretString::from(word.as_str()));
+    }
+    // A user without a password has an empty one; a password without a user is nobody's.
+    user.password = user.username.as_ref().map(|_| user.password.clone().unwrap_or_default());
+    user.impersonate_groups = user.impersonate_groups.take().filter(|groups| !groups.is_empty());
+    Ok(())
+}
+
+/// Whose credentials failed.
+fn of_entry(user: Option<&str>, context: Option<&str>) -> String {
+    match (user, context) {
+        (_, Some(context)) => format!("context {context}"),
+        (Some(user), None) => format!("user {user}"),
+        (None, None) => String::new(),
+    }
+}
+
 /// How the user proves to be one, in client-go's order.
-fn kind_of_credentials(user: &AuthInfo, plain: bool) -> &'static str {
+fn kind_of_credentials(user: &AuthInfo, plain: bool, in_pod: bool) -> &'static str {
     match user {
         _ if plain => "none (plain http on loopback)",
+        user if in_pod && user.token_file.is_some() => "service account of this pod (token not shown)",
         user if user.exec.is_some() => "credential plugin",
         user if user.token.is_some() || user.token_file.is_some() => "token (not shown)",
         user if user.username.is_some() => "user name and password (not shown)",

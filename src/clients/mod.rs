@@ -2,9 +2,11 @@
 //!
 //! Imports only `domain`. Decides how a request is sent, bounded and repeated; never what should be done.
 
+pub mod advice;
 pub mod cluster;
 pub mod container;
 pub mod credentials;
+pub mod custom_ca;
 pub mod ear;
 pub mod endpoint;
 pub mod error;
@@ -14,6 +16,7 @@ pub mod gcloud_proxy;
 mod google;
 pub mod known;
 pub mod kubeconfig;
+mod patience;
 mod program;
 pub mod proxy;
 mod rate_limit;
@@ -21,6 +24,7 @@ mod retry;
 pub mod secret_manager;
 #[cfg(test)]
 mod testing;
+mod yaml;
 
 /// What every request says it comes from.
 pub const USER_AGENT: &str = concat!("kubectl-deepdesk/", env!("CARGO_PKG_VERSION"));

@@ -3,6 +3,7 @@
 //! Google's client keeps copies of what it sends and receives that nobody wipes, and its types print payloads: here they
 //! live no longer than it takes to turn them into a [`Payload`] and back.
 
+mod conditions;
 mod settings;
 #[cfg(test)]
 mod tests;
@@ -17,6 +18,7 @@ use google_cloud_secretmanager_v1::model;
 use http::Method;
 use zeroize::Zeroizing;
 
+pub use self::conditions::Conditions;
 pub use self::settings::{Policy, SecretSettings};
 pub use self::versions::{Access, VersionInfo, Which};
 use self::versions::{found, malformed, read_access, secret_name, version_info, version_name, version_of};

@@ -52,6 +52,9 @@ async fn connect(
     use std::io::IsTerminal as _;
     let stdin = if std::io::stdin().is_terminal() { StdinUse::Terminal } else { StdinUse::OursOrNoTerminal };
     let target = kubeconfig::load(&session::kube_flags(flags), environment, stdin).await?;
+    if let Some(warning) = target.warning() {
+        speak(voice).warning(&warning);
+    }
     let namespace: AccountName = target.namespace.as_deref().unwrap_or("default").parse()?;
     let cluster = Cluster::connect(&target, &namespace)?.heard_by(session::ear(verbose, voice));
     Ok((target, cluster))

@@ -47,6 +47,8 @@ pub struct Change {
     pub quiet: bool,
     /// Where the word comes from that the older value is not needed any more; none where none is needed.
     pub evidence: Option<Evidence>,
+    /// Take the given value whatever it looks like.
+    pub value_as_is: bool,
     /// What is asked for of a value that is made here.
     pub made: value::Asked,
     /// The value in use has leaked: whoever reads what was done has to know where it is still readable.
@@ -161,6 +163,7 @@ async fn look(desk: &Desk, args: &Change, given: Option<&Payload>, found: &mut F
         let destroys = matches!(args.want.goal, Goal::Finalize { destroy: Some(_) });
         let also = destroys.then_some(access::TO_DESTROY);
         found.access.extend(access::secret_manager(&desk.secret_manager, args.purpose, also, &seen.now).await?);
+        found.access.extend(access::conditions(&desk.secret_manager, &seen.now).await?);
     }
     refuse_shared(&desk.request, &desk.cluster, &seen.now).await?;
     let want = want(args, given, &seen);
@@ -174,6 +177,7 @@ async fn look(desk: &Desk, args: &Change, given: Option<&Payload>, found: &mut F
     found.form = None;
     if plan.adds_new_value() {
         value::check_copied(given, &desk.request.account, &seen.readers)?;
+        value::check_against(given.filter(|_| !args.value_as_is), &desk.request.account, &seen)?;
         found.form = match given {
             Some(_) => None,
             None => Some(value::form(&args.made, &seen)?),

@@ -99,7 +99,7 @@ async fn ask(
         return Ok(accounts.into_iter().map(alone).collect());
     };
     let accounts = session.accounts(common, None).await?;
-    shared.api = hello(&session).await;
+    shared.api = hello(&session, common.cluster.request_timeout).await;
     let mut checkups = Vec::new();
     for account in accounts {
         let desk = session.desk(account.clone(), common)?;
@@ -154,14 +154,15 @@ fn wanted(args: &cli::Check, purpose: Purpose) -> Result<Vec<&'static Entry>, Pr
     }
 }
 
-async fn hello(session: &Session) -> Result<String, Problem> {
+async fn hello(session: &Session, asked: Duration) -> Result<String, Problem> {
     let cluster = session.cluster();
+    let limit = if asked.is_zero() { HELLO } else { asked };
     let late = || {
-        let line = format!("the API server gave no answer in {} seconds", HELLO.as_secs());
+        let line = format!("the API server gave no answer in {} seconds", limit.as_secs());
         Problem::new(Reason::Timeout, line).hint("check the network, then run the same command again")
     };
-    let version = tokio::time::timeout(HELLO, cluster.version()).await.map_err(|_| late())??;
-    let whom = tokio::time::timeout(HELLO, cluster.whoami()).await.map_err(|_| late())??;
+    let version = tokio::time::timeout(limit, cluster.version()).await.map_err(|_| late())??;
+    let whom = tokio::time::timeout(limit, cluster.whoami()).await.map_err(|_| late())??;
     Ok(format!("{version}{}", whom.map(|whom| format!(", as {whom}")).unwrap_or_default()))
 }
 
@@ -172,6 +173,7 @@ fn shared_answers(mut answers: Answers, shared: &Shared) -> Answers {
         let parts = [
             named("context", &target.context),
             named("cluster", &target.cluster),
+            target.in_pod.then(|| "the cluster of this pod".to_owned()),
             Some(without_password(&target.server)),
         ];
         parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
@@ -242,6 +244,13 @@ async fn of_account(
     if !answers.has(catalogue::PLAN_ID) {
         plan(answers, &want, &seen);
     }
+    let asked = access::CONDITIONS.iter().any(|id| answers.wants(id));
+    if asked && shared.resolved.is_ok() && !seen.unseen.contains_key(&Part::Primary) {
+        match access::conditions(&desk.secret_manager, &seen.now).await {
+            Ok(results) => results.iter().for_each(|result| answers.results(result.id, Ok(vec![result.clone()]))),
+            Err(problem) => access::CONDITIONS.iter().for_each(|id| answers.skipped(id, &problem.message)),
+        }
+    }
     if shared.resolved.is_ok() && !seen.unseen.contains_key(&Part::Project) {
         secret_manager_access(answers, &desk.secret_manager, purpose, &seen).await;
     }
@@ -305,6 +314,14 @@ fn is_unreachable(problem: &Problem) -> bool {
             | Reason::Unavailable
             | Reason::Unauthenticated
             | Reason::MalformedAnswer
+            | Reason::ApiDisabled
+            | Reason::BillingDisabled
+            | Reason::ImpersonationDenied
+            | Reason::InsufficientScopes
+            | Reason::LoginExpired
+            | Reason::PerimeterDenied
+            | Reason::PolicyDenied
+            | Reason::QuotaProjectDenied
     )
 }
 

@@ -148,11 +148,12 @@ fn kubernetes(rows: &mut Rows, common: &cli::Common, environment: &Environment, 
     let current = || Source::Kubeconfig("current-context".to_owned());
     rows.maybe("context", target.context.clone(), &flag_or(flags.context.as_ref(), "--context", current));
     rows.maybe("cluster", target.cluster.clone(), &flag_or(flags.cluster.as_ref(), "--cluster", of_context));
-    let server = flag_or(flags.server.as_ref(), "--server", || entry("cluster", &target.cluster));
+    let found_or = |source: Source| if target.in_pod { Source::Found } else { source };
+    let server = flag_or(flags.server.as_ref(), "--server", || found_or(entry("cluster", &target.cluster)));
     rows.put("server", without_password(&target.server), &server);
     rows.maybe("user", target.user.clone(), &flag_or(flags.user.as_ref(), "--user", of_context));
     let token = flags.token.as_ref().map(|token| &token.0);
-    let credentials = flag_or(token, "--token", || entry("user", &target.user));
+    let credentials = flag_or(token, "--token", || found_or(entry("user", &target.user)));
     // Without encryption no credentials go out, whatever was given.
     let credentials = if target.server.starts_with("http:") { Source::Found } else { credentials };
     rows.put("kubernetes-credentials", target.credentials.to_owned(), &credentials);
@@ -190,7 +191,9 @@ fn account(
     match &account {
         Some(_) => {
             let context = target.context.as_deref().unwrap_or_default();
-            rows.put("account", namespace.to_owned(), &Source::Kubeconfig(format!("context {context}")));
+            let of_context = Source::Kubeconfig(format!("context {context}"));
+            let source = if target.in_pod { Source::Found } else { of_context };
+            rows.put("account", namespace.to_owned(), &source);
         }
         None => rows.unknown("account", &format!("namespace {namespace} is never an account")),
     }

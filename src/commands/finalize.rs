@@ -40,6 +40,7 @@ pub async fn finalize(desk: &Desk, args: &cli::Finalize) -> (AccountResult, Opti
         quiet: args.common.google.quiet,
         compromised: false,
         evidence: Some(evidence(args)),
+        value_as_is: false,
         made: Asked::default(),
         pauses: Pauses::default(),
     };

@@ -31,6 +31,7 @@ use jiff::Timestamp;
 
 use self::report::{Files, Record};
 use crate::cli::{self, Cli, Command, Secret};
+use crate::clients::custom_ca;
 use crate::environment::Environment;
 use crate::present::report::AccountReport;
 use crate::present::{Presenter, Style, Terminal};
@@ -81,9 +82,18 @@ pub fn version() -> String {
     format!("kubectl-deepdesk {}\n", env!("CARGO_PKG_VERSION"))
 }
 
-/// The proxy that gcloud's configuration names, for requests to Google. Has to be known before a thread is started; what
-/// is wrong with it is said later, where every other problem is.
-pub fn proxy_for_google(cli: &Cli, environment: &Environment) -> Option<String> {
+/// What gcloud's configuration has to be put into the process's environment for Google's client.
+#[derive(Debug, Default)]
+pub struct ForGoogle {
+    /// The proxy.
+    pub proxy: Option<String>,
+    /// The file of certificate authorities.
+    pub authorities: Option<std::path::PathBuf>,
+}
+
+/// What gcloud's configuration says for requests to Google. Has to be known before a thread is started; what is wrong with
+/// it is said later, where every other problem is.
+pub fn for_google(cli: &Cli, environment: &Environment) -> ForGoogle {
     let configuration = match &cli.command {
         Command::Secret(command) => &common_of(command).google.configuration,
         Command::Check(check) => &check.common.google.configuration,
@@ -95,11 +105,16 @@ pub fn proxy_for_google(cli: &Cli, environment: &Environment) -> Option<String> 
         | Command::Sandbox(_)
         | Command::Completion(_)
         | Command::Man(_)
-        | Command::Version => return None,
+        | Command::Version => return ForGoogle::default(),
     };
-    let gcloud = session::gcloud(configuration.as_deref(), environment).ok()?;
-    let proxy = crate::clients::gcloud_proxy::gcloud_proxy(&gcloud).ok()??;
-    Some(proxy.value.url().to_owned())
+    let Ok(gcloud) = session::gcloud(configuration.as_deref(), environment) else { return ForGoogle::default() };
+    let proxy = crate::clients::gcloud_proxy::gcloud_proxy(&gcloud).ok().flatten();
+    let authorities = custom_ca::custom_ca(&gcloud).ok().flatten().map(|found| found.value);
+    let authorities = authorities.filter(|path| !custom_ca::is_in_place(path));
+    if authorities.is_some() {
+        custom_ca::keep_the_machines();
+    }
+    ForGoogle { proxy: proxy.map(|proxy| proxy.value.url().to_owned()), authorities }
 }
 
 fn common_of(command: &Secret) -> &cli::Common {

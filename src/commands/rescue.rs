@@ -21,6 +21,7 @@ pub async fn rescue(desk: &Desk, args: &cli::Rescue) -> (AccountResult, Option<P
         quiet: args.common.google.quiet,
         compromised: false,
         evidence: None,
+        value_as_is: false,
         made: Asked::default(),
         pauses: Pauses::default(),
     };

@@ -25,6 +25,7 @@ pub async fn rollback(desk: &Desk, args: &cli::Rollback) -> (AccountResult, Opti
         quiet: args.common.google.quiet,
         compromised: false,
         evidence: None,
+        value_as_is: false,
         made: Asked::default(),
         pauses: Pauses { settle: args.settle, soak: args.soak },
     };

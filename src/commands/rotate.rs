@@ -35,6 +35,7 @@ pub async fn rotate(desk: &Desk, args: &cli::Rotate, given: Option<Payload>) -> 
         quiet: args.common.google.quiet,
         compromised: args.compromised,
         evidence: None,
+        value_as_is: args.value_as_is,
         made: Asked { length: args.length, alphabet: args.alphabet.clone() },
         pauses: Pauses { settle: args.settle, soak: args.soak },
     };

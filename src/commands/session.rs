@@ -9,6 +9,7 @@ use super::{Voice, carried, speak};
 use crate::cli;
 use crate::clients::cluster::Cluster;
 use crate::clients::credentials::{self, Resolved};
+use crate::clients::custom_ca::custom_ca;
 use crate::clients::ear::Ear;
 use crate::clients::endpoint::Endpoint;
 use crate::clients::gcloud::Gcloud;
@@ -101,10 +102,12 @@ pub async fn open(
     Session::new(settings, google, target, common, environment, voice, interrupt)
 }
 
-/// gcloud's configuration: the active one, or the named. A proxy in it that cannot be used is refused: requests must not go another way in silence.
+/// gcloud's configuration: the active one, or the named. A proxy or certificate authorities in it that cannot be used are
+/// refused: requests must not go another way in silence.
 pub fn gcloud(configuration: Option<&str>, environment: &Environment) -> Result<Gcloud, Problem> {
     let gcloud = Gcloud::read(environment, configuration)?;
     gcloud_proxy(&gcloud)?;
+    custom_ca(&gcloud)?;
     Ok(gcloud)
 }
 
@@ -151,6 +154,9 @@ impl Session {
         // Any namespace will do here: each account gets its own from it.
         let anywhere: AccountName = "default".parse()?;
         let ear = ear(common.show.verbose, &voice);
+        if let Some(warning) = target.warning() {
+            speak(&voice).warning(&warning);
+        }
         let cluster = Cluster::connect(&target, &anywhere)?.heard_by(ear.clone());
         let credentials = match &google.resolved.principal {
             Some(principal) => format!("{principal}: {}", google.resolved.description),

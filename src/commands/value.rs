@@ -1,5 +1,7 @@
 //! The new value: made from the operating system's random source, or read from where the operator keeps it.
 
+mod hand;
+
 use std::io::{IsTerminal as _, Read};
 use std::path::Path;
 
@@ -40,11 +42,36 @@ pub fn given(args: &cli::Rotate) -> Result<Option<Payload>, Problem> {
     let value =
         read.map_err(|error| Problem::new(Reason::Usage, format!("--value-from {}: {error}", path.display())))?;
     known::values().keep(&value);
+    let account = args.common.accounts.first().map_or("ACCOUNT", String::as_str);
+    hand::look(&value, account, args.value_as_is)?;
     check_new_value(&value).map_err(|error| {
         Problem::new(Reason::UnfitValue, error.to_string())
             .hint("nothing was changed; leave --value-from out to have a value made")
     })?;
     Ok(Some(value))
+}
+
+/// Refuses a value of another form than the one in use, and one that an older version has.
+pub fn check_against(given: Option<&Payload>, account: &AccountName, seen: &Seen) -> Result<(), Problem> {
+    let Some(value) = given else { return Ok(()) };
+    let now = &seen.now;
+    if let Some(in_use) = now.primary.value().and_then(|tag| seen.vault.value(tag)) {
+        hand::same_form(value, in_use, account.as_str())?;
+    }
+    let tag = seen.vault.tag_of(value);
+    // Of the newest ones the plan judges: a run that was interrupted finds its own value there.
+    let older = [&now.primary, &now.back_compat].into_iter().find_map(|view| {
+        let version = view.versions.iter().skip(1).find(|version| version.value.is_some() && version.value == tag)?;
+        Some(format!("{} of {}", version.id, view.secret))
+    });
+    match older {
+        Some(version) => {
+            Err(Problem::new(Reason::UnfitValue, format!("the new value is that of {version}: it was in use before"))
+                .hint("nothing was changed; leave --value-from out to have a value made")
+                .hint(format!("where it is to come back: {}", hand::AS_IT_IS)))
+        }
+        None => Ok(()),
+    }
 }
 
 /// Reads to the end, or one byte beyond what a version may have. The buffer never grows: a vector that does leaves

@@ -213,7 +213,16 @@ async fn pursue(
             // Only now: a push still under way would write the Secret once more, after the proof.
             return Ok(None);
         }
-        if let Some(failure) = failure(run, one.reader, push, &object).await {
+        // After 25 events of one object Kubernetes drops the next ones: what the last one said stands while nothing better comes.
+        let standing = is_failing(&object) && begun.elapsed() >= LAG_OF_THE_NEW;
+        let failure = match failure(run, one.reader, push, &object).await {
+            None if standing => match one.lag.clone() {
+                Some(failure) => Some(failure),
+                None => last_failure(run, one.reader, &object).await,
+            },
+            failure => failure,
+        };
+        if let Some(failure) = failure {
             let lags = overdue || is_lag_of_the_new(progress, &failure);
             if !lags || begun.elapsed() >= LAG_OF_THE_NEW {
                 return Err(failed(run, one.reader, &failure));
@@ -332,6 +341,14 @@ fn could_not_copy(progress: &Progress, reader: &Reader) -> bool {
     let view = now.external_secrets.iter().find(|view| view.name == reader.name);
     let fails = view.filter(|view| matches!(view.ready, Ready::False { .. }));
     fails.zip(before).is_some_and(|(view, value)| view.cannot_copy.contains(&(Source::Primary, value)))
+}
+
+/// What the controller said last of an object that is failing, however long ago.
+async fn last_failure(run: &Run<'_>, reader: &Reader, object: &Value) -> Option<String> {
+    let Ready::False { reason, message } = external_secrets::ready(object) else { return None };
+    let events = run.cluster.events_about(&reader.uid).await.unwrap_or_default();
+    let last = events.into_iter().filter(is_failure).max_by_key(|event| event.last);
+    Some(format!("{reason}: {}", last.map_or(message, |event| event.message)))
 }
 
 /// A secret that was created a moment ago may not be readable yet: access policies spread within minutes, and `latest` of it

@@ -4,13 +4,17 @@ use std::time::Duration;
 
 use super::Progress;
 use crate::clients::error::{ApiError, ApiErrorKind};
-use crate::clients::secret_manager::{Access, Which};
+use crate::clients::secret_manager::{Access, Policy, Which};
 use crate::lock::Lock;
 use crate::run::Run;
+use deepdesk_protocol::command;
 use deepdesk_protocol::effects::Content;
+use deepdesk_protocol::event::{StepName, StepState};
 use deepdesk_protocol::facts::names::{SecretHome, SecretId, VersionId};
 use deepdesk_protocol::facts::observation::{Source, ValueTag, Version, VersionState};
 use deepdesk_protocol::facts::payload::Payload;
+use deepdesk_protocol::happening::Happening;
+use deepdesk_protocol::hint::Hint;
 use deepdesk_protocol::problem::{Exit, Problem, Reason};
 
 /// Pauses between looks for a version whose adding got no answer: it may still arrive.
@@ -60,13 +64,70 @@ pub async fn create_like(
         progress.changed = true;
         progress.seen.now.back_compat.exists = true;
     }
-    let policy = manager.policy(home, like).await?;
+    let (policy, mut left_out) = manager.policy(home, like).await?.for_another(like.as_str(), secret.as_str());
     if !policy.is_empty() {
         let set = manager.set_policy(home, secret, &policy, &fence).await;
         progress.changed |= set.as_ref().is_err_and(ApiError::is_outcome_unknown);
-        set?;
+        match set {
+            // Somebody in it may not be bound anew: an organization's policy on members, an account that is gone.
+            Err(error) if matches!(error.kind, ApiErrorKind::Precondition | ApiErrorKind::Invalid) => {
+                left_out.extend(one_by_one(run, lock, progress, secret, &policy, &error).await?);
+            }
+            set => set?,
+        }
+    }
+    if !left_out.is_empty() {
+        let words = format!(
+            "bindings of {like} are left out on {secret}, which may not be bound anew: {}; give what of them is needed by hand",
+            left_out.join(", ")
+        );
+        run.teller.tell(StepName::Preserve, StepState::Warning, &Happening::Says(words));
     }
     Ok(())
+}
+
+/// Copies the bindings one by one, and returns those that Secret Manager refuses. Where it refuses all of them, nobody could
+/// read the secret: then that is the end, and the way is named.
+async fn one_by_one(
+    run: &Run<'_>,
+    lock: &Lock,
+    progress: &mut Progress,
+    secret: &SecretId,
+    policy: &Policy,
+    whole: &ApiError,
+) -> Result<Vec<String>, Problem> {
+    let home = &progress.seen.now.home;
+    let bindings = policy.one_by_one();
+    let all = bindings.len();
+    let mut refused = Vec::new();
+    for (name, binding) in bindings {
+        let set = run.secret_manager.set_policy(home, secret, &binding, &lock.fence()).await;
+        progress.changed |= set.as_ref().is_err_and(ApiError::is_outcome_unknown);
+        match set {
+            Err(error) if matches!(error.kind, ApiErrorKind::Precondition | ApiErrorKind::Invalid) => {
+                refused.push(name)
+            }
+            set => set?,
+        }
+    }
+    if refused.len() < all {
+        return Ok(refused);
+    }
+    let (project, primary) = (&home.project, &progress.seen.now.primary.secret);
+    let line = format!(
+        "no binding of {primary}'s IAM policy can be copied to {secret}: {}: {}",
+        whole.message,
+        refused.join(", ")
+    );
+    Err(Problem::new(Reason::FailedPrecondition, line)
+        .hint(Hint::to(
+            format!("let External Secrets read {secret}, then run the same command again"),
+            command!["gcloud", "secrets", "add-iam-policy-binding", secret, format!("--project={project}"), "--member=MEMBER", "--role=roles/secretmanager.secretAccessor"],
+        ))
+        .hint(Hint::to(
+            format!("or take {secret} away again, which has no version yet: while nobody may read it, what finds it by its name cannot sync"),
+            command!["gcloud", "secrets", "delete", secret, format!("--project={project}")],
+        )))
 }
 
 /// Whether a write was done, or may have been.

@@ -21,6 +21,7 @@ mod crash;
 mod data;
 mod degraded;
 mod discovery;
+mod doors;
 mod faults;
 mod finalize;
 mod interrupts;

@@ -204,6 +204,12 @@ pub fn concerns(id: &str, purpose: Purpose) -> bool {
         None if id == catalogue::PLAN_ID => {
             matches!(purpose, Purpose::Rotate | Purpose::Rollback | Purpose::Finalize | Purpose::Rescue)
         }
+        // What a secret does by itself concerns who is about to write to it.
+        None if [catalogue::EXPIRY_ID, catalogue::ALIASES_ID, catalogue::SCHEDULE_ID, catalogue::DESTRUCTION_ID]
+            .contains(&id) =>
+        {
+            matches!(purpose, Purpose::Rotate | Purpose::Rollback | Purpose::Finalize | Purpose::Rescue)
+        }
         None if id == catalogue::LOCK_ID => !matches!(purpose, Purpose::Sync | Purpose::Verify),
         None => true,
     }

@@ -3,21 +3,26 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use deepdesk_protocol::problem::Reason;
 use http::{HeaderMap, Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use jiff::{SignedDuration, Timestamp};
 use kube::client::Body;
+use kube::config::AuthInfo;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::{Mutex, RwLock};
 use zeroize::Zeroizing;
 
+use crate::clients::advice::Advice;
+use crate::clients::custom_ca;
 use crate::clients::ear::{self, Ear};
 use crate::clients::error::{
     ApiError, ApiErrorKind, NO_AUTHORITIES, Service, kind_of_foreign, no_authorities, root_cause,
 };
 use crate::clients::fence::{Fence, Grant, Overdue};
 use crate::clients::kubeconfig::KubeTarget;
+use crate::clients::kubeconfig::renewal::Renewal;
 use crate::clients::retry::{Failure, Repeat, Retry, retry_after};
 
 /// The most bytes of an answer: a page of 500 objects of 128 KiB each. What never ends must not fill the memory.
@@ -40,6 +45,8 @@ struct Shared {
 
 struct State {
     client: kube::Client,
+    /// What the client was made with.
+    auth_info: AuthInfo,
     /// Counts the renewals, so that a request knows whether one happened since it was sent.
     generation: u64,
     expires: Option<Timestamp>,
@@ -84,9 +91,15 @@ impl Connection {
         let mut retry = Retry::default();
         if let Some(limit) = target.request_timeout.filter(|limit| !limit.is_zero()) {
             retry.attempt = limit;
-            retry.deadline = retry.deadline.max(limit);
+            // With its repeats, too: whoever says three seconds does not mean thirty.
+            retry.deadline = limit;
         }
-        let state = State { client: client(&target.config)?, generation: 0, expires: target.expires };
+        let state = State {
+            client: client(&target.config)?,
+            auth_info: target.config.auth_info.clone(),
+            generation: 0,
+            expires: target.expires,
+        };
         let shared = Shared { target: target.clone(), state: RwLock::new(state), renewal: Mutex::new(()) };
         Ok(Connection { shared: Arc::new(shared), retry, ear: Ear::default() })
     }
@@ -110,18 +123,49 @@ impl Connection {
 
     /// Sends a request, as often as it may be and needs to be.
     pub(super) async fn send(&self, question: Question) -> Result<Answer, ApiError> {
-        self.retry.run(question.repeat, |within| self.attempt(&question, within)).await
+        let answer = self.retry.run(question.repeat, |within| self.attempt(&question, within)).await;
+        answer.map_err(|error| self.placed(error))
+    }
+
+    /// The error with where it was, where that is what it is about: no answer, or one of somebody else's.
+    fn placed(&self, error: ApiError) -> ApiError {
+        let about_the_place = match error.kind {
+            ApiErrorKind::Unauthenticated
+            | ApiErrorKind::Unavailable
+            | ApiErrorKind::Timeout
+            | ApiErrorKind::Connection
+            | ApiErrorKind::Unreachable
+            | ApiErrorKind::Malformed => true,
+            ApiErrorKind::Forbidden
+            | ApiErrorKind::NotFound
+            | ApiErrorKind::AlreadyExists
+            | ApiErrorKind::Conflict
+            | ApiErrorKind::Precondition
+            | ApiErrorKind::Invalid
+            | ApiErrorKind::TooManyRequests
+            | ApiErrorKind::Internal
+            | ApiErrorKind::Expired
+            | ApiErrorKind::Fenced { .. }
+            | ApiErrorKind::Other => false,
+        };
+        if !about_the_place || error.service != Service::Kubernetes {
+            return error;
+        }
+        let place = self.shared.target.place();
+        let message = if error.message.is_empty() { place } else { format!("{place}: {}", error.message) };
+        let placed = ApiError::new(error.service, error.operation, error.kind, &message);
+        ApiError { advice: error.advice, ..placed }
     }
 
     /// One attempt; with new credentials a second one, because the server did nothing for who it does not know.
     async fn attempt(&self, question: &Question, within: Duration) -> Result<Answer, Failure> {
         let Question { operation, request, fence, .. } = question;
-        let (client, generation) = in_time(operation, within, self.ready(operation)).await??;
+        let (client, generation) = self.ready(operation).await?;
         // Whatever has to be waited for was: the question comes right before the request.
         let grant = fence.ask().await?;
         let (mut parts, mut body) = self.answer(operation, &client, request, &grant, within).await?;
-        if parts.status == StatusCode::UNAUTHORIZED && self.shared.target.exec.is_some() {
-            in_time(operation, within, self.renew(operation, generation)).await??;
+        if parts.status == StatusCode::UNAUTHORIZED && self.shared.target.renewal.is_some() {
+            self.renew(operation, generation).await?;
             let (client, ..) = self.state().await;
             let grant = fence.ask().await?;
             (parts, body) = self.answer(operation, &client, request, &grant, within).await?;
@@ -167,7 +211,8 @@ impl Connection {
             let body = read(operation, body).await.map_err(|failure| failure.error)?;
             Err(refusal(operation, parts.status, &parts.headers, &body).error)
         };
-        tokio::time::timeout(self.retry.attempt, opening).await.map_err(|_| late())?
+        let opened = tokio::time::timeout(self.retry.attempt, opening).await.map_err(|_| late());
+        opened.and_then(|opened| opened).map_err(|error| self.placed(error))
     }
 
     /// The client, with credentials that last for another request.
@@ -186,7 +231,7 @@ impl Connection {
     async fn respond(&self, operation: &str, request: &Request<Vec<u8>>) -> Result<Response<Body>, Failure> {
         let (client, generation) = self.ready(operation).await?;
         let response = self.exchange(operation, &client, request).await?;
-        if response.status() != StatusCode::UNAUTHORIZED || self.shared.target.exec.is_none() {
+        if response.status() != StatusCode::UNAUTHORIZED || self.shared.target.renewal.is_none() {
             return Ok(response);
         }
         self.renew(operation, generation).await?;
@@ -213,21 +258,37 @@ impl Connection {
         (state.client.clone(), state.generation, state.expires)
     }
 
-    /// Runs the credential plugin, unless somebody else did since `generation`.
+    /// Asks for new credentials, unless somebody else did since `generation`. Bounded by what whoever gives them out may take:
+    /// a person may have to log in.
     async fn renew(&self, operation: &str, generation: u64) -> Result<(), ApiError> {
-        let Some(plugin) = &self.shared.target.exec else { return Ok(()) };
+        let Some(renewal) = &self.shared.target.renewal else { return Ok(()) };
         let _one_at_a_time = self.shared.renewal.lock().await;
         if self.shared.state.read().await.generation != generation {
             return Ok(());
         }
-        let credential = plugin.run().await.map_err(|error| {
-            let message = error.to_string();
-            ApiError::new(Service::Credentials, operation, ApiErrorKind::Unauthenticated, &message)
-        })?;
+        let asked = in_time(operation, renewal.limit(), renewal.ask()).await?;
+        let credential = match asked {
+            Ok(credential) => credential,
+            Err(_) if renewal.keeps_the_old() => {
+                let mut state = self.shared.state.write().await;
+                (state.generation, state.expires) = (generation + 1, Some(Renewal::again()));
+                return Ok(());
+            }
+            Err(error) => {
+                let kind = ApiErrorKind::Unauthenticated;
+                let failed = ApiError::new(Service::Credentials, operation, kind, &error.to_string());
+                let hint = error.hint.as_deref().unwrap_or("log in to the cluster again, then run the same command");
+                return Err(failed.advised(Advice::new(Reason::Unauthenticated, hint)));
+            }
+        };
         let mut config = self.shared.target.config.clone();
         let expires = credential.apply(&mut config.auth_info);
-        let client = client(&config)?;
-        *self.shared.state.write().await = State { client, generation: generation + 1, expires };
+        let mut state = self.shared.state.write().await;
+        // The same token once more, as a file mostly has it: the connections stay.
+        if !credential.is_in(&state.auth_info) {
+            state.client = client(&config)?;
+        }
+        (state.auth_info, state.generation, state.expires) = (config.auth_info, generation + 1, expires);
         Ok(())
     }
 }
@@ -235,6 +296,9 @@ impl Connection {
 fn client(config: &kube::Config) -> Result<kube::Client, ApiError> {
     crate::clients::ensure_tls_provider();
     let mut config = config.clone();
+    if let (None, Some(before)) = (&config.root_cert, custom_ca::the_machines()) {
+        config.root_cert = Some(before.clone());
+    }
     if config.cluster_url.scheme_str() == Some("http") {
         // Nobody's certificate is looked at: a machine without any (a minimal container) serves as well.
         config.root_cert = Some(config.root_cert.unwrap_or_default());
@@ -276,7 +340,8 @@ async fn read(operation: &str, mut body: Body) -> Result<Zeroizing<Vec<u8>>, Fai
 fn connection_failure(operation: &str, error: &kube::Error) -> ApiError {
     if let kube::Error::Auth(_) = error {
         let message = "the token or the token file of the kubeconfig cannot be used";
-        return ApiError::new(Service::Credentials, operation, ApiErrorKind::Unauthenticated, message);
+        let advice = Advice::new(Reason::Unauthenticated, "log in to the cluster again, then run the same command");
+        return ApiError::new(Service::Credentials, operation, ApiErrorKind::Unauthenticated, message).advised(advice);
     }
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
     let mut kind = ApiErrorKind::Connection;

@@ -1,5 +1,7 @@
 //! The client against small servers on this machine: what is sent, what is repeated, what is made of the answers.
 
+mod renewal;
+
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -12,6 +14,7 @@ use super::pulse::Watched;
 use super::*;
 use crate::clients::error::Service;
 use crate::clients::kubeconfig::exec::Plugin;
+use crate::clients::kubeconfig::renewal::Renewal;
 use crate::clients::kubeconfig::{KubeFlags, StdinUse, load};
 use crate::clients::testing::{Asked, Reply, Server, fence};
 use crate::environment::Environment;
@@ -97,7 +100,8 @@ async fn an_answer_that_never_ends_is_not_read_to_its_end() {
     let mut cluster = cluster(&server).await;
     cluster.connection.set_limits(Duration::from_secs(60), Duration::from_secs(60));
     let error = cluster.secret("admin").await.expect_err("no answer");
-    assert_eq!(error.to_string(), "get secret acme/admin: unreadable answer: the answer is larger than 64 MiB");
+    assert!(error.to_string().starts_with("get secret acme/admin: unreadable answer: http://127.0.0.1:"), "{error}");
+    assert!(error.to_string().ends_with(": the answer is larger than 64 MiB"), "{error}");
     // A watch begins again, and each beginning is told.
     let mut pulse = cluster.pulse(&[Watched::Secrets]);
     for _ in 0..3 {
@@ -250,7 +254,8 @@ async fn refusals_have_kinds() {
     ] {
         let server = Server::start(move |_, _| status(code, reason, "a reason")).await;
         let error = cluster(&server).await.create_lease(&Lease::default()).await.expect_err("refused");
-        assert_eq!((error.kind, error.message.as_str(), error.service), (kind, "a reason", Service::Kubernetes));
+        assert_eq!((error.kind, error.service), (kind, Service::Kubernetes));
+        assert!(error.message.ends_with("a reason"), "{error}");
         assert_eq!(server.asked().len(), 1);
     }
     let without_version = Lease::default();
@@ -287,7 +292,7 @@ async fn a_refused_token_runs_the_plugin_once_for_all() {
     .await;
     let mut target = target(&server).await;
     target.config.auth_info.token = Some(secrecy::SecretString::from("old"));
-    target.exec = Some(Plugin::of_shell(&script));
+    target.renewal = Some(Renewal::Plugin(Box::new(Plugin::of_shell(&script))));
     let cluster = connect(&target);
     let results = futures::future::join_all((0..5).map(|_| cluster.lease("x"))).await;
     assert!(results.iter().all(|result| matches!(result, Ok(Some(_)))), "{results:?}");
@@ -309,7 +314,8 @@ async fn a_refused_token_runs_the_plugin_once_for_all() {
 async fn a_plugin_that_does_not_help_is_not_run_for_ever() {
     let server = Server::start(|_, _| status(401, "Unauthorized", "no")).await;
     let mut target = target(&server).await;
-    target.exec = Some(Plugin::of_shell("echo MARKER-s3cr3t; echo please log in MARKER >&2; exit 3"));
+    let plugin = Plugin::of_shell("echo MARKER-s3cr3t; echo please log in MARKER >&2; exit 3");
+    target.renewal = Some(Renewal::Plugin(Box::new(plugin)));
     let error = connect(&target).lease("x").await.expect_err("no credential");
     assert_eq!((error.service, error.kind), (Service::Credentials, ApiErrorKind::Unauthenticated));
     assert!(error.message.contains("failed (exit status: 3)"), "{error}");

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
+use deepdesk_protocol::problem::Reason;
 use google_cloud_auth::credentials::{CacheableResource, Credentials, CredentialsProvider, EntityTag};
 use google_cloud_gax::error::CredentialsError;
 use http::header::AUTHORIZATION;
@@ -15,9 +16,11 @@ use serde::Deserialize;
 use tokio::sync::Mutex;
 use zeroize::Zeroizing;
 
-use super::{Found, refused};
+use super::{Found, Origin, refused};
+use crate::clients::advice::{Advice, Refusal};
 use crate::clients::error::{ApiError, ConfigError};
 use crate::clients::gcloud::Gcloud;
+use crate::clients::patience;
 use crate::environment::Environment;
 
 type Headers = Result<CacheableResource<HeaderMap>, CredentialsError>;
@@ -73,13 +76,22 @@ impl GcloudAccount {
         if account.is_none() && gcloud.property("auth/credential_file_override").is_none() {
             return Ok(None);
         }
-        let helper = Helper::new(env, gcloud, impersonate);
+        let helper = Helper::new(env, gcloud, impersonate)?;
+        let target = impersonate.map(|chain| chain.rsplit(',').next().unwrap_or(chain));
+        let origin = Origin::Gcloud { account: account.clone() };
         let token = match helper.run().await {
             Ok(token) => token,
             Err(HelperError::NotInstalled) => return Ok(None),
-            Err(HelperError::Failed(error)) => return Err(refused(&error.to_string())),
+            Err(HelperError::Failed { error, denied: true }) => {
+                let refusal = Refusal { message: "iam.serviceAccounts.getAccessToken", ..Refusal::default() };
+                let advice = refusal.impersonation(target).unwrap_or_else(|| origin.refused());
+                return Err(refused(&error.to_string(), advice));
+            }
+            Err(HelperError::Failed { error, denied: false }) => {
+                let advice = if error.hint.is_some() { Advice::of(&error) } else { origin.refused() };
+                return Err(refused(&error.to_string(), Advice { reason: Reason::Unauthenticated, ..advice }));
+            }
         };
-        let target = impersonate.map(|chain| chain.rsplit(',').next().unwrap_or(chain));
         let principal = target.map(str::to_owned).or_else(|| account.clone());
         let account = account.map(|account| format!("gcloud account {account}")).unwrap_or("gcloud account".to_owned());
         let description = match target {
@@ -87,7 +99,7 @@ impl GcloudAccount {
             None => account,
         };
         let provider = GcloudAccount { helper, token: Mutex::new(token) };
-        let mut found = Found::new(Credentials::from(provider), description);
+        let mut found = Found::new(Credentials::from(provider), description, origin);
         found.principal = principal;
         found.impersonates = impersonate.is_some();
         Ok(Some(found))
@@ -101,7 +113,7 @@ impl CredentialsProvider for GcloudAccount {
         if token.expires.is_some_and(|expires| expires <= soon) {
             *token = self.helper.run().await.map_err(|error| match error {
                 HelperError::NotInstalled => lasting(ConfigError::new("gcloud is not installed any more")),
-                HelperError::Failed(error) => lasting(error),
+                HelperError::Failed { error, .. } => lasting(error),
             })?;
         }
         bearer(token.text.expose_secret())
@@ -117,18 +129,21 @@ struct Helper {
     program: &'static str,
     arguments: Vec<String>,
     environment: Vec<(&'static str, String)>,
+    /// How long it may take. Usually half a second; the first run on a cold disk is much slower.
+    limit: Duration,
 }
 
 enum HelperError {
     NotInstalled,
-    Failed(ConfigError),
+    Failed {
+        error: ConfigError,
+        /// Whether it was not permitted to act as the service account.
+        denied: bool,
+    },
 }
 
-/// How long gcloud may take. Usually half a second; the first run on a cold disk is much slower.
-const LIMIT: Duration = Duration::from_secs(10);
-
 impl Helper {
-    fn new(env: &Environment, gcloud: &Gcloud, impersonate: Option<&str>) -> Helper {
+    fn new(env: &Environment, gcloud: &Gcloud, impersonate: Option<&str>) -> Result<Helper, ApiError> {
         let mut arguments: Vec<String> =
             ["config", "config-helper", "--format=json", "--min-expiry=300", "--quiet", "--verbosity=error"]
                 .map(str::to_owned)
@@ -140,11 +155,14 @@ impl Helper {
             .into_iter()
             .filter_map(|name| Some((name, env.get(name)?.to_owned())))
             .collect();
-        Helper { program: if cfg!(windows) { "gcloud.cmd" } else { "gcloud" }, arguments, environment }
+        let limit = patience::limit(env, patience::UNASKED);
+        let limit = limit.map_err(|error| refused(&error.message, Advice::of(&error)))?;
+        Ok(Helper { program: if cfg!(windows) { "gcloud.cmd" } else { "gcloud" }, arguments, environment, limit })
     }
 
     async fn run(&self) -> Result<Token, HelperError> {
-        let failed = |how: String| HelperError::Failed(ConfigError::new(format!("gcloud {how}")));
+        let failed =
+            |how: String| HelperError::Failed { error: ConfigError::new(format!("gcloud {how}")), denied: false };
         let mut command = tokio::process::Command::new(self.program);
         command
             .args(&self.arguments)
@@ -153,16 +171,22 @@ impl Helper {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .kill_on_drop(true);
-        let output = match tokio::time::timeout(LIMIT, command.output()).await {
+        let output = match tokio::time::timeout(self.limit, command.output()).await {
             Ok(Ok(output)) => output,
             Ok(Err(error)) if error.kind() == std::io::ErrorKind::NotFound => return Err(HelperError::NotInstalled),
             Ok(Err(error)) => return Err(failed(format!("cannot be started: {error}"))),
-            Err(_) => return Err(failed(format!("did not give out a token in {} seconds", LIMIT.as_secs()))),
+            Err(_) => {
+                let line = format!("gcloud did not give out a token in {} seconds", self.limit.as_secs());
+                let error = ConfigError::new(line).hint(patience::longer());
+                return Err(HelperError::Failed { error, denied: false });
+            }
         };
         let said = Zeroizing::new(output.stdout);
         if !output.status.success() {
             let complaint = Zeroizing::new(output.stderr);
-            return Err(failed(format!("gave out no token ({}){}", output.status, meaning(&complaint))));
+            let meaning = meaning(&complaint);
+            let error = ConfigError::new(format!("gcloud gave out no token ({}){meaning}", output.status));
+            return Err(HelperError::Failed { error, denied: meaning.ends_with(DENIED) });
         }
         let answer: Answer =
             serde_json::from_slice(&said).map_err(|_| failed("gave out something else than a token".to_owned()))?;
@@ -172,15 +196,18 @@ impl Helper {
     }
 }
 
+const DENIED: &str = "permission iam.serviceAccounts.getAccessToken denied on the service account";
+
 /// What gcloud's complaint comes to, as far as its wording is known. It is never quoted: with it comes whatever a server
 /// or a program that gcloud asked has said.
 fn meaning(complaint: &[u8]) -> String {
     const KNOWN: [(&str, &str); 8] = [
-        ("reauth", "it must be logged in again: gcloud auth login"),
-        ("gcloud auth login", "it must be logged in again: gcloud auth login"),
-        ("invalid_grant", "its login is not valid any more: gcloud auth login"),
-        ("does not have any valid credentials", "it must be logged in again: gcloud auth login"),
-        ("iam.serviceaccounts.getaccesstoken", "the account may not impersonate the service account"),
+        // The denial first: gcloud names the command for a login beside everything.
+        ("iam.serviceaccounts.getaccesstoken", DENIED),
+        ("reauth", "it must be logged in again"),
+        ("gcloud auth login", "it must be logged in again"),
+        ("invalid_grant", "its login is not valid any more"),
+        ("does not have any valid credentials", "it must be logged in again"),
         ("permission_denied", "the account may not do that"),
         ("unable to find the server", "it cannot reach Google: check the network"),
         ("connection", "it cannot reach Google: check the network"),

@@ -8,6 +8,7 @@ use granit_parser::ScalarStyle;
 use serde_json::{Map, Value, json};
 
 use super::tree::{self, Kind, Node};
+use crate::clients::yaml;
 
 /// What is to be changed.
 #[derive(Clone, Debug)]
@@ -46,10 +47,10 @@ fn data(text: &str) -> Result<Value, String> {
         return Ok(json!({}));
     }
     // What the parser says is left out: it quotes what it stumbled over, and that may be a credential.
-    match serde_saphyr::from_str::<Value>(text) {
-        Ok(Value::Null) => Ok(json!({})),
-        Ok(value @ Value::Object(_)) => Ok(value),
-        Ok(_) => Err("is no kubeconfig".to_owned()),
+    match yaml::value(text) {
+        Ok(None) => Ok(json!({})),
+        Ok(Some(value @ Value::Object(_))) => Ok(value),
+        Ok(Some(_)) => Err("is no kubeconfig".to_owned()),
         Err(_) => Err("is not valid YAML".to_owned()),
     }
 }

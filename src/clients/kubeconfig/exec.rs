@@ -21,7 +21,9 @@ use zeroize::Zeroizing;
 use super::StdinUse;
 use crate::clients::error::ConfigError;
 use crate::clients::known;
+use crate::clients::patience;
 use crate::clients::program;
+use crate::clients::yaml;
 use crate::environment::Environment;
 
 /// The versions of the protocol that kubectl speaks today.
@@ -38,6 +40,8 @@ pub(in crate::clients) struct Plugin {
     program: Option<PathBuf>,
     arguments: Vec<String>,
     environment: Vec<(String, String)>,
+    /// Variables that it does not get: in the process's environment they are for Google's client alone.
+    without: Vec<&'static str>,
     version: String,
     interactive: bool,
     /// Whether it runs apart from the terminal: one that opens it anyway is stopped by the system, not answered.
@@ -68,6 +72,19 @@ impl fmt::Debug for Credential {
 }
 
 impl Credential {
+    /// A token that is to be asked for again then.
+    pub(super) fn token(token: SecretString, expires: Timestamp) -> Credential {
+        Credential { token: Some(token), certificate: None, expires: Some(expires) }
+    }
+
+    /// Whether the user has it already.
+    pub(in crate::clients) fn is_in(&self, auth: &AuthInfo) -> bool {
+        let token = |token: &Option<SecretString>| {
+            token.as_ref().map(|token| token.expose_secret().to_owned()).map(Zeroizing::new)
+        };
+        self.certificate.is_none() && auth.client_certificate_data.is_none() && token(&self.token) == token(&auth.token)
+    }
+
     /// Puts the credential in the plugin's place; returns when it ends.
     pub(in crate::clients) fn apply(&self, auth: &mut AuthInfo) -> Option<Timestamp> {
         let base64 = |pem: &str| base64::engine::general_purpose::STANDARD.encode(pem);
@@ -92,6 +109,7 @@ impl Plugin {
         cluster: &Cluster,
         authority: Option<&[u8]>,
         stdin: StdinUse,
+        env: &Environment,
     ) -> Result<Plugin, ConfigError> {
         let command = exec.command.clone().filter(|command| !command.is_empty());
         let command =
@@ -122,14 +140,18 @@ impl Plugin {
             program: None,
             arguments: exec.args.clone().unwrap_or_default(),
             environment: exec.env.iter().flatten().filter_map(variable).collect(),
+            without: Vec::new(),
             version,
             interactive,
             apart: stdin == StdinUse::Completion,
             install_hint: exec.install_hint.clone(),
             info,
-            // Somebody has to read and answer.
-            limit: Duration::from_secs(if interactive { 60 } else { 10 }),
+            limit: patience::limit(env, if interactive { patience::ASKED } else { patience::UNASKED })?,
         })
+    }
+
+    pub(super) fn limit(&self) -> Duration {
+        self.limit
     }
 
     /// What it takes from the user's own environment: on Windows the place of the program, and the proxy variables, since in
@@ -143,6 +165,18 @@ impl Plugin {
                 self.environment.push((name.to_owned(), own.to_owned()));
             }
         }
+        for name in ["SSL_CERT_FILE", "SSL_CERT_DIR"] {
+            if self.environment.iter().any(|(named, _)| named == name) {
+                continue;
+            }
+            match (env.get(name), std::env::var_os(name)) {
+                (Some(own), said) if said.as_deref() != Some(own.as_ref()) => {
+                    self.environment.push((name.to_owned(), own.to_owned()));
+                }
+                (None, Some(_)) => self.without.push(name),
+                _ => {}
+            }
+        }
         self
     }
 
@@ -151,6 +185,9 @@ impl Plugin {
         let failed = |how: String| ConfigError::new(format!("the credential plugin `{}` {how}", self.command));
         let program = self.program.as_deref().unwrap_or(Path::new(&self.command));
         let mut command = tokio::process::Command::new(program);
+        self.without.iter().for_each(|name| {
+            command.env_remove(name);
+        });
         command
             .args(&self.arguments)
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
@@ -181,7 +218,10 @@ impl Plugin {
         let (status, said) = match tokio::time::timeout(self.limit, running).await {
             Ok(Ok(finished)) => finished,
             Ok(Err(error)) => return Err(failed(format!("could not be read: {error}"))),
-            Err(_) => return Err(failed(format!("did not finish in {} seconds", self.limit.as_secs()))),
+            Err(_) => {
+                let how = format!("did not finish in {} seconds", self.limit.as_secs());
+                return Err(failed(how).hint(patience::longer()));
+            }
         };
         if !status.success() {
             return Err(failed(format!("failed ({status})")).hint(SEE));
@@ -201,23 +241,32 @@ impl Plugin {
         }
     }
 
+    /// Reads what it printed in each form that kubectl takes: JSON or YAML, with a byte order mark or without, and an empty
+    /// text for what it does not give out.
     fn parse(&self, said: &[u8]) -> Result<Credential, &'static str> {
-        let answer: ExecCredential =
-            serde_json::from_slice(said).map_err(|_| "printed something that is not an ExecCredential")?;
+        let unlike = "printed something that is not an ExecCredential";
+        let text = yaml::characters(said).ok_or(unlike)?;
+        let answer: ExecCredential = yaml::read(&text).map_err(|_| unlike)?.ok_or(unlike)?;
         if answer.api_version != self.version {
             return Err("answered in another version than the kubeconfig asks for");
         }
         let status = answer.status.ok_or("gave out no credential")?;
-        let certificate = match (status.client_certificate_data, status.client_key_data) {
+        let said = |text: Option<String>| text.filter(|text| !text.is_empty());
+        let certificate = match (said(status.client_certificate_data), said(status.client_key_data)) {
             (Some(certificate), Some(key)) => Some((certificate, SecretString::from(key))),
             (None, None) => None,
             _ => return Err("gave out a certificate without its key, or a key without its certificate"),
         };
-        let token = status.token.filter(|token| !token.is_empty()).map(SecretString::from);
+        let token = said(status.token).map(SecretString::from);
         if token.is_none() && certificate.is_none() {
             return Err("gave out neither a token nor a certificate");
         }
-        Ok(Credential { token, certificate, expires: status.expiration_timestamp })
+        let expires = match said(status.expiration_timestamp).map(|text| text.parse::<Timestamp>()) {
+            Some(Ok(at)) => Some(at).filter(|at| *at > Timestamp::UNIX_EPOCH),
+            Some(Err(_)) => return Err("gave out an expirationTimestamp that is no time"),
+            None => None,
+        };
+        Ok(Credential { token, certificate, expires })
     }
 
     #[cfg(all(test, unix))]
@@ -226,7 +275,8 @@ impl Plugin {
             "apiVersion": VERSIONS[0], "command": "/bin/sh", "args": ["-c", script], "interactiveMode": "Never",
         }))
         .expect("an exec entry");
-        Plugin::new(&exec, &Cluster::default(), None, StdinUse::OursOrNoTerminal).expect("a plugin")
+        Plugin::new(&exec, &Cluster::default(), None, StdinUse::OursOrNoTerminal, &Environment::default())
+            .expect("a plugin")
     }
 
     #[cfg(all(test, unix))]
@@ -282,5 +332,5 @@ struct ExecCredentialStatus {
     token: Option<String>,
     client_certificate_data: Option<String>,
     client_key_data: Option<String>,
-    expiration_timestamp: Option<Timestamp>,
+    expiration_timestamp: Option<String>,
 }

@@ -3,12 +3,15 @@
 use std::path::{Path, PathBuf};
 
 use base64::Engine;
-use kube::config::{AuthInfo, Cluster, Context, Kubeconfig, KubeconfigError};
+use kube::config::{AuthInfo, Cluster, Context, Kubeconfig};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
+use zeroize::Zeroizing;
 
-use super::{KubeFlags, given};
+use super::in_cluster::{self, Pod};
+use super::{KubeFlags, given, path_text};
 use crate::clients::error::ConfigError;
+use crate::clients::yaml;
 use crate::environment::Environment;
 use crate::setting::{Source, Sourced, without_password};
 
@@ -37,6 +40,8 @@ pub(super) struct Selected {
     pub(super) cluster: Cluster,
     pub(super) user_name: Option<String>,
     pub(super) user: AuthInfo,
+    /// The pod that we run in, where no kubeconfig says anything.
+    pub(super) pod: Option<Pod>,
 }
 
 /// The contexts of the kubeconfig, in its order.
@@ -64,16 +69,29 @@ pub fn contexts(flags: &KubeFlags, env: &Environment) -> Result<Vec<ContextEntry
 }
 
 pub(super) fn select(flags: &KubeFlags, env: &Environment) -> Result<Selected, ConfigError> {
+    select_or(flags, env, in_cluster::pod)
+}
+
+/// The same, where the pod that we run in is found so.
+pub(super) fn select_or(
+    flags: &KubeFlags,
+    env: &Environment,
+    pod: impl FnOnce(&Environment) -> Option<Pod>,
+) -> Result<Selected, ConfigError> {
     let config = read(flags, env)?;
     let context_name = given(&flags.context).or(config.current_context.clone());
     let context = match &context_name {
         Some(name) => {
             let found = config.contexts.iter().find(|named| named.name == *name);
-            found.and_then(|named| named.context.clone()).ok_or_else(|| no_such_context(name, &config))?
+            found.and_then(|named| named.context.clone()).ok_or_else(|| no_such_context(name, &config, flags, env))?
         }
         // A server by flag is enough, as for kubectl.
         None if given(&flags.server).is_some() => Context::default(),
-        None => return Err(no_context(&config)),
+        // As client-go: in a pod its own cluster, when nothing names another.
+        None => match pod(env).filter(|_| given(&flags.cluster).or(given(&flags.user)).is_none()) {
+            Some(pod) => return Ok(pod.selected()),
+            None => return Err(no_context(&config, flags, env)),
+        },
     };
 
     let cluster_name = given(&flags.cluster).or(given(&Some(context.cluster.clone())));
@@ -97,24 +115,40 @@ pub(super) fn select(flags: &KubeFlags, env: &Environment) -> Result<Selected, C
         // A context whose user is missing goes without credentials, as with kubectl: the server says the rest.
         (None, None) => AuthInfo::default(),
     };
-    Ok(Selected { context_name, context, cluster_name, cluster, user_name, user })
+    Ok(Selected { context_name, context, cluster_name, cluster, user_name, user, pod: None })
 }
 
-fn no_such_context(name: &str, config: &Kubeconfig) -> ConfigError {
-    let error = ConfigError::new(format!("context \"{name}\" does not exist"));
+fn no_such_context(name: &str, config: &Kubeconfig, flags: &KubeFlags, env: &Environment) -> ConfigError {
+    let missing = not_there(&missing(flags, env));
+    let error = ConfigError::new(format!("context \"{name}\" does not exist{missing}"));
     match names_of_contexts(config) {
         Some(names) => error.hint(format!("the contexts are: {names}")),
         None => error.hint("the kubeconfig has no contexts; is KUBECONFIG right?"),
     }
 }
 
-fn no_context(config: &Kubeconfig) -> ConfigError {
-    let error = ConfigError::new("no cluster is chosen: the kubeconfig has no current context");
-    match names_of_contexts(config) {
-        Some(names) => {
+fn no_context(config: &Kubeconfig, flags: &KubeFlags, env: &Environment) -> ConfigError {
+    let missing = missing(flags, env);
+    let error =
+        ConfigError::new(format!("no cluster is chosen: the kubeconfig has no current context{}", not_there(&missing)));
+    match (names_of_contexts(config), missing.is_empty()) {
+        (Some(names), _) => {
             error.hint(format!("pass --context, or `kubectl deepdesk cluster use NAME`; the contexts are: {names}"))
         }
-        None => error.hint("write one with `kubectl deepdesk cluster get-credentials NAME --location LOCATION`"),
+        (None, false) => error.hint("correct KUBECONFIG, or unset it to use ~/.kube/config"),
+        (None, true) => {
+            error.hint("write one with `kubectl deepdesk cluster get-credentials NAME --location LOCATION`")
+        }
+    }
+}
+
+/// What is said beside an error that a file may be the reason of.
+fn not_there(missing: &[PathBuf]) -> String {
+    let names: Vec<String> = missing.iter().map(|path| path.display().to_string()).collect();
+    match names.as_slice() {
+        [] => String::new(),
+        [one] => format!("; KUBECONFIG names {one}, which does not exist"),
+        several => format!("; KUBECONFIG names {}, which do not exist", several.join(", ")),
     }
 }
 
@@ -177,22 +211,58 @@ pub(super) fn read(flags: &KubeFlags, env: &Environment) -> Result<Kubeconfig, C
     Ok(merged)
 }
 
+/// The files that the environment names and that are not there.
+fn missing(flags: &KubeFlags, env: &Environment) -> Vec<PathBuf> {
+    let Sourced { value: paths, source } = paths(flags, env);
+    match source {
+        Source::Environment(_) => paths.into_iter().filter(|path| !path.exists()).collect(),
+        _ => Vec::new(),
+    }
+}
+
 /// One file; none when it does not exist. What the parser says of it is left out: it quotes what it stumbled over.
 pub(super) fn read_one(path: &Path) -> Result<Option<Kubeconfig>, ConfigError> {
-    let wrong = |what: String| ConfigError::new(format!("the kubeconfig {} {what}", path.display()));
-    match Kubeconfig::read_from(path) {
-        Ok(mut config) => {
-            // kubectl takes an empty name for none; to kube it would win over the next file's.
-            config.current_context = given(&config.current_context);
-            Ok(Some(config))
+    let wrong = |what: &str| ConfigError::new(format!("the kubeconfig {} {what}", path.display()));
+    let bytes = match std::fs::read(path) {
+        Ok(bytes) => Zeroizing::new(bytes),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => {
+            return Err(wrong(&format!("cannot be read: {error}"))
+                .hint("make it readable, or name the others alone in KUBECONFIG or with --kubeconfig"));
         }
-        Err(KubeconfigError::ReadConfig(error, _)) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(KubeconfigError::ReadConfig(error, _)) => Err(wrong(format!("cannot be read: {error}"))),
-        Err(KubeconfigError::Parse(error)) => {
-            let place = error.location().map(|place| format!(" (line {})", place.line())).unwrap_or_default();
-            Err(wrong(format!("is not valid{place}")))
+    };
+    let text = yaml::characters(&bytes).ok_or_else(|| wrong("is not text in UTF-8"))?;
+    let read = yaml::read::<Kubeconfig>(&text).map_err(|error| {
+        let place = error.line.map(|line| format!(" (line {line})")).unwrap_or_default();
+        wrong(&format!("is not valid{place}"))
+    })?;
+    let mut config = read.unwrap_or_default();
+    if let Some(kind) = config.kind.as_deref().filter(|kind| *kind != "Config") {
+        return Err(wrong(&format!("is of kind {kind}, not Config")));
+    }
+    // kubectl takes an empty name for none; to kube it would win over the next file's.
+    config.current_context = given(&config.current_context);
+    locate(&mut config, path.parent().unwrap_or(Path::new("")));
+    Ok(Some(config))
+}
+
+/// What the file names by a path is looked for beside the file; of a plugin only where it is named by one.
+fn locate(config: &mut Kubeconfig, directory: &Path) {
+    let beside = |path: &mut Option<String>| {
+        if let Some(named) = path.as_deref().filter(|named| !named.is_empty() && Path::new(named).is_relative()) {
+            *path = Some(path_text(&directory.join(named)));
         }
-        Err(_) => Err(wrong("is not valid".to_owned())),
+    };
+    for cluster in config.clusters.iter_mut().filter_map(|named| named.cluster.as_mut()) {
+        beside(&mut cluster.certificate_authority);
+    }
+    for user in config.auth_infos.iter_mut().filter_map(|named| named.auth_info.as_mut()) {
+        [&mut user.client_certificate, &mut user.client_key, &mut user.token_file].into_iter().for_each(beside);
+        if let Some(exec) = &mut user.exec
+            && exec.command.as_deref().is_some_and(|command| command.contains(std::path::MAIN_SEPARATOR))
+        {
+            beside(&mut exec.command);
+        }
     }
 }
 
@@ -200,8 +270,8 @@ pub(super) fn read_one(path: &Path) -> Result<Option<Kubeconfig>, ConfigError> {
 pub(super) fn bytes_of(what: &str, data: Option<&str>, path: Option<&str>) -> Result<Option<Vec<u8>>, ConfigError> {
     match (data.filter(|data| !data.is_empty()), path.filter(|path| !path.is_empty())) {
         (Some(data), _) => {
-            let decoded = base64::engine::general_purpose::STANDARD.decode(data.trim());
-            decoded.map(Some).map_err(|_| ConfigError::new(format!("the {what} of the kubeconfig is not base64")))
+            let decoded = base64::engine::general_purpose::STANDARD.decode(&*unwrapped(what, data)?);
+            decoded.map(Some).map_err(|_| not_base64(what))
         }
         (None, Some(path)) => {
             let read = std::fs::read(path);
@@ -209,6 +279,20 @@ pub(super) fn bytes_of(what: &str, data: Option<&str>, path: Option<&str>) -> Re
         }
         (None, None) => Ok(None),
     }
+}
+
+/// Base64 as one word: in a kubeconfig it may be wrapped over lines, as `base64` without `-w0` prints it.
+pub(super) fn unwrapped(what: &str, data: &str) -> Result<Zeroizing<String>, ConfigError> {
+    let mut word = Zeroizing::new(String::with_capacity(data.len()));
+    word.extend(data.chars().filter(|c| !c.is_ascii_whitespace()));
+    match base64::engine::general_purpose::STANDARD.decode(word.as_bytes()).map(Zeroizing::new) {
+        Ok(_) => Ok(word),
+        Err(_) => Err(not_base64(what)),
+    }
+}
+
+fn not_base64(what: &str) -> ConfigError {
+    ConfigError::new(format!("the {what} of the kubeconfig is not base64"))
 }
 
 /// The certificates of a PEM bundle.

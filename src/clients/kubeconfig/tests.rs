@@ -1,5 +1,8 @@
 //! Kubeconfigs, flags and credential plugins as an operator has them.
 
+mod classes;
+mod plugins;
+
 use std::path::{Path, PathBuf};
 
 use base64::Engine;
@@ -123,7 +126,8 @@ async fn files_are_merged_in_order_and_missing_ones_skipped() {
 
     let error =
         load(KubeFlags { context: Some("c".to_owned()), ..Default::default() }).await.expect_err("no such context");
-    assert_eq!(error.message, "context \"c\" does not exist");
+    assert!(error.message.starts_with("context \"c\" does not exist; KUBECONFIG names "), "{error}");
+    assert!(error.message.ends_with("missing, which does not exist"), "{error}");
     assert_eq!(error.hint.as_deref(), Some("the contexts are: a, b"));
     for flags in [
         KubeFlags { user: Some("c".to_owned()), ..Default::default() },
@@ -185,7 +189,7 @@ async fn plain_http_is_for_this_machine_and_without_credentials() {
     let user = plugin(&format!("touch {}", ran.display()));
     let path = home.kubeconfig("config", &[("a", "http://127.0.0.1:1", user)]);
     let target = loaded(&flags(&path)).await.expect("a target");
-    assert!(target.exec.is_none() && !ran.exists(), "the plugin is not run");
+    assert!(target.renewal.is_none() && !ran.exists(), "the plugin is not run");
     let with_token = KubeFlags { token: Some(MARKER.to_owned()), impersonate: Some("jane".to_owned()), ..flags(&path) };
     let target = loaded(&with_token).await.expect("a target");
     assert_eq!((token(&target), target.config.auth_info.impersonate.as_deref()), (None, Some("jane")));
@@ -261,6 +265,18 @@ async fn of_what_a_plugin_writes_nothing_is_shown() {
         ),
         (format!("echo '{{\"apiVersion\":\"{v1}\",\"status\":{{}}}}'"), "neither a token nor"),
         (format!("echo '{{\"apiVersion\":\"{v1}\"}}'"), "no credential"),
+        (
+            format!(
+                "echo '{{\"apiVersion\":\"{v1}\",\"status\":{{\"token\":\"{MARKER}\",\"expirationTimestamp\":\"soon\"}}}}'"
+            ),
+            "no time",
+        ),
+        (
+            format!(
+                "echo '{{\"apiVersion\":\"{v1}\",\"status\":{{\"clientKeyData\":\"{MARKER}\",\"clientCertificateData\":\"\"}}}}'"
+            ),
+            "without its certificate",
+        ),
     ] {
         let path = home.kubeconfig("config", &[("a", "https://127.0.0.1:1", plugin(&script))]);
         let error = loaded(&flags(&path)).await.expect_err("no credential");

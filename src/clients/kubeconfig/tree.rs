@@ -38,9 +38,9 @@ impl Node {
         }
     }
 
-    /// The key and the value of an entry of a mapping.
+    /// The key and the value of an entry of a mapping; of one that stands twice the last, which is the one that counts.
     pub(super) fn entry(&self, key: &str) -> Option<&(Node, Node)> {
-        self.entries().iter().find(|(name, _)| name.text() == Some(key))
+        self.entries().iter().rev().find(|(name, _)| name.text() == Some(key))
     }
 
     /// The value of an entry of a mapping.

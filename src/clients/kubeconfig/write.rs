@@ -23,7 +23,13 @@ pub struct Locked {
     /// By `--kubeconfig`: then it must be there.
     explicit: bool,
     locks: Vec<PathBuf>,
+    /// Files that nobody can lock here, and so nobody can write: one of several may be an administrator's.
+    fixed: Vec<(PathBuf, ConfigError)>,
 }
+
+/// What helps where the file that a change belongs into cannot be written.
+const ELSEWHERE: &str =
+    "put a file that can be written first in KUBECONFIG, or name one with --kubeconfig; kubectl writes there, too";
 
 /// A cluster, a user and a context of one name, as `gcloud container clusters get-credentials` writes them.
 #[derive(Clone, Debug)]
@@ -43,20 +49,28 @@ pub async fn lock(flags: &KubeFlags, env: &Environment) -> Result<Locked, Config
     if paths.is_empty() {
         return Err(ConfigError::new("there is no place for a kubeconfig: neither KUBECONFIG nor HOME is set"));
     }
-    let mut locked = Locked { paths, explicit, locks: Vec::new() };
+    let mut locked = Locked { paths, explicit, locks: Vec::new(), fixed: Vec::new() };
     // In one order for everybody, as kubectl: two that want the same files must not wait for each other.
-    let mut wanted: Vec<PathBuf> = locked.paths.iter().map(|path| beside(path, ".lock")).collect();
+    let mut wanted = locked.paths.clone();
     wanted.sort();
     wanted.dedup();
     let since = Instant::now();
     for path in wanted {
-        while !take(&path)? {
-            if since.elapsed() >= PATIENCE {
-                return Err(held(&path));
+        let lock = beside(&path, ".lock");
+        loop {
+            match take(&lock) {
+                Ok(true) => {
+                    locked.locks.push(lock);
+                    break;
+                }
+                Ok(false) if since.elapsed() >= PATIENCE => return Err(held(&lock)),
+                Ok(false) => tokio::time::sleep(Duration::from_millis(20)).await,
+                Err(error) => {
+                    locked.fixed.push((path, error.hint(ELSEWHERE)));
+                    break;
+                }
             }
-            tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        locked.locks.push(path);
     }
     Ok(locked)
 }
@@ -101,6 +115,7 @@ impl Locked {
     /// Makes this context the current one, in the file in which kubectl does.
     pub fn use_context(&self, name: &str) -> Result<(), ConfigError> {
         let path = self.default_file();
+        self.may_write(path)?;
         change(path, &[Change::CurrentContext(name.to_owned())])
     }
 
@@ -109,6 +124,7 @@ impl Locked {
         for path in &self.paths {
             let Some(config) = files::read_one(path)? else { continue };
             if config.contexts.iter().any(|named| named.name == context) {
+                self.may_write(path)?;
                 let change_to = Change::Namespace { context: context.to_owned(), namespace: namespace.to_owned() };
                 return change(path, &[change_to]);
             }
@@ -119,6 +135,7 @@ impl Locked {
     /// Writes a cluster, a user and a context, and makes the context the current one: in the first file, as gcloud does.
     pub fn put(&self, entry: &Entry) -> Result<PathBuf, ConfigError> {
         let path = &self.paths[0];
+        self.may_write(path)?;
         let Entry { name, cluster, user } = entry;
         let of = |section, entry| Change::Entry { section, name: name.clone(), entry };
         let mut changes = vec![
@@ -133,6 +150,13 @@ impl Locked {
         change(path, &changes)?;
         forget_plugin_tokens(path)?;
         Ok(path.clone())
+    }
+
+    fn may_write(&self, path: &Path) -> Result<(), ConfigError> {
+        match self.fixed.iter().find(|(fixed, _)| fixed == path) {
+            Some((_, error)) => Err(error.clone()),
+            None => Ok(()),
+        }
     }
 
     /// kubectl's `GetDefaultFilename`: the first file that exists, else the last one named.
@@ -169,7 +193,10 @@ fn change(path: &Path, changes: &[Change]) -> Result<(), ConfigError> {
     }
     if let Some(old) = &old {
         // Whoever made it read-only meant it, though a rename would get past that.
-        std::fs::OpenOptions::new().write(true).open(path).map_err(|error| cannot("write", path, &error))?;
+        std::fs::OpenOptions::new()
+            .write(true)
+            .open(path)
+            .map_err(|error| cannot("write", path, &error).hint(ELSEWHERE))?;
         replace(&beside(path, ".deepdesk-backup"), old, 0o600)?;
     }
     replace(path, &new, 0o600)

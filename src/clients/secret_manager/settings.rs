@@ -6,21 +6,25 @@ use std::fmt;
 use google_cloud_iam_v1::model as iam;
 use google_cloud_secretmanager_v1::model;
 
+use super::conditions::Conditions;
 use deepdesk_protocol::facts::names::VersionId;
+use deepdesk_protocol::facts::names::printable;
 
 /// Settings of a secret that a new secret like it gets as well. `Debug` names the labels' keys alone.
 ///
-/// Copied: replication with its encryption keys, labels, the encryption key of regional secrets, the delay of
+/// Not its IAM policy: that is [`Policy`]. Copied: replication with its encryption keys, labels, the encryption key of regional secrets, the delay of
 /// destruction. Not copied: expiry (it would delete the secret for good), the rotation schedule and its topics, aliases,
 /// and annotations, in which tools keep notes about that one secret.
 #[derive(Clone)]
 pub struct SecretSettings {
     copied: model::Secret,
     aliases: Vec<(String, VersionId)>,
+    conditions: Conditions,
 }
 
 impl SecretSettings {
     pub(super) fn of(secret: model::Secret) -> SecretSettings {
+        let conditions = Conditions::of(&secret);
         let mut copied = model::Secret::new();
         copied.replication = secret.replication;
         copied.labels = secret.labels;
@@ -30,7 +34,12 @@ impl SecretSettings {
             |(alias, version): (String, i64)| Some((alias, u64::try_from(version).ok().and_then(VersionId::new)?));
         let mut aliases: Vec<_> = secret.version_aliases.into_iter().filter_map(named).collect();
         aliases.sort();
-        SecretSettings { copied, aliases }
+        SecretSettings { copied, aliases, conditions }
+    }
+
+    /// What the secret does by itself; none of it is copied.
+    pub fn conditions(&self) -> &Conditions {
+        &self.conditions
     }
 
     /// The secret to create. A regional one lives in its location alone, and says nothing of replication.
@@ -71,6 +80,33 @@ impl Policy {
         self.0.bindings.iter().all(|binding| binding.members.is_empty())
     }
 
+    /// The same for another secret: a condition that names this one names the other then, or it could never hold there. What
+    /// was deleted is left out, since it can be bound nowhere anew; who that was is returned beside it.
+    pub fn for_another(&self, secret: &str, other: &str) -> (Policy, Vec<String>) {
+        let mut policy = self.0.clone();
+        let mut deleted = Vec::new();
+        for binding in &mut policy.bindings {
+            binding.members.retain(|member| {
+                let is_deleted = member.starts_with("deleted:");
+                deleted.extend(is_deleted.then(|| bound(member, &binding.role)));
+                !is_deleted
+            });
+            if let Some(condition) = &mut binding.condition {
+                condition.expression = renamed(&condition.expression, secret, other);
+            }
+        }
+        (Policy(policy), deleted)
+    }
+
+    /// The same, binding by binding with one member each, beside what each one says.
+    pub fn one_by_one(&self) -> Vec<(String, Policy)> {
+        let alone = |binding: &iam::Binding, member: &String| {
+            let binding = binding.clone().set_members([member.clone()]);
+            (bound(member, &binding.role), Policy(iam::Policy::new().set_bindings([binding])))
+        };
+        self.0.bindings.iter().flat_map(|binding| binding.members.iter().map(|member| alone(binding, member))).collect()
+    }
+
     /// This policy (its etag with it) with the other's bindings as well; none when it has them all already.
     pub(super) fn with_bindings_of(&self, other: &Policy) -> Option<iam::Policy> {
         let mut policy = self.0.clone();
@@ -96,6 +132,30 @@ impl Policy {
         }
         added.then_some(policy)
     }
+}
+
+/// A member of a binding, for who has to see to it.
+fn bound(member: &str, role: &str) -> String {
+    // `deleted:user:ann@example.com?uid=…`: the number says nothing to anybody.
+    let member = member.split('?').next().unwrap_or(member);
+    format!("{} ({role})", printable(member))
+}
+
+/// A condition's text with one secret's id in place of another's, wherever it stands whole.
+fn renamed(text: &str, secret: &str, other: &str) -> String {
+    let in_id = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    let mut made = String::new();
+    let mut rest = text;
+    while let Some(at) = rest.find(secret) {
+        let (before, after) = (&rest[..at], &rest[at + secret.len()..]);
+        let within = before.chars().next_back().or_else(|| made.chars().next_back()).is_some_and(in_id)
+            || after.chars().next().is_some_and(in_id);
+        made.push_str(before);
+        made.push_str(if within { secret } else { other });
+        rest = after;
+    }
+    made.push_str(rest);
+    made
 }
 
 /// Roles and how many members each has: who they are is nobody's business in a log.
@@ -127,6 +187,44 @@ mod tests {
         assert!(own.with_bindings_of(&policy(&[("reader", &["a"])])).is_none());
         assert!(policy(&[("reader", &[])]).is_empty());
         assert!(!own.is_empty());
+    }
+
+    #[test]
+    fn a_condition_on_the_name_is_made_for_the_other_name() {
+        let condition = |expression: &str| {
+            let mut binding =
+                iam::Binding::new().set_role("reader").set_members(["serviceAccount:es@p", "deleted:user:ann@x?uid=1"]);
+            binding.condition.get_or_insert_default().expression = expression.to_owned();
+            Policy(iam::Policy::new().set_bindings([binding]))
+        };
+        for (given, made) in [
+            ("resource.name == \"projects/1/secrets/key\"", "resource.name == \"projects/1/secrets/key_bc\""),
+            (
+                "resource.name.startsWith('projects/1/secrets/key/versions/')",
+                "resource.name.startsWith('projects/1/secrets/key_bc/versions/')",
+            ),
+            ("resource.name.endsWith(\"key\")", "resource.name.endsWith(\"key_bc\")"),
+            ("resource.name.endsWith(\"other_key\")", "resource.name.endsWith(\"other_key\")"),
+            ("resource.name.endsWith(\"key_bc\")", "resource.name.endsWith(\"key_bc\")"),
+            (
+                "request.time < timestamp(\"2030-01-01T00:00:00Z\")",
+                "request.time < timestamp(\"2030-01-01T00:00:00Z\")",
+            ),
+        ] {
+            let (policy, deleted) = condition(given).for_another("key", "key_bc");
+            let binding = &policy.0.bindings[0];
+            assert_eq!(binding.condition.as_ref().map(|condition| condition.expression.as_str()), Some(made));
+            assert_eq!(binding.members, ["serviceAccount:es@p"]);
+            assert_eq!(deleted, ["deleted:user:ann@x (reader)"]);
+        }
+    }
+
+    #[test]
+    fn bindings_come_one_by_one_with_who_they_are_for() {
+        let all = policy(&[("reader", &["user:a", "user:b"]), ("owner", &["user:c"])]).one_by_one();
+        let names: Vec<&str> = all.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["user:a (reader)", "user:b (reader)", "user:c (owner)"]);
+        assert!(all.iter().all(|(_, policy)| policy.0.bindings.len() == 1 && policy.0.bindings[0].members.len() == 1));
     }
 
     #[test]

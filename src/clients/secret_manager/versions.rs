@@ -61,6 +61,8 @@ pub struct VersionInfo {
     pub scheduled: Option<Timestamp>,
     /// Its etag, with the quotes that belong to it.
     pub etag: String,
+    /// When it is destroyed, where somebody has scheduled that.
+    pub destruction: Option<Timestamp>,
 }
 
 pub(super) fn secret_name(home: &SecretHome, secret: &SecretId) -> String {
@@ -104,6 +106,7 @@ pub(super) fn state(operation: &str, state: &model::secret_version::State) -> Re
 
 pub(super) fn version_info(operation: &str, version: model::SecretVersion) -> Result<VersionInfo, ApiError> {
     let state = state(operation, &version.state)?;
+    let destruction = version.scheduled_destroy_time.and_then(|at| Timestamp::new(at.seconds(), at.nanos()).ok());
     let created = version.create_time.and_then(|at| Timestamp::new(at.seconds(), at.nanos()).ok());
     let scheduled = version.scheduled_destroy_time.and_then(|at| Timestamp::new(at.seconds(), at.nanos()).ok());
     Ok(VersionInfo {
@@ -112,6 +115,7 @@ pub(super) fn version_info(operation: &str, version: model::SecretVersion) -> Re
         created: created.ok_or_else(|| malformed(operation, "the answer does not say when the version was created"))?,
         scheduled,
         etag: version.etag,
+        destruction,
     })
 }
 

@@ -70,12 +70,19 @@ pub async fn get(args: &cli::GetCredentials, environment: &Environment, voice: &
         let line = format!("cluster {} is {}: its API may not be available", cluster.name, cluster.status);
         speak(voice).warning(&line);
     }
+    let command = plugin(environment, voice).await;
+    if args.connect_gateway {
+        let (name, server) = gateway(&cluster, &project)?;
+        let user = user(&command, default_credentials, impersonated.as_deref());
+        write(args, &Entry { name, cluster: cluster_entry(&server, None), user }, environment, voice).await?;
+        speak(voice).line(&format!("kubeconfig entry generated for {}.", cluster.name));
+        return Ok(());
+    }
     let how = How { internal_ip: args.internal_ip, dns_endpoint: args.dns_endpoint };
     let (server, authority) = server(&cluster, how)?;
     if cluster.certificate_authority.is_empty() {
         speak(voice).warning("the answer has no certificate authority");
     }
-    let command = plugin(environment, voice).await;
     let name = format!("gke_{project}_{}_{}", cluster.location, cluster.name);
     let user = user(&command, default_credentials, impersonated.as_deref());
     write(args, &Entry { name, cluster: cluster_entry(&server, authority), user }, environment, voice).await?;
@@ -150,6 +157,37 @@ async fn not_found(
         }
         places => problem.hint(format!("{name} is in {}: pass that as --location", places.join(", "))),
     }
+}
+
+/// The names of the entry and of the server, through the Connect Gateway: gcloud's own (command_lib/container/fleet/gateway.py).
+fn gateway(cluster: &GkeCluster, project: &ProjectId) -> Result<(String, String), Problem> {
+    let name = &cluster.name;
+    let parts: Vec<&str> = cluster.membership.as_deref().unwrap_or_default().split('/').collect();
+    let ["projects", number, "locations", location, "memberships", membership] = parts.as_slice() else {
+        let line = format!("cluster {name} is a member of no fleet: the Connect Gateway does not know it");
+        let register = command![
+            "gcloud",
+            "container",
+            "clusters",
+            "update",
+            name,
+            format!("--location={}", cluster.location),
+            "--enable-fleet"
+        ];
+        return Err(Problem::new(Reason::NoEndpoint, line).hint(register));
+    };
+    // They become part of a URL and of a file.
+    let fits = |part: &&&str| !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
+    if ![number, location, membership].iter().all(fits) {
+        return Err(Problem::new(Reason::MalformedAnswer, format!("the answer names no membership of cluster {name}")));
+    }
+    let region = if **location == *"global" { String::new() } else { format!("{location}-") };
+    Ok((
+        format!("connectgateway_{project}_{location}_{membership}"),
+        format!(
+            "https://{region}connectgateway.googleapis.com/v1/projects/{number}/locations/{location}/gkeMemberships/{membership}"
+        ),
+    ))
 }
 
 /// The address, and whether the cluster's own certificate authority vouches for it.
@@ -266,7 +304,39 @@ mod tests {
             private_endpoint: Some("10.0.0.2".to_owned()),
             ip_endpoints: None,
             dns: Some(DnsEndpoint { endpoint: "gke-1.l.gke.goog".to_owned(), external: true }),
+            membership: None,
         }
+    }
+
+    #[test]
+    fn a_member_of_a_fleet_is_reached_as_gcloud_reaches_it() {
+        let project: ProjectId = "acme-prod".parse().expect("a project");
+        let of = |membership: &str| {
+            let cluster = GkeCluster { membership: Some(membership.to_owned()), ..cluster() };
+            gateway(&cluster, &project).map_err(|problem| problem.message)
+        };
+        let host = "connectgateway.googleapis.com/v1/projects/12/locations";
+        assert_eq!(
+            of("projects/12/locations/global/memberships/prod"),
+            Ok((
+                "connectgateway_acme-prod_global_prod".to_owned(),
+                format!("https://{host}/global/gkeMemberships/prod")
+            ))
+        );
+        assert_eq!(
+            of("projects/12/locations/us-west1/memberships/prod"),
+            Ok((
+                "connectgateway_acme-prod_us-west1_prod".to_owned(),
+                format!("https://us-west1-{host}/us-west1/gkeMemberships/prod")
+            ))
+        );
+        for wrong in
+            ["", "projects/12", "projects/12/locations/l/memberships/a b", "projects//locations/l/memberships/m"]
+        {
+            assert!(of(wrong).is_err(), "{wrong}");
+        }
+        let problem = gateway(&cluster(), &project).expect_err("no member");
+        assert!(problem.hints[0].to_string().contains("--enable-fleet"), "{problem:?}");
     }
 
     #[test]

@@ -52,6 +52,14 @@ pub const SM_API_ID: &str = "DD-SM-API";
 pub const SM_ACCESS_ID: &str = "DD-SM-ACCESS";
 /// Id of the check on the project.
 pub const PROJECT_ID: &str = "DD-PROJECT";
+/// Id of the check that no secret deletes itself; `access` asks this one and the three below.
+pub const EXPIRY_ID: &str = "DD-EXPIRY";
+/// Id of the check on aliases that stay behind.
+pub const ALIASES_ID: &str = "DD-ALIASES";
+/// Id of the check on rotation schedules.
+pub const SCHEDULE_ID: &str = "DD-ROTATION-SCHEDULE";
+/// Id of the check on versions that are to be destroyed.
+pub const DESTRUCTION_ID: &str = "DD-DESTRUCTION";
 /// Id of the check on the plan of a rotation.
 pub const PLAN_ID: &str = "DD-PLAN";
 /// Id of the check on the lock.
@@ -226,6 +234,16 @@ pub static CATALOGUE: &[Entry] = &[
         "secret-manager/back-compat-enabled",
         "the back-compat can be read, or has yet to be made",
         HELD,
+    ),
+    entry(EXPIRY_ID, SECRET_MANAGER, "secret-manager/no-expiry", "neither secret deletes itself", STATE),
+    entry(ALIASES_ID, SECRET_MANAGER, "secret-manager/aliases", "no alias stays at an older version", STATE),
+    entry(SCHEDULE_ID, SECRET_MANAGER, "secret-manager/no-schedule", "nobody else is told to rotate them", STATE),
+    entry(
+        DESTRUCTION_ID,
+        SECRET_MANAGER,
+        "secret-manager/no-destruction",
+        "no version is about to be destroyed",
+        STATE,
     ),
     entry(
         SM_ACCESS_ID,
