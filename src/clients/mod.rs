@@ -21,6 +21,7 @@ mod retry;
 pub mod secret_manager;
 #[cfg(test)]
 mod testing;
+pub mod trouble;
 
 /// What every request says it comes from.
 pub const USER_AGENT: &str = concat!("kubectl-deepdesk/", env!("CARGO_PKG_VERSION"));

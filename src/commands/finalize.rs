@@ -1,5 +1,6 @@
 //! `secret finalize`: retire the back-compat value once nothing is encrypted under it any more.
 
+use super::agreed;
 use super::change::{Change, change};
 use super::evidence::Evidence;
 use super::session::Desk;
@@ -13,7 +14,7 @@ use deepdesk_protocol::problem::Problem;
 use deepdesk_protocol::result::{AccountResult, Kind};
 
 /// Finalizes one account.
-pub async fn finalize(desk: &Desk, args: &cli::Finalize) -> (AccountResult, Option<Problem>) {
+pub async fn finalize(desk: &Desk, command: &cli::Secret, args: &cli::Finalize) -> (AccountResult, Option<Problem>) {
     let before = args.older_than.and_then(|age| jiff::Timestamp::now().checked_sub(age).ok());
     let asked = Change {
         purpose: Purpose::Finalize,
@@ -24,8 +25,8 @@ pub async fn finalize(desk: &Desk, args: &cli::Finalize) -> (AccountResult, Opti
             ..Want::default()
         },
         dry_run: args.change.dry_run,
-        yes: args.yes,
-        quiet: args.common.google.quiet,
+        yes: agreed::given(command),
+        grave: agreed::grave(command),
         compromised: false,
         evidence: Some(evidence(args)),
         length: DEFAULT_LENGTH,

@@ -24,6 +24,7 @@ mod discovery;
 mod faults;
 mod finalize;
 mod interrupts;
+mod keyboard;
 mod locks;
 mod meanwhile;
 mod memory;
