@@ -4,6 +4,7 @@ mod check;
 mod common;
 mod completion;
 mod config;
+pub mod habits;
 mod places;
 mod sandbox;
 mod secret;
@@ -15,7 +16,8 @@ use clap::{Parser, Subcommand};
 
 pub use self::check::{Check, Purpose};
 pub use self::common::{
-    Cluster, Color, Common, DryRun, DryRunFlag, Google, Output, Progress, ReportFlag, SecretIds, Show, Token,
+    Cluster, Color, Common, DryRun, DryRunFlag, Google, Output, Progress, ReportFlag, SecretIds, Selection, Show,
+    Token, Yes, YesFlag,
 };
 pub use self::completion::{Completion, Install, Man, Shell};
 pub use self::config::{Config, List};

@@ -4,9 +4,11 @@
 //! its last write, as the server recorded it in `managedFields`, by more than its duration. How long our own still lives is
 //! judged by a clock that goes on while the machine sleeps.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::StreamExt as _;
 use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
@@ -16,10 +18,11 @@ use crate::clients::cluster::Cluster;
 use crate::clients::error::{ApiError, ApiErrorKind, Service};
 use crate::clients::fence::{Fence, Grant, Moment};
 use deepdesk_protocol::command;
-use deepdesk_protocol::facts::names::{SecretId, VersionId};
+use deepdesk_protocol::event::StepName;
+use deepdesk_protocol::facts::names::{AccountName, SecretId, VersionId, printable};
 use deepdesk_protocol::facts::observation::LastRotation;
 use deepdesk_protocol::facts::older::VersionSet;
-use deepdesk_protocol::lock::{self, LeaseView};
+use deepdesk_protocol::lock::{self, AtWork, LeaseView};
 use deepdesk_protocol::problem::{Problem, Reason};
 use deepdesk_protocol::record::{self, Aim, Record};
 
@@ -32,6 +35,8 @@ const MARGIN: Duration = Duration::from_secs(11);
 /// How much of its life a request under way leaves over.
 const SPARE: Duration = Duration::from_secs(1);
 const RENEWAL: Duration = Duration::from_secs(4);
+/// Leases read at the same time.
+const AT_ONCE: usize = 16;
 /// How often a claim is written again after somebody else changed the Lease at the same moment.
 const TAKES: usize = 4;
 /// Pauses before each attempt to renew right before a write: one answer of 503 is no reason to give up.
@@ -39,12 +44,18 @@ const ATTEMPTS: [Duration; 4] =
     [Duration::ZERO, Duration::from_millis(100), Duration::from_millis(400), Duration::from_secs(1)];
 
 const PROCESS: &str = "deepdesk.com/holder-process";
+/// On what machine the holder is, after its run.
+const MACHINE: &str = "deepdesk.com/holder-machine";
+/// At which step it is, and since when, after its run.
+const STEP: &str = "deepdesk.com/holder-step";
 
 /// Who takes the Lease.
 #[derive(Clone, Debug)]
 pub struct Operator {
     /// For people: `alice@laptop`.
     pub name: String,
+    /// The machine's name.
+    pub machine: String,
     /// Tells this run from every other.
     pub run: String,
     /// Names the process on its machine, where the system has the means: see `process`.
@@ -74,6 +85,8 @@ struct Held {
     lost: Option<String>,
     /// Why the last renewal failed, if it did.
     trouble: Option<String>,
+    /// The step under way and when it began, for whoever looks: it goes out with the next renewal, which comes before each write.
+    step: Option<(StepName, Timestamp)>,
 }
 
 /// How what a lock was taken for has ended.
@@ -110,7 +123,63 @@ pub async fn refusal(cluster: &Cluster, operator: &Operator) -> Result<Option<Pr
     Ok(refused(cluster, &lease, operator).await?)
 }
 
+/// Who is at work on the account; none where nobody is, and where that cannot be read: it is told where one looks, and decides nothing.
+pub async fn at_work(cluster: &Cluster, operator: &Operator) -> Option<AtWork> {
+    let lease = cluster.lease(LEASE).await.ok()??;
+    judged(cluster, &lease, operator).await
+}
+
+/// The same of many accounts: by one list, or by one read each where no list of all namespaces is allowed.
+pub async fn all_at_work(
+    cluster: &Cluster,
+    accounts: &[AccountName],
+    operator: &Operator,
+) -> BTreeMap<AccountName, AtWork> {
+    let mut found = BTreeMap::new();
+    let leases: Vec<(AccountName, Lease)> = match accounts {
+        [] => return found,
+        [_, _, ..] => match cluster.list_everywhere::<Lease>(Some(LEASE)).await {
+            Ok(leases) => {
+                let named = |lease: Lease| Some((lease.metadata.namespace.as_deref()?.parse().ok()?, lease));
+                leases.into_iter().filter_map(named).collect()
+            }
+            Err(_) => each_lease(cluster, accounts).await,
+        },
+        [_] => each_lease(cluster, accounts).await,
+    };
+    for (account, lease) in
+        leases.into_iter().filter(|(account, lease)| accounts.contains(account) && holder(lease).is_some())
+    {
+        if let Some(at_work) = judged(cluster, &lease, operator).await {
+            found.insert(account, at_work);
+        }
+    }
+    found
+}
+
+async fn each_lease(cluster: &Cluster, accounts: &[AccountName]) -> Vec<(AccountName, Lease)> {
+    let look = |account: AccountName| async move {
+        let lease = cluster.for_account(&account).lease(LEASE).await.ok()??;
+        Some((account, lease))
+    };
+    let looks = futures::stream::iter(accounts.iter().cloned().map(look)).buffered(AT_ONCE);
+    looks.filter_map(|found| async move { found }).collect().await
+}
+
+async fn judged(cluster: &Cluster, lease: &Lease, operator: &Operator) -> Option<AtWork> {
+    let lease = view(lease, operator);
+    if lease.is_open() {
+        return None;
+    }
+    lock::at_work(&lease, cluster.server_time().await.ok()?)
+}
+
 impl Lock {
+    /// Notes which step begins. It costs no request of its own.
+    pub async fn note_step(&self, step: StepName) {
+        self.held.lock().await.step = Some((step, Timestamp::now()));
+    }
+
     /// Takes the Lease: a new one, a released one, an expired one, or one whose process on this machine is dead. What it
     /// records stays.
     pub async fn take(cluster: &Cluster, operator: &Operator) -> Result<Lock, Problem> {
@@ -125,6 +194,7 @@ impl Lock {
                     confirmed: Moment::now(),
                     lost: None,
                     trouble: None,
+                    step: None,
                 };
                 let held = Arc::new(Mutex::new(held));
                 let renewal = tokio::spawn(renew_for_ever(held.clone()));
@@ -199,7 +269,7 @@ impl Lock {
         }
         let mut lease = held.lease.clone();
         let annotations = lease.metadata.annotations.get_or_insert_default();
-        annotations.remove(PROCESS);
+        [PROCESS, MACHINE, STEP].iter().for_each(|name| drop(annotations.remove(*name)));
         let completed = match ended {
             Ended::Incomplete => None,
             Ended::Restarted => Some(None),
@@ -242,6 +312,11 @@ impl Held {
             return;
         }
         let mut lease = self.lease.clone();
+        if let Some((step, since)) = &self.step {
+            let since = since.round(jiff::Unit::Second).unwrap_or(*since);
+            let noted = format!("{} {} {since}", self.operator.run, step.as_str());
+            lease.metadata.annotations.get_or_insert_default().insert(STEP.to_owned(), noted);
+        }
         if let Some(spec) = &mut lease.spec {
             spec.renew_time = Some(MicroTime(Timestamp::now()));
         }
@@ -314,6 +389,8 @@ fn claimed(mut lease: Lease, operator: &Operator) -> Lease {
         None => annotations.remove(PROCESS),
     };
     record::run_begins(annotations);
+    annotations.insert(MACHINE.to_owned(), format!("{} {}", operator.run, operator.machine));
+    annotations.remove(STEP);
     let now = MicroTime(Timestamp::now());
     let before = lease.spec.as_ref().and_then(|spec| spec.lease_transitions).unwrap_or(0);
     lease.spec = Some(LeaseSpec {
@@ -367,11 +444,16 @@ async fn refused(cluster: &Cluster, lease: &Lease, operator: &Operator) -> Resul
 
 fn view(lease: &Lease, operator: &Operator) -> LeaseView {
     let holder = holder(lease);
-    let process = lease.metadata.annotations.as_ref().and_then(|all| all.get(PROCESS));
     // Only where it is the holder's own: somebody may have written the holder by hand and left the annotation.
-    let of_holder = process
-        .and_then(|noted| noted.split_once(' '))
-        .filter(|(run, _)| holder.is_some_and(|holder| holder.contains(run)));
+    let noted = |name: &str| {
+        let noted = lease.metadata.annotations.as_ref().and_then(|all| all.get(name))?.split_once(' ');
+        noted.filter(|(run, _)| !run.is_empty() && holder.is_some_and(|holder| holder.contains(run)))
+    };
+    let of_holder = noted(PROCESS);
+    let step = noted(STEP).map(|(_, step)| {
+        let (name, since) = step.split_once(' ').unwrap_or((step, ""));
+        (printable(name), since.parse().ok())
+    });
     let writes = lease.metadata.managed_fields.iter().flatten().filter_map(|entry| entry.time.as_ref());
     let spec = lease.spec.as_ref();
     LeaseView {
@@ -379,6 +461,8 @@ fn view(lease: &Lease, operator: &Operator) -> LeaseView {
         since: spec.and_then(|spec| spec.acquire_time.as_ref()).map(|time| time.0),
         life: spec.and_then(|spec| spec.lease_duration_seconds).unwrap_or(0).into(),
         written: writes.map(|time| time.0).max(),
+        machine: noted(MACHINE).map(|(_, machine)| printable(machine)),
+        step,
         process_is_gone: of_holder.is_some_and(|(_, process)| process::is_dead(process, operator)),
     }
 }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::{CommandFactory as _, FromArgMatches as _};
-use kubectl_deepdesk::cli::Cli;
+use kubectl_deepdesk::cli::{Cli, habits};
 use kubectl_deepdesk::environment::Environment;
 use kubectl_deepdesk::run::Interrupt;
 use kubectl_deepdesk::{commands, completion, guard};
@@ -71,8 +71,33 @@ fn run() -> ExitCode {
 /// Parses the arguments; usage lines say `kubectl deepdesk` when kubectl called, by the name it calls plugins by.
 fn parse() -> Cli {
     let command = Cli::command().bin_name(guard::called_as());
-    let parsed = Cli::from_arg_matches(&command.get_matches());
-    parsed.unwrap_or_else(|error| error.exit())
+    let words = habits::ordered(&command, std::env::args_os());
+    let parsed = command.try_get_matches_from(words).and_then(|matches| Cli::from_arg_matches(&matches));
+    parsed.unwrap_or_else(|error| refused(error))
+}
+
+/// Ends with what clap says, and with what may have been meant. Whoever reads JSON gets an object here, too.
+fn refused(error: clap::Error) -> ! {
+    use clap::error::{ContextKind, ErrorKind};
+    let words: Vec<String> = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
+    if !error.use_stderr() {
+        error.exit();
+    }
+    let mut error = error;
+    let unknown = matches!(error.kind(), ErrorKind::InvalidSubcommand | ErrorKind::UnknownArgument);
+    let meant = habits::meant(&Cli::command(), &words).filter(|_| unknown);
+    if let Some(meant) = meant.filter(|_| error.kind() == ErrorKind::InvalidSubcommand) {
+        let tip = format!("did you mean `{} {meant}`?", guard::called_as());
+        error.remove(ContextKind::SuggestedSubcommand);
+        error.remove(ContextKind::SuggestedCommand);
+        error.insert(ContextKind::Suggested, clap::error::ContextValue::StyledStrs(vec![tip.into()]));
+    }
+    if habits::wants_json(&words) {
+        let text = error.render().to_string();
+        let line = text.lines().next().unwrap_or_default();
+        commands::say_refused(line.strip_prefix("error: ").unwrap_or(line));
+    }
+    error.exit()
 }
 
 /// The first Ctrl-C or SIGTERM asks for a stop at the next safe point; a second one ends the process at once.

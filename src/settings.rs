@@ -14,6 +14,9 @@ pub struct Settings {
     /// Contexts (`*` stands for any text) in which a rotation asks for the account's name to be typed.
     #[serde(default)]
     pub protected_contexts: Vec<String>,
+    /// Whether `--yes` alone will do, where nobody is there to type a name.
+    #[serde(default)]
+    pub allow_unattended: bool,
     /// The primary's id; `{account}` is replaced.
     pub primary_secret: Option<String>,
     /// The back-compat's id; `{account}` is replaced.
@@ -35,8 +38,9 @@ pub fn read(asked: Option<&Path>, environment: &Environment) -> Result<Settings,
         return Ok(Settings::default());
     };
     let problem = |what: String| {
-        Problem::new(Reason::Settings, format!("settings file {}: {what}", path.display()))
-            .hint("its keys: protectedContexts, primarySecret, backCompatSecret, externalSecrets, workloads")
+        Problem::new(Reason::Settings, format!("settings file {}: {what}", path.display())).hint(
+            "its keys: protectedContexts, allowUnattended, primarySecret, backCompatSecret, externalSecrets, workloads",
+        )
     };
     let text = std::fs::read_to_string(&path).map_err(|error| problem(error.to_string()))?;
     // The parser quotes what it stumbled over, however long that is.

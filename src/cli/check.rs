@@ -3,7 +3,7 @@
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use clap::{Args, ValueEnum};
 
-use super::{Common, Output};
+use super::{Common, Output, Selection};
 
 /// `check`.
 #[derive(Debug, Args)]
@@ -14,6 +14,15 @@ pub struct Check {
     /// What every command takes.
     #[command(flatten)]
     pub common: Common,
+    /// Which accounts.
+    #[command(flatten)]
+    pub selection: Selection,
+    /// List the checks that there are, with id, group and name; asks nothing
+    #[arg(long, conflicts_with_all = ["accounts", "explain"], help_heading = "Checks")]
+    pub list: bool,
+    /// Explain a check, by its id or name: what is looked at, why, and what to do; asks nothing
+    #[arg(long, value_name = "ID", conflicts_with = "accounts", help_heading = "Checks")]
+    pub explain: Option<String>,
     /// The command whose needs are checked
     #[arg(long = "for", value_enum, default_value_t = Purpose::Rotate, value_name = "COMMAND", help_heading = "Checks")]
     pub purpose: Purpose,

@@ -25,6 +25,46 @@ pub struct DryRunFlag {
     pub dry_run: DryRun,
 }
 
+/// The flag of every command that asks.
+#[derive(Debug, Args)]
+pub struct YesFlag {
+    /// Do not ask: the answer to the question is yes
+    ///
+    /// In a protected context, and where --destroy, --retired or --abandon-older gives something up for good, the name has to be
+    /// said: --yes=ACCOUNT, for several accounts --yes=CONTEXT.
+    #[arg(
+        short,
+        long,
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "",
+        value_name = "ACCOUNT"
+    )]
+    yes: Option<String>,
+}
+
+/// How the question was answered with the command.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Yes {
+    /// It was not.
+    No,
+    /// `--yes`.
+    Plain,
+    /// `--yes=NAME`.
+    Named(String),
+}
+
+impl YesFlag {
+    /// The answer.
+    pub fn given(&self) -> Yes {
+        match self.yes.as_deref() {
+            None => Yes::No,
+            Some("") => Yes::Plain,
+            Some(name) => Yes::Named(name.to_owned()),
+        }
+    }
+}
+
 /// The flag of every command whose run may be put on record.
 #[derive(Debug, Args)]
 pub struct ReportFlag {
@@ -35,6 +75,24 @@ pub struct ReportFlag {
     /// the same name, with .json. FILE is looked at before anything is changed. Only an earlier report is replaced.
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub report: Option<PathBuf>,
+}
+
+/// Which accounts, of a command that only reads.
+#[derive(Debug, Args)]
+pub struct Selection {
+    /// All accounts of the cluster
+    #[arg(short = 'A', long = "all-namespaces", conflicts_with_all = ["accounts", "namespace"], help_heading = "Selection")]
+    pub all: bool,
+    /// The accounts whose namespaces have these labels, as kubectl takes them
+    #[arg(short = 'l', long, value_name = "SELECTOR", conflicts_with_all = ["accounts", "namespace"], help_heading = "Selection")]
+    pub selector: Option<String>,
+}
+
+impl Selection {
+    /// Whether accounts are selected, and not named: then there may be any number of them.
+    pub fn selects(&self) -> bool {
+        self.all || self.selector.is_some()
+    }
 }
 
 /// Flags of every `secret` command.

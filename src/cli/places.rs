@@ -117,6 +117,12 @@ pub enum Accounts {
 /// `account list`.
 #[derive(Debug, Args)]
 pub struct ListAccounts {
+    /// All accounts of the cluster: what it does anyway
+    #[arg(short = 'A', long = "all-namespaces", help_heading = "Selection")]
+    pub all: bool,
+    /// Only accounts whose namespaces have these labels, as kubectl takes them
+    #[arg(short = 'l', long, value_name = "SELECTOR", help_heading = "Selection")]
+    pub selector: Option<String>,
     /// Names alone: ask Secret Manager nothing
     #[arg(long)]
     pub no_state: bool,

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::{Common, DryRunFlag, ReportFlag, Status, age, duration};
+use super::{Common, DryRunFlag, ReportFlag, Selection, Status, YesFlag, age, duration};
 use deepdesk_protocol::facts::names::{ObjectName, WorkloadRef};
 use deepdesk_protocol::facts::observation::Source;
 use deepdesk_protocol::facts::older::VersionSet;
@@ -84,9 +84,9 @@ pub struct Rotate {
     /// What a command that changes something takes.
     #[command(flatten)]
     pub change: DryRunFlag,
-    /// Do not ask: the answer to the question is yes
-    #[arg(short, long)]
-    pub yes: bool,
+    /// What a command that asks takes.
+    #[command(flatten)]
+    pub yes: YesFlag,
     /// Read the new value from FILE, or from standard input (-); default: made here, from the system's random source
     ///
     /// A file descriptor is /dev/fd/N. The value is text of at least 32 characters on one line, without white space at
@@ -149,6 +149,9 @@ pub struct Sync {
     /// What a command that changes something takes.
     #[command(flatten)]
     pub change: DryRunFlag,
+    /// What a command that asks takes.
+    #[command(flatten)]
+    pub yes: YesFlag,
     /// Write over this key although no enabled version has its value: secret/NAME:KEY
     #[arg(long, value_name = "SECRET/NAME:KEY")]
     pub retired: Vec<CopyKey>,
@@ -163,6 +166,9 @@ pub struct Verify {
     /// What every command takes.
     #[command(flatten)]
     pub common: Common,
+    /// Which accounts.
+    #[command(flatten)]
+    pub selection: Selection,
     /// What a command takes whose run may be put on record.
     #[command(flatten)]
     pub report: ReportFlag,
@@ -177,6 +183,9 @@ pub struct Restart {
     /// What a command that changes something takes.
     #[command(flatten)]
     pub change: DryRunFlag,
+    /// What a command that asks takes.
+    #[command(flatten)]
+    pub yes: YesFlag,
     /// What a command takes whose run may be put on record.
     #[command(flatten)]
     pub report: ReportFlag,
@@ -192,9 +201,9 @@ pub struct Rollback {
     /// What a command that changes something takes.
     #[command(flatten)]
     pub change: DryRunFlag,
-    /// Do not ask: the answer to the question is yes
-    #[arg(short, long)]
-    pub yes: bool,
+    /// What a command that asks takes.
+    #[command(flatten)]
+    pub yes: YesFlag,
     /// After a rollback that is complete: exchange the two values once more, forward again
     #[arg(long, help_heading = "Rollback")]
     pub again: bool,
@@ -222,9 +231,9 @@ pub struct Rescue {
     /// What a command that changes something takes.
     #[command(flatten)]
     pub change: DryRunFlag,
-    /// Do not ask: the answer to the question is yes
-    #[arg(short, long)]
-    pub yes: bool,
+    /// What a command that asks takes.
+    #[command(flatten)]
+    pub yes: YesFlag,
     /// Where the value is: back-compat/N, primary/N or secret/NAME:KEY
     #[arg(long, value_name = "PLACE", help_heading = "Rescue")]
     pub from: Place,
@@ -279,6 +288,7 @@ impl FromStr for CopyKey {
 
 /// `secret finalize`.
 #[derive(Debug, Args)]
+#[command(mut_arg("yes", |yes| yes.help("Do not ask whether to do it; whether the data was saved again is another question (--reencrypted)")))]
 pub struct Finalize {
     /// What every command takes.
     #[command(flatten)]
@@ -286,9 +296,9 @@ pub struct Finalize {
     /// What a command that changes something takes.
     #[command(flatten)]
     pub change: DryRunFlag,
-    /// Do not ask whether to do it; whether the data was saved again is another question (--reencrypted)
-    #[arg(short, long)]
-    pub yes: bool,
+    /// What a command that asks takes.
+    #[command(flatten)]
+    pub yes: YesFlag,
     /// You say that every encrypted field was saved again, and nothing needs an older value
     #[arg(long, conflicts_with = "reencrypted_by", help_heading = "Finalization")]
     pub reencrypted: bool,

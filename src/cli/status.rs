@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::Common;
+use super::{Common, Selection};
 
 /// `secret status`.
 #[derive(Debug, Args)]
@@ -12,12 +12,9 @@ pub struct Status {
     /// What every command takes.
     #[command(flatten)]
     pub common: Common,
-    /// All accounts of the cluster
-    #[arg(short = 'A', long = "all-namespaces", conflicts_with_all = ["accounts", "namespace"], help_heading = "Selection")]
-    pub all: bool,
-    /// The accounts whose namespaces have these labels, as kubectl takes them
-    #[arg(short = 'l', long, value_name = "SELECTOR", conflicts_with_all = ["accounts", "namespace"], help_heading = "Selection")]
-    pub selector: Option<String>,
+    /// Which accounts.
+    #[command(flatten)]
+    pub selection: Selection,
     /// Only accounts whose newest version is older than this, such as 90d or 12w; a rotation is then due
     #[arg(long, value_name = "AGE", value_parser = age, help_heading = "Selection")]
     pub older_than: Option<Duration>,

@@ -24,6 +24,7 @@ mod retry;
 pub mod secret_manager;
 #[cfg(test)]
 mod testing;
+pub mod trouble;
 mod yaml;
 
 /// What every request says it comes from.

@@ -4,7 +4,7 @@ use k8s_openapi::api::core::v1::Namespace;
 use serde_json::{Value, json};
 
 use super::cluster::{ended_with, list_voice, names_alone, no_previous, nobody_to_ask, note_previous, some_contexts};
-use super::{Voice, color, names, session, speak, voice_in};
+use super::{Voice, color, names, namespace, operator, select, session, speak, voice_in};
 use crate::cli::{self, Accounts};
 use crate::clients::cluster::Cluster;
 use crate::clients::error::ApiErrorKind;
@@ -12,16 +12,18 @@ use crate::clients::gcloud::Gcloud;
 use crate::clients::kubeconfig::{self, KubeTarget, StdinUse, previous};
 use crate::clients::secret_manager::SecretManager;
 use crate::environment::Environment;
+use crate::lock;
 use crate::observe::glance::{self, Asked};
 use crate::present::{Listing, Style};
 use crate::request;
 use crate::run::{Interrupt, interrupted};
 use crate::settings;
 use deepdesk_protocol::command;
-use deepdesk_protocol::facts::account::{Glance, Judgement, age, judge};
+use deepdesk_protocol::facts::account::{Glance, Judgement, VersionGlance, age, judge};
 use deepdesk_protocol::facts::names::{AccountName, SecretHome};
+use deepdesk_protocol::lock::AtWork;
 use deepdesk_protocol::problem::{Problem, Reason};
-use deepdesk_protocol::result::API_VERSION;
+use deepdesk_protocol::result::{API_VERSION, ProblemResult};
 
 /// Runs one of the commands; returns the exit code.
 pub async fn run(command: Accounts, environment: Environment, mut interrupt: Interrupt) -> u8 {
@@ -29,9 +31,19 @@ pub async fn run(command: Accounts, environment: Environment, mut interrupt: Int
         Accounts::List(args) => list_voice(&args.show, args.google.quiet, &environment),
         Accounts::Use(args) => voice_in(Style { color: color(args.show.color), ..Style::default() }, &environment),
     };
+    tokio::spawn(super::tell_troubles(voice.clone()));
     let work = async {
         match command {
-            Accounts::List(args) => list(&args, &environment, &voice).await,
+            Accounts::List(args) => {
+                let listed = list(&args, &environment, &voice).await;
+                listed.map_err(|(problem, is_told)| {
+                    // Whoever reads JSON gets an object whatever happened.
+                    if !is_told && matches!(args.show.output, Some(cli::Output::Json | cli::Output::Yaml)) {
+                        speak(&voice).list(&object(&[], Some(&problem)), &Listing::default());
+                    }
+                    problem
+                })
+            }
             Accounts::Use(args) => use_account(&args, &environment, &voice).await,
         }
     };
@@ -60,7 +72,38 @@ async fn connect(
     Ok((target, cluster))
 }
 
-async fn list(args: &cli::ListAccounts, environment: &Environment, voice: &Voice) -> Result<(), Problem> {
+/// Shows the list. Fails with whether the failure stands in a list that was shown.
+async fn list(args: &cli::ListAccounts, environment: &Environment, voice: &Voice) -> Result<(), (Problem, bool)> {
+    let (rows, with_state) = looked_at(args, environment, voice).await.map_err(|problem| (problem, false))?;
+    if rows.is_empty() {
+        speak(voice).note(&match &args.selector {
+            Some(selector) => format!("no account's namespace has the labels {selector}"),
+            None => "no namespace has an ExternalSecret that reads NAMESPACE_account_secret".to_owned(),
+        });
+    }
+    let wide = args.show.output == Some(cli::Output::Wide);
+    let problem = rows.iter().find_map(|row| row.problem.clone());
+    speak(voice).list(&object(&rows, problem.as_ref()), &listing(&rows, wide, with_state));
+    let now = jiff::Timestamp::now();
+    for (row, at_work) in rows.iter().filter_map(|row| Some((row, row.at_work.as_ref()?))) {
+        speak(voice).line(&format!("at work: {}: {}", row.account, at_work.in_words(now)));
+    }
+    // What could not be looked at is in the list, and told once.
+    problem.map_or(Ok(()), |problem| Err((problem, true)))
+}
+
+fn object(rows: &[Row], problem: Option<&Problem>) -> Value {
+    let (code, reason) = problem.map_or((0, ""), |problem| (problem.exit.code(), problem.reason.as_str()));
+    json!({"apiVersion": API_VERSION, "kind": "AccountList", "exitCode": code, "reason": reason,
+        "problem": problem.map(ProblemResult::from), "items": rows.iter().map(Row::object).collect::<Vec<_>>()})
+}
+
+/// A row an account, and whether it was looked at in Secret Manager, too.
+async fn looked_at(
+    args: &cli::ListAccounts,
+    environment: &Environment,
+    voice: &Voice,
+) -> Result<(Vec<Row>, bool), Problem> {
     let common = common(args);
     let settings = settings::read(args.settings.as_deref(), environment)?;
     let gcloud = session::gcloud(args.google.configuration.as_deref(), environment)?;
@@ -83,8 +126,15 @@ async fn list(args: &cli::ListAccounts, environment: &Environment, voice: &Voice
         );
         speak(voice).warning(&line);
     }
+    let labelled = match &args.selector {
+        Some(selector) => Some(select::labelled(&cluster, selector).await?),
+        None => None,
+    };
     let mut accounts = Vec::new();
     for (account, objects) in found.by_namespace {
+        if labelled.as_ref().is_some_and(|labelled| !labelled.contains(&account)) {
+            continue;
+        }
         let cluster = cluster.for_account(&account);
         let request = request::request(account, &common, &settings, &gcloud, target.context.as_deref())?;
         if glance::reads_primary(&request, &objects) {
@@ -96,19 +146,16 @@ async fn list(args: &cli::ListAccounts, environment: &Environment, voice: &Voice
         None => accounts.iter().map(|_| None).collect::<Vec<_>>(),
     };
     let current = target.namespace.as_deref();
-    let rows: Vec<Row> = accounts.iter().zip(seen).map(|(asked, seen)| Row::new(asked, current, seen)).collect();
-    if rows.is_empty() {
-        speak(voice).note("no namespace has an ExternalSecret that reads NAMESPACE_account_secret");
-    }
-    let wide = args.show.output == Some(cli::Output::Wide);
-    let object = json!({"apiVersion": API_VERSION, "kind": "AccountList",
-        "items": rows.iter().map(Row::object).collect::<Vec<_>>()});
-    speak(voice).list(&object, &listing(&rows, wide, with_state));
-    // What could not be looked at is in the list, and told once.
-    match rows.into_iter().find_map(|row| row.problem) {
-        Some(problem) => Err(problem),
-        None => Ok(()),
-    }
+    let names: Vec<AccountName> = accounts.iter().map(|asked| asked.request.account.clone()).collect();
+    let mut at_work = match with_state {
+        true => lock::all_at_work(&cluster, &names, &operator::operator(environment)?).await,
+        false => Default::default(),
+    };
+    let row = |(asked, seen): (&Asked, _)| {
+        let at_work = at_work.remove(&asked.request.account);
+        Row { at_work, ..Row::new(asked, current, seen) }
+    };
+    Ok((accounts.iter().zip(seen).map(row).collect(), with_state))
 }
 
 async fn secret_manager(
@@ -130,6 +177,7 @@ struct Row {
     project: String,
     seen: Option<(Glance, Judgement)>,
     problem: Option<Problem>,
+    at_work: Option<AtWork>,
 }
 
 impl Row {
@@ -145,7 +193,7 @@ impl Row {
             }
             Some(Err(problem)) => (String::new(), None, Some(problem)),
         };
-        Row { account, context, current, project, seen, problem }
+        Row { account, context, current, project, seen, problem, at_work: None }
     }
 
     fn object(&self) -> Value {
@@ -163,6 +211,9 @@ impl Row {
             object["reason"] = problem.reason.as_str().into();
             object["message"] = problem.message.clone().into();
         }
+        if let Some(at_work) = &self.at_work {
+            object["atWork"] = json!(at_work);
+        }
         object
     }
 
@@ -177,18 +228,21 @@ impl Row {
             (None, problem) => ("Unknown", problem.as_ref().map(|problem| problem.message.clone()).unwrap_or_default()),
         };
         let glances = self.seen.as_ref().map(|(seen, _)| (&seen.primary.versions, &seen.back_compat.versions));
-        let newest =
-            |of: Option<&Vec<deepdesk_protocol::facts::account::VersionGlance>>| of.and_then(|of| of.first().cloned());
+        let newest = |of: Option<&Vec<VersionGlance>>| of.and_then(|of| of.first().cloned());
         let primary = newest(glances.map(|(primary, _)| primary));
         let back_compat = newest(glances.map(|(_, back_compat)| back_compat));
-        let text = |version: Option<&deepdesk_protocol::facts::account::VersionGlance>| {
-            version.map(|version| version.id.to_string()).unwrap_or_default()
-        };
+        let text = |version: Option<&VersionGlance>| version.map(|version| version.id.to_string()).unwrap_or_default();
         cells.extend([state.to_owned(), text(primary.as_ref()), text(back_compat.as_ref())]);
         if wide {
             cells.extend([self.project.clone(), why]);
         }
-        cells.push(primary.map(|version| age(version.created, now)).unwrap_or_default());
+        // As `secret status` tells it: the rotation on record that made it, else its creation.
+        let recorded = |version: &VersionGlance| {
+            let last = self.seen.as_ref()?.0.last_rotation.as_ref()?;
+            (last.to_version() == Some(version.id)).then(|| last.at.parse().ok()).flatten()
+        };
+        let since = primary.as_ref().map(|version| recorded(version).unwrap_or(version.created));
+        cells.push(since.map(|since| age(since, now)).unwrap_or_default());
         cells
     }
 }
@@ -307,14 +361,7 @@ async fn exists(
         Ok(None) => {
             let all = cluster.cluster_list::<Namespace>().await.unwrap_or_default();
             let all: Vec<String> = all.into_iter().filter_map(|one| one.metadata.name).collect();
-            let near = names::hint(
-                namespace.as_str(),
-                all.iter().map(String::as_str),
-                command!["kubectl", "deepdesk", "account", "list"],
-            );
-            Err(unasked(
-                Problem::new(Reason::NoSuchNamespace, format!("namespace \"{namespace}\" does not exist")).hint(near),
-            ))
+            Err(unasked(namespace::problem(namespace.as_str(), &all)))
         }
         Err(error) if error.kind == ApiErrorKind::Forbidden => {
             speak(voice).warning(&format!("not allowed to see whether namespace {namespace} exists"));

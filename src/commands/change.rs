@@ -3,16 +3,17 @@
 
 use std::collections::BTreeSet;
 
-use super::confirm;
+use super::agreed::{self, Grave};
 use super::evidence::{self, Evidence};
+use super::namespace;
 use super::outcome::{Found, outcome, refusal, refuse};
 use super::session::Desk;
 use super::sync::tell_preflight;
 use super::{speak, value};
 use crate::access;
-use crate::cli::DryRun;
+use crate::cli::{DryRun, Yes};
 use crate::execute::{self, Pauses, Progress};
-use crate::lock::{Completed, Ended, Lock};
+use crate::lock::{self, Completed, Ended, Lock};
 use crate::observe::shared::refuse_shared;
 use crate::observe::versions::add_history;
 use crate::observe::{Seen, observe};
@@ -41,10 +42,10 @@ pub struct Change {
     pub want: Want,
     /// Only show it.
     pub dry_run: DryRun,
-    /// The answer to the question is yes.
-    pub yes: bool,
-    /// Ask nothing.
-    pub quiet: bool,
+    /// The answer that came with the command.
+    pub yes: Yes,
+    /// What is given up, where it has to be agreed to by name.
+    pub grave: Option<Grave>,
     /// Where the word comes from that the older value is not needed any more; none where none is needed.
     pub evidence: Option<Evidence>,
     /// Take the given value whatever it looks like.
@@ -65,7 +66,7 @@ pub async fn change(desk: &Desk, change: &Change, given: Option<Payload>) -> (Ac
 }
 
 async fn steps(desk: &Desk, args: &Change, given: Option<Payload>, found: &mut Found) -> Result<(), Problem> {
-    let (seen, plan) = preflight(desk, args, given.as_ref(), found).await?;
+    let (seen, plan) = Box::pin(preflight(desk, args, given.as_ref(), found)).await?;
     let to_do = plan.to_do().next().is_some();
     if args.dry_run == DryRun::Server {
         super::sync::judge(desk, &seen).await?;
@@ -82,6 +83,8 @@ async fn steps(desk: &Desk, args: &Change, given: Option<Payload>, found: &mut F
         }
         show(desk, args, &plan, &seen, found, first);
         found.rotation = versions(&plan, Some(plan.to), found.form.as_ref());
+        found.judged_by_server = args.dry_run == DryRun::Server;
+        found.nothing_to_do = !to_do && plan.announces.is_none();
         return Ok(());
     }
     // An announced value is on record until the end is recorded, also where nothing else is left of it.
@@ -91,12 +94,13 @@ async fn steps(desk: &Desk, args: &Change, given: Option<Payload>, found: &mut F
                 desk.teller.tell(*step, StepState::Skipped, &Happening::Skips { why: why.clone() });
             }
         }
+        found.nothing_to_do = true;
         return Ok(());
     }
     confirm(desk, args, &plan, &seen, found, first)?;
     drop(seen);
     let lock = take_lock(desk).await?;
-    let ended = locked(desk, args, given, &plan, &lock, found).await;
+    let ended = Box::pin(locked(desk, args, given, &plan, &lock, found)).await;
     unlock(desk, lock, ended, &plan).await
 }
 
@@ -109,6 +113,9 @@ async fn preflight(
 ) -> Result<(Seen, Plan), Problem> {
     desk.teller.tell(StepName::Preflight, StepState::Started, &Happening::Reads);
     let ended = async {
+        if args.dry_run == DryRun::None {
+            nobody_at_work(desk).await?;
+        }
         ask_access(desk, args, found).await?;
         match look(desk, args, given, found).await {
             // A pod that is just being replaced is no reason to refuse; one that does not come up is.
@@ -128,8 +135,21 @@ async fn preflight(
         }
     }
     .await;
+    let ended = match ended {
+        Err(problem) => Err(namespace::explained(&desk.cluster, problem).await),
+        ended => ended,
+    };
     tell_preflight(desk, &found.checks, ended.as_ref().err());
     ended
+}
+
+/// Refuses while somebody else is at work: before anybody is asked, and before what they have done so far is taken for something to put
+/// right. Whoever may not read the lock is told so by the checks.
+pub async fn nobody_at_work(desk: &Desk) -> Result<(), Problem> {
+    match lock::refusal(&desk.cluster, &desk.operator).await {
+        Ok(Some(refused)) => Err(refused),
+        Ok(None) | Err(_) => Ok(()),
+    }
 }
 
 /// How long preflight waits for pods that are just being replaced.
@@ -202,21 +222,22 @@ fn confirm(
     found: &Found,
     first: Option<String>,
 ) -> Result<(), Problem> {
+    let agreed = agreed::answered(&args.yes, args.grave, &desk.request.account, &desk.place)?;
     show(desk, args, plan, seen, found, first);
-    if args.yes && args.evidence != Some(Evidence::Typed) {
+    if agreed && args.evidence != Some(Evidence::Typed) {
         let flags = args.evidence.as_ref().map_or("--yes", Evidence::flags).to_owned();
         desk.teller.tell(StepName::Confirm, StepState::Skipped, &Happening::Unasked { flags });
         return Ok(());
     }
     desk.teller.tell(StepName::Confirm, StepState::Started, &Happening::Asks);
-    let (account, voice) = (&desk.request.account, &desk.voice);
+    let (account, asker) = (&desk.request.account, desk.asker());
     let word = match &args.evidence {
-        Some(Evidence::Typed) => confirm::reencrypted(voice, account, plan.to, args.quiet),
+        Some(Evidence::Typed) => asker.reencrypted(account, plan.to),
         Some(Evidence::Given | Evidence::Job(_)) | None => Ok(()),
     };
-    let answer = word.and_then(|()| match args.yes {
+    let answer = word.and_then(|()| match agreed {
         true => Ok(()),
-        false => confirm::change(voice, account, deed(plan), desk.request.protected, args.quiet),
+        false => asker.change(account, deed(plan), desk.grave(args.grave), ""),
     });
     match &answer {
         Ok(()) => desk.teller.tell(StepName::Confirm, StepState::Done, &Happening::Confirmed),
@@ -341,7 +362,7 @@ async fn locked(
     let one_value = plan.from == plan.to;
     let mut progress = Progress::new(seen, new_value, one_value);
     let aim = plan.aim(&progress.seen.now.primary.secret, args.compromised);
-    let ended = execute::execute(&desk.run(), lock, &plan, aim, args.pauses, &mut progress).await;
+    let ended = Box::pin(execute::execute(&desk.run(), lock, &plan, aim, args.pauses, &mut progress)).await;
     let version = progress
         .seen
         .now

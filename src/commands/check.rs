@@ -1,12 +1,15 @@
 //! `check`: can I do this here? What a command asks before its first write, each question by itself. Writes nothing.
 
 mod answers;
+mod shown;
 
 use std::time::Duration;
 
+use futures::StreamExt as _;
+
 use self::answers::Answers;
 use super::session::{self, Desk, Session};
-use super::{Voice, carried, speak};
+use super::{Voice, carried, namespace, select, speak};
 use crate::access;
 use crate::cli;
 use crate::clients::credentials::Resolved;
@@ -18,13 +21,14 @@ use crate::environment::Environment;
 use crate::lock;
 use crate::observe::partial::{self, Partial};
 use crate::observe::served;
+use crate::present::{Whole, wording::counted};
 use crate::request;
 use crate::run::{Interrupt, interrupted};
 use crate::setting::without_password;
 use crate::settings::{self, Settings};
 use deepdesk_protocol::check::catalogue::{self, Entry};
 use deepdesk_protocol::check::{self, Purpose};
-use deepdesk_protocol::checkup::{Answer, Checkup, Part};
+use deepdesk_protocol::checkup::{self, Answer, Checkup, Part};
 use deepdesk_protocol::facts::names::AccountName;
 use deepdesk_protocol::plan::{self, Goal, Want};
 use deepdesk_protocol::problem::{Exit, Problem, Reason};
@@ -36,6 +40,11 @@ const HELLO: Duration = Duration::from_secs(10);
 /// Checks the accounts, and returns the process's exit code.
 pub async fn check(args: cli::Check, environment: Environment, mut interrupt: Interrupt) -> u8 {
     let voice = super::voice(Some(&args.common), &environment);
+    if args.list || args.explain.is_some() {
+        return shown::shown(&args, &voice);
+    }
+    tokio::spawn(super::tell_troubles(voice.clone()));
+    let several = args.common.accounts.len() > 1 || args.selection.selects();
     let asked = tokio::select! {
         asked = ask(&args, &environment, &voice, interrupt.clone()) => asked,
         () = interrupt.asked() => Err(interrupted()),
@@ -45,14 +54,45 @@ pub async fn check(args: cli::Check, environment: Environment, mut interrupt: In
     match asked {
         Ok(mut checkups) => {
             checkups.iter_mut().for_each(|checkup| checkup.carry(&flags));
-            speaker.checkups(&checkups, args.common.show.output == cli::Output::Short);
-            checkups.iter().map(|checkup| checkup.exit_code).max().unwrap_or(0)
+            let exit_code = checkups.iter().map(|checkup| checkup.exit_code).max().unwrap_or(0);
+            let mut groups = args.selection.selects().then(|| checkup::grouped(&checkups));
+            groups.iter_mut().flat_map(|groups| &mut groups.groups).for_each(|group| group.command.carry(&flags));
+            let whole = Whole { as_list: several, exit_code, problem: None };
+            speaker.checkups(&checkups, groups, &whole, args.common.show.output == cli::Output::Short);
+            exit_code
         }
         Err(mut problem) => {
             problem.carry(&flags);
+            let exit_code = problem.exit.code();
+            let named = match (args.common.accounts.as_slice(), &args.common.cluster.namespace) {
+                ([], _) if several => Vec::new(),
+                ([], namespace) => vec![namespace.clone().unwrap_or_default()],
+                (accounts, _) => accounts.to_vec(),
+            };
+            let unasked = |name: &String| unasked(name, "", purpose(args.purpose), &problem);
+            let checkups: Vec<Checkup> = named.iter().map(unasked).collect();
+            let whole = Whole { as_list: several, exit_code, problem: Some(&problem) };
+            speaker.checkups_unasked(&checkups, &whole);
             speaker.problem(&problem);
-            problem.exit.code()
+            exit_code
         }
+    }
+}
+
+/// The result for an account of which nothing was asked.
+fn unasked(account: &str, context: &str, purpose: Purpose, problem: &Problem) -> Checkup {
+    Checkup {
+        api_version: API_VERSION,
+        kind: "Check",
+        account: account.to_owned(),
+        namespace: account.to_owned(),
+        context: context.to_owned(),
+        project: String::new(),
+        purpose: purpose.as_str(),
+        reason: problem.reason.to_string(),
+        exit_code: problem.exit.code(),
+        problem: Some(problem.into()),
+        checks: Vec::new(),
     }
 }
 
@@ -98,20 +138,47 @@ async fn ask(
         };
         return Ok(accounts.into_iter().map(alone).collect());
     };
-    let accounts = session.accounts(common, None).await?;
+    let accounts = match args.selection.selects() {
+        true => select::accounts(&session, common, &args.selection, voice).await?,
+        false => session.accounts(common, None).await?,
+    };
     shared.api = hello(&session, common.cluster.request_timeout).await;
-    let mut checkups = Vec::new();
+    if args.selection.selects() && accounts.len() > MANY && wanted.iter().any(|entry| !entry.needs.is_empty()) {
+        let line = format!(
+            "looking at {}: Secret Manager allows 600 reads of metadata a minute, and each takes a few",
+            counted(accounts.len(), "account")
+        );
+        speak(voice).note(&line);
+    }
+    let mut desks = Vec::new();
     for account in accounts {
-        let desk = session.desk(account.clone(), common)?;
-        let mut answers = shared_answers(Answers::new(&wanted), &shared);
+        desks.push(session.desk(account, common)?);
+    }
+    let (shared, wanted) = (&shared, &wanted);
+    let looks = desks.iter().map(|desk| async move {
+        let account = &desk.request.account;
+        let mut answers = shared_answers(Answers::new(wanted), shared);
         let project = match &shared.api {
-            Ok(_) => of_account(&mut answers, &desk, &shared, purpose, args).await,
+            Ok(_) => {
+                // Whoever is named may not exist, and that is all there is to say.
+                if !args.selection.selects()
+                    && let Some(problem) = namespace::missing(&desk.cluster).await
+                {
+                    return unasked(account.as_str(), &desk.request.context, purpose, &problem);
+                }
+                of_account(&mut answers, desk, shared, purpose, args).await
+            }
             Err(_) => String::new(),
         };
-        checkups.push(finish(answers, Some(&account), Some((&desk, project)), purpose, args));
-    }
-    Ok(checkups)
+        finish(answers, Some(account), Some((desk, project)), purpose, args)
+    });
+    Ok(futures::stream::iter(looks).buffered(AT_ONCE).collect().await)
 }
+
+/// Accounts looked at at the same time.
+const AT_ONCE: usize = 8;
+/// From how many accounts on it is said that it takes a while.
+const MANY: usize = 10;
 
 /// A session, where there is a cluster to have one with. Without credentials its Secret Manager is never asked.
 fn session(
@@ -213,10 +280,14 @@ async fn of_account(
     if answers.wants(catalogue::ES_API_ID) {
         external_secrets_api(answers, desk).await;
     }
+    let mut is_at_work = false;
     if answers.wants(catalogue::LOCK_ID) {
         match lock::refusal(&desk.cluster, &desk.operator).await {
             Ok(None) => answers.told::<&Problem>(catalogue::LOCK_ID, Ok(String::new())),
-            Ok(Some(problem)) => answers.told(catalogue::LOCK_ID, Err(&problem)),
+            Ok(Some(problem)) => {
+                is_at_work = true;
+                answers.told(catalogue::LOCK_ID, Err(&problem));
+            }
             Err(problem) => answers.skipped(catalogue::LOCK_ID, &problem.message),
         }
     }
@@ -254,6 +325,9 @@ async fn of_account(
     if shared.resolved.is_ok() && !seen.unseen.contains_key(&Part::Project) {
         secret_manager_access(answers, &desk.secret_manager, purpose, &seen).await;
     }
+    if is_at_work {
+        answers.leave_to_whoever_is_at_work();
+    }
     if seen.unseen.contains_key(&Part::Project) { String::new() } else { seen.now.home.project.to_string() }
 }
 
@@ -268,7 +342,9 @@ fn plan(answers: &mut Answers, want: &Want, seen: &Partial) {
         Some(id) => answers.skipped(catalogue::PLAN_ID, &format!("{id} failed")),
         None => {
             let planned = plan::plan(want, &seen.now).map(|plan| format!("{} to {}", plan.from, plan.to));
+            let refused = planned.as_ref().err().map(|problem| problem.reason);
             answers.told(catalogue::PLAN_ID, planned);
+            refused.into_iter().for_each(|reason| answers.refused(catalogue::PLAN_ID, reason));
         }
     }
 }
@@ -371,6 +447,7 @@ fn finish(
         purpose: purpose.as_str(),
         reason: reason.map(|reason| reason.to_string()).unwrap_or_default(),
         exit_code: exit.code(),
+        problem: None,
         checks,
     }
 }

@@ -1,13 +1,23 @@
 //! Questions to the person at the terminal.
 
 use std::io::IsTerminal as _;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use dialoguer::{FuzzySelect, Input, Select};
+use dialoguer::FuzzySelect;
 
+use super::agreed::Grave;
 use super::{Voice, speak};
-use crate::run::interrupted;
+use crate::run::Interrupt;
 use deepdesk_protocol::facts::names::{AccountName, VersionId, printable};
 use deepdesk_protocol::problem::{Problem, Reason};
+
+/// Whether a question stands. Ctrl-C ends it, and stops nothing else that would have to be told.
+static ASKING: AtomicBool = AtomicBool::new(false);
+
+/// Whether a question stands.
+pub fn is_asking() -> bool {
+    ASKING.load(Ordering::SeqCst)
+}
 
 /// Whether there is a terminal to ask at, even when standard input is a pipe that carries the value.
 pub fn can_ask() -> bool {
@@ -15,25 +25,96 @@ pub fn can_ask() -> bool {
     std::io::stderr().is_terminal() && at_hand()
 }
 
-/// Asks whether to go on with a deed ("rotate"); in a protected context the account's name has to be typed.
-pub fn change(voice: &Voice, account: &AccountName, deed: &str, protected: bool, quiet: bool) -> Result<(), Problem> {
-    if quiet || !can_ask() {
-        return Err(Problem::new(
-            Reason::NotConfirmed,
-            format!("a yes is needed to {deed} {account}, and there is nobody to ask"),
-        )
-        .hint("add --yes when you mean it; --dry-run shows what it would do"));
-    }
-    let agreed = match protected {
-        true => {
-            let prompt = format!("This context is protected. Type the account's name to {deed} it ({account})");
-            line(voice, &prompt)? == account.as_str()
+/// Where questions are asked: nothing else is drawn meanwhile, and Ctrl-C is heard.
+#[derive(Clone, Copy)]
+pub struct Asker<'a> {
+    /// What draws.
+    pub voice: &'a Voice,
+    /// Hears Ctrl-C.
+    pub interrupt: &'a Interrupt,
+    /// Ask nothing.
+    pub quiet: bool,
+}
+
+impl Asker<'_> {
+    /// Asks whether to go on with a deed ("rotate"); where it is grave the account's name has to be typed. `before` is what has to
+    /// be known for an answer.
+    pub fn change(&self, account: &AccountName, deed: &str, grave: Option<Grave>, before: &str) -> Result<(), Problem> {
+        if self.quiet || !can_ask() {
+            let yes = if grave.is_some() { format!("--yes={account}") } else { "--yes".to_owned() };
+            return Err(Problem::new(
+                Reason::NotConfirmed,
+                format!("a yes is needed to {deed} {account}, and there is nobody to ask"),
+            )
+            .hint(format!("add {yes} when you mean it; --dry-run shows what it would do")));
         }
-        false => yes(voice, &question(deed, account))?,
-    };
-    match agreed {
-        true => Ok(()),
-        false => Err(declined()),
+        let agreed = match grave {
+            Some(grave) => {
+                let why = capital(grave.as_str());
+                let prompt = format!("{before}{why}. Type the account's name to {deed} it ({account})");
+                self.line(&prompt)? == account.as_str()
+            }
+            None => self.yes(&format!("{before}{}", question(deed, account)))?,
+        };
+        match agreed {
+            true => Ok(()),
+            false => Err(declined()),
+        }
+    }
+
+    /// Asks until the answer is a yes or a no. A line, and not a key: whoever types something else has not read the question.
+    fn yes(&self, question: &str) -> Result<bool, Problem> {
+        let mut prompt = format!("{question} [y/N]");
+        loop {
+            match answer(&self.line(&prompt)?) {
+                Some(yes) => return Ok(yes),
+                None => prompt = format!("{question} Type y or n [y/N]"),
+            }
+        }
+    }
+
+    /// Takes a line, without the white space around it.
+    fn line(&self, prompt: &str) -> Result<String, Problem> {
+        let typed = asked(self.voice, || read_line(prompt, self.interrupt))?;
+        Ok(typed.trim().to_owned())
+    }
+
+    /// Takes the operator's word that nothing is encrypted under an older value any more, by the account's name.
+    pub fn reencrypted(&self, account: &AccountName, version: VersionId) -> Result<(), Problem> {
+        if self.quiet || !can_ask() {
+            let line = format!(
+                "whether every encrypted field of {account} was saved again under {version} is for you to say, and there is nobody to ask"
+            );
+            return Err(Problem::new(Reason::NotConfirmed, line)
+                .hint("add --reencrypted when it was, or --reencrypted-by with a command that shows it; --dry-run shows what would be done"));
+        }
+        let prompt = format!("Every encrypted field was saved again under {version}. Type {account} to say so");
+        match self.line(&prompt)? == account.as_str() {
+            true => Ok(()),
+            false => Err(declined()),
+        }
+    }
+
+    /// Lets one account be picked. Where a deed follows that asks nothing by itself, it is asked about here: in a list the
+    /// one beside the wanted one is a key away.
+    pub fn pick(
+        &self,
+        namespace: &str,
+        candidates: &[AccountName],
+        deed: Option<&str>,
+    ) -> Result<AccountName, Problem> {
+        if candidates.is_empty() {
+            return Err(
+                crate::request::no_account(namespace).hint("no namespace of this cluster has an ExternalSecret")
+            );
+        }
+        let names: Vec<String> = candidates.iter().map(ToString::to_string).collect();
+        let picked = pick_name(self.voice, &format!("Namespace {namespace} is no account. Which one"), &names, None)?;
+        let account = candidates.iter().find(|account| account.as_str() == picked).cloned().ok_or_else(stopped)?;
+        match deed {
+            Some(deed) if !self.yes(&question(deed, &account))? => Err(declined()),
+            Some(_) | None => Ok(account),
+        }
     }
 }
 
@@ -41,15 +122,9 @@ fn declined() -> Problem {
     Problem::new(Reason::Declined, "not confirmed: nothing was changed")
 }
 
-/// Asks until the answer is a yes or a no. A line, and not a key: whoever types something else has not read the question.
-fn yes(voice: &Voice, question: &str) -> Result<bool, Problem> {
-    let mut prompt = format!("{question} [y/N]");
-    loop {
-        match answer(&line(voice, &prompt)?) {
-            Some(yes) => return Ok(yes),
-            None => prompt = format!("{question} Type y or n [y/N]"),
-        }
-    }
+/// Ctrl-C at a question. It stands before the first write.
+fn stopped() -> Problem {
+    Problem::new(Reason::Interrupted, "interrupted at the question: nothing was changed")
 }
 
 /// Return alone is a no.
@@ -61,52 +136,14 @@ fn answer(line: &str) -> Option<bool> {
     }
 }
 
-/// Takes a line, without the white space around it.
-fn line(voice: &Voice, prompt: &str) -> Result<String, Problem> {
-    let typed: String = asked(voice, || Input::new().with_prompt(prompt).allow_empty(true).interact_text())?;
-    Ok(typed.trim().to_owned())
-}
-
-/// Takes the operator's word that nothing is encrypted under an older value any more, by the account's name.
-pub fn reencrypted(voice: &Voice, account: &AccountName, version: VersionId, quiet: bool) -> Result<(), Problem> {
-    if quiet || !can_ask() {
-        let line = format!(
-            "whether every encrypted field of {account} was saved again under {version} is for you to say, and there is nobody to ask"
-        );
-        return Err(Problem::new(Reason::NotConfirmed, line)
-            .hint("add --reencrypted when it was, or --reencrypted-by with a command that shows it; --dry-run shows what would be done"));
-    }
-    let prompt = format!("Every encrypted field was saved again under {version}. Type {account} to say so");
-    match line(voice, &prompt)? == account.as_str() {
-        true => Ok(()),
-        false => Err(declined()),
-    }
-}
-
 /// `Rotate acme?`
 fn question(deed: &str, account: &AccountName) -> String {
-    let (first, rest) = deed.split_at(1);
-    format!("{}{rest} {account}?", first.to_uppercase())
+    format!("{} {account}?", capital(deed))
 }
 
-/// Lets one account be picked. Where a deed follows that asks nothing by itself, it is asked about here: in a list the
-/// one beside the wanted one is a key away.
-pub fn pick(
-    voice: &Voice,
-    namespace: &str,
-    candidates: Vec<AccountName>,
-    deed: Option<&str>,
-) -> Result<AccountName, Problem> {
-    if candidates.is_empty() {
-        return Err(crate::request::no_account(namespace).hint("no namespace of this cluster has an ExternalSecret"));
-    }
-    let prompt = format!("Namespace {namespace} is no account. Which one");
-    let picked = asked(voice, || Select::new().with_prompt(prompt).items(&candidates).default(0).interact())?;
-    let account = candidates.into_iter().nth(picked).ok_or_else(interrupted)?;
-    match deed {
-        Some(deed) if !yes(voice, &question(deed, &account))? => Err(declined()),
-        Some(_) | None => Ok(account),
-    }
+fn capital(text: &str) -> String {
+    let (first, rest) = text.split_at(text.chars().next().map_or(0, char::len_utf8));
+    format!("{}{rest}", first.to_uppercase())
 }
 
 /// Lets one of several names be picked by typing some of its letters; the one at hand is marked to begin with.
@@ -115,41 +152,99 @@ pub fn pick_name(voice: &Voice, prompt: &str, names: &[String], current: Option<
     // They may stand in a file that somebody else wrote.
     let shown: Vec<String> = names.iter().map(|name| printable(name)).collect();
     let picked = asked(voice, || {
-        FuzzySelect::new().with_prompt(prompt).items(&shown).default(at).max_length(20).interact_opt()
-    })?;
+        let select = FuzzySelect::new().with_prompt(prompt).items(&shown).default(at).max_length(20);
+        select.interact_opt().map_err(|dialoguer::Error::IO(error)| error)
+    });
+    if picked.is_err() {
+        // It hides the cursor while it asks, and forgets that when Ctrl-C ends the question.
+        let _ = dialoguer::console::Term::stderr().show_cursor();
+    }
     // Escape ends the question as Ctrl-C does.
-    picked.and_then(|picked| names.get(picked).cloned()).ok_or_else(interrupted)
+    picked?.and_then(|picked| names.get(picked).cloned()).ok_or_else(stopped)
 }
 
 /// Asks while nothing else is drawn. The terminal answers in its own time, so other tasks go elsewhere meanwhile. What was
 /// typed before the question stood there is no answer to it.
-fn asked<T>(voice: &Voice, question: impl FnOnce() -> dialoguer::Result<T>) -> Result<T, Problem> {
+fn asked<T>(voice: &Voice, question: impl FnOnce() -> std::io::Result<T>) -> Result<T, Problem> {
     let ask = || {
         forget_what_was_typed();
+        ASKING.store(true, Ordering::SeqCst);
         question()
     };
     let answer = tokio::task::block_in_place(|| speak(voice).suspend(ask));
-    if answer.is_err() {
-        // It hides the cursor while it asks, and forgets that when Ctrl-C ends the question.
-        let _ = dialoguer::console::Term::stderr().show_cursor();
-    }
-    answer.map_err(|error| match error {
-        dialoguer::Error::IO(error) if error.kind() == std::io::ErrorKind::Interrupted => interrupted(),
-        dialoguer::Error::IO(error) => {
+    answer.inspect(|_| ASKING.store(false, Ordering::SeqCst)).map_err(|error| match error.kind() {
+        // It still stands for whoever hears the same Ctrl-C a moment later.
+        std::io::ErrorKind::Interrupted => stopped(),
+        std::io::ErrorKind::UnexpectedEof => {
+            ASKING.store(false, Ordering::SeqCst);
+            Problem::new(Reason::NoAnswer, "the question got no answer: nothing was changed")
+        }
+        _ => {
+            ASKING.store(false, Ordering::SeqCst);
             Problem::new(Reason::NoAnswer, format!("the question could not be asked: {error}"))
         }
     })
 }
 
-/// Empties the terminal's input: standard input where it is one, else the controlling terminal, as dialoguer reads it.
+/// Reads a line as the terminal edits it. dialoguer reads key by key, and takes the terminal out of and into its own mode at each: what is
+/// typed between two keys is echoed twice, and a line may be lost with it.
+#[cfg(unix)]
+fn read_line(prompt: &str, interrupt: &Interrupt) -> std::io::Result<String> {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    use std::io::{Error, ErrorKind, Write as _};
+    const LOOK: Timespec = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
+    let terminal = terminal()?;
+    let mut stderr = std::io::stderr();
+    stderr.write_all(format!("{} ", printable(prompt)).as_bytes())?;
+    let mut line = Vec::new();
+    while !line.ends_with(b"\n") {
+        if interrupt.check().is_err() {
+            let _ = stderr.write_all(b"\n");
+            return Err(ErrorKind::Interrupted.into());
+        }
+        let mut ready = [PollFd::new(&terminal, PollFlags::IN)];
+        match poll(&mut ready, Some(&LOOK)) {
+            Ok(0) | Err(rustix::io::Errno::INTR) => continue,
+            Ok(_) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let mut part = [0; 1024];
+        match rustix::io::read(&terminal, &mut part) {
+            // Ctrl-D, or a terminal that is gone.
+            Ok(0) => {
+                let _ = stderr.write_all(b"\n");
+                return Err(ErrorKind::UnexpectedEof.into());
+            }
+            Ok(read) => line.extend_from_slice(&part[..read]),
+            Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(Error::from(error)),
+        }
+    }
+    Ok(String::from_utf8_lossy(&line).into_owned())
+}
+
+/// The terminal that is asked at: standard input where it is one, else the controlling one.
+#[cfg(unix)]
+fn terminal() -> std::io::Result<std::fs::File> {
+    use std::os::fd::AsFd as _;
+    match std::io::stdin().is_terminal() {
+        true => Ok(std::io::stdin().as_fd().try_clone_to_owned()?.into()),
+        false => std::fs::File::options().read(true).write(true).open("/dev/tty"),
+    }
+}
+
+#[cfg(not(unix))]
+fn read_line(prompt: &str, _: &Interrupt) -> std::io::Result<String> {
+    let input = dialoguer::Input::new().with_prompt(prompt).allow_empty(true);
+    input.interact_text().map_err(|dialoguer::Error::IO(error)| error)
+}
+
+/// Empties the terminal's input.
 #[cfg(unix)]
 fn forget_what_was_typed() {
-    use rustix::termios::{QueueSelector, tcflush};
     // Where it fails there is no terminal, and the question says so.
-    if std::io::stdin().is_terminal() {
-        let _ = tcflush(std::io::stdin(), QueueSelector::IFlush);
-    } else if let Ok(terminal) = std::fs::File::options().read(true).write(true).open("/dev/tty") {
-        let _ = tcflush(terminal, QueueSelector::IFlush);
+    if let Ok(terminal) = terminal() {
+        let _ = rustix::termios::tcflush(terminal, rustix::termios::QueueSelector::IFlush);
     }
 }
 

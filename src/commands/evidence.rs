@@ -7,6 +7,7 @@ use crate::execute::reencrypt;
 use crate::lock::Lock;
 use crate::observe::Seen;
 use crate::present::wording::words;
+use deepdesk_protocol::event::StepName;
 use deepdesk_protocol::facts::observation::{Observation, OtherReader};
 use deepdesk_protocol::facts::reencryption::Reencryption;
 use deepdesk_protocol::problem::Problem;
@@ -89,6 +90,7 @@ pub async fn gather(
             Ok(false)
         }
         Some(Evidence::Job(asked)) => {
+            lock.note_step(StepName::Reencrypt).await;
             let (evidence, ended) = reencrypt::reencrypt(&desk.run(), lock, seen, asked, &desk.operator).await;
             found.evidence = evidence;
             ended.map(|()| true)

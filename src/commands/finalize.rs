@@ -1,5 +1,6 @@
 //! `secret finalize`: retire the back-compat value once nothing is encrypted under it any more.
 
+use super::agreed;
 use super::change::{Change, change};
 use super::evidence::Evidence;
 use super::outcome::{Found, outcome};
@@ -16,7 +17,7 @@ use deepdesk_protocol::result::{AccountResult, Kind};
 use jiff::Timestamp;
 
 /// Finalizes one account.
-pub async fn finalize(desk: &Desk, args: &cli::Finalize) -> (AccountResult, Option<Problem>) {
+pub async fn finalize(desk: &Desk, command: &cli::Secret, args: &cli::Finalize) -> (AccountResult, Option<Problem>) {
     // The server's clock, and not this machine's: what is destroyed does not come back.
     let before = match args.unused_for {
         None => Ok(None),
@@ -36,8 +37,8 @@ pub async fn finalize(desk: &Desk, args: &cli::Finalize) -> (AccountResult, Opti
             ..Want::default()
         },
         dry_run: args.change.dry_run,
-        yes: args.yes,
-        quiet: args.common.google.quiet,
+        yes: agreed::given(command),
+        grave: agreed::grave(command),
         compromised: false,
         evidence: Some(evidence(args)),
         value_as_is: false,

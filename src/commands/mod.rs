@@ -1,6 +1,7 @@
 //! One file a command, each reads like its page of the manual. May import everything; nothing imports it but `main`.
 
 mod account;
+mod agreed;
 mod carried;
 mod change;
 mod check;
@@ -11,6 +12,8 @@ mod confirm;
 mod evidence;
 mod finalize;
 mod names;
+mod namespace;
+mod operator;
 mod outcome;
 mod report;
 mod rescue;
@@ -18,6 +21,7 @@ mod restart;
 mod rollback;
 mod rotate;
 mod sandbox;
+mod select;
 mod session;
 mod status;
 mod sync;
@@ -26,17 +30,20 @@ mod verify;
 
 use std::io::IsTerminal as _;
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
 use self::report::{Files, Record};
-use crate::cli::{self, Cli, Command, Secret};
-use crate::clients::custom_ca;
+use crate::cli::{self, Cli, Command, Secret, Yes};
+use crate::clients::{custom_ca, trouble};
 use crate::environment::Environment;
 use crate::present::report::AccountReport;
-use crate::present::{Presenter, Style, Terminal};
+use crate::present::{Presenter, Style, Terminal, Whole};
 use crate::run::Interrupt;
+use crate::settings;
 use deepdesk_protocol::problem::{Exit, Problem, Reason};
+use deepdesk_protocol::result::{API_VERSION, AccountResult, Kind, ProblemResult};
 
 /// The presenter on the real streams, shared by everyone who tells something.
 type Voice = Arc<Mutex<Presenter<std::io::Stdout, std::io::Stderr>>>;
@@ -80,6 +87,17 @@ pub fn offline(command: &Command, environment: &Environment) -> Option<u8> {
 /// What `version` prints.
 pub fn version() -> String {
     format!("kubectl-deepdesk {}\n", env!("CARGO_PKG_VERSION"))
+}
+
+/// For whoever reads JSON: that the arguments could not be understood, as an object of the form that every other outcome has.
+pub fn say_refused(line: &str) {
+    let problem = Problem::new(Reason::Usage, line);
+    let object = serde_json::json!({"apiVersion": API_VERSION, "kind": "Usage", "exitCode": problem.exit.code(),
+        "reason": problem.reason, "problem": ProblemResult::from(&problem)});
+    let style = Style { output: crate::present::Output::Json, ..Style::default() };
+    let known = crate::clients::known::values().clone();
+    Presenter::new(style, Terminal::default(), std::io::stdout(), std::io::stderr(), known)
+        .list(&object, &crate::present::Listing::default());
 }
 
 /// What gcloud's configuration has to be put into the process's environment for Google's client.
@@ -133,26 +151,28 @@ async fn secret(command: Secret, environment: Environment, interrupt: Interrupt)
     let common = common_of(&command);
     let voice = voice(Some(common), &environment);
     tokio::spawn(heed(interrupt.clone(), voice.clone()));
-    let mut record = Record::begin();
+    tokio::spawn(tell_troubles(voice.clone()));
+    let mut record = Record::begin(&environment);
     let (files, mut outcome) = match report::asked(&command).map(Files::checked).transpose() {
-        Ok(files) => (files, one_by_one(&command, common, &environment, interrupt, &voice, &mut record).await),
+        Ok(files) => {
+            let ended = Box::pin(one_by_one(&command, common, &environment, interrupt, &voice, &mut record)).await;
+            (files, ended)
+        }
         Err(problem) => (None, Err(problem)),
     };
     if let Err(problem) = &mut outcome {
         problem.carry(&carried::of(common));
     }
-    let results = record.results();
-    let mut code = results.iter().map(|result| result.exit_code).max().unwrap_or(0);
-    if let Err(problem) = &outcome {
-        code = problem.exit.code().max(code);
-    }
     let problem = outcome.err();
+    let several = common.accounts.len() > 1 || selection(&command).is_some();
+    let mut results = record.results();
+    let code = code(&command, &results, problem.as_ref());
+    results.extend(not_begun(&command, common, &record, problem.as_ref(), several));
     // Before anything is told: whoever reads our output may stop, and then nobody writes any more.
-    let written = files
-        .map(|files| files.write(&record.end(&command, &environment, problem.clone(), code)).map(|()| files.told()));
+    let written = files.map(|files| files.write(&record.end(&command, problem.clone(), code)).map(|()| files.told()));
     let mut speaker = speak(&voice);
     speaker.finish();
-    speaker.results(&results);
+    speaker.results(&results, &Whole { as_list: several, exit_code: code, problem: problem.as_ref() });
     if let Some(problem) = problem {
         speaker.problem(&problem);
     }
@@ -170,9 +190,103 @@ async fn secret(command: Secret, environment: Environment, interrupt: Interrupt)
     }
 }
 
+/// What the process ends with. Of several accounts some may be done and some not: that is incomplete, however the rest ended.
+fn code(command: &Secret, results: &[AccountResult], problem: Option<&Problem>) -> u8 {
+    let codes = results.iter().map(|result| result.exit_code);
+    let worst = codes.clone().chain(problem.map(|problem| problem.exit.code())).max().unwrap_or(0);
+    let interrupted = Exit::Interrupted.code();
+    let reads_only = matches!(command, Secret::Verify(_) | Secret::Status(_));
+    let done = |code: u8| code == Exit::Done.code() || code == Exit::Incomplete.code();
+    let any_done = results.iter().any(|result| done(result.exit_code) && !result.dry_run);
+    match worst {
+        0 => 0,
+        worst if worst == interrupted || reads_only => worst,
+        _ if any_done => Exit::Incomplete.code(),
+        worst => problem.map_or(worst, |problem| problem.exit.code()),
+    }
+}
+
+/// Objects for the accounts that no turn came to: whoever reads the result must not miss one.
+fn not_begun(
+    command: &Secret,
+    common: &cli::Common,
+    record: &Record,
+    problem: Option<&Problem>,
+    several: bool,
+) -> Vec<AccountResult> {
+    let Some(problem) = problem else { return Vec::new() };
+    let kind = kind(command);
+    if record.accounts.is_empty() {
+        // Nothing could be begun: each has the reason for that.
+        let named = match (common.accounts.as_slice(), &common.cluster.namespace) {
+            ([], _) if several => Vec::new(),
+            ([], namespace) => vec![namespace.clone().unwrap_or_default()],
+            (accounts, _) => accounts.to_vec(),
+        };
+        return named.iter().map(|name| AccountResult::nothing_seen(kind, name, &record.context, problem)).collect();
+    }
+    let because = Problem::new(Reason::NotBegun, "not begun, since an earlier account did not end well");
+    let left = record.not_begun.iter();
+    left.map(|name| AccountResult::nothing_seen(kind, name, &record.context, &because)).collect()
+}
+
+/// The selection, where accounts are selected and not named.
+fn selection(command: &Secret) -> Option<&cli::Selection> {
+    let selection = match command {
+        Secret::Verify(args) => &args.selection,
+        Secret::Status(args) => &args.selection,
+        Secret::Rotate(_)
+        | Secret::Sync(_)
+        | Secret::Restart(_)
+        | Secret::Rollback(_)
+        | Secret::Rescue(_)
+        | Secret::Finalize(_) => return None,
+    };
+    selection.selects().then_some(selection)
+}
+
+fn kind(command: &Secret) -> Kind {
+    match command {
+        Secret::Rotate(_) => Kind::SecretRotation,
+        Secret::Sync(_) => Kind::SecretSync,
+        Secret::Verify(_) => Kind::SecretVerification,
+        Secret::Restart(_) => Kind::SecretRestart,
+        Secret::Rollback(_) => Kind::SecretRollback,
+        Secret::Rescue(_) => Kind::SecretRescue,
+        Secret::Finalize(_) => Kind::SecretFinalization,
+        Secret::Status(_) => Kind::SecretStatus,
+    }
+}
+
+/// From when on a lost connection is told of, and how often it is while it lasts.
+const LOST: Duration = Duration::from_secs(2);
+const STILL_LOST: Duration = Duration::from_secs(15);
+
+/// Tells of a connection that is lost, for as long as it is: whoever waits would not know for what.
+async fn tell_troubles(voice: Voice) {
+    let mut told: Option<Instant> = None;
+    loop {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        // Whoever is asked something waits for nothing else.
+        let Ok(mut speaker) = voice.try_lock() else { continue };
+        match trouble::longest() {
+            Some((since, what)) if since >= LOST && told.is_none_or(|told| told.elapsed() >= STILL_LOST) => {
+                speaker.warning(&format!("no connection for {}s, trying again: {what}", since.as_secs()));
+                told = Some(Instant::now());
+            }
+            None if told.take().is_some() => speaker.note("the connection is there again"),
+            Some(_) | None => {}
+        }
+    }
+}
+
 /// Says that Ctrl-C was heard. The presenter does, since lines may be drawn in place.
 async fn heed(mut interrupt: Interrupt, voice: Voice) {
     interrupt.asked().await;
+    // Nothing is under way that would have to be stopped.
+    if confirm::is_asking() {
+        return;
+    }
     speak(&voice).note("stopping at the next safe point; once more to stop at once");
 }
 
@@ -185,6 +299,7 @@ async fn one_by_one(
     voice: &Voice,
     record: &mut Record,
 ) -> Result<(), Problem> {
+    agreed::check(command, common, &settings::read(common.settings.as_deref(), environment)?, environment)?;
     let value = match command {
         Secret::Rotate(args) => value::given(args)?,
         Secret::Sync(_)
@@ -196,9 +311,18 @@ async fn one_by_one(
         | Secret::Status(_) => None,
     };
     let takes_stdin = matches!(command, Secret::Rotate(args) if value::is_stdin(args));
-    let session = session::open(common, environment, takes_stdin, voice.clone(), interrupt).await?;
+    let mut session = session::open(common, environment, takes_stdin, voice.clone(), interrupt).await?;
     session.credentials().clone_into(&mut record.credentials);
-    let accounts = session.accounts(common, asks_nothing(command)).await?;
+    session.context().clone_into(&mut record.context);
+    let accounts = match selection(command) {
+        Some(selection) => select::accounts(&session, common, selection, voice).await?,
+        None => session.accounts(common, asks_nothing(command)).await?,
+    };
+    // Whoever only looks leaves no name anywhere, but in a report.
+    if !matches!(command, Secret::Verify(_) | Secret::Status(_)) || report::asked(command).is_some() {
+        session.identify().await;
+        record.operator.clone_from(&session.operator().name);
+    }
     if value.is_some() && accounts.len() > 1 {
         return Err(Problem::new(
             Reason::Usage,
@@ -213,17 +337,18 @@ async fn one_by_one(
         let started = Timestamp::now();
         let desk = session.desk(account, common)?;
         let (mut result, mut problem) = match command {
-            Secret::Rotate(args) => rotate::rotate(&desk, args, value.take()).await,
-            Secret::Sync(args) => sync::sync(&desk, args).await,
+            Secret::Rotate(args) => Box::pin(rotate::rotate(&desk, command, args, value.take())).await,
+            Secret::Sync(args) => Box::pin(sync::sync(&desk, command, args)).await,
             // A status looks at all of its accounts at once, and never comes here.
-            Secret::Verify(_) | Secret::Status(_) => verify::verify(&desk).await,
-            Secret::Restart(args) => restart::restart(&desk, args).await,
-            Secret::Rollback(args) => rollback::rollback(&desk, args).await,
-            Secret::Rescue(args) => rescue::rescue(&desk, args).await,
-            Secret::Finalize(args) => finalize::finalize(&desk, args).await,
+            Secret::Verify(_) | Secret::Status(_) => Box::pin(verify::verify(&desk)).await,
+            Secret::Restart(args) => Box::pin(restart::restart(&desk, command, args)).await,
+            Secret::Rollback(args) => Box::pin(rollback::rollback(&desk, command, args)).await,
+            Secret::Rescue(args) => Box::pin(rescue::rescue(&desk, command, args)).await,
+            Secret::Finalize(args) => Box::pin(finalize::finalize(&desk, command, args)).await,
         };
         result.carry(&desk.flags);
         problem.iter_mut().for_each(|problem| problem.carry(&desk.flags));
+        result.problem = problem.as_ref().map(Into::into);
         session.note(environment, &result);
         let (trail, ended) = (desk.teller.into_trail(), Timestamp::now());
         record.accounts.push(AccountReport { result, problem: problem.clone(), trail, started, ended });
@@ -231,7 +356,10 @@ async fn one_by_one(
         let reads_only = matches!(command, Secret::Verify(_)) && problem.exit != Exit::Interrupted;
         if !reads_only {
             record.leave_out(accounts);
-            return Err(problem);
+            return Err(match record.not_begun.as_slice() {
+                [] => problem,
+                left => problem.now(format!("not begun: {}", left.join(", "))),
+            });
         }
         speak(voice).problem(&problem);
     }
@@ -241,10 +369,12 @@ async fn one_by_one(
 /// The deed of a command that changes something and asks nothing, or was told not to.
 fn asks_nothing(command: &Secret) -> Option<&'static str> {
     let (deed, asks, dry_run) = match command {
-        Secret::Rotate(args) => ("rotate", !args.yes, args.change.dry_run),
-        Secret::Rollback(args) => ("roll back", !args.yes, args.change.dry_run),
-        Secret::Finalize(args) => ("finalize", !args.yes, args.change.dry_run),
-        Secret::Rescue(args) => ("store a value as back-compat for", !args.yes, args.change.dry_run),
+        Secret::Rotate(args) => ("rotate", agreed::given(command) == Yes::No, args.change.dry_run),
+        Secret::Rollback(args) => ("roll back", agreed::given(command) == Yes::No, args.change.dry_run),
+        Secret::Finalize(args) => ("finalize", agreed::given(command) == Yes::No, args.change.dry_run),
+        Secret::Rescue(args) => {
+            ("store a value as back-compat for", agreed::given(command) == Yes::No, args.change.dry_run)
+        }
         Secret::Sync(args) => ("sync", false, args.change.dry_run),
         Secret::Restart(args) => ("restart", false, args.change.dry_run),
         Secret::Verify(_) | Secret::Status(_) => return None,

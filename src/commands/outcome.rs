@@ -3,15 +3,18 @@
 use super::session::Desk;
 use crate::observe::served;
 use deepdesk_protocol::check::{self, catalogue};
+use deepdesk_protocol::event::{StepName, StepState};
 use deepdesk_protocol::facts::observation::{Consumer, ExternalSecretView, Observation, Ready};
 use deepdesk_protocol::hint::Hint;
 use deepdesk_protocol::in_use;
+use deepdesk_protocol::lock::AtWork;
 use deepdesk_protocol::problem::{Exit, Problem, Reason};
 use deepdesk_protocol::result::{
     API_VERSION, AccountResult, BackCompatResult, CheckResult, ConsumerResult, EvidenceResult, ExternalSecretResult,
-    KeyResult, Kind, PrimaryResult, Verdict, VersionResult,
+    KeyResult, Kind, PrimaryResult, StepResult, Verdict, VersionResult,
 };
 use deepdesk_protocol::state::{self, Standing};
+use deepdesk_protocol::status;
 
 /// What a command found out until it ended, well or not.
 #[derive(Default)]
@@ -34,12 +37,29 @@ pub struct Found {
     pub exposed: Vec<String>,
     /// Whether nothing was to be written.
     pub dry_run: bool,
+    /// Whether the API server judged every change to the cluster.
+    pub judged_by_server: bool,
+    /// Whether all was there already.
+    pub nothing_to_do: bool,
+    /// Who else is at work.
+    pub at_work: Option<AtWork>,
 }
 
 /// The result object, and the problem again for whoever shows it.
 pub fn outcome(desk: &Desk, kind: Kind, found: Found, ended: Result<(), Problem>) -> (AccountResult, Option<Problem>) {
     let mut problem = ended.err();
     let mut found = found;
+    let steps = desk.teller.steps();
+    if let Some(problem) = problem.as_mut().filter(|problem| problem.exit == Exit::Interrupted)
+        && !wrote(&steps)
+        && !problem.message.contains("nothing was changed")
+    {
+        problem.message = format!("{}: nothing was changed", problem.message);
+    }
+    // The cause is told, and not what follows from it.
+    if problem.as_ref().is_some_and(|problem| problem.reason == Reason::NoSuchNamespace) {
+        (found.now, found.checks) = (None, Vec::new());
+    }
     if let Some(problem) = problem.as_mut().filter(|problem| served::REASONS.contains(&problem.reason)) {
         found.checks.push(not_served(problem));
         problem.message = format!("{} [{}]", problem.message, catalogue::ES_API_ID);
@@ -56,7 +76,11 @@ pub fn outcome(desk: &Desk, kind: Kind, found: Found, ended: Result<(), Problem>
         reason: problem.as_ref().map(|problem| problem.reason.to_string()).unwrap_or_default(),
         message: problem.as_ref().map(|problem| problem.message.clone()).unwrap_or_default(),
         exit_code: problem.as_ref().map_or(Exit::Done, |problem| problem.exit).code(),
+        problem: problem.as_ref().map(Into::into),
+        nothing_to_do: found.nothing_to_do,
         dry_run: found.dry_run,
+        judged_by_server: found.judged_by_server && problem.is_none(),
+        at_work: found.at_work,
         primary: found.now.as_ref().map(primary),
         back_compat: found.now.as_ref().map(back_compat),
         external_secrets: found
@@ -76,7 +100,7 @@ pub fn outcome(desk: &Desk, kind: Kind, found: Found, ended: Result<(), Problem>
         evidence: found.evidence,
         without_slot: found.now.as_ref().map(|now| in_use::without_slot(now, now.slots())).unwrap_or_default(),
         exposed: found.exposed,
-        steps: desk.teller.steps(),
+        steps,
         interruption_seconds: found.interruption.map(|time| (time.as_secs_f64() * 1000.0).round() / 1000.0),
     };
     (result, problem)
@@ -111,6 +135,7 @@ fn back_compat(now: &Observation) -> BackCompatResult {
         secret: now.back_compat.secret.to_string(),
         latest: now.back_compat.newest().map(|newest| newest.id.get().to_string()).unwrap_or_default(),
         holds: holds.unwrap_or_else(|| "nothing".to_owned()),
+        same_as: status::keeps_value_of(now),
         live: state::back_compat_is_live(now),
     }
 }
@@ -119,6 +144,7 @@ fn external_secret(now: &Observation, external: &ExternalSecretView) -> External
     let keys = external.keys.iter().map(|key| KeyResult {
         key: key.key.clone(),
         source: key.source,
+        same_as: same_as(now, &now.holds(key.found)),
         holds: now.holds(key.found),
         as_expected: state::as_expected(now, key),
     });
@@ -129,6 +155,21 @@ fn external_secret(now: &Observation, external: &ExternalSecretView) -> External
         target: external.target.to_string(),
         keys: keys.collect(),
     }
+}
+
+/// The version of the primary behind a name that says only where its value is kept.
+fn same_as(now: &Observation, holds: &str) -> Option<String> {
+    let newest = now.back_compat.newest()?;
+    status::keeps_value_of(now).filter(|_| holds == format!("back-compat {}", newest.id))
+}
+
+/// Whether any step began that may write.
+fn wrote(steps: &[StepResult]) -> bool {
+    let only_asks = |step: &&StepResult| {
+        step.state == StepState::Skipped
+            || matches!(step.name, StepName::Preflight | StepName::Confirm | StepName::Lock | StepName::Unlock)
+    };
+    steps.iter().any(|step| !only_asks(&step))
 }
 
 fn consumer(now: &Observation, consumer: &Consumer) -> ConsumerResult {

@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
-use super::session;
+use super::operator;
 use crate::cli::{self, Secret};
 use crate::clients::known;
 use crate::environment::Environment;
 use crate::present::report::{self, AccountReport, JSON_MARK, MARK, Report};
+use crate::setting::without_password;
 use deepdesk_protocol::facts::names::AccountName;
 use deepdesk_protocol::problem::{Problem, Reason};
 use deepdesk_protocol::result::AccountResult;
@@ -18,8 +19,12 @@ use deepdesk_protocol::result::AccountResult;
 /// What is kept of a run, whether somebody asked for a report or not.
 pub struct Record {
     started: Timestamp,
+    /// Who runs this.
+    pub operator: String,
     /// As whom at Google; empty until that is known.
     pub credentials: String,
+    /// The kubeconfig's context; empty until that is known.
+    pub context: String,
     /// The accounts that were worked on.
     pub accounts: Vec<AccountReport>,
     /// Those that were not begun.
@@ -28,8 +33,15 @@ pub struct Record {
 
 impl Record {
     /// A record that begins now.
-    pub fn begin() -> Record {
-        Record { started: Timestamp::now(), credentials: String::new(), accounts: Vec::new(), not_begun: Vec::new() }
+    pub fn begin(environment: &Environment) -> Record {
+        Record {
+            started: Timestamp::now(),
+            operator: operator::name(environment),
+            credentials: String::new(),
+            context: String::new(),
+            accounts: Vec::new(),
+            not_begun: Vec::new(),
+        }
     }
 
     /// The accounts that no turn came to.
@@ -43,14 +55,15 @@ impl Record {
     }
 
     /// The report of a run that ends now.
-    pub fn end(self, command: &Secret, environment: &Environment, problem: Option<Problem>, exit_code: u8) -> Report {
+    pub fn end(self, command: &Secret, problem: Option<Problem>, exit_code: u8) -> Report {
         // The problem that ended the run is told where the account is.
         let told = self.accounts.last().and_then(|account| account.problem.as_ref());
         let problem = problem.filter(|problem| told != Some(problem));
         Report {
             program: format!("kubectl-deepdesk {}", env!("CARGO_PKG_VERSION")),
             command: format!("secret {}", name(command)),
-            operator: session::operator_name(environment),
+            arguments: told_words(std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned())),
+            operator: self.operator,
             credentials: self.credentials,
             started: self.started,
             ended: Timestamp::now(),
@@ -60,6 +73,22 @@ impl Record {
             not_begun: self.not_begun,
         }
     }
+}
+
+/// The words of the call, without what must not be read: a token, and a password in an address.
+fn told_words(words: impl Iterator<Item = String>) -> Vec<String> {
+    let mut before = String::new();
+    let told = words.map(|word| {
+        let flag = std::mem::replace(&mut before, word.clone());
+        match (flag.as_str(), word.split_once('=')) {
+            ("--token", _) => "(not shown)".to_owned(),
+            (_, Some(("--token", _))) => "--token=(not shown)".to_owned(),
+            ("--server" | "-s", _) => without_password(&word),
+            (_, Some((name @ ("--server" | "-s"), url))) => format!("{name}={}", without_password(url)),
+            _ => word,
+        }
+    });
+    told.collect()
 }
 
 fn name(command: &Secret) -> &'static str {

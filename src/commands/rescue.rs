@@ -1,5 +1,6 @@
 //! `secret rescue`: a live value that has no slot becomes the back-compat.
 
+use super::agreed;
 use super::change::{Change, change};
 use super::session::Desk;
 use super::value::Asked;
@@ -11,14 +12,14 @@ use deepdesk_protocol::problem::Problem;
 use deepdesk_protocol::result::{AccountResult, Kind};
 
 /// Rescues one account's value.
-pub async fn rescue(desk: &Desk, args: &cli::Rescue) -> (AccountResult, Option<Problem>) {
+pub async fn rescue(desk: &Desk, command: &cli::Secret, args: &cli::Rescue) -> (AccountResult, Option<Problem>) {
     let asked = Change {
         purpose: Purpose::Rescue,
         kind: Kind::SecretRescue,
         want: Want { goal: Goal::Rescue, rescue: Some(args.from.0.clone()), ..Want::default() },
         dry_run: args.change.dry_run,
-        yes: args.yes,
-        quiet: args.common.google.quiet,
+        yes: agreed::given(command),
+        grave: agreed::grave(command),
         compromised: false,
         evidence: None,
         value_as_is: false,

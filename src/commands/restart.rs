@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use super::change::nobody_at_work;
 use super::outcome::{Found, outcome};
 use super::session::Desk;
-use super::sync::preflight;
+use super::sync::{agreed_to, preflight};
 use crate::cli::{self, DryRun};
 use crate::execute::arrive::{self, FIELD_MANAGER, Manner};
 use crate::execute::{self, Progress};
@@ -13,30 +14,36 @@ use crate::observe::{Seen, observe};
 use deepdesk_protocol::check::Purpose;
 use deepdesk_protocol::event::{StepName, StepState};
 use deepdesk_protocol::facts::names::{ObjectName, VersionId, WorkloadRef};
+use deepdesk_protocol::facts::observation::Observation;
 use deepdesk_protocol::facts::restart_note;
 use deepdesk_protocol::happening::Happening;
 use deepdesk_protocol::hint::{Command, Hint};
 use deepdesk_protocol::plan;
 use deepdesk_protocol::problem::{Exit, Problem, Reason};
 use deepdesk_protocol::result::{AccountResult, Kind};
-use deepdesk_protocol::state;
+use deepdesk_protocol::state::{self, Standing};
 use deepdesk_protocol::trail::Look;
 
 /// Restarts one account's consumers.
-pub async fn restart(desk: &Desk, args: &cli::Restart) -> (AccountResult, Option<Problem>) {
+pub async fn restart(desk: &Desk, command: &cli::Secret, args: &cli::Restart) -> (AccountResult, Option<Problem>) {
     let mut found = Found { dry_run: args.change.dry_run != DryRun::None, ..Found::default() };
-    let ended = steps(desk, args.change.dry_run, &mut found).await;
+    let ended = steps(desk, command, args.change.dry_run, &mut found).await;
     outcome(desk, Kind::SecretRestart, found, ended)
 }
 
-async fn steps(desk: &Desk, dry_run: DryRun, found: &mut Found) -> Result<(), Problem> {
+async fn steps(desk: &Desk, command: &cli::Secret, dry_run: DryRun, found: &mut Found) -> Result<(), Problem> {
+    if dry_run == DryRun::None {
+        nobody_at_work(desk).await?;
+    }
     let seen = preflight(desk, Purpose::Restart, found, plan::may_restart).await?;
+    found.nothing_to_do = seen.now.consumers.is_empty();
     let workloads: Vec<WorkloadRef> = seen.now.consumers.iter().map(|consumer| consumer.workload.clone()).collect();
     let would = |on_server| Happening::WouldRestart { workloads: workloads.clone(), on_server };
     match dry_run {
         DryRun::None => {}
         DryRun::Server => {
             judge(desk, &seen).await?;
+            found.judged_by_server = true;
             desk.teller.tell(StepName::Restart, StepState::Skipped, &would(true));
             return Ok(());
         }
@@ -45,6 +52,13 @@ async fn steps(desk: &Desk, dry_run: DryRun, found: &mut Found) -> Result<(), Pr
             return Ok(());
         }
     }
+    let unproven = unproven(&seen.now);
+    let before = match unproven {
+        0 => String::new(),
+        1 => "1 pod is not shown to have started with any version: what it has ends with it. ".to_owned(),
+        pods => format!("{pods} pods are not shown to have started with any version: what they have ends with them. "),
+    };
+    agreed_to(desk, command, "restart", unproven > 0 || desk.place.protected, &before)?;
     // A restart in the middle of somebody's rotation would be one at the wrong moment.
     let lock = Lock::take(&desk.cluster, &desk.operator).await?;
     let ended = locked(desk, seen, &workloads, &lock, found).await;
@@ -54,6 +68,12 @@ async fn steps(desk: &Desk, dry_run: DryRun, found: &mut Found) -> Result<(), Pr
         desk.teller.tell(StepName::Unlock, StepState::Warning, &Happening::NotReleased { why });
     }
     ended
+}
+
+/// Pods of which nothing shows what they started with.
+fn unproven(now: &Observation) -> usize {
+    let each = now.consumers.iter().flat_map(|consumer| consumer.pods.iter().map(move |pod| (consumer, pod)));
+    each.filter(|(consumer, pod)| state::standing(now, consumer, pod) == Standing::Unproven).count()
 }
 
 async fn locked(
@@ -70,6 +90,7 @@ async fn locked(
     // Pods that were on the newest version already are replaced by pods on the same.
     let one_value = seen.now.consumers.iter().all(|consumer| state::is_on_newest(&seen.now, consumer));
     let mut progress = Progress::new(seen, None, one_value);
+    lock.note_step(StepName::Restart).await;
     let run = desk.run();
     // Whoever repeats the command waits for what it began, and does not begin anew.
     let under_way = execute::restart::under_way(&progress.seen.now);

@@ -1,5 +1,6 @@
 //! `secret rollback`: the value of before, in use again, and the abandoned one kept readable.
 
+use super::agreed;
 use super::change::{Change, change};
 use super::session::Desk;
 use super::value::Asked;
@@ -11,7 +12,7 @@ use deepdesk_protocol::problem::Problem;
 use deepdesk_protocol::result::{AccountResult, Kind};
 
 /// Rolls one account back.
-pub async fn rollback(desk: &Desk, args: &cli::Rollback) -> (AccountResult, Option<Problem>) {
+pub async fn rollback(desk: &Desk, command: &cli::Secret, args: &cli::Rollback) -> (AccountResult, Option<Problem>) {
     let asked = Change {
         purpose: Purpose::Rollback,
         kind: Kind::SecretRollback,
@@ -21,8 +22,8 @@ pub async fn rollback(desk: &Desk, args: &cli::Rollback) -> (AccountResult, Opti
             ..Want::default()
         },
         dry_run: args.change.dry_run,
-        yes: args.yes,
-        quiet: args.common.google.quiet,
+        yes: agreed::given(command),
+        grave: agreed::grave(command),
         compromised: false,
         evidence: None,
         value_as_is: false,

@@ -1,5 +1,6 @@
 //! `secret rotate`: the whole runbook.
 
+use super::agreed;
 use super::change::{Change, change};
 use super::session::Desk;
 use super::value::Asked;
@@ -13,7 +14,12 @@ use deepdesk_protocol::problem::Problem;
 use deepdesk_protocol::result::{AccountResult, Kind};
 
 /// Rotates one account, to the given value or to one made here.
-pub async fn rotate(desk: &Desk, args: &cli::Rotate, given: Option<Payload>) -> (AccountResult, Option<Problem>) {
+pub async fn rotate(
+    desk: &Desk,
+    command: &cli::Secret,
+    args: &cli::Rotate,
+    given: Option<Payload>,
+) -> (AccountResult, Option<Problem>) {
     let asked = Change {
         purpose: Purpose::Rotate,
         kind: Kind::SecretRotation,
@@ -31,8 +37,8 @@ pub async fn rotate(desk: &Desk, args: &cli::Rotate, given: Option<Payload>) -> 
             ..Want::default()
         },
         dry_run: args.change.dry_run,
-        yes: args.yes,
-        quiet: args.common.google.quiet,
+        yes: agreed::given(command),
+        grave: agreed::grave(command),
         compromised: args.compromised,
         evidence: None,
         value_as_is: args.value_as_is,

@@ -67,7 +67,7 @@ async fn rehearse(
     let this = std::env::current_exe()
         .map_err(|error| Problem::new(Reason::Sandbox, format!("this program is not found: {error}")))?;
     // Under the name of this run, for the same words in its usage lines.
-    inside(world, this.into_os_string(), std::env::args_os().next(), args, environment, voice).await
+    inside(world, (this.into_os_string(), std::env::args_os().next(), Dress::None), args, environment, voice).await
 }
 
 async fn shell(
@@ -77,8 +77,67 @@ async fn shell(
     voice: &Voice,
 ) -> Result<u8, Problem> {
     let mut command = command.into_iter();
-    let program = command.next().unwrap_or_else(|| own_shell(environment).to_owned());
-    inside(world, program.into(), None, command.collect(), environment, voice).await
+    let asked = command.next();
+    let interactive = asked.is_none();
+    let program = asked.unwrap_or_else(|| own_shell(environment).to_owned());
+    if interactive {
+        let line = "this shell talks to a sandbox: a cluster and a Secret Manager in this process, gone with it; exit leaves it";
+        speak(voice).note(line);
+    }
+    let dress = if interactive { Dress::Prompt } else { Dress::None };
+    inside(world, (program.into(), None, dress), command.collect(), environment, voice).await
+}
+
+/// What shows that a program is in the sandbox.
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Dress {
+    None,
+    /// A shell's prompt begins with `(sandbox)`, whatever its start-up files make of it.
+    Prompt,
+}
+
+/// The arguments and variables with which a shell's prompt says that one is in the sandbox. Its own start-up files are read before.
+fn prompt(
+    program: &str,
+    directory: &Path,
+    home: Option<&Path>,
+) -> std::io::Result<(Vec<String>, Vec<(String, String)>)> {
+    let name = program.rsplit(['/', '\\']).next().unwrap_or_default();
+    let name = name.strip_suffix(".exe").unwrap_or(name).to_ascii_lowercase();
+    let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    let home = home.map(|home| quoted(&home.display().to_string())).unwrap_or_else(|| "\"$HOME\"".to_owned());
+    Ok(match name.as_str() {
+        "bash" => {
+            let file = directory.join("bashrc");
+            let text = format!("[ -f {home}/.bashrc ] && . {home}/.bashrc\nPS1=\"(sandbox) ${{PS1:-\\\\$ }}\"\n");
+            std::fs::write(&file, text)?;
+            (vec!["--rcfile".to_owned(), file.display().to_string()], vec![])
+        }
+        "zsh" => {
+            let own = directory.join("zsh");
+            std::fs::create_dir_all(&own)?;
+            let text =
+                format!("ZDOTDIR={home}\n[ -f {home}/.zshrc ] && . {home}/.zshrc\nPROMPT=\"(sandbox) $PROMPT\"\n");
+            std::fs::write(own.join(".zshrc"), text)?;
+            (vec![], vec![pair("ZDOTDIR", &own.display().to_string())])
+        }
+        "fish" => {
+            let text = "functions -q fish_prompt; and functions -c fish_prompt __deepdesk_prompt; \
+                        function fish_prompt; echo -n '(sandbox) '; __deepdesk_prompt; end";
+            (vec!["--init-command".to_owned(), text.to_owned()], vec![])
+        }
+        "cmd" => (vec![], vec![pair("PROMPT", "(sandbox) $P$G")]),
+        "pwsh" | "powershell" => {
+            let text = "function prompt { '(sandbox) PS ' + $PWD + '> ' }";
+            (["-NoExit", "-Command", text].map(str::to_owned).to_vec(), vec![])
+        }
+        // sh, dash, ksh and their like read the file that ENV names.
+        _ => {
+            let file = directory.join("shrc");
+            std::fs::write(&file, "PS1='(sandbox) $ '\n")?;
+            (vec![], vec![pair("ENV", &file.display().to_string()), pair("PS1", "(sandbox) $ ")])
+        }
+    })
 }
 
 /// The user's own shell. Windows names its own in another variable; who uses another one there says so in `SHELL` (Git Bash does).
@@ -105,8 +164,7 @@ const FOREIGN: [&str; 11] = [
 /// Runs a program while the sandbox is up. Ctrl-C is for the program: the terminal sends it to both.
 async fn inside(
     world: &cli::World,
-    program: OsString,
-    called: Option<OsString>,
+    (program, called, dress): (OsString, Option<OsString>, Dress),
     args: Vec<String>,
     environment: &Environment,
     voice: &Voice,
@@ -115,6 +173,13 @@ async fn inside(
     let sandbox = up(world, directory.path()).await?;
     let path = with_plugin(directory.path(), environment)?;
     let mut command = tokio::process::Command::new(&program);
+    if dress == Dress::Prompt {
+        let failed = |error| Problem::new(Reason::Sandbox, format!("the shell's prompt cannot be set: {error}"));
+        let home = environment.home().map(std::path::PathBuf::from);
+        let (args, variables) =
+            prompt(&program.to_string_lossy(), directory.path(), home.as_deref()).map_err(failed)?;
+        command.args(args).envs(variables);
+    }
     #[cfg(unix)]
     called.iter().for_each(|name| {
         command.arg0(name);

@@ -5,7 +5,9 @@ use std::io::IsTerminal as _;
 
 use serde_json::Value;
 
-use super::{Voice, carried, speak};
+use super::agreed::{Grave, Place};
+use super::confirm::Asker;
+use super::{Voice, carried, operator, speak};
 use crate::cli;
 use crate::clients::cluster::Cluster;
 use crate::clients::credentials::{self, Resolved};
@@ -19,14 +21,14 @@ use crate::clients::kubeconfig::{self, KubeFlags, KubeTarget, StdinUse};
 use crate::clients::secret_manager::SecretManager;
 use crate::completion;
 use crate::environment::Environment;
-use crate::lock::{self, Operator};
+use crate::lock::Operator;
 use crate::observe::served;
 use crate::request::{self, Request};
 use crate::run::{Interrupt, Run, Teller};
 use crate::settings::{self, Settings};
 use deepdesk_protocol::facts::names::{AccountName, SecretId};
 use deepdesk_protocol::hint::CallFlags;
-use deepdesk_protocol::problem::{Problem, Reason};
+use deepdesk_protocol::problem::Problem;
 use deepdesk_protocol::result::AccountResult;
 
 /// What the accounts of one run share.
@@ -58,10 +60,23 @@ pub struct Desk {
     pub voice: Voice,
     /// The flags of the present call, for the commands that it recommends.
     pub flags: CallFlags,
+    /// Where it is, as far as questions go.
+    pub place: Place,
+    quiet: bool,
     interrupt: Interrupt,
 }
 
 impl Desk {
+    /// Asks whoever sits there.
+    pub fn asker(&self) -> Asker<'_> {
+        Asker { voice: &self.voice, interrupt: &self.interrupt, quiet: self.quiet }
+    }
+
+    /// Why the account's name has to be typed, if it has to be: for what is given up, or where it is.
+    pub fn grave(&self, gives_up: Option<Grave>) -> Option<Grave> {
+        gives_up.or(self.place.protected.then_some(Grave::Protected))
+    }
+
     /// What a command holds while it runs.
     pub fn run(&self) -> Run<'_> {
         Run {
@@ -163,7 +178,7 @@ impl Session {
             None => google.resolved.description.clone(),
         };
         let secret_manager = SecretManager::new(google.endpoint, google.resolved).heard_by(ear);
-        let operator = operator(environment)?;
+        let operator = operator::operator(environment)?;
         Ok(Session {
             settings,
             gcloud: google.gcloud,
@@ -175,6 +190,16 @@ impl Session {
             voice,
             interrupt,
         })
+    }
+
+    /// Asks the API server as whom it sees whoever runs this: the lock, the record and Events carry that name.
+    pub async fn identify(&mut self) {
+        self.operator.name = operator::seen_by(&self.cluster, &self.operator.name).await;
+    }
+
+    /// Who runs this.
+    pub fn operator(&self) -> &Operator {
+        &self.operator
     }
 
     /// As whom at Google, and by which credentials.
@@ -219,7 +244,8 @@ impl Session {
             return Err(request::no_account(namespace));
         }
         let candidates = self.candidates().await?;
-        super::confirm::pick(&self.voice, namespace, candidates, deed).map(|account| vec![account])
+        let asker = Asker { voice: &self.voice, interrupt: &self.interrupt, quiet: common.google.quiet };
+        asker.pick(namespace, &candidates, deed).map(|account| vec![account])
     }
 
     /// The namespaces that have an ExternalSecret.
@@ -257,8 +283,16 @@ impl Session {
             .chain(asked)
             .chain(FLAGS.map(|flag| format!("{} {flag}", request.account)).iter().map(String::as_str))
             .for_each(|name| known::values().publish(name));
+        let place = Place {
+            context: request.context.clone(),
+            protected: request.protected,
+            several: common.accounts.len() > 1,
+            unattended: self.settings.allow_unattended,
+        };
         Ok(Desk {
             flags,
+            place,
+            quiet: common.google.quiet,
             cluster,
             request,
             secret_manager: self.secret_manager.clone(),
@@ -298,36 +332,5 @@ pub fn kube_flags(flags: &cli::Cluster) -> KubeFlags {
         client_key: flags.client_key.clone(),
         insecure_skip_tls_verify: flags.insecure_skip_tls_verify,
         request_timeout: Some(flags.request_timeout).filter(|timeout| !timeout.is_zero()),
-    }
-}
-
-/// Who runs this: the user and the machine by name.
-pub fn operator_name(environment: &Environment) -> String {
-    let user = ["USER", "LOGNAME", "USERNAME"].iter().find_map(|name| environment.get(name)).unwrap_or("somebody");
-    format!("{user}@{}", host(environment))
-}
-
-/// The same, with a random word that tells two runs of one person apart.
-fn operator(environment: &Environment) -> Result<Operator, Problem> {
-    let mut random = [0u8; 4];
-    getrandom::fill(&mut random).map_err(|error| {
-        Problem::new(Reason::NoRandomness, format!("the operating system's random source does not answer: {error}"))
-    })?;
-    Ok(Operator {
-        name: operator_name(environment),
-        run: format!("{:08x}", u32::from_be_bytes(random)),
-        process: lock::this_process(),
-    })
-}
-
-fn host(environment: &Environment) -> String {
-    #[cfg(unix)]
-    {
-        let _ = environment;
-        rustix::system::uname().nodename().to_string_lossy().into_owned()
-    }
-    #[cfg(not(unix))]
-    {
-        environment.get("COMPUTERNAME").unwrap_or("somewhere").to_owned()
     }
 }

@@ -5,24 +5,22 @@ mod watch;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Namespace;
-use serde_json::Value;
 
 use super::outcome::{Found, outcome};
 use super::session::{self, Desk, Session};
-use super::{Voice, speak};
+use super::{Voice, carried, namespace, select, speak};
 use crate::access;
 use crate::cli;
-use crate::clients::error::ApiErrorKind;
 use crate::environment::Environment;
-use crate::observe::glance;
+use crate::lock;
 use crate::observe::survey::{self, Dates, Look, Subject, Wanted};
-use crate::request;
+use crate::present::{Whole, wording::counted};
 use crate::run::{Interrupt, interrupted};
 use deepdesk_protocol::check::{self, Purpose};
 use deepdesk_protocol::facts::account::age;
 use deepdesk_protocol::facts::names::AccountName;
 use deepdesk_protocol::facts::observation::Observation;
+use deepdesk_protocol::lock::AtWork;
 use deepdesk_protocol::plan::{self, Want};
 use deepdesk_protocol::problem::{Exit, Problem, Reason};
 use deepdesk_protocol::result::{AccountResult, Kind, Verdict};
@@ -31,6 +29,10 @@ use deepdesk_protocol::status::{self, StatusResult};
 /// Shows the accounts, once or again and again; returns the process's exit code.
 pub async fn status(args: cli::Status, environment: Environment, mut interrupt: Interrupt) -> u8 {
     let voice = super::voice(Some(&args.common), &environment);
+    // A watch shows it in its table.
+    if !args.watch {
+        tokio::spawn(super::tell_troubles(voice.clone()));
+    }
     // It only reads: nothing is half done, wherever it stops.
     let ended = tokio::select! {
         ended = shown(&args, &environment, &voice, interrupt.clone()) => ended,
@@ -38,8 +40,23 @@ pub async fn status(args: cli::Status, environment: Environment, mut interrupt: 
     };
     let mut speaker = speak(&voice);
     speaker.finish();
-    ended.unwrap_or_else(|problem| {
+    ended.unwrap_or_else(|mut problem| {
+        problem.carry(&carried::of(&args.common));
         // Whoever ends a watch knows that they did.
+        if !args.watch {
+            let whole = Whole { as_list: is_list(&args), exit_code: problem.exit.code(), problem: Some(&problem) };
+            let named = match (args.common.accounts.as_slice(), &args.common.cluster.namespace) {
+                ([], _) if is_list(&args) => Vec::new(),
+                ([], namespace) => vec![namespace.clone().unwrap_or_default()],
+                (accounts, _) => accounts.to_vec(),
+            };
+            let unseen = |name: &String| AccountResult {
+                state: "Unknown".to_owned(),
+                ..AccountResult::nothing_seen(Kind::SecretStatus, name, "", &problem)
+            };
+            let results: Vec<AccountResult> = named.iter().map(unseen).collect();
+            speaker.statuses_unseen(&results, &whole);
+        }
         if !(args.watch && problem.exit == Exit::Interrupted) {
             speaker.problem(&problem);
         }
@@ -63,20 +80,19 @@ async fn shown(
     results.iter().for_each(|result| session.note(environment, result));
     let mut speaker = speak(voice);
     seen.remarks.iter().for_each(|remark| remark.tell(&mut speaker));
-    speaker.statuses(results, is_list(args), Timestamp::now());
-    tell_problems(&mut speaker, &seen.problems);
     let worst = results.iter().map(|result| result.exit_code).max().unwrap_or(0);
     let unseen = if seen.only_here && args.exit_code { Exit::NotAsItShouldBe } else { Exit::Done };
     // Not to know comes before not being well: 1 is less than 3, and yet the graver answer.
-    Ok(match seen.problems.first() {
-        Some((_, problem)) => problem.exit.code(),
-        None => worst.max(unseen.code()),
-    })
+    let problem = seen.problems.first().map(|(_, problem)| problem);
+    let exit_code = problem.map_or(worst.max(unseen.code()), |problem| problem.exit.code());
+    speaker.statuses(results, &Whole { as_list: is_list(args), exit_code, problem }, Timestamp::now());
+    tell_problems(&mut speaker, &seen.problems);
+    Ok(exit_code)
 }
 
 /// Whether several may be asked for: then the result is a list however many are found.
 fn is_list(args: &cli::Status) -> bool {
-    args.all || args.selector.is_some()
+    args.selection.selects() || args.common.accounts.len() > 1
 }
 
 fn tell_problems(
@@ -91,7 +107,7 @@ fn tell_problems(
     let told = Problem { message, ..first.clone() };
     speaker.problem(&told);
     if problems.len() > 1 {
-        speaker.warning(&format!("{} more accounts could not be seen either", problems.len() - 1));
+        speaker.warning(&format!("{} could not be seen either", counted(problems.len() - 1, "more account")));
     }
 }
 
@@ -128,7 +144,7 @@ impl Remark {
 
 async fn look(session: &Session, args: &cli::Status, voice: &Voice, dates: &Dates) -> Result<Round, Problem> {
     let mut remarks = Vec::new();
-    let (desks, subjects, only_here) = match is_list(args) {
+    let (desks, subjects, only_here) = match args.selection.selects() {
         true => everywhere(session, args, &mut remarks).await?,
         false => named(session, args).await?,
     };
@@ -139,30 +155,48 @@ async fn look(session: &Session, args: &cli::Status, voice: &Voice, dates: &Date
     };
     let waits = |count: usize| {
         speak(voice).note(&format!(
-            "asking for the dates of {count} versions, 8 a second after the first {}: Secret Manager allows 600 a minute",
+            "asking for the dates of {}, 8 a second after the first {}: Secret Manager allows 600 a minute",
+            counted(count, "version"),
             survey::DATES
         ));
     };
     let looks = survey::survey(subjects, session.secret_manager(), dates, wanted, waits).await;
+    let accounts: Vec<AccountName> = desks.iter().map(|desk| desk.request.account.clone()).collect();
+    let mut at_work = lock::all_at_work(session.cluster(), &accounts, session.operator()).await;
     let mut round = Round { results: Vec::new(), problems: Vec::new(), only_here, desks: Vec::new(), remarks };
     let mut undated = 0;
     for (desk, look) in desks.into_iter().zip(looks) {
         if args.older_than.is_some_and(|least| look.seen.as_ref().is_ok_and(|now| !is_older(now, least))) {
             continue;
         }
+        // A namespace that was found exists; one that was typed may not.
+        let look = match look.seen {
+            Err(problem) if !args.selection.selects() => {
+                Look { seen: Err(namespace::explained(&desk.cluster, problem).await), ..look }
+            }
+            Ok(ref now) if !args.selection.selects() && now.external_secrets.is_empty() && !now.primary.exists => {
+                match namespace::missing(&desk.cluster).await {
+                    Some(problem) => Look { seen: Err(problem), ..look },
+                    None => look,
+                }
+            }
+            seen => Look { seen, ..look },
+        };
         undated += usize::from(look.seen.as_ref().is_ok_and(is_undated));
         if let Err(problem) = &look.seen {
             let mut problem = problem.clone();
             problem.carry(&desk.flags);
             round.problems.push((Some(desk.request.account.clone()), problem));
         }
-        round.results.push(result(&desk, look, args));
+        let holder = at_work.remove(&desk.request.account);
+        round.results.push(result(&desk, look, holder, args));
         round.desks.push(desk);
     }
     if undated > 0 {
         round.remarks.push(Remark::Note(format!(
-            "the age of {undated} accounts is not known: no rotation is on record, and their dates were not asked for, \
-             or not given; name fewer accounts to see them"
+            "the age of {} is not known: no rotation is on record, and their dates were not asked for, \
+             or not given; name fewer accounts to see it",
+            counted(undated, "account")
         )));
     }
     Ok(round)
@@ -197,37 +231,12 @@ async fn named(session: &Session, args: &cli::Status) -> Result<Places, Problem>
 /// The accounts of the cluster, found as `account list` finds them.
 async fn everywhere(session: &Session, args: &cli::Status, remarks: &mut Vec<Remark>) -> Result<Places, Problem> {
     let here = session.here()?;
-    let labelled = match &args.selector {
-        Some(selector) => Some(labelled(session, selector).await?),
-        None => None,
-    };
-    let found = glance::everywhere(&here, session.context()).await?;
-    if found.only_here {
-        let line =
-            format!("not allowed to list ExternalSecrets of all namespaces: only {} was looked at", here.namespace());
-        remarks.push(Remark::Warning(line));
-    }
-    let mut accounts: Vec<(Desk, Vec<Value>)> = Vec::new();
-    for (account, objects) in found.by_namespace {
-        let chosen = labelled.as_ref().is_none_or(|labelled| labelled.contains(&account));
-        if !chosen || request::is_no_account(&account) {
-            continue;
-        }
-        let desk = session.desk(account, &args.common)?;
-        if glance::reads_primary(&desk.request, &objects) {
-            accounts.push((desk, objects));
-        }
-    }
-    if accounts.is_empty() {
-        let line = match &args.selector {
-            Some(selector) => format!("no account's namespace has the labels {selector}"),
-            None => "no namespace has an ExternalSecret that reads NAMESPACE_account_secret".to_owned(),
-        };
-        remarks.push(Remark::Note(line));
-    }
+    let select::Selected { accounts, only_here, none } = select::select(session, &args.common, &args.selection).await?;
+    remarks.extend(only_here.as_deref().map(|namespace| Remark::Warning(select::only(namespace))));
+    remarks.extend(none.map(Remark::Note));
     let asked: Vec<_> = accounts.iter().map(|(desk, objects)| (desk.request.clone(), objects.clone())).collect();
     // One list a kind for all of them; of the namespace alone where no more is allowed.
-    let mut whole = match found.only_here || accounts.is_empty() {
+    let mut whole = match only_here.is_some() || accounts.is_empty() {
         true => None,
         false => survey::everything(&here, &asked).await?,
     };
@@ -237,41 +246,28 @@ async fn everywhere(session: &Session, args: &cli::Status, remarks: &mut Vec<Rem
         subjects.push(Subject { request: desk.request.clone(), cluster: desk.cluster.clone(), found });
         desks.push(desk);
     }
-    Ok((desks, subjects, found.only_here))
-}
-
-async fn labelled(session: &Session, selector: &str) -> Result<Vec<AccountName>, Problem> {
-    match session.cluster().cluster_list_labelled::<Namespace>(selector).await {
-        Ok(namespaces) => {
-            let names = namespaces.into_iter().filter_map(|namespace| namespace.metadata.name);
-            Ok(names.filter_map(|name| name.parse().ok()).collect())
-        }
-        Err(error) if error.kind == ApiErrorKind::Invalid => {
-            let line = format!("`{selector}` is no label selector: {}", error.message);
-            Err(Problem::new(Reason::Usage, line).hint("such as -l tier=gold, -l 'tier in (gold,silver)', -l '!trial'"))
-        }
-        Err(error) if error.kind == ApiErrorKind::Forbidden => {
-            Err(Problem::from(error).hint("-l needs `list` on namespaces (a ClusterRole); or name the accounts"))
-        }
-        Err(error) => Err(error.into()),
-    }
+    Ok((desks, subjects, only_here.is_some()))
 }
 
 /// The result of one account.
-fn result(desk: &Desk, look: Look, args: &cli::Status) -> AccountResult {
+fn result(desk: &Desk, look: Look, at_work: Option<AtWork>, args: &cli::Status) -> AccountResult {
     let Look { seen, last_rotation } = look;
     let now = match seen {
         Ok(now) => now,
         Err(problem) => {
             let (result, _) = outcome(desk, Kind::SecretStatus, Found::default(), Err(problem));
             let status = Some(StatusResult { last_rotation, ..StatusResult::default() });
-            return AccountResult { state: "Unknown".to_owned(), status, ..result };
+            return AccountResult { state: "Unknown".to_owned(), status, at_work, ..result };
         }
     };
     let mut checks = access::unread(&now);
     checks.extend(check::run(&check::Seen { purpose: Purpose::Verify, want: &Want::default(), now: &now }));
     // What passed was partly judged on dates and versions that were not asked for: it is no proof, as `verify` gives it.
     checks.retain(|check| check.result != Verdict::Pass);
+    if at_work.is_some() {
+        // What is under way is theirs to end: nobody else is told to.
+        checks.iter_mut().for_each(|check| check.hints.clear());
+    }
     let since = status::in_use_since(&now);
     let newest = now.primary.newest().map(|newest| newest.id.to_string()).unwrap_or_default();
     let old = args.older_than.and(since).map(|since| format!("{newest} is {} old", age(since, Timestamp::now())));
@@ -280,9 +276,9 @@ fn result(desk: &Desk, look: Look, args: &cli::Status) -> AccountResult {
         live_since: status::live_since(&now),
         needed_because: status::needed_because(&now),
         last_rotation,
-        due: plan::next(&now, &checks, old),
+        due: if at_work.is_some() { None } else { plan::next(&now, &checks, old) },
     };
-    let found = Found { now: Some(now), checks, ..Found::default() };
+    let found = Found { now: Some(now), checks, at_work, ..Found::default() };
     let (mut result, _) = outcome(desk, Kind::SecretStatus, found, Ok(()));
     if args.exit_code && (result.state != "Stable" || told.due.is_some()) {
         result.exit_code = Exit::NotAsItShouldBe.code();

@@ -1,5 +1,7 @@
 //! `secret sync`: make External Secrets copy now, and see that it arrived.
 
+use super::agreed;
+use super::namespace;
 use super::outcome::{Found, outcome, refusal, refuse};
 use super::session::Desk;
 use crate::access;
@@ -19,16 +21,17 @@ use deepdesk_protocol::result::{AccountResult, CheckResult, Kind, Verdict};
 use deepdesk_protocol::trail::Look;
 
 /// Syncs one account.
-pub async fn sync(desk: &Desk, args: &cli::Sync) -> (AccountResult, Option<Problem>) {
+pub async fn sync(desk: &Desk, command: &cli::Secret, args: &cli::Sync) -> (AccountResult, Option<Problem>) {
     let mut found = Found { dry_run: args.change.dry_run != DryRun::None, ..Found::default() };
     let retired: Vec<(ObjectName, String)> =
         args.retired.iter().map(|key| (key.secret.clone(), key.key.clone())).collect();
-    let ended = steps(desk, args.change.dry_run, &retired, &mut found).await;
+    let ended = steps(desk, command, args.change.dry_run, &retired, &mut found).await;
     outcome(desk, Kind::SecretSync, found, ended)
 }
 
 async fn steps(
     desk: &Desk,
+    command: &cli::Secret,
     dry_run: DryRun,
     retired: &[(ObjectName, String)],
     found: &mut Found,
@@ -40,6 +43,7 @@ async fn steps(
         DryRun::None => {}
         DryRun::Server => {
             judge(desk, &seen).await?;
+            found.judged_by_server = true;
             desk.teller.tell(StepName::Sync, StepState::Skipped, &would(true));
             return Ok(());
         }
@@ -48,6 +52,7 @@ async fn steps(
             return Ok(());
         }
     }
+    agreed_to(desk, command, "sync", desk.place.protected, "")?;
     let asks = Happening::AsksToCopy { external_secrets: names.clone() };
     desk.teller.tell(StepName::Sync, StepState::Started, &asks);
     let mut progress = Progress::new(seen, None, true);
@@ -65,6 +70,21 @@ async fn steps(
     Ok(())
 }
 
+/// Asks about a deed of a command that needs no plan, where there is a reason to, unless the answer came with the command.
+pub fn agreed_to(desk: &Desk, command: &cli::Secret, deed: &str, asks: bool, before: &str) -> Result<(), Problem> {
+    let (yes, gives_up) = (agreed::given(command), agreed::grave(command));
+    if agreed::answered(&yes, gives_up, &desk.request.account, &desk.place)? || !asks {
+        return Ok(());
+    }
+    desk.teller.tell(StepName::Confirm, StepState::Started, &Happening::Asks);
+    let answer = desk.asker().change(&desk.request.account, deed, desk.grave(gives_up), before);
+    match &answer {
+        Ok(()) => desk.teller.tell(StepName::Confirm, StepState::Done, &Happening::Confirmed),
+        Err(problem) => desk.teller.tell(StepName::Confirm, StepState::Failed, &Happening::failed(problem)),
+    }
+    answer
+}
+
 /// Reads and checks everything for a command that needs no plan.
 /// `guard` is the planner's word on what the command would do to values.
 pub async fn preflight(
@@ -74,7 +94,10 @@ pub async fn preflight(
     guard: impl Fn(&Observation) -> Result<(), Problem>,
 ) -> Result<Seen, Problem> {
     desk.teller.tell(StepName::Preflight, StepState::Started, &Happening::Reads);
-    let looked = look(desk, purpose, found, guard).await;
+    let looked = match look(desk, purpose, found, guard).await {
+        Err(problem) => Err(namespace::explained(&desk.cluster, problem).await),
+        looked => looked,
+    };
     tell_preflight(desk, &found.checks, looked.as_ref().err());
     looked
 }

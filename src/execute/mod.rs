@@ -3,6 +3,7 @@
 //! Chooses nothing and looks nothing up that the plan has not decided. Every step is safe to repeat.
 
 pub mod arrive;
+mod last_words;
 mod left;
 mod narrow;
 pub mod reencrypt;
@@ -127,6 +128,7 @@ async fn steps(
             }
         };
         run.interrupt.check()?;
+        lock.note_step(step.name()).await;
         lock.still_ours().await?;
         run.teller.tell(step.name(), StepState::Started, &Happening::Begins(step.clone()));
         if narrowed.is_none() && narrow.as_ref().is_some_and(|narrow| narrow.contains(&at)) {
@@ -144,7 +146,7 @@ async fn steps(
                 run.teller.tell(step.name(), StepState::Warning, &started);
             }
         }
-        let performed = perform(run, lock, step, pauses, progress);
+        let performed = Box::pin(perform(run, lock, step, pauses, progress));
         let performed = match &mut narrowed {
             None => performed.await,
             Some(narrowed) => tokio::select! {

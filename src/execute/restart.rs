@@ -10,6 +10,7 @@ use futures::future::{join_all, try_join_all};
 
 use super::Progress;
 use super::arrive::{self, FIELD_MANAGER, Manner};
+use super::last_words;
 use super::together::{Mix, Together};
 use crate::clients::cluster::pulse::Watched;
 use crate::lock::Lock;
@@ -71,7 +72,11 @@ pub async fn go_on(
             workloads.iter().filter(|workload| !waits_for.contains(workload)).cloned().collect();
         waits_for = &[];
         patch_all(run, lock, progress, &restarted, version).await?;
-        let together = match replaced(run, progress, &workloads, version, step).await? {
+        let waited = match replaced(run, progress, &workloads, version, step).await {
+            Ok(waited) => waited,
+            Err(problem) => return Err(last_words::added(run, progress, version, problem).await),
+        };
+        let together = match waited {
             Replaced::New(together) => together,
             // Where the note is gone dates tell, and they are whole seconds: in the next one they do.
             Replaced::Undone(left) => {

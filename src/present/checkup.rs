@@ -1,20 +1,63 @@
 //! What `check` found, for people: a line a check under its group's title, and a verdict at the end.
 
-use super::text::{Paint, printable};
-use deepdesk_protocol::checkup::{Answer, Asked, Checkup, CheckupList};
+use super::Whole;
+use super::text::{Paint, printable, wrap};
+use super::wording::counted;
+use deepdesk_protocol::checkup::{Answer, Asked, Checkup, CheckupList, Groups};
 use deepdesk_protocol::hint;
 use deepdesk_protocol::result::API_VERSION;
 
 /// Several of them as one object.
-pub(super) fn list(items: &[Checkup]) -> CheckupList {
-    CheckupList { api_version: API_VERSION, kind: "List", items: items.to_vec() }
+pub(super) fn list(items: &[Checkup], groups: Option<Groups>, whole: &Whole<'_>) -> CheckupList {
+    let first = items.iter().map(|item| item.reason.as_str()).find(|reason| !reason.is_empty());
+    CheckupList {
+        api_version: API_VERSION,
+        kind: "List",
+        exit_code: whole.exit_code,
+        reason: match (whole.exit_code, whole.problem) {
+            (0, _) => String::new(),
+            (_, Some(problem)) => problem.reason.to_string(),
+            (_, None) => first.unwrap_or_default().to_owned(),
+        },
+        problem: whole.problem.map(Into::into),
+        groups,
+        items: items.to_vec(),
+    }
 }
 
 /// All of them as text. On a terminal signs mark the lines, elsewhere words; `short` leaves out what passed.
-pub(super) fn render(checkups: &[Checkup], paint: Paint, terminal: bool, short: bool) -> String {
-    let blocks = checkups.iter().map(|checkup| one(checkup, checkups.len() > 1, paint, terminal, short));
+pub(super) fn render(checkups: &[Checkup], several: bool, paint: Paint, terminal: bool, short: bool) -> String {
+    let blocks = checkups.iter().map(|checkup| one(checkup, several, paint, terminal, short));
     blocks.collect::<Vec<_>>().join("\n")
 }
+
+/// Many accounts by what stands in the way, each group with its command.
+pub(super) fn render_groups(groups: &Groups, checkups: &[Checkup], paint: Paint, width: Option<usize>) -> String {
+    let purpose = checkups.first().map(|checkup| checkup.purpose).unwrap_or_default();
+    let (ready, all) = (groups.ready.len(), checkups.len());
+    let line = format!("{ready} of {} ready to {purpose}", counted(all, "account"));
+    let mut out = format!("{}\n", if ready == all { paint.good(&line) } else { paint.bad(&line) });
+    for answer in [Answer::Fail, Answer::Skipped, Answer::Warn] {
+        for group in groups.groups.iter().filter(|group| group.result == answer) {
+            let mark = match answer {
+                Answer::Warn => paint.warn("warns:"),
+                Answer::Fail => paint.bad("refuses:"),
+                Answer::Skipped | Answer::Pass => paint.dim("not asked:"),
+            };
+            let text = format!("{}: {} [{}]", group.accounts.len(), group.what, group.id);
+            out.push_str(&format!("\n{mark} {}\n", wrap(&printable(&text), 4, width)));
+            let left = group.accounts.len().saturating_sub(NAMED);
+            let named = group.accounts[..group.accounts.len() - left].join(" ");
+            let more = if left > 0 { format!(" (and {left} more: -o json names them)") } else { String::new() };
+            out.push_str(&format!("    {}\n", wrap(&format!("{}{more}", printable(&named)), 4, width)));
+            out.push_str(&format!("    {} {}\n", paint.info("hint:"), group.command));
+        }
+    }
+    out
+}
+
+/// The most accounts that a group names in text.
+const NAMED: usize = 20;
 
 fn one(checkup: &Checkup, several: bool, paint: Paint, terminal: bool, short: bool) -> String {
     let shown: Vec<&Asked> = checkup.checks.iter().filter(|asked| !short || asked.result != Answer::Pass).collect();
@@ -108,6 +151,7 @@ mod tests {
             title: "nobody else is at work",
             result,
             message: message.to_owned(),
+            refused: None,
             hints: Some(hint).filter(|hint| !hint.is_empty()).map(Into::into).into_iter().collect(),
         };
         let checkup = Checkup {
@@ -120,6 +164,7 @@ mod tests {
             purpose: "rotate",
             reason: "CheckFailed".to_owned(),
             exit_code: 3,
+            problem: None,
             checks: vec![
                 asked("DD-A", Answer::Pass, "", ""),
                 asked("DD-B", Answer::Fail, "one\u{1b}[2J", "do it"),
@@ -131,9 +176,9 @@ mod tests {
         let end = "\nacme: not ready to rotate: 2 failed, 1 warning, 1 skipped, 1 passed\n";
         let signs = "lock\n√ nobody else is at work [DD-A]\n× one\u{fffd}[2J [DD-B]\n× two [DD-B]\n    hint: do it\n\
                      ‼ three [DD-C]\n- nobody else is at work: skipped: because DD-B failed [DD-D]\n";
-        assert_eq!(render(std::slice::from_ref(&checkup), Paint(false), true, false), format!("{signs}{end}"));
+        assert_eq!(render(std::slice::from_ref(&checkup), false, Paint(false), true, false), format!("{signs}{end}"));
         let words = "FAIL one\u{fffd}[2J [DD-B]\nFAIL two [DD-B]\n    hint: do it\nwarn three [DD-C]\n\
                      skip because DD-B failed [DD-D]\n";
-        assert_eq!(render(&[checkup], Paint(false), false, true), format!("{words}{end}"));
+        assert_eq!(render(&[checkup], false, Paint(false), false, true), format!("{words}{end}"));
     }
 }

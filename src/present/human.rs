@@ -3,6 +3,7 @@
 use super::overview;
 use super::table::Table;
 use super::text::{Paint, printable};
+use super::wording::counted;
 use deepdesk_protocol::facts::observation::VersionState;
 use deepdesk_protocol::hint;
 use deepdesk_protocol::result::{AccountResult, CheckResult, EvidenceResult, Kind, Verdict};
@@ -17,15 +18,15 @@ pub(super) enum Detail {
 }
 
 /// The results as text.
-pub(super) fn render(results: &[AccountResult], paint: Paint, detail: Detail) -> String {
+pub(super) fn render(results: &[AccountResult], width: Option<usize>, paint: Paint, detail: Detail) -> String {
     match results {
         [] => String::new(),
-        [one] => account(one, paint, detail),
+        [one] => account(one, width, paint, detail),
         several => {
-            let mut blocks = vec![overview::render(several, paint)];
+            let mut blocks = vec![overview::render(several, width, paint)];
             blocks.extend(several.iter().map(|result| match detail {
                 Detail::Short => short_of_several(result, paint),
-                Detail::Wide => account(result, paint, detail),
+                Detail::Wide => account(result, width, paint, detail),
             }));
             joined(blocks)
         }
@@ -44,18 +45,20 @@ fn short_of_several(result: &AccountResult, paint: Paint) -> String {
 }
 
 /// One account.
-fn account(result: &AccountResult, paint: Paint, detail: Detail) -> String {
+fn account(result: &AccountResult, width: Option<usize>, paint: Paint, detail: Detail) -> String {
+    // Whoever asks for more gets all of it.
+    let fits = width.filter(|_| detail == Detail::Short);
     // The problem on standard error said all there is: nothing was changed, so there is nothing to show.
-    let untouched = !matches!(result.exit_code, 0 | 3 | 5 | 130);
+    let untouched = !matches!(result.exit_code, 0 | 3 | 5 | 130) || (result.exit_code == 130 && !has_begun(result));
     if untouched && detail == Detail::Short && !result.dry_run {
         return failed_checks(result, paint, detail);
     }
     let headline = headline(result, paint);
-    let places = places(result, paint);
-    let consumers = consumers(result, detail);
+    let places = places(result, fits, paint);
+    let consumers = consumers(result, fits, detail);
     let checks = failed_checks(result, paint, detail);
     let close = close(result);
-    let steps = if result.dry_run || detail == Detail::Wide { steps(result) } else { String::new() };
+    let steps = if result.dry_run || detail == Detail::Wide { steps(result, width) } else { String::new() };
     let context = if detail == Detail::Wide { context(result) } else { String::new() };
     match (result.kind, detail) {
         // The verdict stands last, where the eye is when the command ends.
@@ -76,9 +79,20 @@ fn account(result: &AccountResult, paint: Paint, detail: Detail) -> String {
     }
 }
 
+/// Whether a step began that may write.
+fn has_begun(result: &AccountResult) -> bool {
+    use deepdesk_protocol::event::{StepName, StepState};
+    let only_asks = |name| matches!(name, StepName::Preflight | StepName::Confirm | StepName::Lock | StepName::Unlock);
+    result.steps.iter().any(|step| step.state != StepState::Skipped && !only_asks(step.name))
+}
+
 /// What was done, in one sentence.
 fn headline(result: &AccountResult, paint: Paint) -> String {
     let account = &result.account;
+    if result.nothing_to_do && result.exit_code == 0 {
+        let (dry_run, facts) = (dry_run(result), format!("{}{}", newest(result), back_compat(result)));
+        return format!("{}{dry_run}: {}\n", paint.good(&format!("{account}: nothing to do")), printable(&facts));
+    }
     let done = match (result.kind, result.exit_code) {
         (Kind::SecretVerification, 0) => {
             return format!("{}\n", paint.good(&format!("{account}: all on {}", newest(result))));
@@ -105,13 +119,13 @@ fn headline(result: &AccountResult, paint: Paint) -> String {
         (Kind::SecretRestart, _) => paint.bad(&format!("{account} not restarted")),
         (Kind::SecretStatus, _) => return String::new(),
     };
-    let dry_run = if result.dry_run { " (dry run)" } else { "" };
+    let dry_run = dry_run(result);
     let facts = match result.kind {
         Kind::SecretRotation | Kind::SecretRollback if result.dry_run => versions(result),
         Kind::SecretRotation | Kind::SecretRollback => format!("{}{}", versions(result), back_compat(result)),
         Kind::SecretRestart => {
             let (ready, all) = pods(result);
-            format!("{ready} of {all} pods on {}", newest(result))
+            format!("{ready} of {} on {}", counted(all as usize, "pod"), newest(result))
         }
         Kind::SecretSync
         | Kind::SecretFinalization
@@ -122,6 +136,15 @@ fn headline(result: &AccountResult, paint: Paint) -> String {
         }
     };
     format!("{done}{dry_run}: {}\n", printable(&facts))
+}
+
+/// That nothing was done, and who has judged it.
+fn dry_run(result: &AccountResult) -> &'static str {
+    match (result.dry_run, result.judged_by_server) {
+        (false, _) => "",
+        (true, false) => " (dry run)",
+        (true, true) => " (server dry run: the API server has nothing against the changes to the cluster)",
+    }
 }
 
 fn verdict_against(result: &AccountResult, paint: Paint) -> String {
@@ -174,9 +197,19 @@ pub(super) fn newest(result: &AccountResult) -> String {
 /// `; back-compat v1 holds primary v7`.
 fn back_compat(result: &AccountResult) -> String {
     match &result.back_compat {
-        Some(view) if !view.latest.is_empty() => format!("; back-compat v{} holds {}", view.latest, view.holds),
+        Some(view) if !view.latest.is_empty() => {
+            format!("; back-compat v{} holds {}", view.latest, held(&view.holds, view.same_as.as_deref()))
+        }
         Some(_) => "; no back-compat".to_owned(),
         None => String::new(),
+    }
+}
+
+/// What a place holds: by the version that held the same value, where the place's own version is all that names it.
+pub(super) fn held(holds: &str, same_as: Option<&str>) -> String {
+    match same_as.map(|version| version.trim_start_matches("primary ")) {
+        Some(version) => format!("what {version} held"),
+        None => holds.to_owned(),
     }
 }
 
@@ -187,7 +220,7 @@ pub(super) fn pods(result: &AccountResult) -> (u32, u32) {
 }
 
 /// What each place holds, and should.
-fn places(result: &AccountResult, paint: Paint) -> String {
+fn places(result: &AccountResult, width: Option<usize>, paint: Paint) -> String {
     let mut table = Table::new(&["PLACE", "HOLDS", "EXPECTED"]);
     let newest_expected = newest(result);
     let whole = result.kind == Kind::SecretVerification;
@@ -203,7 +236,11 @@ fn places(result: &AccountResult, paint: Paint) -> String {
             table.mark();
         }
     }
-    let kept = result.back_compat.as_ref().map_or("nothing", |view| view.holds.as_str());
+    let kept = result
+        .back_compat
+        .as_ref()
+        .map_or_else(|| "nothing".to_owned(), |view| held(&view.holds, view.same_as.as_deref()));
+    let kept = kept.as_str();
     if let Some(view) = result.back_compat.as_ref().filter(|_| whole) {
         table.row([&view.secret, kept, ""]);
     }
@@ -213,11 +250,12 @@ fn places(result: &AccountResult, paint: Paint) -> String {
                 deepdesk_protocol::facts::observation::Source::Primary => newest_expected.as_str(),
                 deepdesk_protocol::facts::observation::Source::BackCompat => kept,
             };
+            let holds = held(&key.holds, key.same_as.as_deref());
             // As it should be, and yet another value: it cannot be told from its bytes.
-            let untold = key.as_expected && key.holds != expected;
+            let untold = key.as_expected && holds != expected;
             table.row([
                 &format!("secret/{} {}", external.target, key.key),
-                &key.holds,
+                &holds,
                 if untold { "not compared" } else { expected },
             ]);
             if !key.as_expected {
@@ -230,19 +268,21 @@ fn places(result: &AccountResult, paint: Paint) -> String {
         let holds = match consumer.older {
             0 if running == 0 => "no pods".to_owned(),
             0 => newest_expected.clone(),
-            unproven if unproven == consumer.unproven => format!("{unproven} of {running} pods unproven"),
-            older => format!("{older} of {running} pods older"),
+            unproven if unproven == consumer.unproven => {
+                format!("{unproven} of {} unproven", counted(running as usize, "pod"))
+            }
+            older => format!("{older} of {} older", counted(running as usize, "pod")),
         };
         table.row([&format!("{}/{}", consumer.kind.to_lowercase(), consumer.name), &holds, &newest_expected]);
         if consumer.older > 0 {
             table.mark();
         }
     }
-    if table.is_empty() { String::new() } else { table.render_with(None, paint) }
+    if table.is_empty() { String::new() } else { table.fitted(width, &[]).render_with(None, paint) }
 }
 
 /// The consumers; wide, with the reasons why each is one.
-fn consumers(result: &AccountResult, detail: Detail) -> String {
+fn consumers(result: &AccountResult, width: Option<usize>, detail: Detail) -> String {
     if result.consumers.is_empty() {
         return String::new();
     }
@@ -260,10 +300,10 @@ fn consumers(result: &AccountResult, detail: Detail) -> String {
         }
         table.push(cells);
     }
-    table.render()
+    table.fitted(width, &[]).render()
 }
 
-fn steps(result: &AccountResult) -> String {
+fn steps(result: &AccountResult, width: Option<usize>) -> String {
     if result.steps.is_empty() {
         return String::new();
     }
@@ -271,7 +311,7 @@ fn steps(result: &AccountResult) -> String {
     for step in &result.steps {
         table.row([step.name.as_str(), state_word(step.state), &format!("{:.1}", step.seconds), &step.detail]);
     }
-    table.render()
+    table.render_with(width, Paint(false))
 }
 
 fn state_word(state: deepdesk_protocol::event::StepState) -> &'static str {
@@ -305,6 +345,9 @@ fn context(result: &AccountResult) -> String {
 /// What remains: who was not reached, how long it hurt, what to do next.
 fn close(result: &AccountResult) -> String {
     let mut out = String::new();
+    if let Some(at_work) = &result.at_work {
+        out.push_str(&format!("at work: {}\n", printable(&at_work.in_words(jiff::Timestamp::now()))));
+    }
     let restarts = !matches!(result.kind, Kind::SecretSync | Kind::SecretVerification);
     for reader in result.other_readers.iter().filter(|_| restarts && !result.dry_run) {
         let how = match reader.running {

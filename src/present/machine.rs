@@ -3,29 +3,42 @@
 use serde::Serialize;
 use serde_json::ser::PrettyFormatter;
 
+use super::Whole;
 use super::text::{Newlines, acts, escaped_json};
 use crate::known::KnownValues;
 use deepdesk_protocol::result::{API_VERSION, AccountResult, Kind, ResultList};
 
-/// One object for one account, a `List` for any other number.
-pub(super) fn json_results(results: &[AccountResult], known: &KnownValues) -> String {
+/// One object or a `List`, by the form of the call.
+pub(super) fn json_results(results: &[AccountResult], whole: &Whole<'_>, known: &KnownValues) -> String {
     match results {
-        [one] => json(one, known),
-        several => json(&list(several), known),
+        [one] if !whole.as_list => json(one, known),
+        several => json(&list(several, whole), known),
     }
 }
 
 /// The same as YAML.
-pub(super) fn yaml_results(results: &[AccountResult], known: &KnownValues) -> String {
+pub(super) fn yaml_results(results: &[AccountResult], whole: &Whole<'_>, known: &KnownValues) -> String {
     match results {
-        [one] => yaml(one, known),
-        several => yaml(&list(several), known),
+        [one] if !whole.as_list => yaml(one, known),
+        several => yaml(&list(several, whole), known),
     }
 }
 
 /// Several results as one object.
-pub(super) fn list(items: &[AccountResult]) -> ResultList {
-    ResultList { api_version: API_VERSION, kind: "List", items: items.to_vec() }
+fn list(items: &[AccountResult], whole: &Whole<'_>) -> ResultList {
+    let first = items.iter().map(|item| item.reason.as_str()).find(|reason| !reason.is_empty());
+    ResultList {
+        api_version: API_VERSION,
+        kind: "List",
+        exit_code: whole.exit_code,
+        reason: match (whole.exit_code, whole.problem) {
+            (0, _) => String::new(),
+            (_, Some(problem)) => problem.reason.to_string(),
+            (_, None) => first.unwrap_or_default().to_owned(),
+        },
+        problem: whole.problem.map(Into::into),
+        items: items.to_vec(),
+    }
 }
 
 /// Any object as JSON, laid out as kubectl does; no text in it has a known value.

@@ -31,14 +31,14 @@ pub use plan::PlanView;
 use progress::{News, Told};
 use sink::Sink;
 use table::Table;
-use text::{Newlines, Paint, escaped_json, printable};
+use text::{Newlines, Paint, escaped_json, printable, wrap};
 
 use crate::known::KnownValues;
-use deepdesk_protocol::checkup::Checkup;
+use deepdesk_protocol::checkup::{Checkup, Groups};
 use deepdesk_protocol::event::{Event, StepState};
 use deepdesk_protocol::facts::names::AccountName;
 use deepdesk_protocol::problem::Problem;
-use deepdesk_protocol::result::{AccountResult, CheckResult, Verdict};
+use deepdesk_protocol::result::{AccountResult, CheckResult, ProblemResult, Verdict};
 
 /// The form of the result (`-o`).
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -113,6 +113,17 @@ pub struct Style {
     pub color: Color,
     /// `--quiet`: leaves out notes.
     pub quiet: bool,
+}
+
+/// What is to be known of a result as a whole.
+#[derive(Clone, Copy, Debug)]
+pub struct Whole<'a> {
+    /// Whether the call was of a form that asks for several accounts: then the result is a list, however many there are.
+    pub as_list: bool,
+    /// What the process ends with.
+    pub exit_code: u8,
+    /// What ended the run.
+    pub problem: Option<&'a Problem>,
 }
 
 /// A result that has no form of its own here: one row a thing.
@@ -250,43 +261,58 @@ impl<O: Write, E: Write + Send + 'static> Presenter<O, E> {
     }
 
     /// Writes the results to standard output, in the form asked for.
-    pub fn results(&mut self, results: &[AccountResult]) {
+    pub fn results(&mut self, results: &[AccountResult], whole: &Whole<'_>) {
         self.finish();
         let text = match self.style.output {
-            Output::Human => human::render(results, self.out_paint, Detail::Short),
-            Output::Wide => human::render(results, self.out_paint, Detail::Wide),
-            Output::Json => machine::json_results(results, &self.known),
-            Output::Yaml => machine::yaml_results(results, &self.known),
+            Output::Human => human::render(results, self.out_width(), self.out_paint, Detail::Short),
+            Output::Wide => human::render(results, self.out_width(), self.out_paint, Detail::Wide),
+            Output::Json => machine::json_results(results, whole, &self.known),
+            Output::Yaml => machine::yaml_results(results, whole, &self.known),
             Output::Name => machine::names(results),
         };
         self.put_out(&text);
     }
 
-    /// Writes the states of accounts: a row each and what is due below; `as_list` also where there is one alone.
-    pub fn statuses(&mut self, results: &[AccountResult], as_list: bool, now: Timestamp) {
+    /// Writes the states of accounts: a row each and what is due below.
+    pub fn statuses(&mut self, results: &[AccountResult], whole: &Whole<'_>, now: Timestamp) {
         self.finish();
         let text = match self.style.output {
-            Output::Human => status::render(results, now, self.out_paint, Detail::Short),
-            Output::Wide => status::render(results, now, self.out_paint, Detail::Wide),
-            Output::Json if as_list => machine::json(&machine::list(results), &self.known),
-            Output::Json => machine::json_results(results, &self.known),
-            Output::Yaml if as_list => machine::yaml(&machine::list(results), &self.known),
-            Output::Yaml => machine::yaml_results(results, &self.known),
+            Output::Human => status::render(results, now, self.out_width(), self.out_paint, Detail::Short),
+            Output::Wide => status::render(results, now, self.out_width(), self.out_paint, Detail::Wide),
+            Output::Json => machine::json_results(results, whole, &self.known),
+            Output::Yaml => machine::yaml_results(results, whole, &self.known),
             Output::Name => status::names(results),
         };
         self.put_out(&text);
     }
 
+    /// The same where nothing was seen of any: for programs. People are told by the problem alone.
+    pub fn statuses_unseen(&mut self, results: &[AccountResult], whole: &Whole<'_>) {
+        if matches!(self.style.output, Output::Json | Output::Yaml) {
+            self.statuses(results, whole, Timestamp::now());
+        }
+    }
+
     /// Writes the states of accounts once more: on a terminal in place of those before, or `afresh` below what was
     /// written since; elsewhere what is new of them.
-    pub fn watched(&mut self, results: &[AccountResult], now: Timestamp, size: Option<(usize, usize)>, afresh: bool) {
+    ///
+    /// `lost` is told above them, where they are of before and nothing newer can be seen.
+    pub fn watched(
+        &mut self,
+        results: &[AccountResult],
+        now: Timestamp,
+        size: Option<(usize, usize)>,
+        afresh: bool,
+        lost: Option<&str>,
+    ) {
         self.finish();
         let detail = if self.style.output == Output::Wide { Detail::Wide } else { Detail::Short };
         let human = matches!(self.style.output, Output::Human | Output::Wide);
         let text = match size.filter(|_| human && self.terminal.stdout) {
             Some(size) => {
-                let text = status::render(results, now, self.out_paint, detail);
-                self.seen.redrawn(&text, size, afresh)
+                let text = status::render(results, now, Some(size.0), self.out_paint, detail);
+                let lost = lost.map(|lost| format!("{}\n", self.out_paint.bad(&printable(lost)))).unwrap_or_default();
+                self.seen.redrawn(&format!("{lost}{text}"), size, afresh)
             }
             None => {
                 let new = self.seen.news(results);
@@ -301,6 +327,11 @@ impl<O: Write, E: Write + Send + 'static> Presenter<O, E> {
             }
         };
         self.put_out(&text);
+    }
+
+    /// Whether what is watched is drawn in place.
+    pub fn draws(&self) -> bool {
+        self.terminal.stdout && matches!(self.style.output, Output::Human | Output::Wide)
     }
 
     /// Writes checks as the result: all of them for people, `object` as JSON or YAML, the names of those that passed.
@@ -318,17 +349,58 @@ impl<O: Write, E: Write + Send + 'static> Presenter<O, E> {
         self.put_out(&text);
     }
 
-    /// Writes what `check` found: by group for people, of `short` only what is not fine.
-    pub fn checkups(&mut self, checkups: &[Checkup], short: bool) {
+    /// Writes what `check` found: by group for people, of `short` only what is not fine. Of a selection the groups of accounts come
+    /// first, and for people alone, unless they ask for what is not fine.
+    pub fn checkups(&mut self, checkups: &[Checkup], groups: Option<Groups>, whole: &Whole<'_>, short: bool) {
+        self.finish();
+        let missing: Vec<&ProblemResult> = checkups.iter().filter_map(|checkup| checkup.problem.as_ref()).collect();
+        let text = match (self.style.output, checkups, &groups) {
+            (Output::Human | Output::Wide | Output::Name, _, Some(groups)) if !short => {
+                let width = self.terminal.stdout.then_some(self.terminal.width);
+                checkup::render_groups(groups, checkups, self.out_paint, width)
+            }
+            (Output::Human | Output::Wide | Output::Name, _, _) => {
+                let asked: Vec<Checkup> =
+                    checkups.iter().filter(|checkup| checkup.problem.is_none()).cloned().collect();
+                checkup::render(&asked, checkups.len() > 1, self.out_paint, self.terminal.stdout, short)
+            }
+            (Output::Json, [one], _) if !whole.as_list => machine::json(one, &self.known),
+            (Output::Json, _, _) => machine::json(&checkup::list(checkups, groups.clone(), whole), &self.known),
+            (Output::Yaml, [one], _) if !whole.as_list => machine::yaml(one, &self.known),
+            (Output::Yaml, _, _) => machine::yaml(&checkup::list(checkups, groups.clone(), whole), &self.known),
+        };
+        self.put_out(&text);
+        for problem in missing {
+            let told = Problem::new(problem.reason, &problem.message);
+            self.problem(&problem.hints.iter().fold(told, |told, hint| told.hint(hint.clone())));
+        }
+    }
+
+    /// The same where nothing was asked of any: for programs. People are told by the problem alone.
+    pub fn checkups_unasked(&mut self, checkups: &[Checkup], whole: &Whole<'_>) {
         self.finish();
         let text = match (self.style.output, checkups) {
-            (Output::Human | Output::Wide | Output::Name, _) => {
-                checkup::render(checkups, self.out_paint, self.terminal.stdout, short)
-            }
-            (Output::Json, [one]) => machine::json(one, &self.known),
-            (Output::Json, _) => machine::json(&checkup::list(checkups), &self.known),
-            (Output::Yaml, [one]) => machine::yaml(one, &self.known),
-            (Output::Yaml, _) => machine::yaml(&checkup::list(checkups), &self.known),
+            (Output::Human | Output::Wide | Output::Name, _) => return,
+            (Output::Json, [one]) if !whole.as_list => machine::json(one, &self.known),
+            (Output::Json, _) => machine::json(&checkup::list(checkups, None, whole), &self.known),
+            (Output::Yaml, [one]) if !whole.as_list => machine::yaml(one, &self.known),
+            (Output::Yaml, _) => machine::yaml(&checkup::list(checkups, None, whole), &self.known),
+        };
+        self.put_out(&text);
+    }
+
+    /// Writes paragraphs as the result, `object` for programs. On a terminal they are wrapped.
+    pub fn paragraph(&mut self, object: &impl Serialize, paragraphs: &[String]) {
+        self.finish();
+        let width = self.terminal.stdout.then_some(self.terminal.width);
+        let text = match self.style.output {
+            Output::Human | Output::Wide | Output::Name => paragraphs
+                .iter()
+                .map(|text| format!("{}\n", wrap(&printable(text), 0, width)))
+                .collect::<Vec<_>>()
+                .join("\n"),
+            Output::Json => machine::json(object, &self.known),
+            Output::Yaml => machine::yaml(object, &self.known),
         };
         self.put_out(&text);
     }
@@ -340,7 +412,8 @@ impl<O: Write, E: Write + Send + 'static> Presenter<O, E> {
             Output::Human | Output::Wide => {
                 let mut table = Table::new(&listing.titles);
                 listing.rows.iter().for_each(|row| table.push(row.clone()));
-                table.render()
+                let width = self.out_width().filter(|_| self.style.output == Output::Human);
+                table.fitted(width, &["CLUSTER", "CURRENT"]).render()
             }
             Output::Json => machine::json(object, &self.known),
             Output::Yaml => machine::yaml(object, &self.known),
@@ -410,6 +483,11 @@ impl<O: Write, E: Write + Send + 'static> Presenter<O, E> {
     /// The kind of the first failure of writing to standard error, if there was one.
     pub fn stderr_error(&self) -> Option<io::ErrorKind> {
         self.stderr.lock().failed().map(io::Error::kind)
+    }
+
+    /// Columns of the terminal that the result goes to; none where it goes elsewhere.
+    fn out_width(&self) -> Option<usize> {
+        self.terminal.stdout.then_some(self.terminal.width)
     }
 
     /// Puts out a result in the form asked for.

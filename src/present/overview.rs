@@ -3,10 +3,12 @@
 use super::human::{due, is_reencryption_due, newest, pods};
 use super::table::Table;
 use super::text::Paint;
+use super::wording::counted;
+use deepdesk_protocol::problem::Reason;
 use deepdesk_protocol::result::{AccountResult, Kind};
 
 /// The table (of the pods, how many are on the newest version), how many ended well, and what is due for which.
-pub(super) fn render(results: &[AccountResult], paint: Paint) -> String {
+pub(super) fn render(results: &[AccountResult], width: Option<usize>, paint: Paint) -> String {
     let restarts = results.iter().any(|result| result.interruption_seconds.is_some());
     let mut titles = vec!["NAME", "STATE", "PRIMARY", "PODS", "REASON"];
     if restarts {
@@ -22,7 +24,7 @@ pub(super) fn render(results: &[AccountResult], paint: Paint) -> String {
         cells.push(result.reason.clone());
         table.push(cells);
     }
-    let mut out = table.render();
+    let mut out = table.fitted(width, &["INTERRUPTED", "PODS"]).render();
     out.push('\n');
     out.push_str(&count(results, paint));
     let waiting: Vec<&str> =
@@ -58,6 +60,15 @@ fn count(results: &[AccountResult], paint: Paint) -> String {
     };
     let dry_run = if results.iter().all(|result| result.dry_run) { " (dry run)" } else { "" };
     let all = results.len();
-    let text = format!("{well} of {all} accounts {done}{dry_run}");
-    format!("{}\n", if well == all { paint.good(&text) } else { paint.bad(&text) })
+    let text = format!("{well} of {} {done}{dry_run}", counted(all, "account"));
+    let mut out = format!("{}\n", if well == all { paint.good(&text) } else { paint.bad(&text) });
+    let left: Vec<&str> = results
+        .iter()
+        .filter(|result| result.reason == Reason::NotBegun.as_str())
+        .map(|result| result.account.as_str())
+        .collect();
+    if !left.is_empty() {
+        out.push_str(&format!("not begun: {}\n", left.join(" ")));
+    }
+    out
 }

@@ -6,7 +6,8 @@ use jiff::Timestamp;
 
 use super::human::{Detail, pods};
 use super::table::Table;
-use super::text::{Paint, cut, printable};
+use super::text::{Paint, cut, printable, wrap};
+use super::wording::counted;
 use deepdesk_protocol::facts::account::age;
 use deepdesk_protocol::hint::Command;
 use deepdesk_protocol::result::AccountResult;
@@ -16,15 +17,27 @@ use deepdesk_protocol::status::{Due, StatusResult};
 const NAMED: usize = 20;
 
 /// The table, and below it why, and what is due with the commands for it.
-pub(super) fn render(results: &[AccountResult], now: Timestamp, paint: Paint, detail: Detail) -> String {
+pub(super) fn render(
+    results: &[AccountResult],
+    now: Timestamp,
+    width: Option<usize>,
+    paint: Paint,
+    detail: Detail,
+) -> String {
     if results.is_empty() {
         return String::new();
     }
-    let mut out = table(results, now, detail).render_with(None, paint);
+    let fits = width.filter(|_| detail == Detail::Short);
+    let mut out = table(results, now, detail).fitted(fits, &DISPENSABLE).render_with(None, paint);
     if let [one] = results {
-        out.push_str(&more(one, now));
+        out.push_str(&more(one, now, width));
     }
-    let due = due(results, paint);
+    let at_work = at_work(results, now, width, paint);
+    if !at_work.is_empty() {
+        out.push('\n');
+        out.push_str(&at_work);
+    }
+    let due = due(results, width, paint);
     if !due.is_empty() {
         out.push('\n');
         out.push_str(&due);
@@ -33,9 +46,10 @@ pub(super) fn render(results: &[AccountResult], now: Timestamp, paint: Paint, de
 }
 
 fn table(results: &[AccountResult], now: Timestamp, detail: Detail) -> Table {
-    let mut titles = vec!["NAME", "STATE", "PRIMARY", "AGE", "BACK-COMPAT", "LIVE", "PODS", "LAST-ROTATION", "DUE"];
+    let mut titles = vec!["NAME", "STATE", "PRIMARY", "AGE", "BACK-COMPAT", "PODS", "DUE"];
     if detail == Detail::Wide {
-        titles.splice(8..8, ["BY", "FROM", "TO", "PROJECT"]);
+        titles.splice(6..6, ["LAST-ROTATION", "BY", "FROM", "TO", "PROJECT"]);
+        titles.insert(5, "LIVE");
         titles.push("REASON");
     }
     let mut table = Table::new(&titles);
@@ -46,6 +60,19 @@ fn table(results: &[AccountResult], now: Timestamp, detail: Detail) -> Table {
         }
     }
     table
+}
+
+/// What a narrow window can do without, the first one first: `-o wide` has it.
+const DISPENSABLE: [&str; 4] = ["BACK-COMPAT", "PODS", "PRIMARY", "AGE"];
+
+/// Who is at work on which account, a line each.
+fn at_work(results: &[AccountResult], now: Timestamp, width: Option<usize>, paint: Paint) -> String {
+    let at_work = results.iter().filter_map(|result| Some((&result.account, result.at_work.as_ref()?)));
+    let lines = at_work.map(|(account, at_work)| {
+        let text = format!("{account}: {}", at_work.in_words(now));
+        format!("{} {}\n", paint.strong("at work:"), wrap(&printable(&text), 9, width))
+    });
+    lines.collect()
 }
 
 fn is_fine(result: &AccountResult) -> bool {
@@ -72,16 +99,17 @@ fn cells(result: &AccountResult, now: Timestamp, detail: Detail) -> Vec<String> 
         number(result.primary.as_ref().map(|primary| &primary.latest)),
         old(status.in_use_since, result.primary.as_ref().is_some_and(|primary| !primary.latest.is_empty())),
         number(result.back_compat.as_ref().map(|kept| &kept.latest)),
-        old(status.live_since, live),
         if seen { format!("{ready}/{all}") } else { String::new() },
-        last.and_then(|last| last.at.parse().ok()).map(|at| age(at, now)).unwrap_or_default(),
         status.due.as_ref().map(|due| due.action.to_owned()).unwrap_or_default(),
     ];
     if detail == Detail::Wide {
         let of = |field: fn(&deepdesk_protocol::facts::observation::LastRotation) -> &String| {
             last.map(|last| field(last).clone()).unwrap_or_default()
         };
-        cells.splice(8..8, [of(|last| &last.by), of(|last| &last.from), of(|last| &last.to), result.project.clone()]);
+        let ago = last.and_then(|last| last.at.parse().ok()).map(|at| age(at, now)).unwrap_or_default();
+        let record = [ago, of(|last| &last.by), of(|last| &last.from), of(|last| &last.to), result.project.clone()];
+        cells.splice(6..6, record);
+        cells.insert(5, old(status.live_since, live));
         cells.push(why(result, &status));
     }
     cells
@@ -95,7 +123,7 @@ fn why(result: &AccountResult, status: &StatusResult) -> String {
 }
 
 /// What a row has no room for.
-fn more(result: &AccountResult, now: Timestamp) -> String {
+fn more(result: &AccountResult, now: Timestamp, width: Option<usize>) -> String {
     let Some(status) = &result.status else { return String::new() };
     let mut lines = Vec::new();
     if !status.needed_because.is_empty() {
@@ -112,12 +140,13 @@ fn more(result: &AccountResult, now: Timestamp) -> String {
         let ago = last.at.parse().ok().map(|at| format!(" ({} ago)", age(at, now))).unwrap_or_default();
         lines.push(("last rotation", format!("{} → {}, by {}, {}{ago}", last.from, last.to, last.by, last.at)));
     }
-    let lines: String = lines.iter().map(|(name, text)| format!("{name}: {}\n", printable(text))).collect();
+    let told = |(name, text): &(&str, String)| format!("{name}: {}\n", wrap(&printable(text), name.len() + 2, width));
+    let lines: String = lines.iter().map(told).collect();
     if lines.is_empty() { lines } else { format!("\n{lines}") }
 }
 
 /// What is due: accounts for which it is the same thing share its command.
-fn due(results: &[AccountResult], paint: Paint) -> String {
+fn due(results: &[AccountResult], width: Option<usize>, paint: Paint) -> String {
     // What they share, and what is due for the first of them alone.
     let mut groups: Vec<(Option<Due>, &Due, Vec<&str>)> = Vec::new();
     for result in results {
@@ -137,7 +166,8 @@ fn due(results: &[AccountResult], paint: Paint) -> String {
         let is_shared = shared.is_some();
         let due = shared.unwrap_or_else(|| own.clone());
         let more = if left > 0 { format!(" (and {left} more: -o json names them)") } else { String::new() };
-        out.push_str(&format!("{} {}{more}: {}\n", paint.strong("due:"), printable(&names), printable(&due.what)));
+        let text = format!("{}{more}: {}", printable(&names), printable(&due.what));
+        out.push_str(&format!("{} {}\n", paint.strong("due:"), wrap(&text, 5, width)));
         for command in due.commands {
             let command = match is_shared {
                 true => command.for_accounts(named.iter().map(|account| (*account).to_owned())),
@@ -186,7 +216,7 @@ impl Watched {
         let mut lines: Vec<String> =
             text.lines().take(if all > most { most - 1 } else { most }).map(|line| cut(line, columns).into()).collect();
         if all > most {
-            lines.push(format!("… {} lines more", all - lines.len()));
+            lines.push(format!("… {}", counted(all - lines.len(), "more line")));
         }
         let up = if self.lines > 0 && !afresh { format!("\u{1b}[{}A", self.lines) } else { String::new() };
         self.lines = lines.len();
@@ -200,7 +230,7 @@ impl Watched {
             let status = result.status.as_ref();
             let latest = |latest: Option<&String>| latest.cloned().unwrap_or_default();
             let said = format!(
-                "{}|{}|{}|{}|{:?}|{:?}|{:?}",
+                "{}|{}|{}|{}|{:?}|{:?}|{:?}|{:?}",
                 result.state,
                 result.message,
                 latest(result.primary.as_ref().map(|primary| &primary.latest)),
@@ -208,6 +238,7 @@ impl Watched {
                 pods(result),
                 status.and_then(|status| status.last_rotation.as_ref()),
                 status.and_then(|status| status.due.as_ref()),
+                result.at_work.as_ref().map(|at_work| (&at_work.held_by, &at_work.step)),
             );
             if self.told.insert(result.account.clone(), said.clone()).as_ref() != Some(&said) {
                 new.push(at);
@@ -218,12 +249,14 @@ impl Watched {
 
     /// The rows of these, after the titles where they were not written yet.
     pub(super) fn rows(&mut self, all: &[AccountResult], new: &[usize], now: Timestamp, detail: Detail) -> String {
-        let text = table(all, now, detail).render();
+        let text = table(all, now, detail).fitted(None, &[]).render();
         let mut lines = text.lines();
         let titles = lines.next().filter(|_| !all.is_empty() && !std::mem::replace(&mut self.titled, true));
         let rows: Vec<&str> = lines.collect();
         let shown = titles.into_iter().chain(new.iter().filter_map(|at| rows.get(*at).copied()));
-        shown.map(|line| format!("{line}\n")).collect()
+        let rows: String = shown.map(|line| format!("{line}\n")).collect();
+        let new: Vec<AccountResult> = new.iter().filter_map(|at| all.get(*at).cloned()).collect();
+        format!("{rows}{}", at_work(&new, now, None, Paint(false)))
     }
 }
 
@@ -263,6 +296,6 @@ due: b: rotate it
      kubectl deepdesk secret rotate b
      kubectl deepdesk secret rollback b
 ";
-        assert_eq!(due(&results, Paint(false)), expected);
+        assert_eq!(due(&results, None, Paint(false)), expected);
     }
 }

@@ -8,9 +8,9 @@ use deepdesk_protocol::step::Step;
 pub fn words(happening: &Happening) -> String {
     match happening {
         Happening::Reads => "reading Secret Manager and the cluster".to_owned(),
-        Happening::Passed { checks, warnings: 0 } => format!("{checks} checks passed"),
+        Happening::Passed { checks, warnings: 0 } => format!("{} passed", counted(*checks, "check")),
         Happening::Passed { checks, warnings } => {
-            format!("{checks} checks passed, {}", counted(*warnings, "warning"))
+            format!("{} passed, {}", counted(*checks, "check"), counted(*warnings, "warning"))
         }
         Happening::Warns { check, message } => format!("{message} [{check}]"),
         Happening::Asks => "asking".to_owned(),
@@ -78,7 +78,8 @@ fn restarted(workloads: &[WorkloadRef]) -> String {
     }
 }
 
-fn counted(number: usize, thing: &str) -> String {
+/// A number of things: `1 pod`, `2 pods`.
+pub fn counted(number: usize, thing: &str) -> String {
     format!("{number} {thing}{}", if number == 1 { "" } else { "s" })
 }
 
@@ -108,7 +109,10 @@ fn begins(step: &Step) -> String {
 /// What is there after a step, in words.
 fn did(step: &Step, outcome: &Outcome) -> String {
     match step {
-        Step::DisableOlder { versions, .. } => format!("{} older versions are disabled", versions.len()),
+        Step::DisableOlder { versions, .. } => match versions.len() {
+            1 => "1 older version is disabled".to_owned(),
+            several => format!("{several} older versions are disabled"),
+        },
         Step::Enable { secret, version } => format!("{version} of {secret} is enabled"),
         Step::CreateBackCompat { secret, like } => {
             format!("{secret} exists, with the settings and the access policy of {like}")

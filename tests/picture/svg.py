@@ -1,10 +1,12 @@
 """Turns the text of a terminal, with its colours (SGR escapes), into an SVG that needs nothing from outside.
 
-Reads standard input, writes standard output. The machine's own name in `held by user@host` is left out of the picture.
+Reads standard input, writes standard output; its argument says what is in the picture. The machine's own name and its user's are left out of it.
 """
 
+import getpass
 import html
 import re
+import socket
 import sys
 
 COLOURS = {30: "#484f58", 31: "#ff7b72", 32: "#3fb950", 33: "#d29922", 34: "#58a6ff", 35: "#bc8cff", 36: "#39c5cf",
@@ -36,16 +38,18 @@ def spans(line):
 
 
 def main():
-    text = re.sub(r"(held by \w+)@[\w.-]+", r"\1", sys.stdin.read())
+    text = sys.stdin.read()
+    # The machine on which the picture is made, and its user, are nobody's business.
+    host, user = socket.gethostname(), getpass.getuser()
+    text = re.sub(rf"\b{re.escape(user)}@{re.escape(host)}\b", "oncall@laptop", text).replace(f"on {host}", "on laptop")
     text = re.sub(r"\x1b\[(?![0-9;]*m)[0-9;?]*[A-Za-z]", "", text)
     lines = text.rstrip().splitlines()
-    # The screen was cleared when the command began: its line stands first again.
-    lines.insert(0, "$ kubectl deepdesk sandbox run -- secret rotate acme")
-    lines = [line for line in lines if re.sub(r"\x1b\[[0-9;]*m", "", line).strip() != "$"]
+    while lines and re.sub(r"\x1b\[[0-9;]*m", "", lines[-1]).strip() == "$":
+        lines.pop()
     width = max(len(re.sub(r"\x1b\[[0-9;]*m", "", line)) for line in lines) * CELL + 2 * EDGE
     height = len(lines) * LINE + 2 * EDGE
     print(f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height}" width="{width:.0f}" height="{height}"'
-          ' role="img" aria-label="A rotation in the sandbox">')
+          f' role="img" aria-label="{html.escape(sys.argv[1])}">')
     print(f'<rect width="100%" height="100%" rx="8" fill="#0d1117"/>')
     print(f'<g font-family="ui-monospace,SFMono-Regular,Menlo,Consolas,monospace" font-size="14" fill="#c9d1d9">')
     for row, line in enumerate(lines):

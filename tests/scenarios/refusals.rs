@@ -177,7 +177,7 @@ fn an_enabled_predecessor_that_nothing_explains() {
     let account = Account::new(After::Acme, "unexplained");
     account.set(&account.primary(), 2, "enable");
     account.run("rotate", &["--yes"]).code(4).says("--adopt");
-    account.run("rotate", &["--yes", "--abandon-older"]).code(0);
+    account.run("rotate", &[&format!("--yes={}", account.name), "--abandon-older"]).code(0);
     account.rotated(4);
 }
 

@@ -124,7 +124,7 @@ fn what_is_older_is_not_abandoned_unseen() {
     world.add(&primary("acme"), "bmV3IHZhbHVlIG5ldyB2YWx1ZSBuZXcgdmFsdWUgbmV3IHZhbHVl");
     world.copied_by_hand("acme");
     set(&world, LIST);
-    let abandon = ["secret", "rotate", "acme", "--yes", "--abandon-older"];
+    let abandon = ["secret", "rotate", "acme", "--yes=acme", "--abandon-older"];
     let refused = world.run(&abandon).code(4).says("may not be looked at");
     assert!(refused.stderr.contains("secretmanager.versions.list"), "{}", refused.stderr);
     world.heal("denied");

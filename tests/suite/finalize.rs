@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::world::{CONSUMERS, World, back_compat, primary, workload};
 
 const ROTATE: [&str; 4] = ["secret", "rotate", "acme", "--yes"];
-const FINALIZE: [&str; 5] = ["secret", "finalize", "acme", "--yes", "--reencrypted"];
+const FINALIZE: [&str; 5] = ["secret", "finalize", "acme", "--yes=acme", "--reencrypted"];
 
 /// A world whose account awaits re-encryption.
 fn rotated() -> World {

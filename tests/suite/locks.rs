@@ -67,7 +67,7 @@ fn whoever_hangs_until_the_lock_expired_writes_at_most_once_more() {
         let world = World::start(&["--accounts=2"]);
         let (door, child) = through_a_door(&world, stop.clone());
         signal(&child, Signal::STOP);
-        refused(world.run(&ROTATE), "tester@");
+        refused(world.run(&ROTATE), " is at work on this account");
         let deadline = Instant::now() + EXPIRY;
         // One who is only stopped is not dead: his time has to run out.
         while world.run(&["secret", "rotate", "globex", "--yes", "--progress=none"]).code != 0 {
@@ -165,7 +165,7 @@ fn the_lock_of_one_who_was_killed_on_this_machine_is_free_at_once() {
     let world = World::start(&["--accounts=2"]);
     let stop = json!({"at": 1, "operation": "addSecretVersion", "stop": "after"});
     let (_, mut child) = through_a_door(&world, stop);
-    refused(world.run(&ROTATE), "tester@");
+    refused(world.run(&ROTATE), " is at work on this account");
     child.kill().expect("it can be killed");
     child.wait().expect("it ends");
     let start = Instant::now();

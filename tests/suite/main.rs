@@ -25,6 +25,7 @@ mod doors;
 mod faults;
 mod finalize;
 mod interrupts;
+mod keyboard;
 mod locks;
 mod meanwhile;
 mod memory;

@@ -20,7 +20,7 @@ pub fn snapshot(name: &str, text: &str) {
     for (pattern, shown) in [
         (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", "[time]"),
         (r"127\.0\.0\.1:\d+", "127.0.0.1:[port]"),
-        (r"tester@[A-Za-z0-9._-]+", "tester@[host]"),
+        (r"[A-Za-z0-9._-]+@[A-Za-z0-9._-]+\b", "[user]@[host]"),
         (r"/tmp/[.A-Za-z0-9_-]+", "[directory]"),
         (r"[a-z]+-[a-z0-9]{8,10}-[a-z0-9]{5}\b", "[pod]"),
         (r"(in|after|for) \d+(\.\d+)? ?m?s\b", "$1 [duration]"),
@@ -288,8 +288,17 @@ impl Terminal {
         Terminal::piped(world, "", args)
     }
 
+    /// The same for whoever's shell is this one.
+    pub fn in_shell(world: &World, shell: &str, args: &[&str]) -> Terminal {
+        Terminal::of(world, "", args, Some(shell))
+    }
+
     /// The same, with its standard input from this: `printf x |`.
     pub fn piped(world: &World, from: &str, args: &[&str]) -> Terminal {
+        Terminal::of(world, from, args, None)
+    }
+
+    fn of(world: &World, from: &str, args: &[&str], shell: Option<&str>) -> Terminal {
         let size = PtySize { rows: 50, cols: 100, pixel_width: 0, pixel_height: 0 };
         let pair = native_pty_system().openpty(size).expect("a terminal");
         let mut command = CommandBuilder::new("sh");
@@ -302,6 +311,9 @@ impl Terminal {
         command.env("HOME", world.home());
         command.env("USER", "tester");
         command.env("TERM", "xterm-256color");
+        if let Some(shell) = shell {
+            command.env("SHELL", shell);
+        }
         command.cwd(world.home());
         world.environment().iter().for_each(|(name, value)| command.env(name, value));
         let child = pair.slave.spawn_command(command).expect("it starts");
@@ -434,10 +446,10 @@ fn a_yes_is_for_the_versions_that_the_plan_named() {
     world.set("acme_account_secret", 5, "enable");
     world.run(&["secret", "rotate", "acme", "--yes"]).code(0);
     let mut terminal = Terminal::open(&world, &["secret", "finalize", "acme", "--destroy", "--reencrypted"]);
-    terminal.until("estroy versions of acme?");
+    terminal.until("to finalize and destroy versions of it");
     // It was enabled, and so it is not in the plan.
     world.set("acme_account_secret", 5, "disable");
-    terminal.types("y\r");
+    terminal.types("acme\r");
     let shown = terminal.ends(4);
     assert!(shown.contains("changed while you were deciding"), "{shown}");
     assert!(!world.versions("acme_account_secret").contains("DESTROYED"), "nothing is destroyed");

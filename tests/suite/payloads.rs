@@ -248,7 +248,7 @@ fn every_older_version_is_abandoned_however_many_there_are() {
         world.add(&primary("acme"), &STANDARD.encode(format!("manual-manual-manual-manual-manual-{n:02}")));
     }
     world.copied_by_hand("acme");
-    world.run(&["secret", "rotate", "acme", "--yes", "--abandon-older"]).code(0);
+    world.run(&["secret", "rotate", "acme", "--yes=acme", "--abandon-older"]).code(0);
     let versions = world.versions(&primary("acme"));
     let enabled: Vec<&str> = versions.split(' ').filter(|version| version.ends_with(":ENABLED")).collect();
     assert_eq!(enabled, ["41:ENABLED"], "{versions}");

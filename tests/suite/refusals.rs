@@ -301,10 +301,10 @@ fn an_enabled_predecessor_that_nothing_explains() {
     world.settled("acme", 6, 7);
     // It is of no use any more: a rotation from v7.
     let world = start();
-    world.run(&["secret", "rotate", "acme", "--yes", "--abandon-older"]).code(0);
+    world.run(&["secret", "rotate", "acme", "--yes=acme", "--abandon-older"]).code(0);
     world.rotated("acme", 7, 8);
     assert!(world.versions(&primary("acme")).contains("6:DISABLED"));
-    world.run(&["secret", "rotate", "acme", "--yes", "--adopt", "--abandon-older"]).code(2);
+    world.run(&["secret", "rotate", "acme", "--yes=acme", "--adopt", "--abandon-older"]).code(2);
 }
 
 #[test]

@@ -37,7 +37,7 @@ fn each_state_is_told_with_the_command_for_it() {
     let seen = status(&world, "acme");
     let last = &seen["lastRotation"];
     assert_eq!((&last["from"], &last["to"]), (&"v7".into(), &"v8".into()));
-    assert!(last["by"].as_str().expect("text").starts_with("tester@"), "{last}");
+    assert!(last["by"].as_str().expect("text").contains('@'), "{last}");
     let times = ["/lastRotation/at", "/inUseSince", "/liveSince"].map(|at| seen.pointer(at).expect("there").clone());
     for time in &times {
         time.as_str().expect("text").parse::<jiff::Timestamp>().expect("a time");

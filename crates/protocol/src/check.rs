@@ -4,6 +4,7 @@
 
 pub mod catalogue;
 mod consumers;
+pub mod explanations;
 mod external_secrets;
 mod other_readers;
 mod secrets;

@@ -1,6 +1,8 @@
 //! What `check` asked and was answered, and its result object. Their shape is a contract: add, never change.
 
 use crate::hint::{self, CallFlags, Hint};
+use crate::problem::Reason;
+use crate::result::ProblemResult;
 use serde::Serialize;
 
 /// A part of what is there. Each can be out of sight for a reason of its own, and takes the checks that need it along.
@@ -59,6 +61,9 @@ pub struct Asked {
     /// What to do about it; empty when nothing is to be done.
     #[serde(rename = "hint", serialize_with = "hint::as_one_text")]
     pub hints: Vec<Hint>,
+    /// Of the check on the plan: why there is none. For whoever groups accounts.
+    #[serde(skip)]
+    pub refused: Option<Reason>,
 }
 
 /// The result of `check` for one account.
@@ -84,6 +89,8 @@ pub struct Checkup {
     pub reason: String,
     /// The exit code of this account alone.
     pub exit_code: u8,
+    /// What kept the checks from being asked; null when nothing did.
+    pub problem: Option<ProblemResult>,
     /// Each check, by group.
     pub checks: Vec<Asked>,
 }
@@ -95,6 +102,9 @@ impl Checkup {
     }
 }
 
+mod groups;
+pub use groups::{Group, Groups, grouped};
+
 /// Several of them.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -103,6 +113,15 @@ pub struct CheckupList {
     pub api_version: &'static str,
     /// `List`.
     pub kind: &'static str,
+    /// What the process ends with.
+    pub exit_code: u8,
+    /// Stable word for why it is not well; empty when all is well.
+    pub reason: String,
+    /// What kept it from being asked; null when nothing did.
+    pub problem: Option<ProblemResult>,
+    /// Of a selection: how many accounts are ready, and what stands in the way of the others.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub groups: Option<Groups>,
     /// One an account, in the order asked for.
     pub items: Vec<Checkup>,
 }
@@ -132,6 +151,7 @@ mod tests {
             result,
             message: String::new(),
             hints: vec![hint],
+            refused: None,
         }
     }
 
@@ -147,6 +167,7 @@ mod tests {
             purpose: "rotate",
             reason: String::new(),
             exit_code: 0,
+            problem: None,
             checks: vec![asked(Answer::Pass), asked(Answer::Fail), asked(Answer::Pass)],
         };
         assert_eq!((checkup.count(Answer::Pass), checkup.count(Answer::Fail), checkup.count(Answer::Warn)), (2, 1, 0));

@@ -3,6 +3,7 @@
 
 use crate::hint::{Command, Hint};
 use jiff::Timestamp;
+use serde::Serialize;
 
 use crate::problem::{Problem, Reason};
 
@@ -22,6 +23,46 @@ pub struct LeaseView {
     pub written: Option<Timestamp>,
     /// Whether the process that holds it is on this machine, and gone.
     pub process_is_gone: bool,
+    /// On what machine its holder is; none where nothing tells.
+    pub machine: Option<String>,
+    /// At which step, and since when; none where nothing tells.
+    pub step: Option<(String, Option<Timestamp>)>,
+}
+
+/// Who is at work on an account, as its Lease says.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AtWork {
+    /// The Lease's holder: who, and by which run.
+    pub held_by: String,
+    /// On what machine; empty where nothing tells.
+    pub machine: String,
+    /// Since when, by the holder's clock; null where nothing tells.
+    pub since: Option<Timestamp>,
+    /// At which step; empty where nothing tells.
+    pub step: String,
+    /// Since when at that step.
+    pub step_since: Option<Timestamp>,
+    /// How many seconds ago it gave its last sign of life, by the API server's clock; null where nothing tells.
+    pub last_sign_seconds: Option<i64>,
+}
+
+impl AtWork {
+    /// In words, as of `now`: who, since when, at which step, on what machine.
+    pub fn in_words(&self, now: Timestamp) -> String {
+        let ago = |since: Timestamp| crate::facts::account::age(since, now);
+        let since = self.since.map(|since| {
+            let at = since.round(jiff::Unit::Second).unwrap_or(since);
+            format!(" since {at} ({} ago)", ago(since))
+        });
+        let step = match (self.step.as_str(), self.step_since) {
+            ("", _) => String::new(),
+            (step, Some(since)) => format!(", at the step {step} for {}", ago(since)),
+            (step, None) => format!(", at the step {step}"),
+        };
+        let machine = if self.machine.is_empty() { String::new() } else { format!(", on {}", self.machine) };
+        format!("{} is at work{}{step}{machine}", self.held_by, since.unwrap_or_default())
+    }
 }
 
 /// Whether it may be taken.
@@ -60,18 +101,34 @@ pub fn judge(lease: &LeaseView, server: Timestamp) -> Judgement {
     }
 }
 
+/// Who is at work by this Lease at `server`, the API server's time; none where it is free.
+pub fn at_work(lease: &LeaseView, server: Timestamp) -> Option<AtWork> {
+    let Judgement::Held { age, .. } = judge(lease, server) else { return None };
+    let held_by = lease.holder.clone()?;
+    let (step, step_since) = lease.step.clone().unwrap_or_default();
+    // What is noted beside; else as `user@machine (run)` has it.
+    let named = || {
+        let name = held_by.split(['(', ')']).map(str::trim).find(|part| part.contains('@')).unwrap_or_default();
+        name.rsplit_once('@').map(|(_, machine)| machine.to_owned())
+    };
+    let machine = lease.machine.clone().or_else(named).unwrap_or_default();
+    Some(AtWork { machine, since: lease.since, step, step_since, last_sign_seconds: age, held_by })
+}
+
 /// The refusal that a Lease amounts to which somebody holds; `by_hand` is the command that ends it. None where it is free.
 pub fn refusal(lease: &LeaseView, server: Timestamp, by_hand: Command) -> Option<Problem> {
     let Judgement::Held { age, left } = judge(lease, server) else { return None };
     let holder = lease.holder.as_deref()?;
     let since = lease.since.map(|time| format!(" since {time}")).unwrap_or_default();
+    let step = lease.step.as_ref().map(|(step, _)| format!(", at the step {step}")).unwrap_or_default();
+    let machine = lease.machine.as_ref().map(|machine| format!(", on {machine}")).unwrap_or_default();
     let sign = match age {
         Some(age) => format!("last sign of life {age}s ago"),
         None => "nothing tells when it gave its last sign of life".to_owned(),
     };
-    let line = format!("{holder} is at work on this account{since} ({sign})");
-    let problem =
-        Problem::new(Reason::Locked, line).hint("let them finish; the same command goes on from wherever they stop");
+    let line = format!("{holder} is at work on this account{since}{step}{machine} ({sign})");
+    let problem = Problem::new(Reason::Locked, line)
+        .hint("wait until they are done; should they stop half-way, the same command goes on from there");
     Some(match left {
         Some(left) if left <= LONG => {
             problem.hint(format!("if that process is gone, its lock ends by itself in {left}s"))
@@ -104,7 +161,23 @@ mod tests {
             life: 20,
             written: Some(at(1000)),
             process_is_gone: false,
+            machine: None,
+            step: None,
         }
+    }
+
+    #[test]
+    fn who_is_at_work_is_told_with_machine_and_step() {
+        let lease = LeaseView { holder: Some("alice@laptop (1a2b)".to_owned()), ..held() };
+        let told = |lease: &LeaseView| at_work(lease, at(1005)).map(|at_work| at_work.in_words(at(1010)));
+        let since = "since 1970-01-01T00:15:00Z (110s ago)";
+        assert_eq!(told(&lease), Some(format!("alice@laptop (1a2b) is at work {since}, on laptop")));
+        let step = Some(("restart".to_owned(), Some(at(990))));
+        let noted = LeaseView { machine: Some("bastion".to_owned()), step, ..held() };
+        assert_eq!(told(&noted), Some(format!("alice is at work {since}, at the step restart for 20s, on bastion")));
+        let alone = LeaseView { since: None, ..held() };
+        assert_eq!(told(&alone), Some("alice is at work".to_owned()));
+        assert_eq!(at_work(&held(), at(1021)), None, "nobody holds it any more");
     }
 
     #[test]

@@ -5,6 +5,8 @@ use serde::Serialize;
 
 use crate::event::{StepName, StepState};
 use crate::facts::shape::Form;
+use crate::lock::AtWork;
+use crate::problem::{Problem, Reason};
 
 /// The version of the shapes below.
 pub const API_VERSION: &str = "deepdesk.com/v1";
@@ -54,9 +56,20 @@ pub struct AccountResult {
     pub message: String,
     /// The exit code of this account alone.
     pub exit_code: u8,
+    /// What went wrong, with what holds now and what to do next; null when nothing did.
+    pub problem: Option<ProblemResult>,
+    /// Whether everything that was asked for was there already, and nothing was written.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub nothing_to_do: bool,
     /// Whether nothing was written because `--dry-run` asked so.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub dry_run: bool,
+    /// Whether the API server judged every change to the cluster, and found nothing against it (`--dry-run=server`).
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub judged_by_server: bool,
+    /// Who is at work on the account; absent when nobody is, or it was not asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub at_work: Option<AtWork>,
     /// The primary.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub primary: Option<PrimaryResult>,
@@ -127,6 +140,9 @@ pub struct BackCompatResult {
     pub latest: String,
     /// The version whose value it holds, or `unknown`, or `nothing`.
     pub holds: String,
+    /// The version of the primary that held that value, where `holds` cannot name it: by the record of the last rotation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub same_as: Option<String>,
     /// Whether it holds a value that differs from the primary's: old data may need it.
     pub live: bool,
 }
@@ -156,6 +172,9 @@ pub struct KeyResult {
     pub source: crate::facts::observation::Source,
     /// The version whose value it holds, `unknown`, or `nothing`.
     pub holds: String,
+    /// The version of the primary that held that value, where `holds` cannot name it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub same_as: Option<String>,
     /// Whether that is what it should hold.
     pub as_expected: bool,
 }
@@ -314,8 +333,78 @@ pub struct ResultList {
     pub api_version: &'static str,
     /// `List`.
     pub kind: &'static str,
-    /// One an account, in the order asked for.
+    /// What the process ends with.
+    pub exit_code: u8,
+    /// Stable word for why it did not end well; empty when all is well.
+    pub reason: String,
+    /// What ended the run; null when nothing did.
+    pub problem: Option<ProblemResult>,
+    /// One an account, in the order asked for, also those that were not begun.
     pub items: Vec<AccountResult>,
+}
+
+/// What went wrong, in a result.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ProblemResult {
+    /// Stable word, `PascalCase`.
+    pub reason: Reason,
+    /// One line for people.
+    pub message: String,
+    /// The exit code that goes with it.
+    pub exit_code: u8,
+    /// What holds now, a line each.
+    pub now: Vec<String>,
+    /// What to do next, a line each.
+    pub hints: Vec<Hint>,
+}
+
+impl From<&Problem> for ProblemResult {
+    fn from(problem: &Problem) -> ProblemResult {
+        ProblemResult {
+            reason: problem.reason,
+            message: problem.message.clone(),
+            exit_code: problem.exit.code(),
+            now: problem.now.clone(),
+            hints: problem.hints.clone(),
+        }
+    }
+}
+
+impl AccountResult {
+    /// The result of a command that found out nothing of the account: nothing was seen, nothing was done.
+    pub fn nothing_seen(kind: Kind, account: &str, context: &str, problem: &Problem) -> AccountResult {
+        AccountResult {
+            api_version: API_VERSION,
+            kind,
+            account: account.to_owned(),
+            namespace: account.to_owned(),
+            context: context.to_owned(),
+            project: String::new(),
+            state: String::new(),
+            reason: problem.reason.to_string(),
+            message: problem.message.clone(),
+            exit_code: problem.exit.code(),
+            problem: Some(problem.into()),
+            nothing_to_do: false,
+            dry_run: false,
+            judged_by_server: false,
+            at_work: None,
+            primary: None,
+            back_compat: None,
+            external_secrets: Vec::new(),
+            consumers: Vec::new(),
+            other_readers: Vec::new(),
+            checks: Vec::new(),
+            rotation: None,
+            status: None,
+            steps: Vec::new(),
+            interruption_seconds: None,
+            evidence: None,
+            without_slot: Vec::new(),
+            exposed: Vec::new(),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -338,31 +427,11 @@ mod tests {
             message: String::new(),
             hints: vec![command().into()],
         };
+        let nothing = Problem::new(Reason::NotAsked, "not asked");
         let mut result = AccountResult {
-            api_version: API_VERSION,
-            kind: Kind::SecretStatus,
-            account: acme.to_string(),
-            namespace: acme.to_string(),
-            context: "prod".to_owned(),
-            project: "p".to_owned(),
-            state: "Drifted".to_owned(),
-            reason: String::new(),
-            message: String::new(),
-            exit_code: 0,
-            dry_run: false,
-            primary: None,
-            back_compat: None,
-            external_secrets: Vec::new(),
-            consumers: Vec::new(),
-            other_readers: Vec::new(),
             checks: vec![check],
-            rotation: None,
             status: Some(StatusResult { due: Some(due), ..StatusResult::default() }),
-            steps: Vec::new(),
-            interruption_seconds: None,
-            evidence: None,
-            without_slot: Vec::new(),
-            exposed: Vec::new(),
+            ..AccountResult::nothing_seen(Kind::SecretStatus, acme.as_str(), "prod", &nothing)
         };
         result.carry(&CallFlags { kubectl: vec!["--context=prod".to_owned()], ..CallFlags::default() });
         let carried = "kubectl deepdesk secret sync acme --context=prod";

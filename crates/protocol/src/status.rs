@@ -43,22 +43,32 @@ fn recorded(now: &Observation) -> Option<(Timestamp, &LastRotation)> {
     Some((last.at.parse().ok()?, last))
 }
 
-/// Since when the newest version of the primary is there.
+/// Since when the newest version of the primary is there: since the rotation on record that made it, else its creation. The record comes
+/// first since it is at hand in every form of output: an age must not depend on which one was asked for.
 pub fn in_use_since(now: &Observation) -> Option<Timestamp> {
-    now.primary.newest()?.created.or_else(|| recorded(now).map(|(at, _)| at))
+    recorded(now).map(|(at, _)| at).or_else(|| now.primary.newest()?.created)
 }
 
-/// Since when the back-compat holds a value that is not the primary's: since the younger of the two was added.
+/// The version of the primary whose value the back-compat keeps, where that version is disabled and only the record of the last rotation
+/// tells: nobody has stored another one since.
+pub fn keeps_value_of(now: &Observation) -> Option<String> {
+    let kept = now.back_compat.newest()?;
+    let (at, last) = recorded(now)?;
+    let named = kept.value.and_then(|value| now.name_of(value));
+    let is_told = named.is_none_or(|name| name.starts_with("primary"));
+    (state::back_compat_is_live(now) && !is_told && kept.created? <= at).then(|| format!("primary {}", last.from))
+}
+
+/// Since when the back-compat holds a value that is not the primary's: since the rotation on record, else since the younger of the two was added.
 pub fn live_since(now: &Observation) -> Option<Timestamp> {
     if !state::back_compat_is_live(now) {
         return None;
     }
-    let (newest, kept) = (now.primary.newest()?.created, now.back_compat.newest()?.created);
-    match (newest, kept) {
-        (Some(newest), Some(kept)) => Some(newest.max(kept)),
-        (Some(newest), None) => recorded(now).map(|_| newest),
-        (None, _) => recorded(now).map(|(at, _)| at),
-    }
+    let dated = || {
+        let (newest, kept) = (now.primary.newest()?.created?, now.back_compat.newest()?.created?);
+        Some(newest.max(kept))
+    };
+    recorded(now).map(|(at, _)| at).or_else(dated)
 }
 
 /// Why the back-compat is still needed; empty when it is not.
@@ -103,16 +113,36 @@ mod tests {
             (
                 "recorded, and the primary dated",
                 recorded("v2", seen("D@1 E2@60", "E1", (2, Some(1)), 2)),
-                second(60),
-                second(60),
+                second(90),
+                second(90),
             ),
             ("the primary dated alone", seen("D@1 E2@60", "E1", (2, Some(1)), 2), second(60), None),
             ("another rotation recorded", recorded("v1", seen("D E2", "E1", (2, Some(1)), 2)), None, None),
             ("nothing tells", seen("D E2", "E1", (2, Some(1)), 2), None, None),
-            ("finalized", recorded("v2", seen("D@1 E2@60", "E2@70", (2, Some(2)), 2)), second(60), None),
+            ("finalized", recorded("v2", seen("D@1 E2@60", "E2@70", (2, Some(2)), 2)), second(90), None),
         ];
         for (name, now, in_use, live) in cases {
             assert_eq!((in_use_since(&now), live_since(&now)), (in_use, live), "{name}");
+        }
+    }
+
+    #[test]
+    fn whose_value_the_back_compat_keeps_is_told_by_the_record() {
+        let cases = [
+            (
+                "stored before the record",
+                recorded("v2", seen("D@1 E2@60", "E1@50", (2, Some(1)), 2)),
+                Some("primary v1"),
+            ),
+            ("stored after it", recorded("v2", seen("D@1 E2@60", "E1@95", (2, Some(1)), 2)), None),
+            ("nobody knows when", recorded("v2", seen("D E2", "E1", (2, Some(1)), 2)), None),
+            ("not on record", seen("D@1 E2@60", "E1@50", (2, Some(1)), 2), None),
+            ("another rotation", recorded("v3", seen("D@1 E2@60", "E1@50", (2, Some(1)), 2)), None),
+            ("an enabled version tells", recorded("v2", seen("E1@1 E2@60", "E1@50", (2, Some(1)), 2)), None),
+            ("finalized", recorded("v2", seen("D@1 E2@60", "E2@50", (2, Some(2)), 2)), None),
+        ];
+        for (name, now, kept) in cases {
+            assert_eq!(keeps_value_of(&now).as_deref(), kept, "{name}");
         }
     }
 

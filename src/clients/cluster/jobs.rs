@@ -73,6 +73,41 @@ impl Cluster {
         }
     }
 
+    /// The last lines that a container wrote: the one that runs or has ended, or the one before it (`previous`).
+    pub async fn log_tail(
+        &self,
+        pod: &str,
+        container: &str,
+        previous: bool,
+        lines: i64,
+    ) -> Result<Vec<String>, ApiError> {
+        let path = Pod::url_path(&(), Some(self.namespace.as_str()));
+        let operation = self.operation("get log of", "pod", pod);
+        let params = LogParams {
+            container: Some(container.to_owned()),
+            previous,
+            tail_lines: Some(lines),
+            timestamps: true,
+            ..LogParams::default()
+        };
+        let unreadable = |_| kubernetes_error(&operation, ApiErrorKind::Invalid, "the request cannot be written");
+        let request = kube::core::Request::new(path).logs(pod, &params).map_err(unreadable)?;
+        let body = self.connection.open(&operation, &request).await?;
+        let mut log = PodLog {
+            operation,
+            body: body.into_data_stream(),
+            pending: Zeroizing::default(),
+            cut: false,
+            lines: VecDeque::new(),
+            since: None,
+        };
+        let mut read = Vec::new();
+        while let Some(line) = log.next().await? {
+            read.push(String::from_utf8_lossy(&line.text).into_owned());
+        }
+        Ok(read)
+    }
+
     /// What a container writes, from its beginning or from right before `since`, until it ends.
     pub async fn follow_log(&self, pod: &str, container: &str, since: Option<Timestamp>) -> Result<PodLog, ApiError> {
         let path = Pod::url_path(&(), Some(self.namespace.as_str()));

@@ -7,7 +7,7 @@ use deepdesk_protocol::check::{self};
 use deepdesk_protocol::checkup::{Answer, Asked, Part};
 use deepdesk_protocol::facts::names::printable;
 use deepdesk_protocol::hint::Hint;
-use deepdesk_protocol::problem::Problem;
+use deepdesk_protocol::problem::{Problem, Reason};
 use deepdesk_protocol::result::{CheckResult, Verdict};
 
 /// The answers so far.
@@ -56,6 +56,16 @@ impl Answers {
                 self.put(id, Answer::Fail, &problem.message, &problem.hints);
             }
         }
+    }
+
+    /// Why there is no plan, beside what is told of it.
+    pub fn refused(&mut self, id: &str, reason: Reason) {
+        self.asked.iter_mut().filter(|asked| asked.id == id).for_each(|asked| asked.refused = Some(reason));
+    }
+
+    /// What is under way is for whoever is at work to end: nobody else is told to put it right.
+    pub fn leave_to_whoever_is_at_work(&mut self) {
+        self.asked.iter_mut().filter(|asked| asked.id != catalogue::LOCK_ID).for_each(|asked| asked.hints.clear());
     }
 
     /// A check that could not be asked.
@@ -122,6 +132,7 @@ impl Answers {
             result,
             message: printable(message),
             hints: hints.to_vec(),
+            refused: None,
         });
     }
 

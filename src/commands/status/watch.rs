@@ -3,7 +3,7 @@
 //! The cluster tells of its changes, as far as it lets itself be watched; Secret Manager tells nobody, so it is looked at
 //! again after a while.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::FutureExt as _;
 use jiff::Timestamp;
@@ -13,9 +13,11 @@ use super::super::{Voice, speak};
 use super::{Remark, Round, look, tell_problems};
 use crate::cli;
 use crate::clients::cluster::pulse::{Pulse, Watched};
+use crate::clients::trouble;
 use crate::observe::survey::Dates;
 use deepdesk_protocol::facts::names::{AccountName, WorkloadKind};
-use deepdesk_protocol::problem::Problem;
+use deepdesk_protocol::problem::{Problem, Reason};
+use deepdesk_protocol::result::AccountResult;
 
 /// The most accounts that are watched by watches of their own; more are looked at at longer intervals.
 const FEW: usize = 8;
@@ -23,6 +25,10 @@ const FEW: usize = 8;
 const OFTEN: Duration = Duration::from_secs(10);
 /// How often many are.
 const SELDOM: Duration = Duration::from_secs(60);
+/// How often it is told that there is no connection, where it is drawn.
+const SECOND: Duration = Duration::from_secs(1);
+/// After how many of those it is looked again.
+const AGAIN: usize = 3;
 /// The least time from one look to the next, however much changes.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -32,12 +38,24 @@ pub async fn watch(session: &Session, args: &cli::Status, voice: &Voice, dates: 
     let mut watched = Vec::new();
     let mut told = Told::default();
     loop {
-        let round = match look(session, args, voice, dates).await {
+        let looking = look(session, args, voice, dates);
+        tokio::pin!(looking);
+        let looked = loop {
+            tokio::select! {
+                looked = &mut looking => break looked,
+                () = tokio::time::sleep(SECOND) => told.meanwhile(voice),
+            }
+        };
+        let round = match looked {
+            Ok(round) if told.begun && is_lost(&round) => {
+                let why = round.problems.first().map(|(_, problem)| problem.message.clone()).unwrap_or_default();
+                told.wait_for_it(voice, &why).await;
+                continue;
+            }
             Ok(round) => round,
             // Later on it may be over soon; to begin with it may as well be a wrong flag.
             Err(problem) if told.begun => {
-                told.failure(voice, &[(None, problem)]);
-                tokio::time::sleep(OFTEN).await;
+                told.wait_for_it(voice, &problem.message).await;
                 continue;
             }
             Err(problem) => return Err(problem),
@@ -54,6 +72,16 @@ pub async fn watch(session: &Session, args: &cli::Status, voice: &Voice, dates: 
     }
 }
 
+/// Whether nothing could be seen of any, since there is no connection.
+fn is_lost(round: &Round) -> bool {
+    let lost = |problem: &Problem| {
+        matches!(problem.reason, Reason::ConnectionFailed | Reason::Timeout | Reason::Unavailable | Reason::ServerError)
+    };
+    !round.results.is_empty()
+        && round.problems.len() == round.results.len()
+        && round.problems.iter().all(|(_, problem)| lost(problem))
+}
+
 /// What was told already, so that it is not told every few seconds.
 #[derive(Default)]
 struct Told {
@@ -62,11 +90,25 @@ struct Told {
     remarks: Vec<Remark>,
     /// Whether something was written since the last drawing, which must stay.
     afresh: bool,
+    /// What was seen last, and when.
+    last: Option<(Timestamp, Vec<AccountResult>)>,
+    lost: Option<Lost>,
+}
+
+/// A connection that is lost.
+struct Lost {
+    since: Instant,
+    why: String,
+    /// When it was last told of, where lines are written one after the other.
+    told: Option<Instant>,
 }
 
 impl Told {
     fn round(&mut self, voice: &Voice, round: &Round) {
         self.begun = true;
+        if self.lost.take().is_some_and(|lost| lost.told.is_some()) {
+            speak(voice).note("the connection is there again");
+        }
         for remark in round.remarks.iter().filter(|remark| !self.remarks.contains(remark)) {
             remark.tell(&mut speak(voice));
             self.afresh = true;
@@ -74,7 +116,9 @@ impl Told {
         self.remarks.clone_from(&round.remarks);
         self.failure(voice, &round.problems);
         let afresh = std::mem::take(&mut self.afresh);
-        speak(voice).watched(&round.results, Timestamp::now(), window(), afresh);
+        let now = Timestamp::now();
+        speak(voice).watched(&round.results, now, window(), afresh, None);
+        self.last = Some((now, round.results.clone()));
     }
 
     /// Tells a failure when it is another one than before.
@@ -85,6 +129,52 @@ impl Told {
             self.afresh = true;
         }
         self.failure = failure;
+    }
+
+    /// While a look has no answer yet: what is lost is told as long as it is.
+    fn meanwhile(&mut self, voice: &Voice) {
+        if let Some((since, why)) = trouble::longest().filter(|(since, _)| *since >= super::super::LOST) {
+            self.is_lost(since, &why);
+        }
+        self.tell_lost(voice);
+    }
+
+    fn is_lost(&mut self, ago: Duration, why: &str) {
+        let since = Instant::now().checked_sub(ago).unwrap_or_else(Instant::now);
+        let lost = self.lost.get_or_insert_with(|| Lost { since, why: String::new(), told: None });
+        why.clone_into(&mut lost.why);
+    }
+
+    /// Waits until it is time to look again, and tells meanwhile that nothing is seen.
+    async fn wait_for_it(&mut self, voice: &Voice, why: &str) {
+        self.is_lost(Duration::ZERO, why);
+        for _ in 0..AGAIN {
+            self.tell_lost(voice);
+            tokio::time::sleep(SECOND).await;
+        }
+    }
+
+    /// On a terminal above the table, which is of before; elsewhere as a line now and then.
+    fn tell_lost(&mut self, voice: &Voice) {
+        let (Some(lost), Some((at, results))) = (&mut self.lost, &self.last) else { return };
+        let at = at.round(jiff::Unit::Second).unwrap_or(*at);
+        let line = format!(
+            "no connection for {}s, trying again; this is of {at}: {}",
+            lost.since.elapsed().as_secs(),
+            lost.why
+        );
+        match window() {
+            Some(size) if speak(voice).draws() => {
+                let afresh = std::mem::take(&mut self.afresh);
+                speak(voice).watched(results, Timestamp::now(), Some(size), afresh, Some(&line));
+            }
+            Some(_) | None => {
+                if lost.told.is_none_or(|told| told.elapsed() >= super::super::STILL_LOST) {
+                    speak(voice).warning(&line);
+                    lost.told = Some(Instant::now());
+                }
+            }
+        }
     }
 }
 

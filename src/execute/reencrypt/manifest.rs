@@ -170,8 +170,12 @@ mod tests {
             container: None,
             limit: std::time::Duration::from_millis(90_500),
         };
-        let operator =
-            Operator { name: "alice@laptop".to_owned(), run: "0123abcd".to_owned(), process: Some("1".to_owned()) };
+        let operator = Operator {
+            name: "alice@laptop".to_owned(),
+            machine: "laptop".to_owned(),
+            run: "0123abcd".to_owned(),
+            process: Some("1".to_owned()),
+        };
         let services: Option<Vec<Service>> = services.map(|all| serde_json::from_value(all).expect("Services"));
         let job = job(&"acme".parse().expect("an account"), &asked, &from, services.as_deref(), &operator);
         serde_json::to_value(job).expect("a Job is JSON")

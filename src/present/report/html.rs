@@ -3,6 +3,7 @@
 use super::facts::{self, list, row};
 use super::style::{HASH, STYLE};
 use super::{AccountReport, KnownValues, Report, between, deed, esc, length, moment, outcome};
+use deepdesk_protocol::hint::quoted;
 
 /// By what a page is known to be one of these, so that it may be replaced by a later one. Near its beginning.
 pub const MARK: &str = r#"<meta name="generator" content="kubectl-deepdesk report"/>"#;
@@ -63,7 +64,7 @@ fn title(report: &Report) -> String {
 fn run(report: &Report) -> Vec<(&'static str, String)> {
     let credentials = if report.credentials.is_empty() { "not known" } else { &report.credentials };
     vec![
-        ("Command", format!("<code>kubectl deepdesk {}</code>", esc(&report.command))),
+        ("Command", format!("<code>kubectl deepdesk {}</code>", esc(&call(report)))),
         ("Operator", esc(&report.operator)),
         ("Google credentials", esc(credentials)),
         ("Began", moment(report.started)),
@@ -120,4 +121,12 @@ fn section(number: usize, account: &AccountReport) -> String {
 fn badge(exit_code: u8, dry_run: bool) -> String {
     let (word, class) = outcome(exit_code, dry_run);
     format!(" <span class=\"badge {class}\">{word}</span>")
+}
+
+/// The call as it can be typed again.
+fn call(report: &Report) -> String {
+    match report.arguments.as_slice() {
+        [] => report.command.clone(),
+        words => words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" "),
+    }
 }

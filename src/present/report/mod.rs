@@ -27,6 +27,8 @@ pub struct Report {
     pub program: String,
     /// The command: `secret rotate`.
     pub command: String,
+    /// All words of the call, as they were given; what must not be read is left out.
+    pub arguments: Vec<String>,
     /// Who ran it: user and machine.
     pub operator: String,
     /// As whom at Google, and by which credentials; empty when that was not found out.

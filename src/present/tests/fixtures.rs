@@ -178,6 +178,7 @@ pub fn rotated() -> AccountResult {
     let time = |text: &str| text.parse::<jiff::Timestamp>().expect("a time");
     let version = |version: &str, state| VersionResult { version: version.to_owned(), state, created: None };
     let key = |key: &str, source, holds: &str| KeyResult {
+        same_as: None,
         key: key.to_owned(),
         source,
         holds: holds.to_owned(),
@@ -214,7 +215,11 @@ pub fn rotated() -> AccountResult {
         reason: String::new(),
         message: String::new(),
         exit_code: 0,
+        problem: None,
+        nothing_to_do: false,
         dry_run: false,
+        judged_by_server: false,
+        at_work: None,
         primary: Some(PrimaryResult {
             secret: "acme_account_secret".to_owned(),
             latest: "8".to_owned(),
@@ -224,6 +229,7 @@ pub fn rotated() -> AccountResult {
             secret: "acme_account_secret_back_compat".to_owned(),
             latest: "1".to_owned(),
             holds: "primary v7".to_owned(),
+            same_as: None,
             live: true,
         }),
         external_secrets: vec![external("admin-secrets"), external("backend-secrets")],
@@ -383,4 +389,10 @@ pub fn observation() -> Observation {
         run_ended: None,
         unread: Vec::new(),
     }
+}
+
+/// Results as a whole: several are a list.
+pub fn whole(results: &[AccountResult]) -> crate::present::Whole<'static> {
+    let exit_code = results.iter().map(|result| result.exit_code).max().unwrap_or(0);
+    crate::present::Whole { as_list: results.len() != 1, exit_code, problem: None }
 }

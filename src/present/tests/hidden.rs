@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use serde_json::json;
 
-use super::fixtures::{check, event, rotated, seen_knowing, terminal};
+use super::fixtures::{check, event, rotated, seen_knowing, terminal, whole};
 use crate::known::KnownValues;
 use crate::present::{Listing, Output, Progress, Style, Terminal, machine};
 use deepdesk_protocol::event::{StepName, StepState};
@@ -44,8 +44,13 @@ fn written(text: &str, style: Style, terminal: Terminal) -> String {
     seen.presenter.line(text);
     let result = quoted(text);
     seen.presenter.checks(&result, &result.checks);
-    seen.presenter.statuses(std::slice::from_ref(&result), true, event(3.0, StepName::Sync, StepState::Done, "").time);
-    seen.presenter.results(&[result]);
+    seen.presenter.statuses(
+        std::slice::from_ref(&result),
+        &crate::present::Whole { as_list: true, exit_code: 0, problem: None },
+        event(3.0, StepName::Sync, StepState::Done, "").time,
+    );
+    let all = [result];
+    seen.presenter.results(&all, &whole(&all));
     let listing = Listing { titles: vec!["NAME"], rows: vec![vec![text.to_owned()]], names: vec![text.to_owned()] };
     seen.presenter.list(&json!([text]), &listing);
     seen.out.text() + &seen.err.text()

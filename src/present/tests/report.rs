@@ -85,6 +85,7 @@ fn report(accounts: Vec<AccountReport>, problem: Option<Problem>) -> Report {
     Report {
         program: "kubectl-deepdesk 1.2.3".to_owned(),
         command: "secret rotate".to_owned(),
+        arguments: Vec::new(),
         operator: "ann@laptop".to_owned(),
         credentials: "ann@example.com: application default credentials".to_owned(),
         started: at(0.0),

@@ -2,13 +2,13 @@
 
 use insta::assert_snapshot;
 
-use super::fixtures::{check, drifted, rotated, seen, stopped, verified};
+use super::fixtures::{check, drifted, rotated, seen, stopped, verified, whole};
 use crate::present::{Listing, Output, Style, Terminal};
 use deepdesk_protocol::result::{AccountResult, Kind, Verdict};
 
 fn shown(output: Output, results: &[AccountResult]) -> String {
     let mut seen = seen(Style { output, ..Style::default() }, Terminal::default());
-    seen.presenter.results(results);
+    seen.presenter.results(results, &whole(results));
     assert_eq!(seen.err.text(), "", "the result goes to standard output");
     let text = seen.out.text();
     if output == Output::Human {

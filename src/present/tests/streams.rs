@@ -2,7 +2,7 @@
 
 use insta::assert_snapshot;
 
-use super::fixtures::{Stream, event, rotated, rotation, seen, terminal};
+use super::fixtures::{Stream, event, rotated, rotation, seen, terminal, whole};
 use crate::known::KnownValues;
 use crate::present::{Color, Output, Presenter, Progress, Style, Terminal};
 use deepdesk_protocol::event::{StepName, StepState};
@@ -37,7 +37,7 @@ fn colour_is_an_addition() {
         let mut seen = seen(Style { color, ..Style::default() }, Terminal::default());
         seen.presenter.problem(&stuck());
         rotation().iter().for_each(|event| seen.presenter.event(event));
-        seen.presenter.results(&[rotated()]);
+        seen.presenter.results(&[rotated()], &whole(&[rotated()]));
         seen.err.text() + &seen.out.text()
     };
     let (colored, plain) = (told(Color::Always), told(Color::Never));
@@ -59,7 +59,7 @@ fn colour_follows_each_stream_and_the_environment() {
     let told = |terminal| {
         let mut seen = seen(Style { progress: Progress::Plain, ..Style::default() }, terminal);
         seen.presenter.warning("w");
-        seen.presenter.results(&[rotated()]);
+        seen.presenter.results(&[rotated()], &whole(&[rotated()]));
         (seen.err.text().contains('\u{1b}'), seen.out.text().contains('\u{1b}'))
     };
     let all = Terminal { no_color: false, ..terminal() };
@@ -128,8 +128,8 @@ fn nothing_from_a_server_acts_on_the_terminal() {
             problem.message = evil.to_owned();
             problem.hints.push(evil.into());
             seen.presenter.problem(&problem);
-            seen.presenter.results(&[result.clone(), result.clone()]);
-            seen.presenter.results(std::slice::from_ref(&result));
+            seen.presenter.results(&[result.clone(), result.clone()], &whole(&[result.clone(), result.clone()]));
+            seen.presenter.results(std::slice::from_ref(&result), &whole(std::slice::from_ref(&result)));
             let text = seen.err.text() + &seen.out.text();
             assert!(!text.chars().any(|c| crate::present::text::acts(c) && c != '\n'), "{output:?}: {text:?}");
             assert!(!text.lines().any(|line| line.starts_with("error: forged")), "{output:?}: {text}");
@@ -151,8 +151,8 @@ fn a_reader_that_leaves_stops_nothing() {
                 assert_eq!(presenter.suspend(|| 1), 1);
             }
             presenter.problem(&stuck());
-            presenter.results(&[rotated()]);
-            presenter.results(&[rotated()]);
+            presenter.results(&[rotated()], &whole(&[rotated()]));
+            presenter.results(&[rotated()], &whole(&[rotated()]));
             assert_eq!(presenter.stdout_error().map(std::io::Error::kind), Some(std::io::ErrorKind::BrokenPipe));
             assert_eq!(presenter.stderr_error(), Some(std::io::ErrorKind::BrokenPipe));
             assert_eq!((out.len(), err.len() <= closed), (closed, true));

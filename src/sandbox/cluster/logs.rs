@@ -27,12 +27,13 @@ pub(super) fn get(world: &Arc<World>, ask: &Ask, target: &Target, name: &str) ->
     let not_found = || StoreError::NotFound { resource: target.resource, name: name.to_owned() };
     let pod = world.cluster.get(target.resource, target.namespace.as_deref(), name).ok_or_else(not_found)?;
     let container = container(&pod, name, ask.query.text("container"))?;
-    if ask.query.flag("previous") {
+    let crashed = has_crashed(&pod, &container);
+    if ask.query.flag("previous") && !crashed {
         let why = format!("previous terminated container {container:?} in pod {name:?} not found");
         return Err(Refusal::bad_request(why));
     }
     let state = state(&pod, &container);
-    if !state["running"].is_object() && !state["terminated"].is_object() {
+    if !state["running"].is_object() && !state["terminated"].is_object() && !ask.query.flag("previous") {
         let why = match text(&state["waiting"]["reason"]) {
             "" => "ContainerCreating",
             why => why,
@@ -89,6 +90,13 @@ fn container(pod: &Value, name: &str, asked: &str) -> Result<String, Refusal> {
 fn state<'a>(pod: &'a Value, container: &str) -> &'a Value {
     let statuses = pod["status"]["containerStatuses"].as_array().map(Vec::as_slice).unwrap_or_default();
     statuses.iter().find(|status| status["name"] == *container).map_or(&Value::Null, |status| &status["state"])
+}
+
+/// Whether one ran before, and ended.
+fn has_crashed(pod: &Value, container: &str) -> bool {
+    let statuses = pod["status"]["containerStatuses"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let mut own = statuses.iter().filter(|status| status["name"] == *container);
+    own.any(|status| status["lastState"]["terminated"].is_object())
 }
 
 struct Log {

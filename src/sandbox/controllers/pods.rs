@@ -160,8 +160,12 @@ async fn start(world: Arc<World>, (namespace, name): (String, String), uid: Stri
         return world.controllers.data.ended(&namespace, &uid);
     }
     if is_stuck_by_name(&world, &owner) || asked.as_deref() == Some("crash") {
+        world.controllers.logs.write(&uid, "the sandbox was told that this pod crashes");
         let words = "back-off 5m0s restarting failed container";
-        return status(&world, &namespace, &name, &uid, &waiting(&pod, "CrashLoopBackOff", words));
+        let mut crashed = waiting(&pod, "CrashLoopBackOff", words);
+        let ended = json!({"exitCode": 1, "reason": "Error", "startedAt": now(), "finishedAt": now()});
+        crashed["containerStatuses"][0]["lastState"] = json!({ "terminated": ended });
+        return status(&world, &namespace, &name, &uid, &crashed);
     }
     tokio::time::sleep(half).await;
     if told(&world, &namespace, &pod, READY).as_deref() == Some("never") {

@@ -96,6 +96,7 @@ reasons! {
     NoValue Failed "There is no value to add.",
     NotAdded Incomplete "A version that was added is not there.",
     NotAsked NotAsItShouldBe "A check could not be asked.",
+    NotBegun Refused "Of several accounts: an earlier one did not end well, and this one was not begun.",
     NotConfirmed Usage "A confirmation is needed, and there is nobody to ask.",
     NotFound Failed "A server says that the object does not exist.",
     NotOurs Refused "A file is there that this program did not write.",

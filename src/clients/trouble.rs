@@ -1,0 +1,52 @@
+//! What is being tried again since no answer came: for whoever waits meanwhile, and does not know why. One for the process, as `known` is:
+//! what had to be handed on would be forgotten once.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::error::ApiError;
+
+static NOW: Mutex<Troubles> = Mutex::new(Troubles { next: 0, open: BTreeMap::new() });
+
+struct Troubles {
+    next: u64,
+    open: BTreeMap<u64, (Instant, String)>,
+}
+
+fn now() -> MutexGuard<'static, Troubles> {
+    NOW.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A request that is tried again. Ends when it is dropped: it was answered, or given up, which is told otherwise.
+pub(super) struct Trouble(u64);
+
+impl Trouble {
+    /// One that began a while ago, and what is known of it.
+    pub(super) fn begin(ago: Duration, what: &str) -> Trouble {
+        let mut troubles = now();
+        let id = troubles.next;
+        troubles.next += 1;
+        let since = Instant::now().checked_sub(ago).unwrap_or_else(Instant::now);
+        troubles.open.insert(id, (since, what.to_owned()));
+        Trouble(id)
+    }
+
+    /// What is known of it now.
+    pub(super) fn is(&self, error: &ApiError) {
+        if let Some((_, told)) = now().open.get_mut(&self.0) {
+            *told = error.to_string();
+        }
+    }
+}
+
+impl Drop for Trouble {
+    fn drop(&mut self) {
+        now().open.remove(&self.0);
+    }
+}
+
+/// For how long the oldest request under way has had no answer, and what was said last; none where all are answered.
+pub fn longest() -> Option<(Duration, String)> {
+    now().open.values().min_by_key(|(since, _)| *since).map(|(since, error)| (since.elapsed(), error.clone()))
+}
