@@ -121,7 +121,13 @@ pub fn compile(plan: &Plan, now: &Observation, effects: fn(&deepdesk_protocol::s
             Effect::Verify { version } => requests.push(Request::Verify { version: number(*version) }),
             Effect::Held { version } => {
                 let of = version.or(now.primary.newest().map(|newest| newest.id));
-                held = Some(value(of.and_then(|id| now.primary.version(id)).and_then(|version| version.value)));
+                // What this very run opened has been stored from there: nobody knew its value when the plan was made.
+                let opened = requests.iter().any(|request| match request {
+                    Request::Enable { version, .. } => of.map(number) == Some(*version),
+                    _ => false,
+                });
+                held = (!opened)
+                    .then(|| value(of.and_then(|id| now.primary.version(id)).and_then(|version| version.value)));
             }
             Effect::Disable { secret, version } => {
                 requests.push(Request::Disable { source: source(secret), version: number(*version), held: held.take() })
