@@ -26,7 +26,10 @@ use search::{Exploration, Found, explore};
 fn no_request_and_no_followed_hint_breaks_what_hands_left_whole() {
     let large = std::env::var("DEEPDESK_MODEL").is_ok_and(|size| size == "large");
     let begun = Instant::now();
-    let found = side_by_side(starts::all(large));
+    // One account alone, while something is being looked for.
+    let only = std::env::var("DEEPDESK_MODEL_ONLY").unwrap_or_default();
+    let found = side_by_side(starts::all(large).into_iter().filter(|one| one.name.contains(&only)).collect());
+    assert!(!found.is_empty(), "no account is named `{only}`");
     let sum = |count: fn(&Found) -> usize| found.iter().map(|(_, found)| count(found)).sum::<usize>();
     println!(
         "model: hands: {} worlds, followed from {}, {:.1} s",

@@ -56,18 +56,23 @@ pub fn others(now: &Observation) -> Vec<InUse> {
     });
     let copies: Vec<InUse> = copies.collect();
     let newest = now.primary.value().map(Held::Value);
-    let enabled = |value: ValueTag| now.enabled_with(value).is_some();
-    // Bytes that no enabled version has are most likely those of the one that the pods started with.
-    let explains_pods = copies
-        .iter()
-        .any(|one| Some(&one.held) != newest.as_ref() && matches!(one.held, Held::Value(value) if !enabled(value)));
+    let enabled = |value: ValueTag| now.enabled_in(Source::Primary, value).is_some();
+    // Bytes that no enabled version of the primary has are most likely those of the one that the pods started with: but not where they
+    // are noted to read those as back-compat.
+    let explains = |pod: &PodView| {
+        let noted = pod.back_compat.and_then(|noted| now.back_compat.version(noted)).and_then(|version| version.value);
+        let unknown = |value: ValueTag| !enabled(value) && Some(value) != noted;
+        copies
+            .iter()
+            .any(|one| Some(&one.held) != newest.as_ref() && matches!(one.held, Held::Value(value) if unknown(value)))
+    };
     let pods = now.pods().flat_map(|(consumer, pod)| {
         let may_have = may_have_started_with(now, consumer, pod);
-        let sure = may_have.len() == 1;
+        let (sure, explains) = (may_have.len() == 1, explains(pod));
         let held = may_have.into_iter().filter_map(|version| {
             match now.primary.version(version).and_then(|version| version.value) {
                 Some(value) => Some(Held::Value(value)),
-                None if explains_pods => None,
+                None if explains => None,
                 None => Some(Held::Version(version)),
             }
         });
@@ -76,7 +81,7 @@ pub fn others(now: &Observation) -> Vec<InUse> {
         held.into_iter().map(move |held| InUse { held, place: place.clone(), sure })
     });
     // R1: what a Kubernetes Secret holds and what a pod is shown to have started with, both.
-    for one in copies.into_iter().chain(pods).filter(|one| Some(&one.held) != newest.as_ref()) {
+    for one in copies.iter().cloned().chain(pods).filter(|one| Some(&one.held) != newest.as_ref()) {
         if !found.iter().any(|known| known.held == one.held) {
             found.push(one);
         }

@@ -194,6 +194,10 @@ pub struct Announced {
 pub fn announced(now: &Observation) -> Option<Announced> {
     let (newest, in_use) = (now.primary.newest()?, now.primary.value()?);
     let Announcement { version: next, called_off } = now.announced?;
+    // The run that announces it sets out for the version after the newest: a record that says otherwise was edited.
+    if now.begun.is_some_and(|begun| begun.to == newest.id) {
+        return None;
+    }
     let value = now.back_compat.version(next)?.value.filter(|value| *value != in_use)?;
     let held = now.back_compat.newest()?;
     let withdrawn = held.id == next.next() && held.value == Some(in_use);
