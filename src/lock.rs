@@ -166,7 +166,8 @@ async fn each_lease(cluster: &Cluster, accounts: &[AccountName]) -> Vec<(Account
     looks.filter_map(|found| async move { found }).collect().await
 }
 
-async fn judged(cluster: &Cluster, lease: &Lease, operator: &Operator) -> Option<AtWork> {
+/// The same of a Lease at hand.
+pub async fn judged(cluster: &Cluster, lease: &Lease, operator: &Operator) -> Option<AtWork> {
     let lease = view(lease, operator);
     if lease.is_open() {
         return None;

@@ -93,10 +93,10 @@ impl Retry {
         let started = Instant::now();
         let mut pause = self.first_pause;
         let mut sent = false;
-        let mut trouble = None;
+        let mut trouble: Option<Trouble> = None;
         for tries in 1u32.. {
             let left = self.deadline.saturating_sub(started.elapsed());
-            let failure = match told_when_slow(attempt(self.attempt.min(left)), &mut trouble).await {
+            let failure = match attempt(self.attempt.min(left)).await {
                 Ok(answer) => {
                     self.answered.store(true, Ordering::Relaxed);
                     return Ok(answer);
@@ -127,31 +127,12 @@ impl Retry {
             }
             // A server that asks to come back later has answered.
             if !matches!(failure.error.kind, ApiErrorKind::TooManyRequests) {
-                trouble.get_or_insert_with(|| Trouble::begin(Duration::ZERO, "")).is(&failure.error);
+                trouble.get_or_insert_with(|| Trouble::begin(started)).is(&failure.error);
             }
             tokio::time::sleep(wait).await;
             pause = (pause * 2).min(self.longest_pause);
         }
         unreachable!("the deadline ends the loop long before the tries run out")
-    }
-}
-
-/// From when on an answer is late enough to be told of.
-const SLOW: Duration = Duration::from_secs(3);
-
-/// The attempt; while it has no answer for long, that is noted.
-async fn told_when_slow<T>(
-    attempt: impl Future<Output = Result<T, Failure>>,
-    trouble: &mut Option<Trouble>,
-) -> Result<T, Failure> {
-    // On the heap: a request's future is large, and each layer around it would carry it on the stack once more.
-    let mut attempt = Box::pin(attempt);
-    match tokio::time::timeout(SLOW, &mut attempt).await {
-        Ok(ended) => ended,
-        Err(_) => {
-            trouble.get_or_insert_with(|| Trouble::begin(SLOW, "no answer yet"));
-            attempt.await
-        }
     }
 }
 

@@ -22,13 +22,12 @@ fn now() -> MutexGuard<'static, Troubles> {
 pub(super) struct Trouble(u64);
 
 impl Trouble {
-    /// One that began a while ago, and what is known of it.
-    pub(super) fn begin(ago: Duration, what: &str) -> Trouble {
+    /// One of a request that was first sent then.
+    pub(super) fn begin(since: tokio::time::Instant) -> Trouble {
         let mut troubles = now();
         let id = troubles.next;
         troubles.next += 1;
-        let since = Instant::now().checked_sub(ago).unwrap_or_else(Instant::now);
-        troubles.open.insert(id, (since, what.to_owned()));
+        troubles.open.insert(id, (since.into_std(), String::new()));
         Trouble(id)
     }
 

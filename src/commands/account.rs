@@ -13,14 +13,14 @@ use crate::clients::kubeconfig::{self, KubeTarget, StdinUse, previous};
 use crate::clients::secret_manager::SecretManager;
 use crate::environment::Environment;
 use crate::lock;
-use crate::observe::glance::{self, Asked};
+use crate::observe::glance::{self, Asked, Glanced};
 use crate::present::{Listing, Style};
 use crate::request;
 use crate::run::{Interrupt, interrupted};
 use crate::settings;
 use deepdesk_protocol::command;
 use deepdesk_protocol::facts::account::{Glance, Judgement, VersionGlance, age, judge};
-use deepdesk_protocol::facts::names::{AccountName, SecretHome};
+use deepdesk_protocol::facts::names::AccountName;
 use deepdesk_protocol::lock::AtWork;
 use deepdesk_protocol::problem::{Problem, Reason};
 use deepdesk_protocol::result::{API_VERSION, ProblemResult};
@@ -146,16 +146,18 @@ async fn looked_at(
         None => accounts.iter().map(|_| None).collect::<Vec<_>>(),
     };
     let current = target.namespace.as_deref();
-    let names: Vec<AccountName> = accounts.iter().map(|asked| asked.request.account.clone()).collect();
-    let mut at_work = match with_state {
-        true => lock::all_at_work(&cluster, &names, &operator::operator(environment)?).await,
-        false => Default::default(),
-    };
-    let row = |(asked, seen): (&Asked, _)| {
-        let at_work = at_work.remove(&asked.request.account);
-        Row { at_work, ..Row::new(asked, current, seen) }
-    };
-    Ok((accounts.iter().zip(seen).map(row).collect(), with_state))
+    let operator = operator::operator(environment)?;
+    let mut rows = Vec::new();
+    for (asked, seen) in accounts.iter().zip(seen) {
+        let lease = seen.as_ref().and_then(|seen| seen.as_ref().ok()).and_then(|(.., lease)| lease.clone());
+        // Nobody's clock but the API server's tells whether it is held, and that is asked where somebody is named.
+        let at_work = match lease {
+            Some(lease) => lock::judged(&asked.cluster, &lease, &operator).await,
+            None => None,
+        };
+        rows.push(Row { at_work, ..Row::new(asked, current, seen) });
+    }
+    Ok((rows, with_state))
 }
 
 async fn secret_manager(
@@ -181,13 +183,13 @@ struct Row {
 }
 
 impl Row {
-    fn new(asked: &Asked, current: Option<&str>, seen: Option<Result<(SecretHome, Glance), Problem>>) -> Row {
+    fn new(asked: &Asked, current: Option<&str>, seen: Option<Result<Glanced, Problem>>) -> Row {
         let account = asked.request.account.to_string();
         let context = asked.request.context.clone();
         let current = current == Some(account.as_str());
         let (project, seen, problem) = match seen {
             None => (String::new(), None, None),
-            Some(Ok((home, seen))) => {
+            Some(Ok((home, seen, _))) => {
                 let judged = judge(&seen);
                 (home.project.to_string(), Some((seen, judged)), None)
             }

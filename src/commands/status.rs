@@ -101,6 +101,8 @@ fn tell_problems(
 ) {
     let Some((account, first)) = problems.first() else { return };
     let message = match account {
+        // It names the account by itself.
+        Some(_) if first.reason == Reason::NoSuchNamespace => first.message.clone(),
         Some(account) => format!("{account} could not be seen: {}", first.message),
         None => first.message.clone(),
     };

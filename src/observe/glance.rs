@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use futures::StreamExt as _;
+use k8s_openapi::api::coordination::v1::Lease;
 use serde_json::Value;
 
 use super::mappings::Labels;
@@ -12,6 +13,7 @@ use super::{read_all, served, store};
 use crate::clients::cluster::Cluster;
 use crate::clients::error::ApiErrorKind;
 use crate::clients::secret_manager::{SecretManager, VersionInfo};
+use crate::lock;
 use crate::request::Request;
 use deepdesk_protocol::facts::account::{Glance, SecretGlance, VersionGlance};
 use deepdesk_protocol::facts::names::{AccountName, SecretHome, SecretId};
@@ -69,24 +71,29 @@ pub struct Asked {
 }
 
 /// Looks at each account, several at a time; in their order.
-pub async fn glances(accounts: &[Asked], secret_manager: &SecretManager) -> Vec<Result<(SecretHome, Glance), Problem>> {
+pub async fn glances(accounts: &[Asked], secret_manager: &SecretManager) -> Vec<Result<Glanced, Problem>> {
     let looks = accounts.iter().map(|asked| glance(asked, secret_manager));
     futures::stream::iter(looks).buffered(AT_ONCE).collect().await
 }
 
-async fn glance(asked: &Asked, secret_manager: &SecretManager) -> Result<(SecretHome, Glance), Problem> {
+/// What a glance finds: where the secrets are, what is told of them, and the lock, of whose holder others are told.
+pub type Glanced = (SecretHome, Glance, Option<Lease>);
+
+async fn glance(asked: &Asked, secret_manager: &SecretManager) -> Result<Glanced, Problem> {
     let Asked { request, cluster, objects } = asked;
     let readers = read_all(request, objects, Some(&Labels::default()));
     let stores = store::stores(&readers, cluster, request.account.as_str());
     // A help, not a need: without the right to read the lock, dates alone tell.
-    let recorded = async { Ok(crate::lock::recorded(cluster, &request.names.primary).await.unwrap_or_default()) };
-    let (stores, record) = futures::try_join!(stores, recorded)?;
+    let lease = async { Ok(cluster.lease(lock::LEASE).await.unwrap_or_default()) };
+    let (stores, lease) = futures::try_join!(stores, lease)?;
+    let record = lease.as_ref().map(|lease| lock::record_in(lease, &request.names.primary)).unwrap_or_default();
     let home = store::home(request, &readers, &stores)?;
     let (primary, back_compat) = futures::try_join!(
         versions(secret_manager, &home, &request.names.primary),
         versions(secret_manager, &home, &request.names.back_compat),
     )?;
-    Ok((home, Glance { primary, back_compat, last_rotation: record.last, begun: record.begun.map(|begun| begun.to) }))
+    let begun = record.begun.map(|begun| begun.to);
+    Ok((home, Glance { primary, back_compat, last_rotation: record.last, begun }, lease))
 }
 
 async fn versions(manager: &SecretManager, home: &SecretHome, secret: &SecretId) -> Result<SecretGlance, Problem> {

@@ -47,7 +47,10 @@ fn short_of_several(result: &AccountResult, paint: Paint) -> String {
 /// One account.
 fn account(result: &AccountResult, width: Option<usize>, paint: Paint, detail: Detail) -> String {
     // Whoever asks for more gets all of it.
-    let fits = width.filter(|_| detail == Detail::Short);
+    let fits = match detail {
+        Detail::Short => Some(width),
+        Detail::Wide => None,
+    };
     // The problem on standard error said all there is: nothing was changed, so there is nothing to show.
     let untouched = !matches!(result.exit_code, 0 | 3 | 5 | 130) || (result.exit_code == 130 && !has_begun(result));
     if untouched && detail == Detail::Short && !result.dry_run {
@@ -143,9 +146,12 @@ fn dry_run(result: &AccountResult) -> &'static str {
     match (result.dry_run, result.judged_by_server) {
         (false, _) => "",
         (true, false) => " (dry run)",
-        (true, true) => " (server dry run: the API server has nothing against the changes to the cluster)",
+        (true, true) => BY_SERVER,
     }
 }
+
+/// Nothing was done, and yet more than looked at.
+pub(super) const BY_SERVER: &str = " (server dry run: the API server has nothing against the changes to the cluster)";
 
 fn verdict_against(result: &AccountResult, paint: Paint) -> String {
     let failed = result.checks.iter().filter(|check| check.result == Verdict::Fail).count();
@@ -220,7 +226,7 @@ pub(super) fn pods(result: &AccountResult) -> (u32, u32) {
 }
 
 /// What each place holds, and should.
-fn places(result: &AccountResult, width: Option<usize>, paint: Paint) -> String {
+fn places(result: &AccountResult, fits: Option<Option<usize>>, paint: Paint) -> String {
     let mut table = Table::new(&["PLACE", "HOLDS", "EXPECTED"]);
     let newest_expected = newest(result);
     let whole = result.kind == Kind::SecretVerification;
@@ -278,11 +284,15 @@ fn places(result: &AccountResult, width: Option<usize>, paint: Paint) -> String 
             table.mark();
         }
     }
-    if table.is_empty() { String::new() } else { table.fitted(width, &[]).render_with(None, paint) }
+    match fits {
+        _ if table.is_empty() => String::new(),
+        Some(width) => table.fitted(width, &[]).render_with(None, paint),
+        None => table.render_with(None, paint),
+    }
 }
 
 /// The consumers; wide, with the reasons why each is one.
-fn consumers(result: &AccountResult, width: Option<usize>, detail: Detail) -> String {
+fn consumers(result: &AccountResult, fits: Option<Option<usize>>, detail: Detail) -> String {
     if result.consumers.is_empty() {
         return String::new();
     }
@@ -300,7 +310,10 @@ fn consumers(result: &AccountResult, width: Option<usize>, detail: Detail) -> St
         }
         table.push(cells);
     }
-    table.fitted(width, &[]).render()
+    match fits {
+        Some(width) => table.fitted(width, &[]).render(),
+        None => table.render(),
+    }
 }
 
 fn steps(result: &AccountResult, width: Option<usize>) -> String {

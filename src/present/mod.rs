@@ -412,8 +412,11 @@ impl<O: Write, E: Write + Send + 'static> Presenter<O, E> {
             Output::Human | Output::Wide => {
                 let mut table = Table::new(&listing.titles);
                 listing.rows.iter().for_each(|row| table.push(row.clone()));
-                let width = self.out_width().filter(|_| self.style.output == Output::Human);
-                table.fitted(width, &["CLUSTER", "CURRENT"]).render()
+                match self.style.output {
+                    // Whoever asks for more gets all of it.
+                    Output::Wide => table.render(),
+                    _ => table.fitted(self.out_width(), &["CLUSTER", "CURRENT"]).render(),
+                }
             }
             Output::Json => machine::json(object, &self.known),
             Output::Yaml => machine::yaml(object, &self.known),
@@ -439,10 +442,18 @@ impl<O: Write, E: Write + Send + 'static> Presenter<O, E> {
             return self.aside("failed", &problem.message, more);
         }
         let paint = self.err_paint;
-        let mut text = format!("{} {}\n", paint.bad("error:"), printable(&problem.message));
-        let now = problem.now.iter().map(|line| (paint.strong("now:"), line.clone()));
-        let hints = problem.hints.iter().map(|hint| (paint.info("hint:"), hint.to_string()));
-        now.chain(hints).for_each(|(mark, line)| text.push_str(&format!("{mark} {}\n", printable(&line))));
+        let width = self.err_width();
+        let said = |line: &str, mark: usize| wrap(&printable(line), mark + 1, width);
+        let mut text = format!("{} {}\n", paint.bad("error:"), said(&problem.message, 6));
+        for line in &problem.now {
+            text.push_str(&format!("{} {}\n", paint.strong("now:"), said(line, 4)));
+        }
+        for hint in &problem.hints {
+            // A command is to be copied whole.
+            let line = hint.to_string();
+            let line = if hint.command().is_some() { printable(&line).into_owned() } else { said(&line, 5) };
+            text.push_str(&format!("{} {line}\n", paint.info("hint:")));
+        }
         self.live.put(&text);
     }
 
@@ -453,7 +464,9 @@ impl<O: Write, E: Write + Send + 'static> Presenter<O, E> {
         }
         match self.mode {
             Mode::Json => self.aside("note", text, json!({})),
-            Mode::Live | Mode::Plain | Mode::Silent => self.put_err(&format!("note: {}", printable(text))),
+            Mode::Live | Mode::Plain | Mode::Silent => {
+                self.put_err(&format!("note: {}", wrap(&printable(text), 6, self.err_width())));
+            }
         }
     }
 
@@ -470,7 +483,8 @@ impl<O: Write, E: Write + Send + 'static> Presenter<O, E> {
         match self.mode {
             Mode::Json => self.aside("warning", text, json!({})),
             Mode::Live | Mode::Plain | Mode::Silent => {
-                self.put_err(&format!("{} {}", self.err_paint.warn("warning:"), printable(text)));
+                let text = wrap(&printable(text), 9, self.err_width());
+                self.put_err(&format!("{} {text}", self.err_paint.warn("warning:")));
             }
         }
     }
@@ -488,6 +502,11 @@ impl<O: Write, E: Write + Send + 'static> Presenter<O, E> {
     /// Columns of the terminal that the result goes to; none where it goes elsewhere.
     fn out_width(&self) -> Option<usize> {
         self.terminal.stdout.then_some(self.terminal.width)
+    }
+
+    /// Columns of the terminal that standard error is; none where it is none.
+    fn err_width(&self) -> Option<usize> {
+        self.terminal.stderr.then(|| self.live.width())
     }
 
     /// Puts out a result in the form asked for.

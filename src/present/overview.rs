@@ -58,7 +58,12 @@ fn count(results: &[AccountResult], paint: Paint) -> String {
         // It has a table of its own.
         Some(Kind::SecretStatus) | None => return String::new(),
     };
-    let dry_run = if results.iter().all(|result| result.dry_run) { " (dry run)" } else { "" };
+    let each = |is: fn(&AccountResult) -> bool| results.iter().all(is);
+    let dry_run = match (each(|result| result.dry_run), each(|result| result.judged_by_server)) {
+        (true, true) => super::human::BY_SERVER,
+        (true, false) => " (dry run)",
+        (false, _) => "",
+    };
     let all = results.len();
     let text = format!("{well} of {} {done}{dry_run}", counted(all, "account"));
     let mut out = format!("{}\n", if well == all { paint.good(&text) } else { paint.bad(&text) });

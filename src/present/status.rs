@@ -10,6 +10,7 @@ use super::text::{Paint, cut, printable, wrap};
 use super::wording::counted;
 use deepdesk_protocol::facts::account::age;
 use deepdesk_protocol::hint::Command;
+use deepdesk_protocol::problem::Reason;
 use deepdesk_protocol::result::AccountResult;
 use deepdesk_protocol::status::{Due, StatusResult};
 
@@ -24,11 +25,14 @@ pub(super) fn render(
     paint: Paint,
     detail: Detail,
 ) -> String {
+    // What does not exist is no account: the problem says so.
+    let real = |result: &&AccountResult| result.reason != Reason::NoSuchNamespace.as_str();
+    let results: Vec<AccountResult> = results.iter().filter(real).cloned().collect();
+    let results = results.as_slice();
     if results.is_empty() {
         return String::new();
     }
-    let fits = width.filter(|_| detail == Detail::Short);
-    let mut out = table(results, now, detail).fitted(fits, &DISPENSABLE).render_with(None, paint);
+    let mut out = fitting(table(results, now, detail), detail, width).render_with(None, paint);
     if let [one] = results {
         out.push_str(&more(one, now, width));
     }
@@ -64,6 +68,14 @@ fn table(results: &[AccountResult], now: Timestamp, detail: Detail) -> Table {
 
 /// What a narrow window can do without, the first one first: `-o wide` has it.
 const DISPENSABLE: [&str; 4] = ["BACK-COMPAT", "PODS", "PRIMARY", "AGE"];
+
+/// The table in the window; whoever asks for more gets all of it.
+fn fitting(table: Table, detail: Detail, width: Option<usize>) -> Table {
+    match detail {
+        Detail::Short => table.fitted(width, &DISPENSABLE),
+        Detail::Wide => table,
+    }
+}
 
 /// Who is at work on which account, a line each.
 fn at_work(results: &[AccountResult], now: Timestamp, width: Option<usize>, paint: Paint) -> String {
@@ -249,7 +261,7 @@ impl Watched {
 
     /// The rows of these, after the titles where they were not written yet.
     pub(super) fn rows(&mut self, all: &[AccountResult], new: &[usize], now: Timestamp, detail: Detail) -> String {
-        let text = table(all, now, detail).fitted(None, &[]).render();
+        let text = fitting(table(all, now, detail), detail, None).render();
         let mut lines = text.lines();
         let titles = lines.next().filter(|_| !all.is_empty() && !std::mem::replace(&mut self.titled, true));
         let rows: Vec<&str> = lines.collect();

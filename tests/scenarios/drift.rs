@@ -32,7 +32,7 @@ fn a_pod_that_started_before_its_secret_changed() {
     account.every_pod_holds("backend", "SECRET_KEY", "primary v4");
     let ran = account.run("verify", &[]);
     assert!([0, 3].contains(&ran.code), "{}", ran.stderr);
-    account.run("restart", &[]).code(0);
+    account.run("restart", &["--yes"]).code(0);
     account.run("verify", &[]).code(0);
 }
 
@@ -41,6 +41,6 @@ fn a_deleted_target_comes_back() {
     let account = Account::new(After::Globex, "deleted-target");
     account.world.kubectl(&["delete", "secret", "admin-secrets", "-n", &account.name]);
     crate::world::until("it is there again", || account.holdings().contains_key("admin-secrets/SECRET_KEY"));
-    account.run("restart", &[]).code(0);
+    account.run("restart", &["--yes"]).code(0);
     account.run("verify", &[]).code(0);
 }

@@ -123,6 +123,6 @@ fn a_changed_target_is_put_right() {
     until("it is put right", || account.holdings()["backend-secrets/SECRET_KEY"] == "primary v3");
     // Every pod started before that write, and none says what it read.
     account.run("verify", &[]).code(3);
-    account.run("restart", &[]).code(0);
+    account.run("restart", &["--yes"]).code(0);
     account.run("verify", &[]).code(0);
 }

@@ -25,7 +25,7 @@ fn refused(api: &str, made: &str, reason: &str, says: &str, hint: &str) {
         all.map(|one| one["metadata"]["generation"].clone()).collect::<Vec<Value>>()
     };
     let before = (versions(), generations());
-    for (command, flags) in [("rotate", &["--yes"][..]), ("sync", &[]), ("restart", &[]), ("verify", &[])] {
+    for (command, flags) in [("rotate", &["--yes"][..]), ("sync", &[]), ("restart", &["--yes"]), ("verify", &[])] {
         let flags = [flags, &["-o", "json"]].concat();
         let ran = account.run(command, &flags).code(1).says(says).says("[DD-ES-API]").says("hint:").says(hint);
         let result = ran.json();

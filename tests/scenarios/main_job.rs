@@ -56,7 +56,7 @@ fn sync_brings_what_was_added_by_hand() {
     // The pods still hold the old value, and that is seen.
     account.every_pod_holds("backend", "SECRET_KEY", "primary v3");
     account.run("verify", &[]).code(3).says("DD-PODS-CURRENT");
-    account.run("restart", &[]).code(0);
+    account.run("restart", &["--yes"]).code(0);
     account.every_pod_holds("backend", "SECRET_KEY", "primary v4");
 }
 
@@ -66,7 +66,7 @@ fn restart_replaces_every_pod_that_reads_the_secret_and_no_other() {
     let names = || account.pods().into_iter().map(|pod| (pod.owner, pod.name)).collect::<Vec<_>>();
     let web = account.world.kubectl(&["get", "pods", "-n", &account.name, "-l", "app=web", "-o", "name"]);
     let before = names();
-    account.run("restart", &[]).code(0);
+    account.run("restart", &["--yes"]).code(0);
     let after = names();
     for consumer in CONSUMERS {
         assert!(after.iter().any(|(owner, _)| owner == consumer), "{after:?}");

@@ -150,7 +150,7 @@ fn a_paused_deployment() {
     let account = Account::new(After::Globex, "paused");
     account.patch("deployment", "backend", &json!({"spec": {"paused": true}}));
     refused(&account, "DD-PAUSED", "deployment/backend");
-    account.run("restart", &[]).code(4).says("kubectl rollout resume");
+    account.run("restart", &["--yes"]).code(4).says("kubectl rollout resume");
     account.patch("deployment", "backend", &json!({"spec": {"paused": false}}));
     account.until_healthy();
     account.run("rotate", &["--yes"]).code(0);

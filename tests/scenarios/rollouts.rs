@@ -37,11 +37,11 @@ fn a_rollout_that_is_stuck_ends_the_run_and_the_same_command_goes_on() {
 fn pods_that_crash_on_the_new_value() {
     let account = Account::impatient(After::Globex, "crashing");
     account.pods_from_now(kubelet::START, "crash");
-    account.run("restart", &[]).code(5).says("hint:");
+    account.run("restart", &["--yes"]).code(5).says("hint:");
     account.pods_from_now(kubelet::START, "100ms");
     account.world.kubectl(&["delete", "pods", "--all", "-n", &account.name, "--wait=false"]);
     account.until_healthy();
-    account.run("restart", &[]).code(0);
+    account.run("restart", &["--yes"]).code(0);
     account.run("verify", &[]).code(0);
 }
 

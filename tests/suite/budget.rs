@@ -58,7 +58,8 @@ fn reads_are_accesses_rather_than_metadata() {
 fn verify_sync_and_restart_write_nothing_to_secret_manager() {
     let world = World::start(&["--accounts=1"]);
     for command in ["verify", "sync", "restart"] {
-        world.run(&["secret", command, "acme"]).code(0);
+        let yes: &[&str] = if command == "restart" { &["--yes"] } else { &[] };
+        world.run(&[&["secret", command, "acme"], yes].concat()).code(0);
     }
     assert_eq!(writes(&world), Vec::<String>::new());
 }

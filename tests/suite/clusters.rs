@@ -399,7 +399,7 @@ fn secret_commands_never_change_the_kubeconfig() {
     for args in [
         &["secret", "verify", "acme"] as &[&str],
         &["secret", "sync", "globex"],
-        &["secret", "restart", "globex"],
+        &["secret", "restart", "globex", "--yes"],
         &["secret", "rotate", "globex", "--dry-run"],
         &["secret", "rotate", "initech", "--yes"],
         &["account", "list", "-o", "human"],

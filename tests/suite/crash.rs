@@ -277,14 +277,14 @@ fn another_command_line_goes_on_too() {
 fn a_restart_that_died_goes_on() {
     let world = world("acme");
     world.fault("hold-answer", Some("40"));
-    let mut child = world.spawn(&["secret", "restart", "acme"]);
+    let mut child = world.spawn(&["secret", "restart", "acme", "--yes"]);
     world.until("the death", |world| {
         world.log().iter().any(|entry| entry["outcome"] == "answer held")
             || child.try_wait().expect("a child").is_some()
     });
     kill(child);
     world.heal("hold-answer");
-    world.run(&["secret", "restart", "acme"]).code(0);
+    world.run(&["secret", "restart", "acme", "--yes"]).code(0);
     assert_eq!(world.lock_holder("acme"), None);
     world.run(&["secret", "verify", "acme"]).code(0);
 }

@@ -16,7 +16,7 @@ struct Case {
 const VERIFY: &[&str] = &["secret", "verify", "globex"];
 const STATUS: &[&str] = &["secret", "status", "globex"];
 const SYNC: &[&str] = &["secret", "sync", "globex"];
-const RESTART: &[&str] = &["secret", "restart", "globex"];
+const RESTART: &[&str] = &["secret", "restart", "globex", "--yes"];
 const ROTATE: &[&str] = &["secret", "rotate", "globex", "--yes"];
 const ROLLBACK: &[&str] = &["secret", "rollback", "globex", "--yes"];
 const FINALIZE: &[&str] = &["secret", "finalize", "globex", "--yes", "--reencrypted"];

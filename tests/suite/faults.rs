@@ -407,7 +407,7 @@ fn of_two_operators_one_wins_and_the_other_is_told_who() {
     world.request_or_end(&mut first, |entry| entry["operation"] == "createSecret").expect("it holds the lock by then");
     let second = world.run(&[&ROTATE[..], &["-o", "json"]].concat()).code(4).says(" is at work on this account");
     assert_eq!(second.json()["reason"], "Locked");
-    world.run(&["secret", "restart", "acme"]).code(4).says(" is at work on this account");
+    world.run(&["secret", "restart", "acme", "--yes"]).code(4).says(" is at work on this account");
     world.heal("sync-slow");
     finish(first).code(0);
     world.rotated("acme", 7, 8);

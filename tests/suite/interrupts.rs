@@ -60,7 +60,7 @@ fn a_second_one_ends_at_once_and_the_same_command_goes_on() {
 fn every_wait_hears_it() {
     const WAITS: [(&[&str], &str); 4] = [
         (&["secret", "sync", "acme"], "sync-slow=15s"),
-        (&["secret", "restart", "acme"], "pod-slow-to-stop=15s"),
+        (&["secret", "restart", "acme", "--yes"], "pod-slow-to-stop=15s"),
         (&["secret", "rollback", "acme", "--yes"], "sync-slow=15s"),
         (&["secret", "finalize", "acme", "--yes", "--reencrypted"], "sync-slow=15s"),
     ];

@@ -100,7 +100,7 @@ fn results_are_as_they_were() {
         // A Secret that is written again within the second of its creation looks like one that was written once.
         std::thread::sleep(std::time::Duration::from_millis(1100));
         for command in ["verify", "sync", "restart", "rotate"] {
-            let yes: &[&str] = if command == "rotate" { &["--yes"] } else { &[] };
+            let yes: &[&str] = if ["rotate", "restart"].contains(&command) { &["--yes"] } else { &[] };
             let args = ["secret", command, "acme", "-o", output, "--progress", "none"];
             let ran = world.run(&[&args, yes].concat()).code(0);
             snapshot(&format!("{command}-{output}"), &shown(&ran));
@@ -190,7 +190,7 @@ fn json_is_one_document_with_the_fields_of_the_contract() {
         ("restart", "SecretRestart", &["steps", "interruptionSeconds"]),
         ("rotate", "SecretRotation", &["steps", "interruptionSeconds", "previous", "version"]),
     ] {
-        let yes: &[&str] = if command == "rotate" { &["--yes"] } else { &[] };
+        let yes: &[&str] = if ["rotate", "restart"].contains(&command) { &["--yes"] } else { &[] };
         let ran =
             world.run(&[&["secret", command, "acme", "-o", "json", "-v", "--progress", "json"], yes].concat()).code(0);
         let result = ran.json();

@@ -166,7 +166,7 @@ fn a_back_compat_that_nothing_maps() {
         world.patch(&external_secret("globex", name), json!({"spec": {"data": data}}));
     }
     world.run(&["secret", "sync", "globex"]).code(0);
-    world.run(&["secret", "restart", "globex"]).code(0);
+    world.run(&["secret", "restart", "globex", "--yes"]).code(0);
     refused(&world, "globex", "DD-BACK-COMPAT-MAPPED", "globex_account_secret_back_compat");
     let told = world.run(&["secret", "verify", "globex"]).code(3).says("DD-BACK-COMPAT-MAPPED");
     assert!(told.stderr.contains("SECRET_KEY_BACK_COMPAT"), "the missing lines are not shown: {}", told.stderr);
@@ -211,7 +211,7 @@ fn workloads_that_a_restart_does_not_replace() {
     let world = World::start(&["--accounts=2"]);
     world.patch(&workload("globex", "deployments/backend"), json!({"spec": {"paused": true}}));
     refused(&world, "globex", "DD-PAUSED", "deployment/backend");
-    world.run(&["secret", "restart", "globex"]).code(4).says("DD-PAUSED").says("kubectl rollout resume");
+    world.run(&["secret", "restart", "globex", "--yes"]).code(4).says("DD-PAUSED").says("kubectl rollout resume");
     world.patch(&workload("globex", "deployments/backend"), json!({"spec": {"paused": false}}));
     let env = json!([{"name": "SECRET_KEY", "valueFrom": {"secretKeyRef": {"name": "backend-secrets", "key": "SECRET_KEY"}}}]);
     let ledger = |kind: &str, strategy: Value| {

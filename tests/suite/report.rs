@@ -40,7 +40,7 @@ fn each_command_leaves_what_it_printed_and_who_ran_it() {
     for (args, titled) in [
         (&["verify", "acme"] as &[&str], "Verification of acme"),
         (&["sync", "acme"], "Sync of acme"),
-        (&["restart", "acme"], "Restart of acme"),
+        (&["restart", "acme", "--yes"], "Restart of acme"),
         (&["rotate", "acme", "--yes"], "Rotation of acme"),
         (&["rollback", "acme", "--yes"], "Rollback of acme"),
         (&["finalize", "acme", "--yes", "--reencrypted"], "Finalization of acme"),

@@ -176,7 +176,7 @@ fn commands_that_write_show_no_value() {
     let mut evidence = Evidence::default();
     for (n, account) in ["acme", "globex", "initech", "account-004", "account-005", "account-006"].iter().enumerate() {
         for command in ["sync", "restart"] {
-            let args = ["secret", command, account];
+            let args = ["secret", command, account, "--yes"];
             observe_in(&mut evidence, &world, &[args.as_slice(), &REPORT, manner(n).as_slice()].concat()).code(0);
         }
         // Every other one with a value of the operator's own.
@@ -220,7 +220,7 @@ fn failures_show_no_value() {
             &["secret", "rotate", "acme", "--yes", "--value-from", "-"] as &[&str],
             &["secret", "rotate", "globex", "--yes"],
             &["secret", "sync", "initech"],
-            &["secret", "restart", "initech"],
+            &["secret", "restart", "initech", "--yes"],
             &["secret", "verify", "acme", "globex", "initech"],
             &["secret", "status", "-A"],
         ]

@@ -278,7 +278,7 @@ fn a_watch_tells_what_is_new_and_ends_by_ctrl_c() {
     assert!(line().starts_with("globex ") && line().starts_with("acme "), "then a row each");
     world.patch(&external_secret("acme", "admin-secrets"), serde_json::json!({"metadata": {"labels": {"a": "b"}}}));
     // The changed label had the Secret written again, and nothing shows any more what its pods started with.
-    world.run(&["secret", "restart", "acme"]).code(0);
+    world.run(&["secret", "restart", "acme", "--yes"]).code(0);
     world.run(&["secret", "rotate", "acme", "--yes"]).code(0);
     // On the way other states may be seen; acme's alone.
     let mut last = line();

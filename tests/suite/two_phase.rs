@@ -81,7 +81,7 @@ fn before_the_value_is_in_use_it_is_called_off() {
     assert_eq!(world.value(&back_compat("acme"), "latest"), in_use);
     assert_eq!(world.holdings("acme")["backend-secrets/SECRET_KEY_BACK_COMPAT"], "primary v7");
     // The record of it is gone too: what comes next is a rotation of its own.
-    world.run(&["secret", "restart", "acme"]).code(0);
+    world.run(&["secret", "restart", "acme", "--yes"]).code(0);
     world.run(&["secret", "rotate", "acme", "--yes"]).code(0);
     world.settled("acme", 7, 8);
 }

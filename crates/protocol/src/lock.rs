@@ -127,8 +127,8 @@ pub fn refusal(lease: &LeaseView, server: Timestamp, by_hand: Command) -> Option
         None => "nothing tells when it gave its last sign of life".to_owned(),
     };
     let line = format!("{holder} is at work on this account{since}{step}{machine} ({sign})");
-    let problem = Problem::new(Reason::Locked, line)
-        .hint("wait until they are done; should they stop half-way, the same command goes on from there");
+    let problem =
+        Problem::new(Reason::Locked, line).hint("let them go on; the same command goes on from wherever they stop");
     Some(match left {
         Some(left) if left <= LONG => {
             problem.hint(format!("if that process is gone, its lock ends by itself in {left}s"))

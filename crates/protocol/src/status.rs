@@ -4,6 +4,7 @@ use crate::hint::Command;
 use jiff::Timestamp;
 use serde::Serialize;
 
+use crate::facts::names::VersionId;
 use crate::facts::observation::{LastRotation, Observation};
 use crate::state::{self, State};
 
@@ -56,7 +57,21 @@ pub fn keeps_value_of(now: &Observation) -> Option<String> {
     let (at, last) = recorded(now)?;
     let named = kept.value.and_then(|value| now.name_of(value));
     let is_told = named.is_none_or(|name| name.starts_with("primary"));
-    (state::back_compat_is_live(now) && !is_told && kept.created? <= at).then(|| format!("primary {}", last.from))
+    // Its date says so, or pods that the rotation itself restarted, with the note of which back-compat they read.
+    let stored_before = kept.created.is_some_and(|created| created <= at) || restarted_with(now, kept.id, at);
+    (state::back_compat_is_live(now) && !is_told && stored_before).then(|| format!("primary {}", last.from))
+}
+
+/// Whether a restart onto the newest version, up to this moment, noted this version of the back-compat.
+fn restarted_with(now: &Observation, kept: VersionId, until: Timestamp) -> bool {
+    let newest = now.primary.newest().map(|newest| newest.id);
+    let moment = |restart: &String| Timestamp::from_nanosecond(restart.parse().ok()?).ok();
+    let mut pods = now.consumers.iter().flat_map(|consumer| &consumer.pods);
+    pods.any(|pod| {
+        pod.version == newest
+            && pod.back_compat == Some(kept)
+            && pod.restart.as_ref().and_then(moment).is_some_and(|at| at <= until)
+    })
 }
 
 /// Since when the back-compat holds a value that is not the primary's: since the rotation on record, else since the younger of the two was added.
