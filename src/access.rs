@@ -14,7 +14,7 @@ use deepdesk_protocol::hint::{Hint, quoted};
 use deepdesk_protocol::problem::Problem;
 use deepdesk_protocol::result::{CheckResult, Verdict};
 
-pub use self::conditions::{IDS as CONDITIONS, conditions};
+pub use self::conditions::{IDS as CONDITIONS, conditions, expiries};
 
 /// A right in the cluster: API group, resource, verbs.
 pub struct Right {

@@ -50,14 +50,41 @@ pub fn proxy_for_google(url: &str) {
     }
 }
 
-/// Has Google's client trust the authorities in this file, and no others: it, too, reads the process's environment alone.
+/// Has Google's client trust the authorities in this file: it, too, reads the process's environment alone. Who names others in
+/// `SSL_CERT_FILE` has them trusted as well.
 #[expect(unsafe_code, reason = "std::env::set_var has no safe form; no other thread exists yet")]
 pub fn authorities_for_google(path: &std::path::Path) {
-    // SAFETY: called in `main` before any thread is started.
-    unsafe {
-        std::env::set_var("SSL_CERT_FILE", path);
-        std::env::remove_var("SSL_CERT_DIR");
+    let both = std::env::var_os("SSL_CERT_FILE").filter(|own| !own.is_empty()).map(|own| {
+        let read = |path: &std::path::Path| std::fs::read(path).unwrap_or_default();
+        [read(std::path::Path::new(&own)), b"\n".to_vec(), read(path)].concat()
+    });
+    let named = match both {
+        None => Some(path.to_owned()),
+        Some(bundle) => in_memory(&bundle),
+    };
+    if let Some(named) = named {
+        // SAFETY: called in `main` before any thread is started.
+        unsafe { std::env::set_var("SSL_CERT_FILE", named) };
     }
+}
+
+/// A file that is nowhere on a disk, and gone with the process; none where the system has no such thing.
+#[cfg(target_os = "linux")]
+fn in_memory(content: &[u8]) -> Option<std::path::PathBuf> {
+    use std::io::Write as _;
+    use std::os::fd::{AsRawFd as _, IntoRawFd as _};
+    let file = rustix::fs::memfd_create("authorities", rustix::fs::MemfdFlags::CLOEXEC).ok()?;
+    let mut file = std::fs::File::from(file);
+    file.write_all(content).ok()?;
+    let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+    // Open for as long as the process lives: it is read when a client is made.
+    let _ = file.into_raw_fd();
+    Some(path.into())
+}
+
+#[cfg(not(target_os = "linux"))]
+fn in_memory(_: &[u8]) -> Option<std::path::PathBuf> {
+    None
 }
 
 /// The program's name in usage lines. kubectl runs a plugin by the path at which it found it: a directory of PATH and

@@ -47,6 +47,17 @@ pub async fn conditions(manager: &SecretManager, now: &Observation) -> Result<Ve
     Ok(results)
 }
 
+/// Which of these secrets delete themselves, each in a line with what to do. What may not be seen is left out.
+pub async fn expiries(manager: &SecretManager, secrets: &[(SecretHome, SecretId)]) -> Vec<String> {
+    let asked = secrets.iter().map(|(home, secret)| async move {
+        let settings = manager.settings(home, secret).await.ok().flatten()?;
+        let at = settings.conditions().expires?;
+        let keep = update(secret, home).with(["--remove-expiration"]);
+        Some(format!("secret {secret} deletes itself on {}; to keep it: {keep}", shown(at)))
+    });
+    futures::future::join_all(asked).await.into_iter().flatten().collect()
+}
+
 /// How many of the newest versions are looked at.
 const MOST_VERSIONS: usize = 100;
 

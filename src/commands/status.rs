@@ -167,6 +167,7 @@ async fn look(session: &Session, args: &cli::Status, voice: &Voice, dates: &Date
     let mut at_work = lock::all_at_work(session.cluster(), &accounts, session.operator()).await;
     let mut round = Round { results: Vec::new(), problems: Vec::new(), only_here, desks: Vec::new(), remarks };
     let mut undated = 0;
+    let mut named = Vec::new();
     for (desk, look) in desks.into_iter().zip(looks) {
         if args.older_than.is_some_and(|least| look.seen.as_ref().is_ok_and(|now| !is_older(now, least))) {
             continue;
@@ -185,6 +186,9 @@ async fn look(session: &Session, args: &cli::Status, voice: &Voice, dates: &Date
             seen => Look { seen, ..look },
         };
         undated += usize::from(look.seen.as_ref().is_ok_and(is_undated));
+        if let Ok(now) = &look.seen {
+            named.push((now.home.clone(), now.primary.secret.clone()));
+        }
         if let Err(problem) = &look.seen {
             let mut problem = problem.clone();
             problem.carry(&desk.flags);
@@ -193,6 +197,11 @@ async fn look(session: &Session, args: &cli::Status, voice: &Voice, dates: &Date
         let holder = at_work.remove(&desk.request.account);
         round.results.push(result(&desk, look, holder, args));
         round.desks.push(desk);
+    }
+    // Metadata, of which there is little: for accounts that were named, and once.
+    if !is_list(args) && !args.watch && named.len() <= FEW {
+        let expiring = access::expiries(session.secret_manager(), &named).await;
+        round.remarks.extend(expiring.into_iter().map(Remark::Warning));
     }
     if undated > 0 {
         round.remarks.push(Remark::Note(format!(
@@ -203,6 +212,9 @@ async fn look(session: &Session, args: &cli::Status, voice: &Voice, dates: &Date
     }
     Ok(round)
 }
+
+/// How many accounts are looked at more closely than their values need.
+const FEW: usize = 20;
 
 fn is_undated(now: &Observation) -> bool {
     now.primary.newest().is_some() && status::in_use_since(now).is_none()

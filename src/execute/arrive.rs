@@ -225,7 +225,11 @@ async fn pursue(
         if let Some(failure) = failure {
             let lags = overdue || is_lag_of_the_new(progress, &failure);
             if !lags || begun.elapsed() >= LAG_OF_THE_NEW {
-                return Err(failed(run, one.reader, &failure));
+                let problem = failed(run, one.reader, &failure);
+                return Err(match is_lag_of_the_new(progress, &failure) {
+                    true => problem.hint(compare_policies(&progress.seen.now)),
+                    false => problem,
+                });
             }
             one.lag = Some(failure);
         }
@@ -367,19 +371,24 @@ fn failed(run: &Run<'_>, reader: &Reader, failure: &str) -> Problem {
         .hint(command!["kubectl", "describe", "externalsecret", reader.name, "-n", account])
 }
 
+/// What is left of reasons where a secret that is new cannot be read for minutes.
+fn compare_policies(now: &Observation) -> Hint {
+    let (secret, project) = (&now.back_compat.secret, format!("--project={}", now.home.project));
+    Hint::to(
+        format!(
+            "let External Secrets read {secret} as it reads {}: compare the two access policies",
+            now.primary.secret
+        ),
+        command!["gcloud", "secrets", "get-iam-policy", secret, project],
+    )
+}
+
 fn timed_out(run: &Run<'_>, now: &Observation, waited_for: &str, lags: bool) -> Problem {
     let account = &run.request.account;
     let seconds = run.request.timeout.as_secs();
     let problem = Problem::new(Reason::SyncTimeout, format!("gave up after {seconds}s: {waited_for}"));
     if lags {
-        let (secret, project) = (&now.back_compat.secret, format!("--project={}", now.home.project));
-        return problem.hint(Hint::to(
-            format!(
-                "let External Secrets read {secret} as it reads {}: compare the two access policies",
-                now.primary.secret
-            ),
-            command!["gcloud", "secrets", "get-iam-policy", secret, project],
-        ));
+        return problem.hint(compare_policies(now));
     }
     problem
         .hint(Hint::to(

@@ -27,7 +27,7 @@ impl Goal {
             Goal::RollBack => &["rollback", "--yes"],
             Goal::Finalize => &["finalize", "--yes", "--reencrypted"],
             Goal::FinalizeByJob => &["finalize", "--yes", "--reencrypted-by", "reencrypt"],
-            Goal::Restart => &["restart"],
+            Goal::Restart => &["restart", "--yes"],
             Goal::Sync => &["sync"],
         };
         let mut all = vec!["secret".to_owned(), words[0].to_owned(), account.to_owned()];

@@ -102,7 +102,7 @@ fn own_command(account: &mut Account, own: &Own, streams: &str, story: &mut Vec<
         Own::RollBack => &["rollback", "--yes"],
         Own::Finalize => &["finalize", "--reencrypted", "--yes"],
         Own::Sync => &["sync"],
-        Own::Restart => &["restart"],
+        Own::Restart => &["restart", "--yes"],
     };
     let mut args = vec!["secret".to_owned(), words[0].to_owned(), account.name.to_owned()];
     args.extend(words[1..].iter().map(|word| (*word).to_owned()));

@@ -8,6 +8,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// Gets a request's head, the head and the body of its answer; returns the two changed, or none to leave them.
 type Change = dyn Fn(&str, &str, &[u8]) -> Option<(String, Vec<u8>)> + Send + Sync;
 
+/// Answers a request itself, by its head and its body: then it goes no further.
+type Answers = dyn Fn(&str, &[u8]) -> Option<(String, Vec<u8>)> + Send + Sync;
+
 /// A proxy on a port of loopback, for the rest of the test. Watches pass unchanged.
 pub struct Proxy {
     pub url: String,
@@ -19,6 +22,23 @@ impl Proxy {
         upstream: &str,
         change: impl Fn(&str, &str, &[u8]) -> Option<(String, Vec<u8>)> + Send + Sync + 'static,
     ) -> Proxy {
+        Proxy::with(upstream, |_, _| None, change)
+    }
+
+    /// One that answers some requests itself.
+    pub fn answering(
+        upstream: &str,
+        answers: impl Fn(&str, &[u8]) -> Option<(String, Vec<u8>)> + Send + Sync + 'static,
+    ) -> Proxy {
+        Proxy::with(upstream, answers, |_, _, _| None)
+    }
+
+    fn with(
+        upstream: &str,
+        answers: impl Fn(&str, &[u8]) -> Option<(String, Vec<u8>)> + Send + Sync + 'static,
+        change: impl Fn(&str, &str, &[u8]) -> Option<(String, Vec<u8>)> + Send + Sync + 'static,
+    ) -> Proxy {
+        let answers: Arc<Answers> = Arc::new(answers);
         let upstream = upstream.trim_start_matches("http://").trim_end_matches('/').to_owned();
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let url = format!("http://{}", listener.local_addr().expect("bound"));
@@ -27,7 +47,8 @@ impl Proxy {
         std::thread::spawn(move || {
             for client in listener.incoming().flatten() {
                 let (upstream, counter, change) = (upstream.clone(), counter.clone(), change.clone());
-                std::thread::spawn(move || forward(client, &upstream, &*change, &counter));
+                let answers = answers.clone();
+                std::thread::spawn(move || forward(client, &upstream, &*answers, &*change, &counter));
             }
         });
         Proxy { url, changed }
@@ -40,9 +61,16 @@ impl Proxy {
 }
 
 /// One request, one answer, then the connection ends. None: the other end left.
-fn forward(client: TcpStream, upstream: &str, change: &Change, counter: &AtomicUsize) -> Option<()> {
+fn forward(client: TcpStream, upstream: &str, answers: &Answers, change: &Change, counter: &AtomicUsize) -> Option<()> {
     let mut reader = BufReader::new(client.try_clone().ok()?);
     let (asked, body) = message(&mut reader)?;
+    if let Some((head, body)) = answers(&asked, &body) {
+        counter.fetch_add(1, Ordering::Relaxed);
+        let head = format!("{head}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
+        let mut client = client;
+        client.write_all(head.as_bytes()).ok()?;
+        return client.write_all(&body).ok();
+    }
     let mut server = TcpStream::connect(upstream).ok()?;
     server.write_all(format!("{}\r\nconnection: close\r\n\r\n", without(&asked, "connection")).as_bytes()).ok()?;
     server.write_all(&body).ok()?;

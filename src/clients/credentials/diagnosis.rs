@@ -198,7 +198,8 @@ fn said_by(error: &(dyn Error + 'static)) -> Option<String> {
         return match error.get_ref() {
             None => Some(text),
             Some(inner) if inner.is::<rustls::Error>() || text.starts_with("failed to lookup address") => Some(text),
-            Some(_) => None,
+            // Wrapped once more, as a connector does it: what it says itself is not in its own chain.
+            Some(inner) => inner.downcast_ref::<std::io::Error>().and_then(|inner| said_by(inner)),
         };
     }
     error.downcast_ref::<rustls::Error>().map(ToString::to_string)

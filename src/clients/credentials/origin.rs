@@ -79,7 +79,7 @@ impl CredentialsFile {
                 log_in(None),
             ),
             "external_account" => Hint::from(format!(
-                "the token that {path} is exchanged for has ended or is not taken: have its source give out a new one (in a pipeline: run the job again)"
+                "see to the token that {path} leads to (its credential_source): it is not there, has ended, or is not taken; in a pipeline, run the job again"
             )),
             "impersonated_service_account" => Hint::to(first, log_in(self.acts_as.as_deref())),
             _ => Hint::to(first, log_in(None)),

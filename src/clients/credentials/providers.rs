@@ -129,6 +129,8 @@ struct Helper {
     program: &'static str,
     arguments: Vec<String>,
     environment: Vec<(&'static str, String)>,
+    /// Variables that it does not get: in the process's environment they are for Google's client alone.
+    without: Vec<&'static str>,
     /// How long it may take. Usually half a second; the first run on a cold disk is much slower.
     limit: Duration,
 }
@@ -151,19 +153,39 @@ impl Helper {
         arguments.extend(gcloud.chosen().map(|name| format!("--configuration={name}")));
         arguments.extend(impersonate.map(|chain| format!("--impersonate-service-account={chain}")));
         // It must find what we found, also where our environment is not the process's own.
-        let environment = ["PATH", "HOME", "CLOUDSDK_CONFIG", "CLOUDSDK_ACTIVE_CONFIG_NAME", "CLOUDSDK_CORE_ACCOUNT"]
-            .into_iter()
-            .filter_map(|name| Some((name, env.get(name)?.to_owned())))
-            .collect();
+        let names = ["SSL_CERT_FILE", "SSL_CERT_DIR"];
+        let without =
+            names.into_iter().filter(|name| env.get(name).is_none() && std::env::var_os(name).is_some()).collect();
+        let environment = [
+            "SSL_CERT_FILE",
+            "SSL_CERT_DIR",
+            "PATH",
+            "HOME",
+            "CLOUDSDK_CONFIG",
+            "CLOUDSDK_ACTIVE_CONFIG_NAME",
+            "CLOUDSDK_CORE_ACCOUNT",
+        ]
+        .into_iter()
+        .filter_map(|name| Some((name, env.get(name)?.to_owned())))
+        .collect();
         let limit = patience::limit(env, patience::UNASKED);
         let limit = limit.map_err(|error| refused(&error.message, Advice::of(&error)))?;
-        Ok(Helper { program: if cfg!(windows) { "gcloud.cmd" } else { "gcloud" }, arguments, environment, limit })
+        Ok(Helper {
+            program: if cfg!(windows) { "gcloud.cmd" } else { "gcloud" },
+            arguments,
+            environment,
+            without,
+            limit,
+        })
     }
 
     async fn run(&self) -> Result<Token, HelperError> {
         let failed =
             |how: String| HelperError::Failed { error: ConfigError::new(format!("gcloud {how}")), denied: false };
         let mut command = tokio::process::Command::new(self.program);
+        self.without.iter().for_each(|name| {
+            command.env_remove(name);
+        });
         command
             .args(&self.arguments)
             .envs(self.environment.iter().map(|(name, value)| (name, value)))

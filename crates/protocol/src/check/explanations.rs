@@ -53,6 +53,26 @@ static EXPLANATIONS: &[(&str, &str, &str)] = &[
         "Follows each ExternalSecret to its SecretStore or ClusterSecretStore, and reads from there the project and whether the store is ready. A store that is missing, not ready, or of another provider than Secret Manager copies nothing. `kubectl get secretstore,clustersecretstore -n NAMESPACE` shows what it says of itself.",
     ),
     (
+        "DD-EXPIRY",
+        "a secret deletes itself",
+        "Asks Secret Manager whether one of the account's two secrets has an end of its own (`ttl`, `expireTime`). On that day all of its versions go for good, and with them what is encrypted under them. `gcloud secrets update SECRET --remove-expiration` keeps it. Needs secretmanager.secrets.get; without it this says that it was not looked at.",
+    ),
+    (
+        "DD-ALIASES",
+        "an alias names the newest version",
+        "Looks for aliases that name the newest version of one of the two secrets. An alias stays where it is when a version is added: whoever reads the secret by it goes on with the old value, and fails once that version is disabled. Move it with `gcloud secrets update SECRET --update-version-aliases=ALIAS=VERSION` after the rotation.",
+    ),
+    (
+        "DD-ROTATION-SCHEDULE",
+        "somebody else is told to rotate the secret",
+        "Looks for a rotation schedule with Pub/Sub topics. Secret Manager adds no version itself, but whoever hears those topics may, and a version that this program did not add holds the account up. Where nobody is meant to, `gcloud secrets update SECRET --remove-rotation-schedule`.",
+    ),
+    (
+        "DD-DESTRUCTION",
+        "a version is about to be destroyed",
+        "Looks for versions that were destroyed under a delayed destruction (`version_destroy_ttl`) and are not gone yet. Until that day they are disabled and can be kept; after it data under their values cannot be read by anyone. `gcloud secrets versions disable N --secret=SECRET` takes the destruction back.",
+    ),
+    (
         "DD-ES-EXIST",
         "an expected ExternalSecret is missing",
         "Looks whether the ExternalSecrets that are expected (admin-secrets and backend-secrets, or what the flags and settings name) are there and read one of the account's two secrets. One that is missing means a wrong account, another name, or pods that would never get the new value. Name it with --external-secret, or in the settings file.",
