@@ -112,7 +112,8 @@ impl<'a> Account<'a> {
         let lease = self.world.send("GET", &path, None).1;
         let annotations = lease["metadata"]["annotations"].as_object().cloned().unwrap_or_default();
         // Times and processes differ with each run.
-        let lasting = |key: &str| !key.ends_with("-at") && !key.ends_with("-process") && !key.ends_with("-by");
+        const PASSING: [&str; 6] = ["-at", "-by", "-process", "-machine", "-step", "run-ended"];
+        let lasting = |key: &str| !PASSING.iter().any(|end| key.ends_with(end));
         annotations.iter().filter(|(key, _)| lasting(key)).map(|(key, value)| format!("{key}={value}")).collect()
     }
 
