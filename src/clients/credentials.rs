@@ -23,7 +23,7 @@ pub(super) use self::origin::Origin;
 use self::providers::{GcloudAccount, TokenFile};
 use super::advice::Advice;
 use super::endpoint::Endpoint;
-use super::error::{ApiError, ApiErrorKind, Service};
+use super::error::{ApiError, ApiErrorKind, NO_AUTHORITIES, Service};
 use super::gcloud::Gcloud;
 use super::known;
 use super::patience;
@@ -92,6 +92,11 @@ pub async fn resolve(
         return Ok(Resolved { request_reason, ..Resolved::none("gcloud's auth/disable_credentials") });
     }
     universe::refuse_configured(env, gcloud)?;
+    if super::custom_ca::nobody_is_trusted() {
+        let hint = "install the certificates (the package ca-certificates), or name a file of them in SSL_CERT_FILE";
+        let failed = ApiError::new(Service::Credentials, OPERATION, ApiErrorKind::Other, NO_AUTHORITIES);
+        return Err(failed.advised(Advice::new(Reason::ConnectionFailed, hint)));
+    }
     let property = |name: &str| gcloud.property(name).map(|property| property.value);
     let impersonate = impersonate.map(str::to_owned).or_else(|| property("auth/impersonate_service_account"));
     let impersonate = impersonate.filter(|chain| !chain.is_empty());

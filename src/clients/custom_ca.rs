@@ -41,6 +41,18 @@ pub fn is_in_place(path: &Path) -> bool {
     std::env::var_os("SSL_CERT_FILE").is_some_and(|said| Path::new(&said) == path)
 }
 
+/// Whether Google's client would find nobody to trust. Its credentials do not survive that: it panics where a token is fetched.
+pub(super) fn nobody_is_trusted() -> bool {
+    #[cfg(all(unix, not(target_vendor = "apple")))]
+    {
+        rustls_native_certs::load_native_certs().certs.is_empty()
+    }
+    #[cfg(not(all(unix, not(target_vendor = "apple"))))]
+    {
+        false
+    }
+}
+
 static BEFORE: OnceLock<Vec<Vec<u8>>> = OnceLock::new();
 
 /// Keeps what this machine trusts now, for the cluster. Called before the environment is changed.
