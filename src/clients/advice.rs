@@ -184,7 +184,8 @@ mod tests {
 
     #[test]
     fn each_cause_has_one_hint_by_its_details_or_by_its_words() {
-        let rows: &[(&str, &[(&str, &str)], &str, Reason, &str)] = &[
+        type Row = (&'static str, &'static [(&'static str, &'static str)], &'static str, Reason, &'static str);
+        let rows: &[Row] = &[
             (
                 "SERVICE_DISABLED",
                 &[("service", "secretmanager.googleapis.com"), ("consumer", "projects/12")],

@@ -18,7 +18,7 @@ pub(super) fn characters(bytes: &[u8]) -> Option<Zeroizing<String>> {
     let wide = |pairs: &[u8], unit: fn([u8; 2]) -> u16| {
         let units: Zeroizing<Vec<u16>> =
             Zeroizing::new(pairs.chunks_exact(2).map(|pair| unit([pair[0], pair[1]])).collect());
-        (pairs.len() % 2 == 0).then(|| String::from_utf16(&units).ok()).flatten()
+        pairs.len().is_multiple_of(2).then(|| String::from_utf16(&units).ok()).flatten()
     };
     match bytes {
         [0xff, 0xfe, rest @ ..] => wide(rest, u16::from_le_bytes),
@@ -58,7 +58,6 @@ pub(super) fn value(text: &str) -> Result<Option<Value>, Unreadable> {
 fn first<T: DeserializeOwned>(text: &str) -> Option<Result<T, serde_saphyr::Error>> {
     let options = serde_saphyr::options! { duplicate_keys: DuplicateKeyPolicy::LastWins };
     let mut bytes = text.as_bytes();
-    // Bound here: what the iterator borrows must outlive it.
     let read = serde_saphyr::read_with_options(&mut bytes, options).next();
     read
 }

@@ -96,12 +96,11 @@ enum Dress {
     Prompt,
 }
 
+/// Arguments and variables.
+type Dressing = (Vec<String>, Vec<(String, String)>);
+
 /// The arguments and variables with which a shell's prompt says that one is in the sandbox. Its own start-up files are read before.
-fn prompt(
-    program: &str,
-    directory: &Path,
-    home: Option<&Path>,
-) -> std::io::Result<(Vec<String>, Vec<(String, String)>)> {
+fn prompt(program: &str, directory: &Path, home: Option<&Path>) -> std::io::Result<Dressing> {
     let name = program.rsplit(['/', '\\']).next().unwrap_or_default();
     let name = name.strip_suffix(".exe").unwrap_or(name).to_ascii_lowercase();
     let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
@@ -175,7 +174,7 @@ async fn inside(
     let mut command = tokio::process::Command::new(&program);
     if dress == Dress::Prompt {
         let failed = |error| Problem::new(Reason::Sandbox, format!("the shell's prompt cannot be set: {error}"));
-        let home = environment.home().map(std::path::PathBuf::from);
+        let home = environment.home();
         let (args, variables) =
             prompt(&program.to_string_lossy(), directory.path(), home.as_deref()).map_err(failed)?;
         command.args(args).envs(variables);

@@ -87,7 +87,9 @@ fn flag<'c>(command: &'c Command, word: &str) -> Option<(&'c Arg, Option<String>
         let short = rest.next()?;
         let arg = command.get_arguments().find(|arg| arg.get_short() == Some(short))?;
         let left = rest.as_str();
-        if takes_value(arg) || left.is_empty() {
+        // One whose value comes after `=` alone lets others follow it.
+        let attached = takes_value(arg) && (!arg.is_require_equals_set() || left.starts_with('='));
+        if attached || left.is_empty() {
             let value = left.strip_prefix('=').unwrap_or(left);
             return Some((arg, (!left.is_empty()).then(|| value.to_owned())));
         }

@@ -263,7 +263,7 @@ impl<'a> Account<'a> {
             self.world.send("PUT", &path, Some(external));
         }
         self.settle();
-        format!("{}", older.unwrap_or_default())
+        older.unwrap_or_default()
     }
 
     /// Does something to the lock.

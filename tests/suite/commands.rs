@@ -381,7 +381,7 @@ fn a_restart_whose_last_look_fails_does_not_say_that_nothing_was_changed() {
 #[test]
 fn a_repeated_restart_waits_for_what_is_ending_and_restarts_nothing_new() {
     let world = World::start(&["--accounts=1", "--fault=pod-slow-to-stop=12s"]);
-    let restart = ["secret", "restart", "acme"];
+    let restart = ["secret", "restart", "acme", "--yes"];
     let patches = |world: &World| world.writes().iter().filter(|write| *write == "patch/deployments").count();
     let first = world.run(&[&restart[..], &["--timeout=2s"]].concat()).code(5);
     first.says("gave up");

@@ -343,6 +343,6 @@ fn usage_lines_say_how_the_program_was_called() {
     for (program, path, expected) in cases {
         let said = usage(program, path);
         assert!(said.contains(&format!("\nUsage: {expected} secret ")), "{program}: {said}");
-        assert!(said.contains("tip: ") && said.contains("'rotate'"), "{program}: {said}");
+        assert!(said.contains("tip: ") && said.contains("secret rotate`"), "{program}: {said}");
     }
 }

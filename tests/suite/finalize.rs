@@ -138,11 +138,17 @@ fn destroyed_is_what_is_named_and_nothing_else() {
     world.run(&[&FINALIZE[..], &["--destroy", "--unused-for", "5000d"]].concat()).code(0);
     finalized(&world, "acme", &in_use);
     assert_eq!(world.versions(&primary("acme")).matches("DESTROYED").count(), 0);
-    let shown = world.run(&["secret", "finalize", "acme", "--dry-run", "--destroy", "--keep", "2"]).code(0);
-    shown.says("for good").says("backups");
-    world.run(&[&FINALIZE[..], &["--destroy", "--keep", "2"]].concat()).code(0);
+    // That somebody disabled the older ones retires nothing: they are named.
+    world.run(&[&FINALIZE[..], &["--destroy"]].concat()).code(0).says("not on record as retired: primary v1 to v6");
     let versions = world.versions(&primary("acme"));
-    assert!(versions.ends_with("5:DESTROYED 6:DISABLED 7:DISABLED 8:ENABLED"), "{versions}");
+    assert!(versions.ends_with("5:DISABLED 6:DISABLED 7:DESTROYED 8:ENABLED"), "{versions}");
+    let named = ["--destroy", "--retired", "primary/1-6", "--keep", "2"];
+    let shown = world.run(&[&["secret", "finalize", "acme", "--dry-run"], &named[..]].concat()).code(0);
+    shown.says("for good").says("backups");
+    world.run(&[&FINALIZE[..], &named[..]].concat()).code(0);
+    let versions = world.versions(&primary("acme"));
+    assert!(versions.ends_with("4:DESTROYED 5:DISABLED 6:DISABLED 7:DESTROYED 8:ENABLED"), "{versions}");
+    // The word is on record.
     world.run(&[&FINALIZE[..], &["--destroy"]].concat()).code(0);
     let versions = world.versions(&primary("acme"));
     assert!(versions.ends_with("6:DESTROYED 7:DESTROYED 8:ENABLED"), "{versions}");
@@ -174,7 +180,7 @@ fn a_version_is_old_by_when_it_left_use() {
     let renamed = world.run(&[&FINALIZE[..], &["--destroy", "--older-than", age]].concat()).code(2);
     renamed.says("--unused-for").says("left use");
     assert_eq!(versions(&world), before);
-    let by_age = ["--destroy", "--unused-for", age];
+    let by_age = ["--destroy", "--retired", "primary/1-6", "--unused-for", age];
     world
         .run(&[&FINALIZE[..], &by_age[..], &["--dry-run"]].concat())
         .code(0)
@@ -182,7 +188,7 @@ fn a_version_is_old_by_when_it_left_use() {
     world.run(&[&FINALIZE[..], &by_age[..]].concat()).code(0);
     assert!(versions(&world).starts_with("1:DESTROYED 2:DESTROYED 3:DISABLED 4:DISABLED"), "{}", versions(&world));
     // An age that no date has is not every age.
-    let ever = ["--destroy", "--unused-for", "9000000d"];
+    let ever = ["--destroy", "--retired", "primary/1-6", "--unused-for", "9000000d"];
     world.run(&[&FINALIZE[..], &ever[..]].concat());
     assert!(versions(&world).starts_with("1:DESTROYED 2:DESTROYED 3:DISABLED"), "{}", versions(&world));
 }
@@ -196,7 +202,7 @@ fn an_age_is_by_the_servers_clock() {
     let versions = |world: &World| world.versions(&primary("acme"));
     world.run(&[&FINALIZE[..], &["--destroy", "--unused-for", "5000d"]].concat()).code(0);
     assert_eq!(versions(&world).matches("DESTROYED").count(), 0);
-    world.run(&[&FINALIZE[..], &["--destroy", "--unused-for", "300d"]].concat()).code(0);
+    world.run(&[&FINALIZE[..], &["--destroy", "--retired", "primary/1-6", "--unused-for", "300d"]].concat()).code(0);
     assert!(versions(&world).ends_with("6:DESTROYED 7:DESTROYED 8:ENABLED"), "{}", versions(&world));
 }
 

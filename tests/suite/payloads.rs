@@ -115,7 +115,8 @@ fn newest(world: &World) -> Vec<u8> {
 fn a_made_value_has_the_form_of_the_one_in_use() {
     let upper = |bytes: &[u8]| bytes.iter().all(|byte| byte.is_ascii_digit() || (b'A'..=b'F').contains(byte));
     type Fits = Box<dyn Fn(&[u8]) -> bool>;
-    let cases: [(&str, &str, &str, (u64, u64), Fits); 5] = [
+    type Case = (&'static str, &'static str, &'static str, (u64, u64), Fits);
+    let cases: [Case; 5] = [
         (
             "2ovOnUi-DPAZ__0rdEqCCuEsZXWVhgDSRbVCTQVEMrs=",
             "fernet",

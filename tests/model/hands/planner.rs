@@ -79,7 +79,7 @@ impl Planner {
                 let planned = (self.rules.plan)(&want, &now);
                 let alone = planned.as_ref().err().filter(|refused| plan::stands_alone(refused));
                 let passed = refused(&checks, alone);
-                passed.and_then(|()| planned).map(|plan| compile(&plan, &now, self.rules.effects))
+                passed.and(planned).map(|plan| compile(&plan, &now, self.rules.effects))
             }
         };
         match program {

@@ -26,7 +26,7 @@ pub fn begin(planner: &mut Planner, world: &World, command: Command) -> Result<W
     if command == Command::Finalize {
         after.save_again();
     }
-    let number = planner.ask(&after, command).map_err(|refusal| Answer::Err(refusal))?;
+    let number = planner.ask(&after, command).map_err(Answer::Err)?;
     let program = planner.program(number);
     if program.requests.is_empty() {
         return Ok(after);

@@ -281,7 +281,7 @@ fn without_a_record_a_value_that_a_pod_may_have_keeps_its_claim() {
     let dated = |second: i64, noted: bool| {
         let mut now = began(second, 2, seen("D@1 E2@100", "E1@50 E2@200", (2, Some(2)), 2));
         for pod in &mut now.consumers[0].pods {
-            pod.back_compat = noted.then(|| pod.back_compat).flatten();
+            pod.back_compat = pod.back_compat.filter(|_| noted);
         }
         now
     };
