@@ -125,8 +125,8 @@ impl Retry {
             {
                 return Err(failure.error);
             }
-            // A server that asks to come back later has answered.
-            if !matches!(failure.error.kind, ApiErrorKind::TooManyRequests) {
+            // A server that asks to come back later has answered, and so has one that fails.
+            if !matches!(failure.error.kind, ApiErrorKind::TooManyRequests | ApiErrorKind::Internal) {
                 trouble.get_or_insert_with(|| Trouble::begin(started)).is(&failure.error);
             }
             tokio::time::sleep(wait).await;

@@ -37,7 +37,8 @@ impl Grave {
 /// What makes a command grave by itself.
 pub fn grave(command: &Secret) -> Option<Grave> {
     match command {
-        Secret::Rotate(args) => args.abandon_older.then_some(Grave::Abandons),
+        Secret::Rotate(args) if args.abandon_older => Some(Grave::Abandons),
+        Secret::Rotate(args) => (!args.retired.is_empty()).then_some(Grave::Retires),
         Secret::Finalize(args) if args.destroy => Some(Grave::Destroys),
         Secret::Finalize(args) => (!args.retired.is_empty()).then_some(Grave::Retires),
         Secret::Sync(args) => (!args.retired.is_empty()).then_some(Grave::Retires),

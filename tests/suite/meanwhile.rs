@@ -52,7 +52,7 @@ fn a_lock_that_is_lost_while_it_reads_stops_it_before_the_write() {
 #[test]
 fn a_value_announced_between_the_look_and_the_lock_stays_on_record() {
     let world = World::start(&["--accounts=1"]);
-    world.fault("hold", Some("get/leases:2"));
+    world.fault("hold", Some("get/leases:3"));
     let rolling = run_until(&world, &["secret", "rotate", "acme", "--yes"], "held");
     world.fault("hold-answer", Some("addSecretVersion:2"));
     kill(run_until(&world, &["secret", "rotate", "acme", "--yes", "--strategy=two-phase"], "answer held"));

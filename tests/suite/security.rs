@@ -160,6 +160,8 @@ fn programs_are_started_without_a_shell_and_in_few_places() {
         // The kubeconfig's word as it stands, or the file that it names on Windows (clients/program.rs).
         ("src/clients/kubeconfig/exec.rs", "Command::new(program)"),
         ("src/commands/cluster/credentials.rs", "Command::new(program)"),
+        // `id` or `whoami`: who the system says is at work.
+        ("src/commands/operator.rs", "Command::new(program)"),
         ("src/commands/sandbox.rs", "Command::new(&program)"),
         ("src/completion/install/places.rs", "Command::new(program)"),
         ("src/completion/install/places.rs", "Command::new(\"zsh\")"),

@@ -192,16 +192,16 @@ fn spent(world: &World, after: usize) -> (usize, usize, usize) {
 }
 
 #[test]
-fn one_account_costs_accesses_and_one_date() {
+fn one_account_costs_accesses_one_date_and_a_look_at_what_its_secrets_do_by_themselves() {
     let world = World::start(&["--seed=7"]);
     let after = world.log().len();
     world.run(&["secret", "status", "globex"]).code(0);
     let (metadata, accesses, _) = spent(&world, after);
-    assert!(metadata <= 1 && accesses <= 5, "{metadata} reads of metadata, {accesses} accesses");
+    assert!(metadata <= 3 && accesses <= 5, "{metadata} reads of metadata, {accesses} accesses");
     world.run(&["secret", "rotate", "globex", "--yes"]).code(0);
     let after = world.log().len();
     world.run(&["secret", "status", "globex"]).code(0);
-    assert_eq!(spent(&world, after).0, 0, "the record of the rotation tells the age");
+    assert!(spent(&world, after).0 <= 2, "the record of the rotation tells the age");
 }
 
 #[test]
@@ -283,7 +283,7 @@ fn a_watch_tells_what_is_new_and_ends_by_ctrl_c() {
     // On the way other states may be seen; acme's alone.
     let mut last = line();
     while !last.contains("AwaitingReencryption") {
-        assert!(last.starts_with("acme "), "{last}");
+        assert!(last.starts_with("acme ") || last.starts_with("at work: acme"), "{last}");
         last = line();
     }
     // What fails on the way is a state too, and passes.

@@ -192,7 +192,7 @@ fn json_is_the_event_and_nothing_else() {
 fn without_progress_warnings_remain() {
     assert_snapshot!(shown(Progress::None, terminal(), &rotation()), @"
     warning: acme: preflight: deployment/admin has one replica: it is away while it
-    restarts
+             restarts
     ");
 }
 

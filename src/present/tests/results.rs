@@ -266,6 +266,7 @@ fn yaml_says_the_same_as_json() {
     reason: ""
     message: ""
     exitCode: 0
+    problem: null
     primary:
       secret: acme_account_secret
       latest: "8"
