@@ -55,6 +55,7 @@ pub(super) fn value(text: &str) -> Result<Option<Value>, Unreadable> {
     }
 }
 
+#[expect(clippy::let_and_return, reason = "what the iterator borrows must outlive it")]
 fn first<T: DeserializeOwned>(text: &str) -> Option<Result<T, serde_saphyr::Error>> {
     let options = serde_saphyr::options! { duplicate_keys: DuplicateKeyPolicy::LastWins };
     let mut bytes = text.as_bytes();
