@@ -66,6 +66,8 @@ pub fn keeps_value_of(now: &Observation) -> Option<String> {
 fn restarted_with(now: &Observation, kept: VersionId, until: Timestamp) -> bool {
     let newest = now.primary.newest().map(|newest| newest.id);
     let moment = |restart: &String| Timestamp::from_nanosecond(restart.parse().ok()?).ok();
+    // The record's moment is rounded to a second.
+    let until = until.checked_add(jiff::SignedDuration::from_secs(1)).unwrap_or(until);
     let mut pods = now.consumers.iter().flat_map(|consumer| &consumer.pods);
     pods.any(|pod| {
         pod.version == newest
