@@ -177,8 +177,8 @@ pub fn compared(
     consumer: &Consumer,
     proven: &BTreeMap<ObjectName, String>,
 ) -> BTreeMap<ObjectName, String> {
-    let read = now.external_secrets.iter().filter(|external| consumer.secrets.contains(&external.target));
-    let fit = read.filter(|external| external.keys.iter().all(|key| state::as_expected(now, key)));
+    let fit =
+        now.filling(&consumer.secrets).filter(|external| external.keys.iter().all(|key| state::as_expected(now, key)));
     let observed = fit.filter_map(|external| Some((external.target.clone(), external.resource_version.clone()?)));
     let proven = proven.iter().filter(|(name, _)| consumer.secrets.contains(name));
     observed.chain(proven.map(|(name, version)| (name.clone(), version.clone()))).collect()
@@ -343,8 +343,7 @@ fn is_new(
     if consumer.version == Some(version) {
         return pod.version == Some(version) && pod.restart == consumer.restart;
     }
-    let read = now.external_secrets.iter().filter(|external| consumer.secrets.contains(&external.target));
-    let written = read.map(|external| external.written).max().flatten();
+    let written = now.filling(&consumer.secrets).map(|external| external.written).max().flatten();
     pod.version == Some(version) || pod.created.zip(written).is_some_and(|(created, written)| created > written)
 }
 

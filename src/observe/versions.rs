@@ -73,7 +73,7 @@ pub async fn secrets(
     let (primary, back_compat, metadata_of) = secrets?;
     let mut primary = keep(&names.primary, primary, vault);
     let mut back_compat = keep(&names.back_compat, back_compat, vault);
-    primary.conditions.aliases = settings.as_ref().map(|settings| settings.aliases().to_vec()).unwrap_or_default();
+    primary.conditions.aliases = settings.as_ref().map(|settings| settings.aliases()).unwrap_or_default();
     primary.labels = if labels.is_empty() { settings.map(labels_of).unwrap_or_default() } else { labels };
     if wanted && !back_compat.exists {
         // A secret without versions answers an access like one that does not exist.
@@ -140,7 +140,7 @@ pub async fn add_history(now: &mut Observation, secret_manager: &SecretManager) 
     }
     // Only to be shown: without the right to read them there are none.
     let settings = secret_manager.settings(&home, &now.back_compat.secret).await.ok().flatten();
-    now.back_compat.conditions.aliases = settings.map(|settings| settings.aliases().to_vec()).unwrap_or_default();
+    now.back_compat.conditions.aliases = settings.map(|settings| settings.aliases()).unwrap_or_default();
     Ok(())
 }
 

@@ -9,16 +9,11 @@ use deepdesk_protocol::result::API_VERSION;
 
 /// Several of them as one object.
 pub(super) fn list(items: &[Checkup], groups: Option<Groups>, whole: &Whole<'_>) -> CheckupList {
-    let first = items.iter().map(|item| item.reason.as_str()).find(|reason| !reason.is_empty());
     CheckupList {
         api_version: API_VERSION,
         kind: "List",
         exit_code: whole.exit_code,
-        reason: match (whole.exit_code, whole.problem) {
-            (0, _) => String::new(),
-            (_, Some(problem)) => problem.reason.to_string(),
-            (_, None) => first.unwrap_or_default().to_owned(),
-        },
+        reason: whole.reason(items.iter().map(|item| item.reason.as_str())),
         problem: whole.problem.map(Into::into),
         groups,
         items: items.to_vec(),

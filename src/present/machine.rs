@@ -26,16 +26,11 @@ pub(super) fn yaml_results(results: &[AccountResult], whole: &Whole<'_>, known: 
 
 /// Several results as one object.
 fn list(items: &[AccountResult], whole: &Whole<'_>) -> ResultList {
-    let first = items.iter().map(|item| item.reason.as_str()).find(|reason| !reason.is_empty());
     ResultList {
         api_version: API_VERSION,
         kind: "List",
         exit_code: whole.exit_code,
-        reason: match (whole.exit_code, whole.problem) {
-            (0, _) => String::new(),
-            (_, Some(problem)) => problem.reason.to_string(),
-            (_, None) => first.unwrap_or_default().to_owned(),
-        },
+        reason: whole.reason(items.iter().map(|item| item.reason.as_str())),
         problem: whole.problem.map(Into::into),
         items: items.to_vec(),
     }

@@ -126,6 +126,17 @@ pub struct Whole<'a> {
     pub problem: Option<&'a Problem>,
 }
 
+impl Whole<'_> {
+    /// The reason of a list: what ended the run, else the first that an item has.
+    fn reason<'i>(&self, mut items: impl Iterator<Item = &'i str>) -> String {
+        match (self.exit_code, self.problem) {
+            (0, _) => String::new(),
+            (_, Some(problem)) => problem.reason.to_string(),
+            (_, None) => items.find(|reason| !reason.is_empty()).unwrap_or_default().to_owned(),
+        }
+    }
+}
+
 /// A result that has no form of its own here: one row a thing.
 #[derive(Clone, Debug, Default)]
 pub struct Listing {

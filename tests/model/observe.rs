@@ -73,50 +73,12 @@ impl View {
         now.finalizing = id(self.lease.finalizing);
         let called_off = self.lease.called_off;
         now.announced = id(self.lease.announced).map(|version| Announcement { version, called_off });
-        now.external_secrets = vec![self.external_secret(by_pattern)];
+        // Where it maps the back-compat by name, nothing is copied without it.
+        let failing = self.back_compat.len() == 0 && !by_pattern;
+        let failure = failing.then(|| "could not get secret data from provider".to_owned());
+        now.external_secrets = vec![external_secret(self.held, failure, by_pattern)];
         now.consumers = vec![self.consumer()];
         now
-    }
-
-    fn external_secret(&self, by_pattern: bool) -> ExternalSecretView {
-        let key = |key: &str, source, held: Value| KeyView {
-            key: key.to_owned(),
-            source,
-            derivation: Derivation::Exact,
-            pinned: None,
-            property: None,
-            found: if held == 0 { Found::Missing } else { Found::Value(ValueTag(held.into())) },
-        };
-        ExternalSecretView {
-            name: name(),
-            uid: "u".to_owned(),
-            target: name(),
-            home: None,
-            store_problem: None,
-            // Where it maps the back-compat by name, nothing is copied without it.
-            ready: match self.back_compat.len() {
-                0 if !by_pattern => Ready::False {
-                    reason: "SecretSyncedError".to_owned(),
-                    message: "could not get secret data from provider".to_owned(),
-                },
-                _ => Ready::True { reason: "SecretSynced".to_owned() },
-            },
-            refreshed: None,
-            refresh: Refresh::Periodic { seconds: 600 },
-            keys: vec![
-                key("KEY", Source::Primary, self.held.primary),
-                key("OLD", Source::BackCompat, self.held.back_compat),
-            ],
-            needs_back_compat: !by_pattern,
-            immutable: false,
-            owner: None,
-            unusual_target: None,
-            not_followed: None,
-            cannot_copy: Vec::new(),
-            written: None,
-            resource_version: None,
-            target_created: None,
-        }
     }
 
     fn consumer(&self) -> Consumer {
@@ -151,6 +113,41 @@ impl View {
             reloader: None,
             gitops: None,
         }
+    }
+}
+
+/// The model's ExternalSecret while its Kubernetes Secret holds this, with why it fails; without dates.
+pub fn external_secret(held: Pair, failure: Option<String>, by_pattern: bool) -> ExternalSecretView {
+    let key = |key: &str, source, held: Value| KeyView {
+        key: key.to_owned(),
+        source,
+        derivation: Derivation::Exact,
+        pinned: None,
+        property: None,
+        found: if held == 0 { Found::Missing } else { Found::Value(ValueTag(held.into())) },
+    };
+    ExternalSecretView {
+        name: name(),
+        uid: "u".to_owned(),
+        target: name(),
+        home: None,
+        store_problem: None,
+        ready: match failure {
+            Some(message) => Ready::False { reason: "SecretSyncedError".to_owned(), message },
+            None => Ready::True { reason: "SecretSynced".to_owned() },
+        },
+        refreshed: None,
+        refresh: Refresh::Periodic { seconds: 600 },
+        keys: vec![key("KEY", Source::Primary, held.primary), key("OLD", Source::BackCompat, held.back_compat)],
+        needs_back_compat: !by_pattern,
+        immutable: false,
+        owner: None,
+        unusual_target: None,
+        not_followed: None,
+        cannot_copy: Vec::new(),
+        written: None,
+        resource_version: None,
+        target_created: None,
     }
 }
 

@@ -64,7 +64,7 @@ impl Versions {
 }
 
 /// The primary's value and the back-compat's, where something holds both.
-#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Pair {
     pub primary: Value,
     pub back_compat: Value,
@@ -75,6 +75,11 @@ impl Pair {
     pub fn slots(self) -> Slots<Value> {
         let slot = |value: Value| (value != 0).then_some(value);
         Slots { primary: slot(self.primary), back_compat: slot(self.back_compat) }
+    }
+
+    /// Whether one of the two is this.
+    pub fn reads(self, value: Value) -> bool {
+        self.slots().reads(value)
     }
 }
 

@@ -102,20 +102,7 @@ fn a_property_of_a_json_value() {
         world.tool("base64", &["-w0", "json"]).stdout
     };
     let value = held(&world, r#"{"key":"0123456789012345678901234567890123456789"}"#);
-    world.set(&primary("globex"), 3, "disable");
-    world.add(&primary("globex"), &value);
-    world.add(&back_compat("globex"), &value);
-    // Nothing is encrypted under what was there before.
-    world.set(&back_compat("globex"), 1, "disable");
-    for name in ["admin-secrets", "backend-secrets"] {
-        let data = json!([
-            {"secretKey": "SECRET_KEY", "remoteRef": {"key": primary("globex"), "property": "key"}},
-            {"secretKey": "SECRET_KEY_BACK_COMPAT", "remoteRef": {"key": back_compat("globex"), "property": "key"}},
-            {"secretKey": "DATABASE_URL", "remoteRef": {"key": "globex_database_url"}},
-        ]);
-        world.patch(&external_secret("globex", name), json!({"spec": {"data": data}}));
-    }
-    world.copied_by_hand("globex");
+    world.takes_a_property(&value);
     refused(&world, "globex", "DD-ES-PROPERTY", "--value-from");
     // The whole new JSON is what the hint asks for.
     let new = r#"{"key":"9876543210987654321098765432109876543210"}"#;

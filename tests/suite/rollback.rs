@@ -156,19 +156,7 @@ fn pods_that_start_by_themselves_during_the_exchange_are_counted() {
 fn with_property() -> World {
     let world = World::start(&["--accounts=2"]);
     let value = STANDARD.encode(r#"{"key":"0123456789012345678901234567890123456789","note":1}"#);
-    world.set(&primary("globex"), 3, "disable");
-    world.add(&primary("globex"), &value);
-    world.add(&back_compat("globex"), &value);
-    world.set(&back_compat("globex"), 1, "disable");
-    for name in ["admin-secrets", "backend-secrets"] {
-        let data = json!([
-            {"secretKey": "SECRET_KEY", "remoteRef": {"key": primary("globex"), "property": "key"}},
-            {"secretKey": "SECRET_KEY_BACK_COMPAT", "remoteRef": {"key": back_compat("globex"), "property": "key"}},
-            {"secretKey": "DATABASE_URL", "remoteRef": {"key": "globex_database_url"}},
-        ]);
-        world.patch(&external_secret("globex", name), json!({"spec": {"data": data}}));
-    }
-    world.copied_by_hand("globex");
+    world.takes_a_property(&value);
     world
 }
 

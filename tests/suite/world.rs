@@ -455,6 +455,24 @@ impl World {
         versions.iter().map(|(number, state)| format!("{number}:{state}")).collect::<Vec<_>>().join(" ")
     }
 
+    /// Has every ExternalSecret of globex take the property `key` of its value, which is this JSON (in base64) from now on. Nothing is
+    /// encrypted under what was there before.
+    pub fn takes_a_property(&self, value: &str) {
+        self.set(&primary("globex"), 3, "disable");
+        self.add(&primary("globex"), value);
+        self.add(&back_compat("globex"), value);
+        self.set(&back_compat("globex"), 1, "disable");
+        for name in ["admin-secrets", "backend-secrets"] {
+            let data = json!([
+                {"secretKey": "SECRET_KEY", "remoteRef": {"key": primary("globex"), "property": "key"}},
+                {"secretKey": "SECRET_KEY_BACK_COMPAT", "remoteRef": {"key": back_compat("globex"), "property": "key"}},
+                {"secretKey": "DATABASE_URL", "remoteRef": {"key": "globex_database_url"}},
+            ]);
+            self.patch(&external_secret("globex", name), json!({"spec": {"data": data}}));
+        }
+        self.copied_by_hand("globex");
+    }
+
     /// Waits until `holds` does, or fails the test.
     #[track_caller]
     pub fn until(&self, what: &str, mut holds: impl FnMut(&World) -> bool) {

@@ -202,12 +202,15 @@ const CONSEQUENCES: [&str; 4] = ["DD-SECRETS-CURRENT", PODS_CURRENT, HEALTHY, "D
 pub fn concerns(id: &str, purpose: Purpose) -> bool {
     match CHECKS.iter().find(|check| check.id == id) {
         Some(check) => !matches!(check.grave[purpose as usize], No),
-        None if id == catalogue::PLAN_ID => {
-            matches!(purpose, Purpose::Rotate | Purpose::Rollback | Purpose::Finalize | Purpose::Rescue)
-        }
-        // What a secret does by itself concerns who is about to write to it.
-        None if [catalogue::EXPIRY_ID, catalogue::ALIASES_ID, catalogue::SCHEDULE_ID, catalogue::DESTRUCTION_ID]
-            .contains(&id) =>
+        // What a secret does by itself concerns who is about to write to it, as the plan does.
+        None if [
+            catalogue::PLAN_ID,
+            catalogue::EXPIRY_ID,
+            catalogue::ALIASES_ID,
+            catalogue::SCHEDULE_ID,
+            catalogue::DESTRUCTION_ID,
+        ]
+        .contains(&id) =>
         {
             matches!(purpose, Purpose::Rotate | Purpose::Rollback | Purpose::Finalize | Purpose::Rescue)
         }

@@ -48,10 +48,7 @@ pub fn is_spread(now: &Observation) -> bool {
 pub fn others(now: &Observation) -> Vec<InUse> {
     let mut found: Vec<InUse> = Vec::new();
     let copies = now.keys(Source::Primary).filter_map(|(external, key)| {
-        let held = match (key.derivation, key.found) {
-            (Derivation::Exact | Derivation::Within, Found::Value(value)) => Held::Value(value),
-            _ => return None,
-        };
+        let held = Held::Value(held(key)?);
         Some(InUse { held, place: format!("Kubernetes Secret {}, key {}", external.target, key.key), sure: true })
     });
     let copies: Vec<InUse> = copies.collect();
@@ -112,7 +109,7 @@ pub fn may_have_started_with(now: &Observation, consumer: &Consumer, pod: &PodVi
     let (Some(created), Some(newest_created)) = (pod.created, newest.created) else {
         return noted.into_iter().collect();
     };
-    let read = || now.external_secrets.iter().filter(|external| consumer.secrets.contains(&external.target));
+    let read = || now.filling(&consumer.secrets);
     if read()
         .all(|external| external.target_created.is_some_and(|target| target.as_second() > newest_created.as_second()))
     {
@@ -155,7 +152,7 @@ fn read_before<'a>(
     pod: &PodView,
     mut read: impl Iterator<Item = &'a ExternalSecretView> + Clone,
 ) -> Option<VersionId> {
-    let before = |external: &ExternalSecretView| pod.created.zip(external.written).is_some_and(|(pod, at)| at < pod);
+    let before = |external: &ExternalSecretView| was_written_before(external, pod);
     let keys = read.clone().flat_map(|external| &external.keys).filter(|key| key.source == Source::Primary);
     let mut held = keys.map(|key| match key.found {
         Found::Value(value) => now.enabled_in(Source::Primary, value),
@@ -163,6 +160,11 @@ fn read_before<'a>(
     });
     let version = held.next().flatten()?;
     (read.all(before) && held.all(|other| other == Some(version))).then_some(version)
+}
+
+/// Whether its Kubernetes Secret was written before the pod began, and not since.
+fn was_written_before(external: &ExternalSecretView, pod: &PodView) -> bool {
+    pod.created.zip(external.written).is_some_and(|(pod, at)| at < pod)
 }
 
 /// Whether a version that a pod is shown to have was not read, although it may be enabled.
@@ -241,11 +243,9 @@ pub fn displaced(now: &Observation) -> Option<Displaced> {
     if let Some(read) = read_and_displaced(now) {
         return Some(read);
     }
-    let copied = now.keys(Source::BackCompat).find_map(|(external, key)| match (key.derivation, key.found) {
-        (Derivation::Exact | Derivation::Within, Found::Value(value)) if !slots.contains(&Some(value)) => {
-            Some((external.target.clone(), key.key.clone(), value))
-        }
-        _ => None,
+    let copied = now.keys(Source::BackCompat).find_map(|(external, key)| {
+        let value = held(key).filter(|value| !slots.contains(&Some(*value)))?;
+        Some((external.target.clone(), key.key.clone(), value))
     });
     if let Some((secret, key, value)) = copied {
         match now.enabled_with(value) {
@@ -267,13 +267,10 @@ pub fn displaced(now: &Observation) -> Option<Displaced> {
 fn read_by_pods(now: &Observation) -> Vec<ValueTag> {
     let mut values = Vec::new();
     for (consumer, pod) in now.pods().filter(|(consumer, _)| consumer.reads_back_compat) {
-        let read: Vec<&ExternalSecretView> =
-            now.external_secrets.iter().filter(|external| consumer.secrets.contains(&external.target)).collect();
-        let after =
-            |external: &&ExternalSecretView| pod.created.zip(external.written).is_some_and(|(pod, at)| at < pod);
-        match read.iter().all(after) {
+        let read = || now.filling(&consumer.secrets);
+        match read().all(|external| was_written_before(external, pod)) {
             true => {
-                let keys = read.iter().flat_map(|external| &external.keys);
+                let keys = read().flat_map(|external| &external.keys);
                 values.extend(keys.filter(|key| key.source == Source::BackCompat).filter_map(held));
             }
             false => {
@@ -357,8 +354,7 @@ fn some_pod_may_read_an_older_one(now: &Observation) -> bool {
 
 /// How long a scheduled sync of a consumer's Secrets may be waited for.
 fn longest_interval(now: &Observation, consumer: &Consumer) -> jiff::SignedDuration {
-    let read = now.external_secrets.iter().filter(|external| consumer.secrets.contains(&external.target));
-    let seconds = read.map(|external| match external.refresh {
+    let seconds = now.filling(&consumer.secrets).map(|external| match external.refresh {
         Refresh::Periodic { seconds } => i64::try_from(seconds).unwrap_or(i64::MAX),
         Refresh::OnChange | Refresh::CreatedOnce | Refresh::Never => 0,
     });

@@ -274,8 +274,7 @@ pub fn is_on_newest(now: &Observation, consumer: &Consumer) -> bool {
 /// All of it counts only while those Secrets hold the newest value: one that fell back may have been read meanwhile.
 pub fn standing(now: &Observation, consumer: &Consumer, pod: &PodView) -> Standing {
     let Some(newest) = now.primary.newest() else { return Standing::Unproven };
-    let read: Vec<&ExternalSecretView> =
-        now.external_secrets.iter().filter(|external| consumer.secrets.contains(&external.target)).collect();
+    let read: Vec<&ExternalSecretView> = now.filling(&consumer.secrets).collect();
     // A back-compat that holds the primary's own value gives a pod nothing: whether it is there says nothing either.
     let matters = |key: &&crate::facts::observation::KeyView| key.source == Source::Primary || back_compat_is_live(now);
     if !read.iter().flat_map(|external| &external.keys).filter(matters).all(|key| as_expected(now, key)) {

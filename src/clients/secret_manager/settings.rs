@@ -18,7 +18,6 @@ use deepdesk_protocol::facts::names::printable;
 #[derive(Clone)]
 pub struct SecretSettings {
     copied: model::Secret,
-    aliases: Vec<(String, VersionId)>,
     conditions: Conditions,
 }
 
@@ -30,11 +29,7 @@ impl SecretSettings {
         copied.labels = secret.labels;
         copied.customer_managed_encryption = secret.customer_managed_encryption;
         copied.version_destroy_ttl = secret.version_destroy_ttl;
-        let named =
-            |(alias, version): (String, i64)| Some((alias, u64::try_from(version).ok().and_then(VersionId::new)?));
-        let mut aliases: Vec<_> = secret.version_aliases.into_iter().filter_map(named).collect();
-        aliases.sort();
-        SecretSettings { copied, aliases, conditions }
+        SecretSettings { copied, conditions }
     }
 
     /// What the secret does by itself; none of it is copied.
@@ -52,8 +47,10 @@ impl SecretSettings {
     }
 
     /// Its aliases, each with the version that it names. They are that one secret's.
-    pub fn aliases(&self) -> &[(String, VersionId)] {
-        &self.aliases
+    pub fn aliases(&self) -> Vec<(String, VersionId)> {
+        let id = |version: i64| u64::try_from(version).ok().and_then(VersionId::new);
+        let named = self.conditions.aliases.iter().filter_map(|(alias, version)| Some((alias.clone(), id(*version)?)));
+        named.collect()
     }
 
     /// The labels.

@@ -2,8 +2,8 @@
 
 use deepdesk_protocol::facts::names::{ObjectName, SecretHome, VersionId};
 use deepdesk_protocol::facts::observation::{
-    Announcement, Begun, Consumer, Derivation, ExternalSecretView, Found, KeyView, LastRotation, Observation, PodView,
-    Ready, Refresh, Rollout, SecretView, Source, ValueTag, Version, VersionState,
+    Announcement, Begun, Consumer, ExternalSecretView, LastRotation, Observation, PodView, Rollout, SecretView, Source,
+    ValueTag, Version, VersionState,
 };
 use deepdesk_protocol::in_use;
 use deepdesk_protocol::state::{self, Blocked, Standing};
@@ -159,45 +159,21 @@ fn in_cluster(world: &World, by_pattern: bool, now: &mut Observation) {
 }
 
 fn external_secret(world: &World, by_pattern: bool) -> ExternalSecretView {
-    let key = |key: &str, source, held: Value| KeyView {
-        key: key.to_owned(),
-        source,
-        derivation: Derivation::Exact,
-        pinned: (source == Source::Primary && world.pinned != 0).then(|| world.pinned.to_string()),
-        property: None,
-        found: if held == 0 { Found::Missing } else { Found::Value(ValueTag(held.into())) },
-    };
     let cause = match (world.back_compat.len(), world.newest().back_compat) {
         (0, _) => format!("could not get secret: {BACK_COMPAT} not found"),
         (_, 0) => format!("could not access {BACK_COMPAT}: failed precondition"),
         _ => "could not get secret data from provider".to_owned(),
     };
+    let mut seen = crate::observe::external_secret(world.held, world.failing.then_some(cause), by_pattern);
+    for key in seen.keys.iter_mut().filter(|key| key.source == Source::Primary) {
+        key.pinned = (world.pinned != 0).then(|| world.pinned.to_string());
+    }
     ExternalSecretView {
-        name: name(),
-        uid: "u".to_owned(),
-        target: name(),
-        home: None,
-        cannot_copy: Vec::new(),
-        store_problem: None,
-        ready: match world.failing {
-            true => Ready::False { reason: "SecretSyncedError".to_owned(), message: cause },
-            false => Ready::True { reason: "SecretSynced".to_owned() },
-        },
-        refreshed: None,
-        refresh: Refresh::Periodic { seconds: 600 },
-        keys: vec![
-            key("KEY", Source::Primary, world.held.primary),
-            key("OLD", Source::BackCompat, world.held.back_compat),
-        ],
-        needs_back_compat: !by_pattern,
-        immutable: false,
-        owner: None,
-        unusual_target: None,
-        not_followed: None,
         written: moment(world.written),
         resource_version: Some(world.written.to_string()),
         // Long before everything else.
         target_created: Timestamp::from_second(-3600).ok(),
+        ..seen
     }
 }
 

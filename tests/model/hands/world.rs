@@ -2,7 +2,8 @@
 //! whole record. Small enough to be copied, and to be looked up.
 
 use deepdesk_protocol::facts::observation::Source;
-use deepdesk_protocol::invariants::Slots;
+
+pub use crate::world::Pair;
 
 /// A map by worlds: the standard hash takes most of the time where nothing is optimized.
 pub type ByWorld<V> = std::collections::HashMap<World, V, std::hash::BuildHasherDefault<Mixed>>;
@@ -108,24 +109,6 @@ impl Secret {
         self.versions[usize::from(self.len)] = Version { value, state: State::Enabled, created };
         self.len += 1;
         self.len
-    }
-}
-
-/// The primary's value and the back-compat's, where something holds both.
-#[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub struct Pair {
-    pub primary: Value,
-    pub back_compat: Value,
-}
-
-impl Pair {
-    pub fn slots(self) -> Slots<Value> {
-        let slot = |value: Value| (value != 0).then_some(value);
-        Slots { primary: slot(self.primary), back_compat: slot(self.back_compat) }
-    }
-
-    pub fn reads(self, value: Value) -> bool {
-        self.slots().reads(value)
     }
 }
 

@@ -61,7 +61,11 @@ pub(super) fn healthy(seen: &Seen) -> Vec<Finding> {
         match &consumer.rollout {
             Rollout::Complete => None,
             Rollout::Progressing { available, desired } => Some((
-                format!("is not fully rolled out: {available} of {} new and available", are(desired)),
+                format!(
+                    "is not fully rolled out: {available} of {} {} new and available",
+                    pods(usize::try_from(*desired).unwrap_or(usize::MAX)),
+                    if *desired == 1 { "is" } else { "are" }
+                ),
                 status.into(),
             )),
             Rollout::Stuck { reason } => Some((format!("is stuck: {reason}"), status.into())),
@@ -87,24 +91,19 @@ pub(super) fn pods_current(seen: &Seen) -> Vec<Finding> {
             (0, 0) => None,
             (0, _) if staged => None,
             (0, unproven) => Some((
-                match unproven {
-                    1 => "has 1 pod that nothing proves to have started on the newest version".to_owned(),
-                    several => format!("has {several} pods that nothing proves to have started on the newest version"),
-                },
+                format!("has {} that nothing proves to have started on the newest version", pods(unproven)),
                 restart.clone().into(),
             )),
-            (1, _) => Some(("has 1 pod that started on an older version".to_owned(), restart.clone().into())),
-            (older, _) => Some((format!("has {older} pods that started on an older version"), restart.clone().into())),
+            (older, _) => {
+                Some((format!("has {} that started on an older version", pods(older)), restart.clone().into()))
+            }
         }
     })
 }
 
-/// `1 pod is`, `2 pods are`.
-fn are(pods: &u32) -> String {
-    match pods {
-        1 => "1 pod is".to_owned(),
-        several => format!("{several} pods are"),
-    }
+/// `1 pod`, `2 pods`.
+fn pods(number: usize) -> String {
+    format!("{number} pod{}", if number == 1 { "" } else { "s" })
 }
 
 pub(super) fn reloader(seen: &Seen) -> Vec<Finding> {

@@ -104,7 +104,7 @@ fn afterwards(seen: &Seen, group: &[&OtherReader]) -> Hint {
 
 /// The Kubernetes Secrets that it reads, as their ExternalSecrets show them.
 fn read<'a>(now: &'a Observation, reader: &'a OtherReader) -> impl Iterator<Item = &'a ExternalSecretView> {
-    now.external_secrets.iter().filter(|external| reader.secrets.contains(&external.target))
+    now.filling(&reader.secrets)
 }
 
 /// Judged by dates of the API server's own clock: it began after the last write of every Secret that it reads, and those hold the

@@ -490,6 +490,11 @@ impl Observation {
         self.consumers.iter().flat_map(|consumer| consumer.pods.iter().map(move |pod| (consumer, pod)))
     }
 
+    /// The ExternalSecrets that fill one of these Kubernetes Secrets.
+    pub fn filling<'a>(&'a self, secrets: &'a [ObjectName]) -> impl Iterator<Item = &'a ExternalSecretView> + Clone {
+        self.external_secrets.iter().filter(|external| secrets.contains(&external.target))
+    }
+
     /// The two secrets, with nothing of the cluster yet.
     pub fn of_secrets(
         account: AccountName,

@@ -77,17 +77,16 @@ pub(super) fn finalization(want: &Want, asked: &Observation, destroy: Option<Des
     Ok(Plan { retires, retired, ..Plan::new(Way::Retire, now, newest.id, newest.id, steps) })
 }
 
-/// What is on record as retired after this: what is there already, what the operator names, and every version of either secret
+/// What this adds to what is on record as retired: what the operator names, and every version of either secret
 /// that has a value which goes; a disabled one of the primary as the record of the last rotation pairs it.
 fn on_record(want: &Want, now: &Observation, older: &[VersionId]) -> VersionSet {
     let mut retired: VersionSet = want.retired.iter().copied().collect();
-    let named: Vec<VersionId> = older.to_vec();
     let values: Vec<ValueTag> =
-        named.iter().filter_map(|id| now.back_compat.version(*id)).filter_map(|version| version.value).collect();
+        older.iter().filter_map(|id| now.back_compat.version(*id)).filter_map(|version| version.value).collect();
     let ends = |value: Option<ValueTag>| {
         value.is_some_and(|value| values.contains(&value) && Some(value) != now.primary.value())
     };
-    retired.extend(named.into_iter().map(|id| (Source::BackCompat, id)));
+    retired.extend(older.iter().map(|id| (Source::BackCompat, *id)));
     for source in [Source::Primary, Source::BackCompat] {
         let same = now.secret(source).versions.iter().filter(|version| ends(version.value));
         retired.extend(same.map(|version| (source, version.id)));
@@ -126,9 +125,13 @@ fn let_alone(asked: &Observation, retired: &VersionSet) -> VersionSet {
         let disabled = asked.secret(source).versions.iter().filter(|version| version.state == VersionState::Disabled);
         disabled.map(move |version| (source, version.id))
     };
-    let mut disabled = of(Source::Primary).chain(of(Source::BackCompat));
-    let known = |(source, id)| retired.has(source, id) || asked.older.retired.has(source, id);
-    disabled.by_ref().filter(|version| !known(*version)).collect()
+    let disabled = of(Source::Primary).chain(of(Source::BackCompat));
+    disabled.filter(|(source, id)| !is_retired(asked, retired, *source, *id)).collect()
+}
+
+/// Whether a version is retired: by this, or on record.
+fn is_retired(asked: &Observation, retired: &VersionSet, source: Source, id: VersionId) -> bool {
+    retired.has(source, id) || asked.older.retired.has(source, id)
 }
 
 /// The versions that `--destroy` takes: disabled now, or about to be, and retired by a finalization on record, by this one, or by the
@@ -136,10 +139,9 @@ fn let_alone(asked: &Observation, retired: &VersionSet) -> VersionSet {
 /// nothing of that (R2, I8).
 fn destroyed(asked: &Observation, source: Source, retired: &VersionSet, which: Destroy) -> Vec<VersionId> {
     let view = asked.secret(source);
-    let is_retired = |id| retired.has(source, id) || asked.older.retired.has(source, id);
     let gone = |version: &&Version| {
         let disabled = version.state == VersionState::Disabled || retired.has(source, version.id);
-        disabled && version.state != VersionState::Destroyed && is_retired(version.id)
+        disabled && version.state != VersionState::Destroyed && is_retired(asked, retired, source, version.id)
     };
     // Without a date nothing says that it is out of use for long enough.
     let old = |version: &&Version| {
