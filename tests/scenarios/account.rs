@@ -92,9 +92,7 @@ impl Account {
         // The Secrets first, as in an account that has lived for a while: a pod that is created before its Secret proves
         // nothing by its age.
         until(&format!("the Secrets of {name}"), || {
-            ["admin-secrets", "backend-secrets"]
-                .iter()
-                .all(|secret| world.try_kubectl(&["get", "secret", secret, "-n", name], None).is_ok())
+            world.try_kubectl(&["get", "secret", "admin-secrets", "backend-secrets", "-n", name], None).is_ok()
         });
         std::thread::sleep(std::time::Duration::from_millis(1100));
         later.iter().for_each(|object| world.create(object));

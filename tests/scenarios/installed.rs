@@ -41,6 +41,7 @@ fn refused(api: &str, made: &str, reason: &str, says: &str, hint: &str) {
     account.world.run(&["account", "list"], &[]).code(1).says(says).says(hint);
     assert_eq!((versions(), generations()), before);
     account.untouched();
+    account.world.end();
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -35,7 +35,7 @@ pub enum Kind {
     ControlPlane,
 }
 
-/// A world that is up. It ends with the process: what runs in it ends when its standard input does.
+/// A world that is up. It ends with the process at the latest: what runs in it ends when its standard input does.
 pub struct World {
     pub kind: Kind,
     home: tempfile::TempDir,
@@ -47,7 +47,7 @@ pub struct World {
     sandbox_kubeconfig: String,
     /// What `tests/control-plane/run up` said of itself.
     pub plane: Value,
-    _lifelines: Vec<ChildStdin>,
+    lifelines: Mutex<Vec<ChildStdin>>,
 }
 
 /// The world of this process.
@@ -60,9 +60,14 @@ pub fn world() -> &'static World {
 
 impl World {
     /// A world of one scenario alone, whose cluster serves the API of External Secrets as `v1beta1`, or with `none` not at all;
-    /// in the real one no controller runs then. It stays until the process ends.
+    /// in the real one no controller runs then. [`World::end`] ends it.
     pub fn serving(api: &str) -> &'static World {
         Box::leak(Box::new(World::start(Some(api))))
+    }
+
+    /// Ends what runs in it: the scenarios after it need the processors.
+    pub fn end(&self) {
+        self.lifelines.lock().expect("not poisoned").clear();
     }
 
     fn start(api: Option<&str>) -> World {
@@ -88,8 +93,15 @@ impl World {
         let emulator = environment["DEEPDESK_SANDBOX_URL"].trim_end_matches('/').to_owned();
         let sandbox_kubeconfig = environment["KUBECONFIG"].clone();
         let plane = Value::Null;
-        let mut world =
-            World { kind, home, environment, emulator, sandbox_kubeconfig, plane, _lifelines: vec![lifeline] };
+        let mut world = World {
+            kind,
+            home,
+            environment,
+            emulator,
+            sandbox_kubeconfig,
+            plane,
+            lifelines: Mutex::new(vec![lifeline]),
+        };
         if kind == Kind::ControlPlane {
             world.bring_up_the_control_plane(api);
         }
@@ -107,7 +119,7 @@ impl World {
         let (mut lines, lifeline) = started(&mut command);
         let line = lines.next().expect("the control plane says that it is up").expect("readable");
         self.plane = serde_json::from_str(&line).expect("one line of JSON");
-        self._lifelines.push(lifeline);
+        self.lifelines.get_mut().expect("not poisoned").push(lifeline);
         let templates = self.try_kubectl(&["get", "clustersecretstores", "-o", "json"], None);
         let kubeconfig = self.plane["kubeconfig"].as_str().expect("a path").to_owned();
         self.environment.insert("KUBECONFIG".to_owned(), kubeconfig);
@@ -166,10 +178,10 @@ impl World {
         serde_json::from_str(&self.kubectl(&[&["get", "-o", "json"], args].concat())).expect("JSON")
     }
 
-    /// Creates an object.
+    /// Creates an object. kubectl would fetch the server's schema for each to validate it by.
     #[track_caller]
     pub fn create(&self, object: &Value) {
-        let made = self.try_kubectl(&["create", "-f", "-"], Some(&object.to_string()));
+        let made = self.try_kubectl(&["create", "--validate=false", "-f", "-"], Some(&object.to_string()));
         made.unwrap_or_else(|error| panic!("{error}\n{object}"));
     }
 
@@ -257,10 +269,13 @@ fn started(command: &mut Command) -> (std::io::Lines<BufReader<std::process::Chi
 /// Waits until `holds` does, or fails the test.
 #[track_caller]
 pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(60);
+    // Each look may be a kubectl, and five scenarios wait at once: those that ask ten times a second leave the real
+    // cluster no processor to do with what they wait for.
+    let (deadline, mut pause) = (Instant::now() + Duration::from_secs(120), Duration::from_millis(100));
     while !holds() {
         assert!(Instant::now() < deadline, "never came: {what}");
-        std::thread::sleep(Duration::from_millis(100));
+        std::thread::sleep(pause);
+        pause = (pause * 2).min(Duration::from_secs(1));
     }
 }
 
