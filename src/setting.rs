@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
+use deepdesk_protocol::result::ProblemResult;
+
 /// Where a setting came from.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Source {
@@ -130,6 +132,12 @@ pub struct Config {
     pub kind: &'static str,
     /// Every setting.
     pub settings: Vec<Setting>,
+    /// What the command ends with.
+    pub exit_code: u8,
+    /// The reason of a failure, or nothing.
+    pub reason: String,
+    /// What could not be found out.
+    pub problem: Option<ProblemResult>,
 }
 
 /// A URL whose password is not shown.

@@ -74,6 +74,14 @@ fn below(command: &Command, word: &str) -> Option<bool> {
     command.get_subcommands().find_map(|next| takes(next, word).or_else(|| below(next, word)))
 }
 
+/// The words of the first command that has this flag, where its value is the next word.
+pub fn with_value_of(root: &Command, flag: &str) -> Option<Vec<String>> {
+    root.get_subcommands().find_map(|next| {
+        let rest = if takes(next, flag) == Some(true) { Some(Vec::new()) } else { with_value_of(next, flag) };
+        rest.map(|rest| std::iter::once(next.get_name().to_owned()).chain(rest).collect())
+    })
+}
+
 /// What may have been meant by words that name no command: the whole command, `secret rotate`.
 pub fn meant(root: &Command, words: &[String]) -> Option<String> {
     let words: Vec<&str> = words.iter().map(String::as_str).take_while(|word| !word.starts_with('-')).collect();

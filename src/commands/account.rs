@@ -37,9 +37,8 @@ pub async fn run(command: Accounts, environment: Environment, mut interrupt: Int
             Accounts::List(args) => {
                 let listed = list(&args, &environment, &voice).await;
                 listed.map_err(|(problem, is_told)| {
-                    // Whoever reads JSON gets an object whatever happened.
-                    if !is_told && matches!(args.show.output, Some(cli::Output::Json | cli::Output::Yaml)) {
-                        speak(&voice).list(&object(&[], Some(&problem)), &Listing::default());
+                    if !is_told {
+                        speak(&voice).no_result(json!({"kind": "AccountList", "items": []}), &problem);
                     }
                     problem
                 })

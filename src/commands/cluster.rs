@@ -26,7 +26,8 @@ pub async fn run(command: Clusters, environment: Environment, mut interrupt: Int
     };
     let work = async {
         match command {
-            Clusters::List(args) => list(&args, &environment, &voice),
+            Clusters::List(args) => list(&args, &environment, &voice)
+                .inspect_err(|problem| speak(&voice).no_result(json!({"kind": "ContextList", "items": []}), problem)),
             Clusters::Use(args) => use_context(&args, &environment, &voice).await,
             Clusters::GetCredentials(args) => credentials::get(&args, &environment, &voice).await,
         }
@@ -88,7 +89,8 @@ fn list(args: &cli::ListClusters, environment: &Environment, voice: &Voice) -> R
         row
     });
     let items: Vec<_> = contexts.iter().map(context_object).collect();
-    let object = json!({"apiVersion": API_VERSION, "kind": "ContextList", "items": items});
+    let object = json!({"apiVersion": API_VERSION, "kind": "ContextList", "exitCode": 0, "reason": "", "problem": null,
+        "items": items});
     let listing =
         Listing { titles, rows: rows.collect(), names: contexts.iter().map(|context| context.name.clone()).collect() };
     if contexts.is_empty() {

@@ -39,7 +39,7 @@ pub async fn list(args: cli::List, environment: Environment, mut interrupt: Inte
     let mut speaker = speak(&voice);
     match ended {
         Ok((rows, problem)) => {
-            let config = rows.config();
+            let config = rows.config(problem.as_ref());
             let listing = Listing {
                 titles: vec!["NAME", "VALUE", "SOURCE"],
                 rows: list_of(&config),
@@ -52,6 +52,7 @@ pub async fn list(args: cli::List, environment: Environment, mut interrupt: Inte
             })
         }
         Err(problem) => {
+            speaker.no_result(serde_json::json!({"kind": "Config", "settings": []}), &problem);
             speaker.problem(&problem);
             problem.exit.code()
         }

@@ -43,7 +43,7 @@ use crate::present::{Presenter, Style, Terminal, Whole};
 use crate::run::Interrupt;
 use crate::settings;
 use deepdesk_protocol::problem::{Exit, Problem, Reason};
-use deepdesk_protocol::result::{API_VERSION, AccountResult, Kind, ProblemResult};
+use deepdesk_protocol::result::{AccountResult, Kind};
 
 /// The presenter on the real streams, shared by everyone who tells something.
 type Voice = Arc<Mutex<Presenter<std::io::Stdout, std::io::Stderr>>>;
@@ -91,13 +91,10 @@ pub fn version() -> String {
 
 /// For whoever reads JSON: that the arguments could not be understood, as an object of the form that every other outcome has.
 pub fn say_refused(line: &str) {
-    let problem = Problem::new(Reason::Usage, line);
-    let object = serde_json::json!({"apiVersion": API_VERSION, "kind": "Usage", "exitCode": problem.exit.code(),
-        "reason": problem.reason, "problem": ProblemResult::from(&problem)});
     let style = Style { output: crate::present::Output::Json, ..Style::default() };
     let known = crate::clients::known::values().clone();
     Presenter::new(style, Terminal::default(), std::io::stdout(), std::io::stderr(), known)
-        .list(&object, &crate::present::Listing::default());
+        .no_result(serde_json::json!({"kind": "Usage"}), &Problem::new(Reason::Usage, line));
 }
 
 /// What gcloud's configuration has to be put into the process's environment for Google's client.

@@ -22,7 +22,7 @@ use clap::CommandFactory as _;
 
 use self::cache::{Cache, Word};
 use self::line::Line;
-use crate::cli::{Cli, Shell};
+use crate::cli::{Cli, Shell, habits};
 use crate::clients::kubeconfig::{self, KubeFlags, Named};
 use crate::environment::Environment;
 use deepdesk_protocol::facts::names::{acts, printable};
@@ -156,6 +156,8 @@ fn complete(words: &[String], target: usize, environment: &Environment, deadline
 
 fn complete_in(words: &[String], target: usize, environment: &Environment, deadline: Instant, sandbox: bool) -> Answer {
     let command = Cli::command();
+    let (words, target) = &in_order(&command, words, target);
+    let target = *target;
     let line = Line::read(&command, words, target);
     let dashes = words.iter().take(target).position(|word| word == "--");
     if let Some(dashes) = dashes.filter(|_| line.command == ["sandbox", "run"]) {
@@ -196,6 +198,26 @@ fn complete_in(words: &[String], target: usize, environment: &Environment, deadl
     Answer { words: words.collect(), files: context.files.load(Ordering::Relaxed) }
 }
 
+/// The words with the flags that stand before the command behind it, as the program itself takes them; and where the one that is
+/// being completed stands then.
+fn in_order(root: &clap::Command, words: &[String], target: usize) -> (Vec<String>, usize) {
+    let (before, rest) = words.split_at(target.min(words.len()));
+    let program = std::iter::once(OsString::from("kubectl-deepdesk"));
+    let ordered = habits::ordered(root, program.chain(before.iter().map(OsString::from)));
+    let mut ordered: Vec<String> = ordered.iter().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
+    if ordered.len() != before.len() {
+        // `help`, which is answered as it stands.
+        return (words.to_vec(), target);
+    }
+    // The value of a flag that stands before the command, which nobody has typed yet: any command that has the flag will do.
+    let is_first = !ordered.first().is_some_and(|word| root.find_subcommand(word).is_some());
+    if let Some(path) = ordered.last().filter(|_| is_first).and_then(|flag| habits::with_value_of(root, flag)) {
+        ordered.splice(..0, path);
+    }
+    let target = ordered.len();
+    (ordered.into_iter().chain(rest.iter().cloned()).collect(), target)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -220,7 +242,7 @@ mod tests {
     fn words_are_completed_without_a_cluster() {
         let home = tempfile::tempdir().unwrap();
         std::fs::write(home.path().join("config"), KUBECONFIG).unwrap();
-        let cases: [(&str, &[&str]); 23] = [
+        let cases: [(&str, &[&str]); 28] = [
             ("se", &["secret"]),
             ("secret ro", &["rotate", "rollback"]),
             ("secret rotate ", &["acme"]),
@@ -241,6 +263,11 @@ mod tests {
             ("secret rotate -o j", &["json"]),
             ("secret rotate --back", &["--back-compat-unmapped", "--back-compat-secret"]),
             ("secret rotate --nonsense ", &["acme"]),
+            ("--context b secret rotate ", &["globex"]),
+            ("--context b secr", &["secret"]),
+            ("-q --context b secret rot", &["rotate"]),
+            ("--context ", &["a", "b", "gke_p-1_l_c"]),
+            ("--context b -n ", &["globex", "kube-system"]),
             ("sandbox run -- secret rotate ", &["acme", "globex", "initech"]),
             ("sandbox run --fault reset -- sec", &["secret"]),
             ("sandbox start --fault stale-s", &[]),

@@ -23,7 +23,7 @@ use std::io::{self, Write};
 
 use jiff::Timestamp;
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use human::Detail;
 use live::{Live, Shared};
@@ -38,7 +38,7 @@ use deepdesk_protocol::checkup::{Checkup, Groups};
 use deepdesk_protocol::event::{Event, StepState};
 use deepdesk_protocol::facts::names::AccountName;
 use deepdesk_protocol::problem::Problem;
-use deepdesk_protocol::result::{AccountResult, CheckResult, ProblemResult, Verdict};
+use deepdesk_protocol::result::{API_VERSION, AccountResult, CheckResult, ProblemResult, Verdict};
 
 /// The form of the result (`-o`).
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -436,6 +436,18 @@ impl<O: Write, E: Write + Send + 'static> Presenter<O, E> {
         self.put_out(&text);
     }
 
+    /// For whoever reads JSON or YAML: `empty`, the object without anything in it, and why that is so. In the other forms nothing.
+    pub fn no_result(&mut self, empty: Value, problem: &Problem) {
+        if matches!(self.style.output, Output::Json | Output::Yaml) {
+            let mut object = json!({"apiVersion": API_VERSION, "exitCode": problem.exit.code(),
+                "reason": problem.reason, "problem": ProblemResult::from(problem)});
+            if let (Value::Object(object), Value::Object(empty)) = (&mut object, empty) {
+                object.extend(empty);
+            }
+            self.list(&object, &Listing::default());
+        }
+    }
+
     /// A line of the result for people; in the other forms there is none.
     pub fn line(&mut self, text: &str) {
         self.finish();
@@ -533,10 +545,10 @@ impl<O: Write, E: Write + Send + 'static> Presenter<O, E> {
     }
 
     /// A JSON line for what belongs to no step, in the shape of an event, so that a reader needs no second one.
-    fn aside(&self, state: &str, detail: &str, more: serde_json::Value) {
+    fn aside(&self, state: &str, detail: &str, more: Value) {
         let mut line =
             json!({"time": Timestamp::now(), "account": "", "step": "", "state": state, "detail": printable(detail)});
-        if let (Some(line), serde_json::Value::Object(more)) = (line.as_object_mut(), more) {
+        if let (Some(line), Value::Object(more)) = (line.as_object_mut(), more) {
             line.extend(more);
         }
         self.json_line(&line);

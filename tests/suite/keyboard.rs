@@ -340,8 +340,14 @@ fn json_is_an_object_or_a_list_by_the_form_of_the_call() {
         assert_eq!(kind(&[&["secret", "rotate", "acme", "globex", "--yes"], &nowhere[..]].concat()), list(2));
         assert_eq!(kind(&[&["secret", "status", "acme"], &nowhere[..]].concat()), one("SecretStatus"));
         assert_eq!(kind(&[&["secret", "status", "-A"], &nowhere[..]].concat()), list(0));
-        assert_eq!(kind(&[&["account", "list"], &nowhere[..]].concat()).0, "AccountList");
+        assert_eq!(kind(&[&["account", "list"], &nowhere[..]].concat()), ("AccountList".to_owned(), Some(0)));
+        assert_eq!(kind(&[&["config", "list", "acme"], &nowhere[..]].concat()), one("Config"));
     }
+    assert_eq!(kind(&["cluster", "list"]).0, "ContextList");
+    assert_eq!(kind(&["cluster", "list", "--kubeconfig", "/nowhere"]), ("ContextList".to_owned(), Some(0)));
+    assert_eq!(kind(&["config", "list", "acme", "globex"]), one("Config"));
+    assert_eq!(kind(&["config", "list", "acme", "--configuration", "nope"]), one("Config"));
+    assert_eq!(kind(&["check", "--explain", "DD-NONE"]), one("CheckExplanation"));
     assert_eq!(kind(&["secret", "rotate", "acme", "--abandon-older", "--yes"]), one("SecretRotation"));
     assert_eq!(kind(&["secret", "rotate", "acme", "--yess"]), one("Usage"));
     assert_eq!(kind(&["check", "acme", "--only", "DD-NONE"]), one("Check"));

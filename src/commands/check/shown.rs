@@ -40,6 +40,7 @@ pub fn shown(args: &cli::Check, voice: &Voice) -> u8 {
                 }
                 None => {
                     let problem = unknown(given);
+                    speaker.no_result(json!({"kind": "CheckExplanation"}), &problem);
                     speaker.problem(&problem);
                     problem.exit.code()
                 }

@@ -2,7 +2,8 @@
 
 use crate::setting::{Config, Setting, Source};
 use deepdesk_protocol::facts::names::printable;
-use deepdesk_protocol::result::API_VERSION;
+use deepdesk_protocol::problem::{Exit, Problem};
+use deepdesk_protocol::result::{API_VERSION, ProblemResult};
 
 /// The rows so far.
 #[derive(Default)]
@@ -35,9 +36,16 @@ impl Rows {
         });
     }
 
-    /// The result.
-    pub fn config(self) -> Config {
-        Config { api_version: API_VERSION, kind: "Config", settings: self.0 }
+    /// The result, and with what the command ends.
+    pub fn config(self, problem: Option<&Problem>) -> Config {
+        Config {
+            api_version: API_VERSION,
+            kind: "Config",
+            exit_code: problem.map_or(Exit::Done, |problem| problem.exit).code(),
+            reason: problem.map(|problem| problem.reason.to_string()).unwrap_or_default(),
+            problem: problem.map(ProblemResult::from),
+            settings: self.0,
+        }
     }
 }
 
