@@ -8,21 +8,46 @@ use clap::Command;
 /// The words as clap knows them: flags that stand before the command go behind it, and `help COMMAND` is `COMMAND --help`.
 pub fn ordered(root: &Command, words: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
     let mut words = words.into_iter();
-    let mut path: Vec<OsString> = words.next().into_iter().collect();
-    let mut words: Vec<OsString> = words.collect();
-    let mut flags: Vec<OsString> = Vec::new();
-    let mut at = root;
-    let mut helps = false;
-    while at.has_subcommands() && !words.is_empty() {
-        let word = words[0].to_string_lossy().into_owned();
+    let program = words.next().into_iter();
+    let Typed { mut path, flags, rest, helps, .. } = typed(root, words);
+    match helps {
+        true => path.push("--help".into()),
+        false => path.extend(flags.into_iter().chain(rest)),
+    }
+    program.chain(path).collect()
+}
+
+/// A line's words (without the program's name), as far as they lead to a command.
+pub struct Typed<'c> {
+    /// The commands' names.
+    pub path: Vec<OsString>,
+    /// The command that they lead to.
+    pub command: &'c Command,
+    /// Flags of the commands below it that stand before those, with their values.
+    pub flags: Vec<OsString>,
+    /// Whether the value of the last one is still to come.
+    pub awaits_value: bool,
+    /// What follows.
+    pub rest: Vec<OsString>,
+    helps: bool,
+}
+
+/// Reads the words up to what is neither a command nor a flag of one further down.
+pub fn typed(root: &Command, words: impl IntoIterator<Item = OsString>) -> Typed<'_> {
+    let rest = words.into_iter().collect();
+    let mut read =
+        Typed { path: Vec::new(), command: root, flags: Vec::new(), awaits_value: false, rest, helps: false };
+    while read.command.has_subcommands() && !read.rest.is_empty() {
+        let at = read.command;
+        let word = read.rest[0].to_string_lossy().into_owned();
         if word == "help" && at.find_subcommand("help").is_none() {
-            helps = true;
-            words.remove(0);
+            read.helps = true;
+            read.rest.remove(0);
             continue;
         }
         if let Some(next) = at.find_subcommand(&word) {
-            path.push(words.remove(0));
-            at = next;
+            read.path.push(read.rest.remove(0));
+            read.command = next;
             continue;
         }
         // What this command takes itself stays where it is, and what is no flag is for clap to complain about.
@@ -30,18 +55,13 @@ pub fn ordered(root: &Command, words: impl IntoIterator<Item = OsString>) -> Vec
             break;
         }
         let Some(value) = below(at, &word) else { break };
-        flags.push(words.remove(0));
-        if value && !words.is_empty() {
-            flags.push(words.remove(0));
+        read.flags.push(read.rest.remove(0));
+        read.awaits_value = value && read.rest.is_empty();
+        if value && !read.rest.is_empty() {
+            read.flags.push(read.rest.remove(0));
         }
     }
-    if helps {
-        path.push("--help".into());
-        return path;
-    }
-    path.extend(flags);
-    path.extend(words);
-    path
+    read
 }
 
 /// Flags that every command has.
@@ -74,10 +94,10 @@ fn below(command: &Command, word: &str) -> Option<bool> {
     command.get_subcommands().find_map(|next| takes(next, word).or_else(|| below(next, word)))
 }
 
-/// The words of the first command that has this flag, where its value is the next word.
-pub fn with_value_of(root: &Command, flag: &str) -> Option<Vec<String>> {
-    root.get_subcommands().find_map(|next| {
-        let rest = if takes(next, flag) == Some(true) { Some(Vec::new()) } else { with_value_of(next, flag) };
+/// The names that lead from here to the first command that takes this flag.
+pub fn way_to(flag: &str, from: &Command) -> Option<Vec<String>> {
+    from.get_subcommands().find_map(|next| {
+        let rest = if takes(next, flag).is_some() { Some(Vec::new()) } else { way_to(flag, next) };
         rest.map(|rest| std::iter::once(next.get_name().to_owned()).chain(rest).collect())
     })
 }

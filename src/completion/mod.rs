@@ -202,18 +202,22 @@ fn complete_in(words: &[String], target: usize, environment: &Environment, deadl
 /// being completed stands then.
 fn in_order(root: &clap::Command, words: &[String], target: usize) -> (Vec<String>, usize) {
     let (before, rest) = words.split_at(target.min(words.len()));
-    let program = std::iter::once(OsString::from("kubectl-deepdesk"));
-    let ordered = habits::ordered(root, program.chain(before.iter().map(OsString::from)));
-    let mut ordered: Vec<String> = ordered.iter().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
-    if ordered.len() != before.len() {
-        // `help`, which is answered as it stands.
+    let read = habits::typed(root, before.iter().map(OsString::from));
+    if read.flags.is_empty() {
         return (words.to_vec(), target);
     }
-    // The value of a flag that stands before the command, which nobody has typed yet: any command that has the flag will do.
-    let is_first = !ordered.first().is_some_and(|word| root.find_subcommand(word).is_some());
-    if let Some(path) = ordered.last().filter(|_| is_first).and_then(|flag| habits::with_value_of(root, flag)) {
-        ordered.splice(..0, path);
+    let text = |words: &[OsString]| words.iter().map(|word| word.to_string_lossy().into_owned()).collect::<Vec<_>>();
+    let mut ordered = text(&read.path);
+    let last = read.flags.last().map(|flag| flag.to_string_lossy()).unwrap_or_default();
+    if read.awaits_value {
+        // Any command that has the flag will do.
+        ordered.extend(habits::way_to(&last, read.command).unwrap_or_default());
     }
+    // Where a command's name is next, the engine knows none of the flags yet.
+    if read.awaits_value || !read.command.has_subcommands() {
+        ordered.extend(text(&read.flags));
+    }
+    ordered.extend(text(&read.rest));
     let target = ordered.len();
     (ordered.into_iter().chain(rest.iter().cloned()).collect(), target)
 }
@@ -267,7 +271,7 @@ mod tests {
             ("--context b secr", &["secret"]),
             ("-q --context b secret rot", &["rotate"]),
             ("--context ", &["a", "b", "gke_p-1_l_c"]),
-            ("--context b -n ", &["globex", "kube-system"]),
+            ("--context b -n ", &["globex"]),
             ("sandbox run -- secret rotate ", &["acme", "globex", "initech"]),
             ("sandbox run --fault reset -- sec", &["secret"]),
             ("sandbox start --fault stale-s", &[]),

@@ -1,6 +1,9 @@
 //! The ways to Google and to the cluster, as people have them: kubeconfigs, refusals with their causes, secrets with conditions of
 //! their own, values given by hand.
 
+use std::sync::{Arc, Mutex};
+
+use base64::prelude::{BASE64_STANDARD as STANDARD, Engine as _};
 use serde_json::{Value, json};
 
 use crate::proxy::Proxy;
@@ -116,6 +119,18 @@ fn where_nobody_can_be_bound_the_way_out_is_named() {
     assert_eq!(world.versions(&primary("acme")).split(' ').next_back(), Some("7:ENABLED"), "nothing was introduced");
 }
 
+/// Kubernetes drops the Events of one object after 25 of them, and 30 syncs are asked for until then.
+#[test]
+#[ignore = "waits for 90 s until a lag is taken for a refusal: .ci/nightly waits"]
+fn a_refusal_whose_events_are_used_up_is_told_in_external_secrets_own_words() {
+    let world = World::start(&["--accounts=1", "--fault=external-secrets-denied"]);
+    let begun = std::time::Instant::now();
+    let ran = world.run(&["secret", "rotate", "acme", "--yes", "--timeout", "3m"]).code(5).says("PermissionDenied");
+    assert!(begun.elapsed().as_secs() < 150, "it was told only at the end: {:?}", begun.elapsed());
+    let ran = ran.says("let External Secrets read acme_account_secret_back_compat");
+    assert!(!ran.stderr.contains("see whether External Secrets runs"), "{}", ran.stderr);
+}
+
 #[test]
 fn what_a_secret_does_by_itself_is_told_before_the_first_write() {
     let world = World::start(&["--accounts=1"]);
@@ -137,6 +152,55 @@ fn what_a_secret_does_by_itself_is_told_before_the_first_write() {
 }
 
 #[test]
+fn what_somebody_else_will_do_to_a_secret_is_told_before_the_first_write() {
+    let world = World::start(&["--accounts=1"]);
+    let patch = |mask: &str, body: Value| {
+        world.sent("PATCH", &format!("{SECRETS}/{}?updateMask={mask}", primary("acme")), Some(body))
+    };
+    // A version that somebody destroys goes only after this time.
+    patch("versionDestroyTtl", json!({"versionDestroyTtl": "86400s"}));
+    world.set(&primary("acme"), 6, "destroy");
+    patch("topics", json!({"topics": [{"name": "projects/sandbox-project/topics/rotate"}]}));
+    let in_a_week = (jiff::Timestamp::now() + jiff::SignedDuration::from_hours(24 * 7)).to_string();
+    patch("rotation", json!({"rotation": {"nextRotationTime": in_a_week, "rotationPeriod": "2592000s"}}));
+    let told = |ran: &Ran| {
+        for words in [
+            "version 6 of secret acme_account_secret is to be destroyed on 20",
+            "gcloud secrets versions disable 6 --secret=acme_account_secret",
+            "has a rotation schedule",
+            "its topics (rotate) are told",
+            "--remove-rotation-schedule",
+        ] {
+            assert!(format!("{}{}", ran.stdout, ran.stderr).contains(words), "{words}: {ran:?}");
+        }
+    };
+    told(&world.run(&["check", "acme", "-o", "short"]));
+    let before = world.writes();
+    told(&world.run(&["secret", "rotate", "acme", "--dry-run"]).code(0));
+    assert_eq!(world.writes(), before);
+}
+
+#[test]
+fn each_request_says_the_reason_that_gcloud_is_configured_with() {
+    let world = World::start(&["--accounts=1"]);
+    let reasons = Arc::new(Mutex::new(Vec::new()));
+    let heard = reasons.clone();
+    let proxy = Proxy::answering(&world.environment()["DEEPDESK_SANDBOX_URL"], move |asked, _| {
+        let lines = asked.lines().filter_map(|line| line.split_once(": "));
+        let mut said = lines.filter(|(name, _)| name.eq_ignore_ascii_case("x-goog-request-reason"));
+        heard.lock().expect("not poisoned").push(said.next().map(|(_, reason)| reason.to_owned()));
+        None
+    });
+    let mut command = world.command(&["secret", "rotate", "acme", "--yes"]);
+    command.env("CLOUDSDK_API_ENDPOINT_OVERRIDES_SECRETMANAGER", format!("{}/", proxy.url));
+    command.env("CLOUDSDK_CORE_REQUEST_REASON", "CHG-4711");
+    finish(command.stdin(std::process::Stdio::null()).spawn().expect("the program starts")).code(0);
+    let reasons = reasons.lock().expect("not poisoned");
+    assert!(reasons.len() > 10, "{reasons:?}");
+    assert!(reasons.iter().all(|said| said.as_deref() == Some("CHG-4711")), "{reasons:?}");
+}
+
+#[test]
 fn a_value_given_by_hand_is_looked_at() {
     let world = World::start(&["--accounts=1"]);
     const KEY: &str = "0123456789abcdefghijABCDEFGHIJ0123456789";
@@ -153,7 +217,13 @@ fn a_value_given_by_hand_is_looked_at() {
         let ran = rotate(&value, &[]).code(4).says(says);
         assert!(!ran.stderr.contains(KEY), "the value was shown");
     }
-    assert_eq!(world.writes(), Vec::<String>::new());
+    // The value of an older version that somebody enabled again is no new one.
+    world.set(&primary("acme"), 3, "enable");
+    let older = STANDARD.decode(world.value(&primary("acme"), "3").expect("enabled")).expect("base64");
+    let older = String::from_utf8(older).expect("text");
+    let ran = rotate(&older, &[]).code(4).says("that of v3 of acme_account_secret").says("--value-as-is");
+    assert!(!ran.stderr.contains(&older), "the value was shown");
+    world.set(&primary("acme"), 3, "disable");
     rotate(&format!("\"{KEY}\""), &["--value-as-is"]).code(0);
     world.rotated("acme", 7, 8);
 }

@@ -345,7 +345,7 @@ fn json_is_an_object_or_a_list_by_the_form_of_the_call() {
     }
     assert_eq!(kind(&["cluster", "list"]).0, "ContextList");
     assert_eq!(kind(&["cluster", "list", "--kubeconfig", "/nowhere"]), ("ContextList".to_owned(), Some(0)));
-    assert_eq!(kind(&["config", "list", "acme", "globex"]), one("Config"));
+    assert_eq!(kind(&["config", "list", "acme", "globex"]), one("Usage"));
     assert_eq!(kind(&["config", "list", "acme", "--configuration", "nope"]), one("Config"));
     assert_eq!(kind(&["check", "--explain", "DD-NONE"]), one("CheckExplanation"));
     assert_eq!(kind(&["secret", "rotate", "acme", "--abandon-older", "--yes"]), one("SecretRotation"));
