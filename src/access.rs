@@ -1,6 +1,6 @@
 //! What each command needs to be allowed to do, and whether it is: asked before the first write.
 //!
-//! The README's Role and permissions are these; a test compares them.
+//! The Role and the permissions of docs/permissions.md are these; a test compares them.
 
 mod conditions;
 
@@ -186,7 +186,7 @@ fn ask_for_role(right: &Right, verbs: &[&str], namespace: &str, whom: &str) -> S
         None => format!("--user={}", quoted(whom)),
     };
     format!(
-        "ask for the Role in the README (section Permissions), or for this alone: \
+        "ask for the Role in docs/permissions.md, or for this alone: \
          kubectl create role {role} --verb={verbs} --resource={resource} -n {namespace} && \
          kubectl create rolebinding {role} --role={role} {subject} -n {namespace}"
     )
@@ -251,7 +251,7 @@ fn ask_for_binding(permission: &str, secret: &SecretId, home: &SecretHome, princ
     };
     let location = home.location.as_ref().map(|location| format!(" --location={location}")).unwrap_or_default();
     format!(
-        "ask for the permissions in the README (section Permissions), or for this alone: \
+        "ask for the permissions in docs/permissions.md, or for this alone: \
          gcloud secrets add-iam-policy-binding {secret} --project={}{location} --member={} --role={}",
         home.project,
         quoted(&member),
@@ -286,7 +286,7 @@ pub fn unread(now: &Observation) -> Vec<CheckResult> {
             SECRET_MANAGER,
             Verdict::Warn,
             format!("dates of versions, and versions older than the previous one, were not looked at: {refused}"),
-            "ask for the permissions in the README (section Permissions)",
+            "ask for the permissions in docs/permissions.md",
         ),
         Unread::Record(refused) => result(
             CLUSTER,
@@ -294,7 +294,7 @@ pub fn unread(now: &Observation) -> Vec<CheckResult> {
             format!(
                 "the lock's record was not looked at, so a two-phase rotation under way looks like a complete one: {refused}"
             ),
-            "ask for the Role in the README (section Permissions)",
+            "ask for the Role in docs/permissions.md",
         ),
     };
     now.unread.iter().map(told).collect()
@@ -319,7 +319,7 @@ mod tests {
 
     use super::*;
 
-    const README: &str = include_str!("../README.md");
+    const PERMISSIONS: &str = include_str!("../docs/permissions.md");
 
     #[derive(Deserialize)]
     struct Role {
@@ -337,7 +337,7 @@ mod tests {
     #[test]
     fn the_readme_names_the_rights_that_a_rotation_asks_for() {
         let role =
-            README.split("```yaml\n").find(|block| block.contains("kind: Role\n")).expect("the README has a Role");
+            PERMISSIONS.split("```yaml\n").find(|block| block.contains("kind: Role\n")).expect("the page has a Role");
         let role: Role = serde_saphyr::from_str(role.split("```").next().expect("split gives one")).expect("a Role");
         let mut written: BTreeMap<(String, String), BTreeSet<String>> = BTreeMap::new();
         for rule in role.rules {
@@ -355,7 +355,8 @@ mod tests {
 
     #[test]
     fn the_readme_names_the_rights_of_a_command_that_speaks_for_the_data() {
-        let rules = README.split("```yaml\n").find(|block| block.starts_with("rules:\n")).expect("the README has them");
+        let rules =
+            PERMISSIONS.split("```yaml\n").find(|block| block.starts_with("rules:\n")).expect("the page has them");
         let role: Role = serde_saphyr::from_str(rules.split("```").next().expect("split gives one")).expect("rules");
         let written: BTreeSet<String> = role
             .rules
@@ -372,7 +373,7 @@ mod tests {
 
     #[test]
     fn the_readme_names_the_permissions_in_secret_manager() {
-        let table = README.split("In Secret Manager:").nth(1).expect("the README has the table");
+        let table = PERMISSIONS.split("In Secret Manager:").nth(1).expect("the page has the table");
         let all = [
             ON_PRIMARY,
             ON_PRIMARY_TO_CREATE,

@@ -72,12 +72,12 @@ fn hint(error: &ApiError) -> Option<Hint> {
         (ApiErrorKind::Unauthenticated, Service::SecretManager | Service::Container | Service::Credentials) => {
             return Some(command!["gcloud", "auth", "application-default", "login"].into());
         }
-        (ApiErrorKind::Forbidden, Service::Kubernetes) => "ask for the Role in the README (section Permissions)",
+        (ApiErrorKind::Forbidden, Service::Kubernetes) => "ask for the Role in docs/permissions.md",
         (ApiErrorKind::Forbidden, Service::Container) => {
             "ask for container.clusters.get on the project (the role Kubernetes Engine Cluster Viewer has it)"
         }
         (ApiErrorKind::Forbidden, Service::SecretManager | Service::Credentials) => {
-            "ask for the permissions in the README (section Permissions)"
+            "ask for the permissions in docs/permissions.md"
         }
         (
             ApiErrorKind::Timeout | ApiErrorKind::Connection | ApiErrorKind::Unreachable | ApiErrorKind::Unavailable,

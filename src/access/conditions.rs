@@ -28,7 +28,7 @@ pub async fn conditions(manager: &SecretManager, now: &Observation) -> Result<Ve
                 let conditions = settings.map(|settings| settings.conditions().clone()).unwrap_or_default();
                 results.extend(of_secret(&conditions, view, home));
             }
-            // Nothing hangs on it, and who has the README's rights alone must not be warned each time: `check` says it.
+            // Nothing hangs on it, and who has the rights of docs/permissions.md alone must not be warned each time: `check` says it.
             Err(_) => {
                 let line = format!("not known of {secret}: secretmanager.secrets.get is missing on it");
                 results.push(catalogue::result(EXPIRY_ID, Verdict::Pass, line, Vec::new()));

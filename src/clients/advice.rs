@@ -245,7 +245,7 @@ mod tests {
             let (found, hint) = advice(given, metadata, message).unwrap_or_else(|| panic!("{given} {message}"));
             assert_eq!(found, *reason, "{given} {message}");
             assert!(hint.contains(words), "{given} {message}: {hint}");
-            assert!(!hint.contains("README") && !hint.contains("login"), "{hint}");
+            assert!(!hint.contains("permissions.md") && !hint.contains("login"), "{hint}");
         }
         for (reason, metadata) in
             [("", &[][..]), ("IAM_PERMISSION_DENIED", &[("permission", "secretmanager.versions.access")])]

@@ -7,11 +7,13 @@ use deepdesk_protocol::event::{StepName, StepState};
 use deepdesk_protocol::facts::observation::{Consumer, ExternalSecretView, Observation, Ready};
 use deepdesk_protocol::hint::Hint;
 use deepdesk_protocol::in_use;
+use deepdesk_protocol::live;
 use deepdesk_protocol::lock::AtWork;
+use deepdesk_protocol::plan;
 use deepdesk_protocol::problem::{Exit, Problem, Reason};
 use deepdesk_protocol::result::{
     API_VERSION, AccountResult, BackCompatResult, CheckResult, ConsumerResult, EvidenceResult, ExternalSecretResult,
-    KeyResult, Kind, PrimaryResult, StepResult, Verdict, VersionResult,
+    KeyResult, Kind, NextResult, PrimaryResult, StepResult, Verdict, VersionResult,
 };
 use deepdesk_protocol::state::{self, Standing};
 use deepdesk_protocol::status;
@@ -64,6 +66,7 @@ pub fn outcome(desk: &Desk, kind: Kind, found: Found, ended: Result<(), Problem>
         found.checks.push(not_served(problem));
         problem.message = format!("{} [{}]", problem.message, catalogue::ES_API_ID);
     }
+    let next = next(&found, problem.as_ref());
     let text = |name: &dyn Fn(&Observation) -> String| found.now.as_ref().map(name).unwrap_or_default();
     let result = AccountResult {
         api_version: API_VERSION,
@@ -98,12 +101,22 @@ pub fn outcome(desk: &Desk, kind: Kind, found: Found, ended: Result<(), Problem>
         rotation: found.rotation,
         status: None,
         evidence: found.evidence,
+        live: found.now.as_ref().map(live::live).unwrap_or_default(),
+        next,
         without_slot: found.now.as_ref().map(|now| in_use::without_slot(now, now.slots())).unwrap_or_default(),
         exposed: found.exposed,
         steps,
         interruption_seconds: found.interruption.map(|time| (time.as_secs_f64() * 1000.0).round() / 1000.0),
     };
     (result, problem)
+}
+
+/// What to do next. Who else is at work does what is due, and nobody else is told to.
+fn next(found: &Found, problem: Option<&Problem>) -> Vec<NextResult> {
+    let told = problem.map(NextResult::after).unwrap_or_default();
+    let due = found.now.as_ref().filter(|_| told.is_empty() && found.at_work.is_none());
+    let due = due.and_then(|now| plan::next(now, &found.checks, None));
+    told.into_iter().chain(due.iter().flat_map(NextResult::due)).collect()
 }
 
 /// What `check` would have said.

@@ -23,7 +23,7 @@ use deepdesk_protocol::facts::observation::Observation;
 use deepdesk_protocol::lock::AtWork;
 use deepdesk_protocol::plan::{self, Want};
 use deepdesk_protocol::problem::{Exit, Problem, Reason};
-use deepdesk_protocol::result::{AccountResult, Kind, Verdict};
+use deepdesk_protocol::result::{AccountResult, Kind, NextResult, Verdict};
 use deepdesk_protocol::status::{self, StatusResult};
 
 /// Shows the accounts, once or again and again; returns the process's exit code.
@@ -298,6 +298,7 @@ fn result(desk: &Desk, look: Look, at_work: Option<AtWork>, args: &cli::Status) 
         result.exit_code = Exit::NotAsItShouldBe.code();
         result.reason = if result.state == "Stable" { Reason::Due } else { Reason::NotStable }.to_string();
     }
+    result.next = told.due.iter().flat_map(NextResult::due).collect();
     result.status = Some(told);
     result.carry(&desk.flags);
     result

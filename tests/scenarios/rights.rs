@@ -1,4 +1,4 @@
-//! As whom the program runs. In the real world: as a ServiceAccount with the README's Role and nothing else, in every
+//! As whom the program runs. In the real world: as a ServiceAccount with the Role of docs/permissions.md and nothing else, in every
 //! scenario. What only a real API server can refuse is asked of it alone, in the tests that are ignored elsewhere.
 
 use serde_json::{Value, json};
@@ -6,16 +6,17 @@ use serde_json::{Value, json};
 use crate::account::{Account, After};
 use crate::world::{Kind, until};
 
-const README: &str = include_str!("../../README.md");
+const PERMISSIONS: &str = include_str!("../../docs/permissions.md");
 
-/// The rules of the Role in the README.
+/// The rules of the Role in docs/permissions.md.
 pub fn rules() -> Vec<Value> {
-    let role = README.split("```yaml\n").find(|block| block.contains("kind: Role\n")).expect("the README has a Role");
+    let role =
+        PERMISSIONS.split("```yaml\n").find(|block| block.contains("kind: Role\n")).expect("the page has a Role");
     let role: Value = serde_saphyr::from_str(role.split("```").next().expect("split gives one")).expect("YAML");
     role["rules"].as_array().expect("rules").clone()
 }
 
-/// Gives these rules, and the one that the README names for a ClusterSecretStore, to the account's ServiceAccount.
+/// Gives these rules, and the one that the page names for a ClusterSecretStore, to the account's ServiceAccount.
 pub fn grant(account: &Account, rules: &[Value]) {
     let (name, namespace) = ("deepdesk", &account.name);
     let subjects = json!([{"kind": "ServiceAccount", "name": name, "namespace": namespace}]);

@@ -30,6 +30,7 @@ mod locks;
 mod meanwhile;
 mod memory;
 mod output;
+mod pages;
 mod payloads;
 mod proxy;
 mod readers;

@@ -144,6 +144,11 @@ impl Hint {
         Hint { words: printable(what.as_ref()), command: Some(command) }
     }
 
+    /// What it says beside the command.
+    pub fn words(&self) -> &str {
+        &self.words
+    }
+
     /// The command, where there is one.
     pub fn command(&self) -> Option<&Command> {
         self.command.as_ref()
@@ -194,6 +199,11 @@ impl Serialize for Hint {
 /// Several in one line.
 pub fn in_one_line(hints: &[Hint]) -> String {
     hints.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}
+
+/// For `#[serde(serialize_with)]`: a command as a list of words.
+pub fn as_words<S: Serializer>(command: &Command, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(command.words())
 }
 
 /// For `#[serde(serialize_with)]`: one text, as scripts know it.

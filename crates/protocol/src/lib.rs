@@ -14,6 +14,7 @@ pub mod happening;
 pub mod hint;
 pub mod in_use;
 pub mod invariants;
+pub mod live;
 pub mod lock;
 pub mod plan;
 pub mod problem;

@@ -347,7 +347,7 @@ fn abandon_older(want: &Want, now: &Observation, predecessor: VersionId) -> Resu
     if now.unread.iter().any(|unread| matches!(unread, Unread::Versions(_))) {
         let line = format!("which older versions of {} are enabled may not be looked at", now.primary.secret);
         return Err(Problem::new(Reason::OlderVersionsUnread, line)
-            .hint("ask for secretmanager.versions.list (README, section Permissions)"));
+            .hint("ask for secretmanager.versions.list (docs/permissions.md)"));
     }
     let older = now.primary.versions.iter().skip(1).filter(|version| version.state == VersionState::Enabled);
     let versions: Vec<VersionId> = older.map(|version| version.id).collect();

@@ -1,12 +1,14 @@
 //! The result objects that `-o json|yaml` prints. Their shape is a contract (docs/output.md): add, never change.
 
-use crate::hint::{self, CallFlags, Hint};
+use crate::hint::{self, CallFlags, Command, Hint};
 use serde::Serialize;
 
 use crate::event::{StepName, StepState};
 use crate::facts::shape::Form;
+use crate::live::LiveValue;
 use crate::lock::AtWork;
 use crate::problem::{Problem, Reason};
+use crate::status::Due;
 
 /// The version of the shapes below.
 pub const API_VERSION: &str = "deepdesk.com/v1";
@@ -99,12 +101,43 @@ pub struct AccountResult {
     /// Of a finalization: what showed that re-encryption is done, or did not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub evidence: Option<EvidenceResult>,
+    /// The values under which data may be encrypted.
+    pub live: Vec<LiveValue>,
+    /// What to do next, the first one first; empty when nothing is due.
+    pub next: Vec<NextResult>,
     /// Values that no pod can read, and that data may be encrypted under: `primary v7`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub without_slot: Vec<String>,
     /// After `--compromised`: where the leaked value can still be read, and what to do about each.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub exposed: Vec<String>,
+}
+
+/// A command that is due, and what for.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct NextResult {
+    /// Word by word: nobody has to take a line apart.
+    #[serde(serialize_with = "hint::as_words")]
+    pub command: Command,
+    /// In words.
+    pub why: String,
+}
+
+impl NextResult {
+    /// The commands in the hints of what went wrong.
+    pub fn after(problem: &Problem) -> Vec<NextResult> {
+        let told = |hint: &Hint| {
+            let why = if hint.words().is_empty() { &problem.message } else { hint.words() };
+            Some(NextResult { command: hint.command()?.clone(), why: why.to_owned() })
+        };
+        problem.hints.iter().filter_map(told).collect()
+    }
+
+    /// The commands of what is due.
+    pub fn due(due: &Due) -> Vec<NextResult> {
+        let told = |command: &Command| NextResult { command: command.clone(), why: due.what.clone() };
+        due.commands.iter().map(told).collect()
+    }
 }
 
 /// The primary in a result.
@@ -240,6 +273,7 @@ impl AccountResult {
         self.checks.iter_mut().for_each(|check| check.carry(flags));
         let due = self.status.as_mut().and_then(|status| status.due.as_mut());
         due.into_iter().flat_map(|due| &mut due.commands).for_each(|command| command.carry(flags));
+        self.next.iter_mut().for_each(|next| next.command.carry(flags));
     }
 }
 
@@ -401,6 +435,8 @@ impl AccountResult {
             steps: Vec::new(),
             interruption_seconds: None,
             evidence: None,
+            live: Vec::new(),
+            next: NextResult::after(problem),
             without_slot: Vec::new(),
             exposed: Vec::new(),
         }
@@ -411,8 +447,7 @@ impl AccountResult {
 mod tests {
     use super::*;
     use crate::facts::names::AccountName;
-    use crate::hint::Command;
-    use crate::status::{Due, StatusResult};
+    use crate::status::StatusResult;
 
     /// What is recommended is meant for the present call: in a check, and in what is due.
     #[test]

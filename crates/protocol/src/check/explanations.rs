@@ -40,7 +40,7 @@ static EXPLANATIONS: &[(&str, &str, &str)] = &[
     (
         "DD-K8S-ACCESS",
         "a right in the cluster is missing",
-        "Asks the API server for each right that the command will need in the namespace, before it is needed: a run that is refused in the middle leaves a change half done. What is missing is named by verb and resource. The README (section Permissions) has the Role that grants all of it.",
+        "Asks the API server for each right that the command will need in the namespace, before it is needed: a run that is refused in the middle leaves a change half done. What is missing is named by verb and resource. docs/permissions.md has the Role that grants all of it.",
     ),
     (
         "DD-ES-API",
@@ -230,7 +230,7 @@ static EXPLANATIONS: &[(&str, &str, &str)] = &[
     (
         "DD-SM-ACCESS",
         "a right in Secret Manager is missing",
-        "Asks Secret Manager for each permission that the command will need on the two secrets, before it is needed. What is missing is named. To create the back-compat is a right on the project, which cannot be asked for beforehand. The README (section Permissions) lists all of them.",
+        "Asks Secret Manager for each permission that the command will need on the two secrets, before it is needed. What is missing is named. To create the back-compat is a right on the project, which cannot be asked for beforehand. docs/permissions.md lists all of them.",
     ),
     (
         "DD-PLAN",

@@ -1,6 +1,6 @@
 //! Many accounts by what would refuse or warn: for whoever meets a hundred that were rotated by hand for years. Pure.
 
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
 use super::{Answer, Asked, Checkup};
 use crate::check::{comes_first, explanations};
@@ -22,7 +22,7 @@ pub struct Group {
     /// The accounts.
     pub accounts: Vec<String>,
     /// The one command that leads on, as a list of words.
-    #[serde(serialize_with = "as_words")]
+    #[serde(serialize_with = "crate::hint::as_words")]
     pub command: Command,
 }
 
@@ -34,10 +34,6 @@ pub struct Groups {
     /// Those that something refuses, each in the group of what has to be put right first; then what is only told, in which an account
     /// may stand several times.
     pub groups: Vec<Group>,
-}
-
-fn as_words<S: Serializer>(command: &Command, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_seq(command.words())
 }
 
 /// Groups the accounts, the largest groups first.
