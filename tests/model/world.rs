@@ -107,7 +107,7 @@ impl Pod {
 }
 
 /// The Lease. Whether its holder still lives nobody sees: it may expire, and be taken, at any moment but between an
-/// operator's question whether it is still theirs and the effect of the write that follows (ARCHITECTURE.md: 11 of 20 s).
+/// operator's question whether it is still theirs and the effect of the write that follows (docs/decisions.md: 11 of 20 s).
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 pub struct Lease {
     /// Operator 1 or 2; 0 when it is free, or its holder is dead.

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("environment", &[]),
     ("known", &[PROTOCOL]),
-    ("setting", &[]),
+    ("setting", &[PROTOCOL]),
     ("present", &[PROTOCOL, "known", "setting"]),
     ("clients", &[PROTOCOL, "environment", "known", "setting"]),
     ("sandbox", &[]),
@@ -42,11 +42,12 @@ const PROTOCOL_MAY_IMPORT: &[(&str, &[&str])] = &[
     ("lock", &["facts", "hint", "problem"]),
     ("state", &["facts", "in_use"]),
     ("in_use", &["facts", "state"]),
+    ("live", &["facts", "in_use", "state"]),
     ("step", &["event", "facts", "record", "state"]),
     ("trail", &["event", "facts", "state"]),
     ("status", &["facts", "hint", "state"]),
     ("checkup", &["check", "hint", "problem", "result"]),
-    ("result", &["event", "facts", "hint", "lock", "problem", "status"]),
+    ("result", &["event", "facts", "hint", "live", "lock", "problem", "status"]),
     ("plan", &["event", "facts", "hint", "in_use", "problem", "result", "state", "status", "step"]),
     ("check", &["checkup", "facts", "hint", "in_use", "plan", "problem", "result", "state"]),
 ];

@@ -4,19 +4,21 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-const PAGES: [&str; 13] = [
+const PAGES: [&str; 15] = [
     "README.md",
     "CONTRIBUTING.md",
     "ARCHITECTURE.md",
     "SECURITY.md",
     "docs/commands.md",
     "docs/credentials.md",
+    "docs/decisions.md",
     "docs/output.md",
     "docs/performance.md",
     "docs/permissions.md",
     "docs/protocol.md",
     "docs/recovery.md",
     "docs/rehearse.md",
+    "docs/testing.md",
     "krew/README.md",
 ];
 
