@@ -1,9 +1,12 @@
 //! `sandbox run|shell|start|faults`: rehearse against a small world in this process.
 
+mod directory;
+
 use std::ffi::OsString;
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 
+use self::directory::Directory;
 use super::{Voice, speak};
 use crate::cli;
 use crate::environment::Environment;
@@ -49,12 +52,6 @@ async fn up(world: &cli::World, directory: &Path) -> Result<Sandbox, Problem> {
     let sandbox = started.map_err(|error| Problem::new(Reason::Sandbox, error.to_string()))?;
     sandbox.write_data(world.writes);
     Ok(sandbox)
-}
-
-/// A directory of the sandbox's own, gone with it.
-fn directory() -> Result<tempfile::TempDir, Problem> {
-    let made = tempfile::Builder::new().prefix("deepdesk-sandbox-").tempdir();
-    made.map_err(|error| Problem::new(Reason::Sandbox, format!("no temporary directory: {error}")))
 }
 
 /// Runs this program itself with the arguments, as a process of its own: its environment is the sandbox's alone.
@@ -168,7 +165,7 @@ async fn inside(
     environment: &Environment,
     voice: &Voice,
 ) -> Result<u8, Problem> {
-    let directory = directory()?;
+    let directory = Directory::new()?;
     let sandbox = up(world, directory.path()).await?;
     let path = with_plugin(directory.path(), environment)?;
     let mut command = tokio::process::Command::new(&program);
@@ -235,7 +232,7 @@ async fn start(
     voice: &Voice,
     mut interrupt: Interrupt,
 ) -> Result<u8, Problem> {
-    let directory = directory()?;
+    let directory = Directory::new()?;
     let sandbox = up(world, directory.path()).await?;
     for (name, value) in sandbox.environment() {
         speak(voice).line(&exported(&name, &value, environment));

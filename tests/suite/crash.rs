@@ -276,12 +276,13 @@ fn another_command_line_goes_on_too() {
 #[test]
 fn a_restart_that_died_goes_on() {
     let world = world("acme");
-    world.fault("hold-answer", Some("40"));
+    world.fault("hold-answer", Some("patch/deployments:1"));
     let mut child = world.spawn(&["secret", "restart", "acme", "--yes"]);
     world.until("the death", |world| {
         world.log().iter().any(|entry| entry["outcome"] == "answer held")
             || child.try_wait().expect("a child").is_some()
     });
+    assert!(child.try_wait().expect("a child").is_none(), "it died in the restart, and did not end before");
     kill(child);
     world.heal("hold-answer");
     world.run(&["secret", "restart", "acme", "--yes"]).code(0);
