@@ -253,6 +253,8 @@ pub fn rotated() -> AccountResult {
             new_value: None,
         }),
         status: None,
+        live: Vec::new(),
+        next: Vec::new(),
         without_slot: Vec::new(),
         exposed: Vec::new(),
         evidence: None,
