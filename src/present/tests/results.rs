@@ -291,6 +291,8 @@ fn yaml_says_the_same_as_json() {
       result: pass
       message: ""
       hint: ""
+    live: []
+    next: []
     "#);
 }
 
