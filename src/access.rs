@@ -33,6 +33,8 @@ pub struct Right {
 const READ: &[Right] = &[
     right("external-secrets.io", "externalsecrets", &["get", "list"], &["watch"]),
     right("external-secrets.io", "secretstores", &["list"], &[]),
+    right("external-secrets.io", "pushsecrets", &[], &["list"]),
+    right("secrets-store.csi.x-k8s.io", "secretproviderclasses", &[], &["list"]),
     right("", "secrets", &["get"], &["list", "watch"]),
     right("apps", "deployments", &["list"], &["watch"]),
     right("apps", "statefulsets", &["list"], &["watch"]),

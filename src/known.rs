@@ -5,6 +5,7 @@
 //! lists of numbers, also within one another. So no form of a value has to be thought of beforehand, nor where in a
 //! longer text an encoded one begins.
 
+mod places;
 mod views;
 
 use std::borrow::Cow;
@@ -18,6 +19,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
+pub use self::places::{INSIDE, places};
 use self::views::{Form, View};
 use deepdesk_protocol::facts::payload::Payload;
 

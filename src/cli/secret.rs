@@ -334,6 +334,9 @@ pub struct Finalize {
     /// Destroy disabled versions of both secrets, for good: backups made under them become unreadable
     #[arg(long, help_heading = "Finalization")]
     pub destroy: bool,
+    /// Destroy although this was not checked, as the refusal names it: nothing there needs an older value
+    #[arg(long, value_name = "WHAT", requires = "destroy", help_heading = "Finalization")]
+    pub unchecked: Vec<String>,
     /// Destroy only versions that left use longer ago than this, for example 90d: when their successor came into use
     ///
     /// One of which nobody knows that is not destroyed. The API server's clock counts.

@@ -274,6 +274,32 @@ impl Cluster {
         self.get_at(&format!("get clustersecretstore {name}"), &DynamicObject::url_path(&kind, None), name).await
     }
 
+    /// The PushSecrets of the namespace; none where the cluster has no such kind.
+    pub async fn push_secrets(&self) -> Result<Vec<serde_json::Value>, ApiError> {
+        self.list_if_served(EXTERNAL_SECRETS, "v1alpha1", "PushSecret", "pushsecrets").await
+    }
+
+    /// The SecretProviderClasses of the namespace (Secrets Store CSI Driver), likewise.
+    pub async fn secret_provider_classes(&self) -> Result<Vec<serde_json::Value>, ApiError> {
+        let kind = ("SecretProviderClass", "secretproviderclasses");
+        self.list_if_served("secrets-store.csi.x-k8s.io", "v1", kind.0, kind.1).await
+    }
+
+    async fn list_if_served(
+        &self,
+        group: &str,
+        version: &str,
+        kind: &str,
+        plural: &str,
+    ) -> Result<Vec<serde_json::Value>, ApiError> {
+        let kind = ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, kind), plural);
+        match self.list_dynamic(&kind).await {
+            Ok(listed) => Ok(listed.into_iter().filter_map(|one| serde_json::to_value(one).ok()).collect()),
+            Err(error) if error.kind == ApiErrorKind::NotFound => Ok(Vec::new()),
+            Err(error) => Err(error),
+        }
+    }
+
     async fn list_dynamic(&self, kind: &ApiResource) -> Result<Vec<DynamicObject>, ApiError> {
         let path = DynamicObject::url_path(kind, Some(self.namespace.as_str()));
         self.list_at(&format!("list {} {}", kind.plural, self.namespace), &path, "").await

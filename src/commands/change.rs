@@ -20,11 +20,13 @@ use crate::observe::{Seen, observe};
 use crate::present::PlanView;
 use deepdesk_protocol::check::{self, Purpose};
 use deepdesk_protocol::event::{StepName, StepState};
+use deepdesk_protocol::facts::copies::NotLookedAt;
 use deepdesk_protocol::facts::names::{SecretId, VersionId, listed};
 use deepdesk_protocol::facts::observation::Observation;
 use deepdesk_protocol::facts::payload::Payload;
 use deepdesk_protocol::facts::shape::Form;
 use deepdesk_protocol::happening::Happening;
+use deepdesk_protocol::hint::quoted;
 use deepdesk_protocol::in_use;
 use deepdesk_protocol::plan::{self, Goal, NewValue, Want};
 use deepdesk_protocol::problem::{Exit, Problem, Reason};
@@ -52,6 +54,8 @@ pub struct Change {
     pub value_as_is: bool,
     /// What is asked for of a value that is made here.
     pub made: value::Asked,
+    /// What the operator says is known although nobody looked at it.
+    pub unchecked: Vec<String>,
     /// The value in use has leaked: whoever reads what was done has to know where it is still readable.
     pub compromised: bool,
     /// How long to wait at two points.
@@ -178,6 +182,7 @@ async fn look(desk: &Desk, args: &Change, given: Option<&Payload>, found: &mut F
         add_history(&mut seen.now, &desk.secret_manager).await?;
     }
     evidence::leave_out_left_behind(&mut seen.now, args.evidence.as_ref(), found);
+    refuse_shared(&desk.request, &desk.cluster, &mut seen.now).await?;
     found.now = Some(seen.now.clone());
     if !found.access.iter().any(|check| check.id == access::SECRET_MANAGER) {
         let destroys = matches!(args.want.goal, Goal::Finalize { destroy: Some(_) });
@@ -185,7 +190,7 @@ async fn look(desk: &Desk, args: &Change, given: Option<&Payload>, found: &mut F
         found.access.extend(access::secret_manager(&desk.secret_manager, args.purpose, also, &seen.now).await?);
         found.access.extend(access::conditions(&desk.secret_manager, &seen.now).await?);
     }
-    refuse_shared(&desk.request, &desk.cluster, &seen.now).await?;
+    refuse_unlooked(args, &seen.now)?;
     let want = want(args, given, &seen);
     let planned = plan::plan(&want, &seen.now);
     found.checks.clone_from(&found.access);
@@ -197,6 +202,7 @@ async fn look(desk: &Desk, args: &Change, given: Option<&Payload>, found: &mut F
     found.form = None;
     if plan.adds_new_value() {
         value::check_copied(given, &desk.request.account, &seen.readers)?;
+        value::check_told_apart(given, &seen)?;
         value::check_against(given.filter(|_| !args.value_as_is), &desk.request.account, &seen)?;
         found.form = match given {
             Some(_) => None,
@@ -232,7 +238,7 @@ fn confirm(
     desk.teller.tell(StepName::Confirm, StepState::Started, &Happening::Asks);
     let (account, asker) = (&desk.request.account, desk.asker());
     let word = match &args.evidence {
-        Some(Evidence::Typed) => asker.reencrypted(account, plan.to),
+        Some(Evidence::Typed) => asker.reencrypted(account, plan.to, &unlooked(&seen.now)),
         Some(Evidence::Given | Evidence::Job(_)) | None => Ok(()),
     };
     let answer = word.and_then(|()| match agreed {
@@ -244,6 +250,29 @@ fn confirm(
         Err(problem) => desk.teller.tell(StepName::Confirm, StepState::Failed, &Happening::failed(problem)),
     }
     answer
+}
+
+/// What has to be known before it is said that nothing needs the older value.
+fn unlooked(now: &Observation) -> String {
+    let unlooked = NotLookedAt::all_in_words(&now.not_looked_at).map(|all| format!("Not checked: {all}. "));
+    let doors = now.doors.iter().map(|door| format!("{}. ", door.what));
+    unlooked.into_iter().chain(doors).collect()
+}
+
+/// Refuses to destroy over what nobody looked at and the operator does not name.
+fn refuse_unlooked(args: &Change, now: &Observation) -> Result<(), Problem> {
+    if !matches!(args.want.goal, Goal::Finalize { destroy: Some(_) }) || args.dry_run != DryRun::None {
+        return Ok(());
+    }
+    let open = |one: &&NotLookedAt| one.can_be_looked_at() && !args.unchecked.contains(&one.what);
+    let Some(open) = now.not_looked_at.iter().find(open) else { return Ok(()) };
+    let line = format!("a destroyed version does not come back, and something was not checked: {}", open.in_words());
+    Err(Problem::new(Reason::NotConfirmed, line)
+        .hint("have it looked at with more rights (README, section Permissions)")
+        .hint(format!(
+            "or, where you know that nothing there needs an older value, name it: --unchecked {}",
+            quoted(&open.what)
+        )))
 }
 
 /// The deed in the question.

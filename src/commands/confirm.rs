@@ -80,7 +80,8 @@ impl Asker<'_> {
     }
 
     /// Takes the operator's word that nothing is encrypted under an older value any more, by the account's name.
-    pub fn reencrypted(&self, account: &AccountName, version: VersionId) -> Result<(), Problem> {
+    /// `before` is what has to be known for it.
+    pub fn reencrypted(&self, account: &AccountName, version: VersionId, before: &str) -> Result<(), Problem> {
         if self.quiet || !can_ask() {
             let line = format!(
                 "whether every encrypted field of {account} was saved again under {version} is for you to say, and there is nobody to ask"
@@ -88,7 +89,7 @@ impl Asker<'_> {
             return Err(Problem::new(Reason::NotConfirmed, line)
                 .hint("add --reencrypted when it was, or --reencrypted-by with a command that shows it; --dry-run shows what would be done"));
         }
-        let prompt = format!("Every encrypted field was saved again under {version}. Type {account} to say so");
+        let prompt = format!("{before}Every encrypted field was saved again under {version}. Type {account} to say so");
         match self.line(&prompt)? == account.as_str() {
             true => Ok(()),
             false => Err(declined()),

@@ -40,6 +40,7 @@ pub async fn finalize(desk: &Desk, command: &cli::Secret, args: &cli::Finalize) 
         yes: agreed::given(command),
         grave: agreed::grave(command),
         compromised: false,
+        unchecked: args.unchecked.clone(),
         evidence: Some(evidence(args)),
         value_as_is: false,
         made: Asked::default(),

@@ -97,6 +97,7 @@ pub fn outcome(desk: &Desk, kind: Kind, found: Found, ended: Result<(), Problem>
             .flat_map(|now| now.consumers.iter().map(|consumer| self::consumer(now, consumer)))
             .collect(),
         other_readers: found.now.iter().flat_map(|now| now.other_readers.clone()).collect(),
+        not_looked_at: found.now.iter().flat_map(|now| now.not_looked_at.clone()).collect(),
         checks: found.checks,
         rotation: found.rotation,
         status: None,

@@ -20,6 +20,7 @@ pub async fn rescue(desk: &Desk, command: &cli::Secret, args: &cli::Rescue) -> (
         dry_run: args.change.dry_run,
         yes: agreed::given(command),
         grave: agreed::grave(command),
+        unchecked: Vec::new(),
         compromised: false,
         evidence: None,
         value_as_is: false,

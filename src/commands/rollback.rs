@@ -24,6 +24,7 @@ pub async fn rollback(desk: &Desk, command: &cli::Secret, args: &cli::Rollback) 
         dry_run: args.change.dry_run,
         yes: agreed::given(command),
         grave: agreed::grave(command),
+        unchecked: Vec::new(),
         compromised: false,
         evidence: None,
         value_as_is: false,

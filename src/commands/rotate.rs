@@ -39,6 +39,7 @@ pub async fn rotate(
         dry_run: args.change.dry_run,
         yes: agreed::given(command),
         grave: agreed::grave(command),
+        unchecked: Vec::new(),
         compromised: args.compromised,
         evidence: None,
         value_as_is: args.value_as_is,

@@ -127,14 +127,15 @@ async fn look(
         found.checks = allowed;
         return Err(refusal);
     }
-    let seen = observe(&desk.request, &desk.cluster, &desk.secret_manager).await?;
+    let mut seen = observe(&desk.request, &desk.cluster, &desk.secret_manager).await?;
     desk.teller.saw(&seen.now, Look::Whole);
     found.now = Some(seen.now.clone());
     found.checks = allowed;
     found.checks.extend(access::unread(&seen.now));
     found.checks.extend(check::run(&check::Seen { purpose, want: &Want::default(), now: &seen.now }));
     refuse(&found.checks, guard(&seen.now).err().as_ref())?;
-    refuse_shared(&desk.request, &desk.cluster, &seen.now).await?;
+    refuse_shared(&desk.request, &desk.cluster, &mut seen.now).await?;
+    found.now = Some(seen.now.clone());
     Ok(seen)
 }
 

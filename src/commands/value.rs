@@ -12,7 +12,7 @@ use crate::clients::known;
 use crate::observe::Seen;
 use crate::observe::external_secrets::Reader;
 use crate::observe::mappings::{Mapping, Transform};
-use crate::observe::vault;
+use crate::observe::{shown, vault};
 use deepdesk_protocol::facts::names::AccountName;
 use deepdesk_protocol::facts::observation::Derivation;
 use deepdesk_protocol::facts::payload::{MAXIMUM_BYTES, Payload, check_new_value};
@@ -126,6 +126,26 @@ pub fn check_copied(given: Option<&Payload>, account: &AccountName, readers: &[R
         .hint(format!("give an encoded value, as in: openssl rand -hex 32 | tr -d '\\n' | base64 -w0 | kubectl deepdesk secret rotate {account} --value-from -"))
         .hint("or leave --value-from out: a made value is encoded as the one in use is")
         .hint(format!("or have it copied as it is, where the application decodes nothing itself: set decodingStrategy to None in {name}")))
+}
+
+/// Refuses a given value that could not be told from one of the two slots where an ExternalSecret is not followed: its bytes are all
+/// that shows what arrived there.
+pub fn check_told_apart(given: Option<&Payload>, seen: &Seen) -> Result<(), Problem> {
+    let Some(given) = given else { return Ok(()) };
+    let by_bytes = seen.readers.iter().find(|reader| reader.mappings.iter().any(Mapping::may_be_shown));
+    let slots = seen.now.slots();
+    let mut others = slots.iter().flatten().filter_map(|tag| seen.vault.value(*tag)).filter(|one| !one.same_as(given));
+    match by_bytes {
+        Some(reader) if !others.all(|other| shown::is_told_apart(given, other)) => {
+            let line = format!(
+                "external secret {} is not followed, and its bytes would not tell the new value from the one before: one of them stands in the other, or they have a part in common",
+                reader.name
+            );
+            Err(Problem::new(Reason::UnfitValue, line)
+                .hint("give a value that has nothing in common with the one in use, or none: the program makes one; nothing was changed"))
+        }
+        Some(_) | None => Ok(()),
+    }
 }
 
 /// The form of a value that is made: that of the one in use, or what is asked for. Where an ExternalSecret decodes what it copies it

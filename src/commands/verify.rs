@@ -5,7 +5,7 @@ use super::outcome::{Found, outcome, refusal};
 use super::session::Desk;
 use crate::access;
 use crate::lock;
-use crate::observe::observe;
+use crate::observe::{observe, shared};
 use deepdesk_protocol::check::{self, Purpose};
 use deepdesk_protocol::plan::Want;
 use deepdesk_protocol::problem::{Exit, Problem};
@@ -27,7 +27,8 @@ async fn look(desk: &Desk, found: &mut Found) -> Result<(), Problem> {
         observe(&desk.request, &desk.cluster, &desk.secret_manager),
         lock::at_work(&desk.cluster, &desk.operator)
     );
-    let seen = seen?;
+    let mut seen = seen?;
+    shared::note_elsewhere(&desk.request, &desk.cluster, &mut seen.now).await;
     found.at_work = at_work;
     desk.teller.saw(&seen.now, Look::Whole);
     found.checks = access::unread(&seen.now);

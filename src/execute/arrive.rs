@@ -14,12 +14,13 @@ use crate::clients::cluster::pulse::Watched;
 use crate::clients::cluster::{EventNote, KubernetesSecret};
 use crate::lock::Lock;
 use crate::observe::external_secrets::{self, Reader};
+use crate::observe::mappings::Mapping;
 use crate::observe::{Seen, found};
 use crate::run::{Run, fence, interrupted};
 use deepdesk_protocol::command;
 use deepdesk_protocol::event::{StepName, StepState};
 use deepdesk_protocol::facts::names::ObjectName;
-use deepdesk_protocol::facts::observation::{Derivation, Found, Observation, Ready, Source};
+use deepdesk_protocol::facts::observation::{Derivation, Found, KeyView, Observation, Ready, Source};
 use deepdesk_protocol::happening::{Awaited, Happening, in_one_line};
 use deepdesk_protocol::hint::Hint;
 use deepdesk_protocol::problem::{Problem, Reason};
@@ -33,6 +34,9 @@ const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(3);
 /// How long a push may go unanswered before it is repeated, or before right bytes are taken without its answer.
 const UNANSWERED: Duration = Duration::from_secs(15);
+/// The same where a ClusterExternalSecret takes the annotation away at once: both of that, and what it set off, may be over before it
+/// is seen, and then the bytes tell.
+const UNANSWERED_OF_AN_OWNER: Duration = Duration::from_secs(2);
 /// How long a refusal of a secret that was created in this run may be the lag of its access policy.
 const LAG_OF_THE_NEW: Duration = Duration::from_secs(90);
 
@@ -77,6 +81,10 @@ struct Push {
     at: Instant,
     synced: Option<String>,
     was_failing: bool,
+    /// When it had last synced.
+    refreshed: Option<String>,
+    /// Whether a ClusterExternalSecret takes the annotation away again.
+    is_owned: bool,
     /// The Warning Events that were there before.
     failures: Vec<(String, String)>,
 }
@@ -85,7 +93,21 @@ impl Push {
     /// Whether a sync that began after this push has ended well: any status written after a push comes from a reconcile
     /// that had seen it (the controller writes with the resource version that it read).
     fn is_answered_by(&self, object: &Value) -> bool {
-        synced(object) != self.synced && matches!(external_secrets::ready(object), Ready::True { .. })
+        let is_synced = match self.is_owned {
+            // It syncs for the annotation, and once more when that is gone: then it is as it was.
+            true => is_settled(object) && synced(object) == self.synced && refreshed(object) != self.refreshed,
+            false => synced(object) != self.synced,
+        };
+        is_synced && matches!(external_secrets::ready(object), Ready::True { .. })
+    }
+
+    /// Whether nothing answered it for so long that the bytes alone count.
+    fn is_overdue(&self, object: &Value) -> bool {
+        self.at.elapsed() > self.patience() && (!self.is_owned || is_settled(object))
+    }
+
+    fn patience(&self) -> Duration {
+        if self.is_owned { UNANSWERED_OF_AN_OWNER } else { UNANSWERED }
     }
 }
 
@@ -159,10 +181,9 @@ struct Held {
 }
 
 fn held(seen: &Seen, reader: &Reader, target: &Option<KubernetesSecret>) -> Held {
-    let keys = reader
-        .mappings
-        .iter()
-        .map(|mapping| (mapping.key.clone(), mapping.source, found(&seen.now, mapping, target.as_ref(), &seen.vault)));
+    let keys = reader.mappings.iter().map(|mapping| {
+        (mapping.key.clone(), mapping.source, found(&seen.now, reader, mapping, target.as_ref(), &seen.vault))
+    });
     Held {
         name: reader.name.clone(),
         resource_version: target.as_ref().map(|target| target.resource_version.clone()),
@@ -209,7 +230,8 @@ async fn pursue(
         if answered {
             one.lag = None;
         }
-        if wrong.is_none() && (answered || push.at.elapsed() > UNANSWERED) {
+        let overdue_answer = push.is_overdue(&object);
+        if wrong.is_none() && (answered || overdue_answer) {
             // Only now: a push still under way would write the Secret once more, after the proof.
             return Ok(None);
         }
@@ -233,7 +255,7 @@ async fn pursue(
             }
             one.lag = Some(failure);
         }
-        if one.next_push.is_none() && (answered || push.at.elapsed() > UNANSWERED || is_failing(&object)) {
+        if one.next_push.is_none() && (answered || overdue_answer || is_failing(&object)) {
             let pause = FIRST_PAUSE.saturating_mul(1 << one.pushed.min(8)).min(LONGEST_PAUSE);
             one.next_push = Some(Instant::now() + pause);
         }
@@ -255,21 +277,28 @@ async fn pursue(
 impl Waiting<'_> {
     /// When to look again though nothing changes.
     fn next_look(&self) -> Instant {
-        let unanswered = self.push.as_ref().map(|push| push.at + UNANSWERED);
+        let unanswered = self.push.as_ref().map(|push| push.at + push.patience());
         self.next_push.or(unanswered).unwrap_or_else(Instant::now)
     }
 }
 
 /// The first key that does not hold what it should, in words.
 fn wrong_key(seen: &Seen, reader: &Reader, target: &KubernetesSecret) -> Option<String> {
-    let comparable = reader.mappings.iter().filter(|mapping| mapping.derivation != Derivation::Opaque);
+    // What is not followed and was not shown by its bytes either, a check has told.
+    let mut views = seen.now.external_secrets.iter().filter(|view| view.name == reader.name);
+    let keys = views.next().map(|view| view.keys.as_slice()).unwrap_or_default();
+    let is_opaque = |mapping: &Mapping| {
+        let same = |key: &&KeyView| key.key == mapping.key && key.source == mapping.source;
+        keys.iter().find(same).is_some_and(|key| key.derivation == Derivation::Opaque)
+    };
+    let comparable = reader.mappings.iter().filter(|mapping| !is_opaque(mapping));
     comparable
         .filter_map(|mapping| {
             let wanted = match mapping.source {
                 Source::Primary => seen.now.primary.value(),
                 Source::BackCompat => seen.now.back_compat.value(),
             }?;
-            let found = found(&seen.now, mapping, Some(target), &seen.vault);
+            let found = found(&seen.now, reader, mapping, Some(target), &seen.vault);
             (found != Found::Value(wanted)).then(|| {
                 let wanted = seen.now.name_of(wanted).unwrap_or_default();
                 format!("{}: {} holds {}, not yet {wanted}", reader.target, mapping.key, seen.now.holds(found))
@@ -291,7 +320,14 @@ async fn push(run: &Run<'_>, lock: Option<&Lock>, one: &mut Waiting<'_>) -> Resu
         answer => answer?,
     };
     let object = serde_json::to_value(answer).unwrap_or_default();
-    one.push = Some(Push { at: Instant::now(), synced: synced(&object), was_failing: is_failing(&object), failures });
+    one.push = Some(Push {
+        at: Instant::now(),
+        synced: synced(&object),
+        refreshed: refreshed(&object),
+        is_owned: one.reader.owner.is_some(),
+        was_failing: is_failing(&object),
+        failures,
+    });
     one.pushed += 1;
     one.next_push = None;
     Ok(())
@@ -309,6 +345,15 @@ fn token() -> String {
 
 fn synced(object: &Value) -> Option<String> {
     object.pointer("/status/syncedResourceVersion").and_then(Value::as_str).map(str::to_owned)
+}
+
+fn refreshed(object: &Value) -> Option<String> {
+    object.pointer("/status/refreshTime").and_then(Value::as_str).map(str::to_owned)
+}
+
+/// Whether the annotation is gone again.
+fn is_settled(object: &Value) -> bool {
+    object.pointer("/metadata/annotations").and_then(|annotations| annotations.get(FORCE_SYNC)).is_none()
 }
 
 /// Warning Events of failed syncs, as what tells them apart: name and state. Without the right to read Events, none.

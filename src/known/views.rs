@@ -1,6 +1,9 @@
 //! A text as it stands, and as what it may encode. Each byte knows which part of the text it comes from.
 
+use std::ops::Range;
+
 use deepdesk_protocol::facts::names::acts;
+use zeroize::Zeroize as _;
 
 /// A byte, and where in the text it stands.
 #[derive(Clone, Copy, Debug)]
@@ -64,8 +67,14 @@ const WIDEST_GAP: usize = 4;
 const ESCAPE: u8 = 0x1b;
 
 /// A text, or what a part of it encodes.
-#[derive(Debug)]
 pub(super) struct View(Vec<Seen>);
+
+/// What it holds may be a value, decoded.
+impl Drop for View {
+    fn drop(&mut self) {
+        self.0.iter_mut().for_each(|seen| seen.byte.zeroize());
+    }
+}
 
 impl View {
     /// The text as it stands. Escape characters stay, also where they were made printable; other characters that show
@@ -81,6 +90,18 @@ impl View {
             }
         }
         View(seen)
+    }
+
+    /// Bytes as they stand, text or not.
+    pub(super) fn of_bytes(bytes: &[u8]) -> View {
+        View(bytes.iter().enumerate().map(|(from, byte)| Seen { byte: *byte, from, to: from + 1 }).collect())
+    }
+
+    /// Where these bytes stand in it, in the text that it comes from.
+    pub(super) fn places_of(&self, bytes: &[u8]) -> Vec<Range<usize>> {
+        let is_it = |window: &&[Seen]| window.iter().zip(bytes).all(|(seen, byte)| seen.byte == *byte);
+        let windows = self.0.windows(bytes.len().max(1)).filter(is_it);
+        windows.map(|window| window[0].from..window[window.len() - 1].to).collect()
     }
 
     pub(super) fn in_form(&self, form: Form) -> Vec<Seen> {
@@ -274,7 +295,10 @@ fn escape(rest: &[Seen]) -> Option<(Vec<u8>, usize)> {
         (b'\\', b'U') => Some((utf8(number(2, 8, 16)?)?, 10)),
         (b'\\', b'x') => one(number(2, 2, 16), 4),
         (b'\\', b'0'..=b'3') => one(number(1, 3, 8), 4),
-        (b'\\', b'n' | b't' | b'r' | b'b' | b'f') => Some((vec![b' '], 2)),
+        (b'\\', b'n') => Some((vec![b'\n'], 2)),
+        (b'\\', b't') => Some((vec![b'\t'], 2)),
+        (b'\\', b'r') => Some((vec![b'\r'], 2)),
+        (b'\\', b'b' | b'f') => Some((vec![b' '], 2)),
         (b'\\', other) if other.is_ascii_punctuation() => Some((vec![other], 2)),
         _ => None,
     }

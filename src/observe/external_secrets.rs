@@ -70,12 +70,7 @@ pub fn read(external: &Value, secrets: &Secrets) -> Option<Reader> {
     let template = external.pointer("/spec/target/template");
     let mut unusual_target = unusual_target(external);
     let mappings = match template {
-        Some(template) if has_data(template) => {
-            if !items(template, "/templateFrom").is_empty() {
-                unusual_target = unusual_target.or(Some("a template of its own object (templateFrom)".to_owned()));
-            }
-            templated(template, mappings)
-        }
+        Some(template) if has_data(template) => templated(template, mappings),
         Some(_) | None => mappings,
     };
     if mappings.is_empty() {

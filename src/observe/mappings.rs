@@ -148,6 +148,12 @@ impl Mapping {
         self.not_followed.is_none_or(|why| !PERHAPS.contains(&why))
     }
 
+    /// Whether its bytes may show which value it is: what they are made of is the value, or a part of it.
+    pub fn may_be_shown(&self) -> bool {
+        const NEVER: [&str; 3] = [BY_RESOURCE_NAME, METADATA, MALFORMED];
+        self.derivation == Derivation::Opaque && self.not_followed.is_some_and(|why| !NEVER.contains(&why))
+    }
+
     /// The same, as one whose bytes cannot be told. It is kept: left out, it would be a reader that nobody restarts.
     fn opaque(self, why: &'static str) -> Mapping {
         Mapping { derivation: Derivation::Opaque, not_followed: self.not_followed.or(Some(why)), ..self }
@@ -190,7 +196,7 @@ pub fn from_item(item: &Value, secrets: &Secrets) -> Vec<Mapping> {
             let whole = mapping.opaque_if(unusual).opaque_if(metadata(item, "/extract"));
             match whole.derivation {
                 Derivation::Opaque => whole_of(whole, secrets),
-                Derivation::Exact | Derivation::Within => whole,
+                Derivation::Exact | Derivation::Within | Derivation::Shown => whole,
             }
         })),
         Some(None) => mappings.extend(malformed(item, secrets)),
@@ -400,7 +406,7 @@ pub fn templated(template: &Value, mapped: Vec<Mapping>) -> Vec<Mapping> {
                 // What a template made of an `extract` is not taken apart any more.
                 let transform = match made.derivation {
                     Derivation::Opaque => Transform { extract: false, ..mapping.transform.clone() },
-                    Derivation::Exact | Derivation::Within => mapping.transform.clone(),
+                    Derivation::Exact | Derivation::Within | Derivation::Shown => mapping.transform.clone(),
                 };
                 Some(Mapping { key: key.clone(), transform, ..made })
             })
@@ -502,7 +508,7 @@ pub fn expanded(mapping: Mapping, primary: &SecretView, back_compat: &SecretView
     };
     let properties = || view.value().and_then(|tag| vault.value(tag)).and_then(vault::properties);
     if !mapping.transform.extract {
-        return vec![by_property(mapping, properties)];
+        return vec![by_property(mapping)];
     }
     let whole = |mapping: &Mapping, why| {
         let transform = Transform { extract: false, ..mapping.transform.clone() };
@@ -522,14 +528,13 @@ pub fn expanded(mapping: Mapping, primary: &SecretView, back_compat: &SecretView
     expanded.unwrap_or_else(|why| whole(&mapping, why))
 }
 
-/// External Secrets reads a property as a path (`a.b`, `list.0`, `list.#`), unless one of just that name is there.
-fn by_property(mapping: Mapping, properties: impl FnOnce() -> Option<Vec<String>>) -> Mapping {
+/// External Secrets reads a property as a path (`a.b`, `list.0`, `list.#`), unless one of just that name is there. Names and
+/// numbers are followed, patterns and queries are not.
+fn by_property(mapping: Mapping) -> Mapping {
     let Some(property) = &mapping.transform.property else { return mapping };
     let plain = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | ' ' | '/' | ':');
-    let is_there = |dotted: &String| properties().is_some_and(|names| names.contains(dotted));
-    match property.chars().all(plain) {
+    match property.split('.').all(|name| !name.is_empty() && name.chars().all(plain)) {
         true => mapping,
-        false if property.chars().all(|c| plain(c) || c == '.') && is_there(property) => mapping,
         false => mapping.opaque(NESTED),
     }
 }
@@ -579,7 +584,8 @@ mod tests {
             (json!({"dataFrom": [{"extract": {"key": "a_old"}}]}), "(extract of a_old) Opaque"),
             (by_property("SECRET_KEY"), "k Exact"),
             (by_property("a.b"), "k Exact"),
-            (by_property("o.p"), "k Opaque"),
+            (by_property("o.p"), "k Exact"),
+            (by_property("o..p"), "k Opaque"),
             (by_property("list.#"), "k Opaque"),
             (by_property("SECRET*"), "k Opaque"),
         ];

@@ -1,6 +1,8 @@
 //! Asks the clients, returns one Observation, and the values beside it.
 
 pub mod consumers;
+pub mod copies;
+pub mod doors;
 pub mod external_secrets;
 pub mod glance;
 pub mod json;
@@ -11,6 +13,7 @@ pub mod redaction;
 pub mod rendered;
 pub mod served;
 pub mod shared;
+pub mod shown;
 pub mod store;
 pub mod survey;
 pub mod template;
@@ -132,6 +135,10 @@ async fn see(
         now.external_secrets.push(view(&now, reader, ready, store, target.as_ref(), &vault));
     }
     now.missing_external_secrets = missing(request, &readers);
+    if metadata == Metadata::Read {
+        copies::add_copies(cluster, &mut now, &objects, &workloads, &vault).await;
+        doors::add_doors(cluster, &mut now).await;
+    }
     add_consumers(request, &mut now, &workloads);
     if metadata == Metadata::Read && in_use::is_unread(&now) {
         read_older(&mut now, secret_manager, &mut vault).await?;
@@ -148,7 +155,7 @@ fn keep_copies(now: &Observation, readers: &[Reader], targets: &[Option<Kubernet
             |mapping: &&Mapping| mapping.derivation == Derivation::Exact && mapping.transform == Transform::default();
         for mapping in reader.mappings.iter().filter(whole) {
             let held = target.data.get(&mapping.key);
-            if let (Some(held), Found::Unknown) = (held, found(now, mapping, Some(target), vault)) {
+            if let (Some(held), Found::Unknown) = (held, found(now, reader, mapping, Some(target), vault)) {
                 vault.keep(held.copy());
             }
         }
@@ -207,6 +214,8 @@ fn add_consumers(request: &Request, now: &mut Observation, workloads: &Workloads
     let carriers = carriers(now);
     now.consumers = consumers::consumers(workloads, &carriers);
     now.other_readers = other_readers::other_readers(workloads, &carriers, &now.consumers);
+    let copied = copies::carriers(now);
+    other_readers::add_of_copies(&mut now.other_readers, workloads, &copied);
     let wanted = request.names.workloads.iter();
     let found = |workload: &&deepdesk_protocol::facts::names::WorkloadRef| {
         now.consumers.iter().any(|consumer| consumer.workload == **workload)
@@ -255,18 +264,26 @@ fn expand(readers: &mut [Reader], primary: &SecretView, back_compat: &SecretView
 }
 
 /// What a key holds.
-pub fn found(now: &Observation, mapping: &Mapping, target: Option<&KubernetesSecret>, vault: &Vault) -> Found {
+pub fn found(
+    now: &Observation,
+    reader: &Reader,
+    mapping: &Mapping,
+    target: Option<&KubernetesSecret>,
+    vault: &Vault,
+) -> Found {
+    if mapping.derivation == Derivation::Opaque {
+        return shown::shown(now, reader, mapping, target, vault);
+    }
     let held = target.and_then(|target| target.data.get(&mapping.key));
     vault.find(held, mapping, now.secret(mapping.source).value())
 }
 
 fn has_unknown(now: &Observation, readers: &[Reader], targets: &[Option<KubernetesSecret>], vault: &Vault) -> bool {
-    let pairs = readers.iter().zip(targets);
-    pairs.flat_map(|(reader, target)| reader.mappings.iter().map(move |mapping| (mapping, target))).any(
-        |(mapping, target)| {
-            mapping.derivation != Derivation::Opaque && found(now, mapping, target.as_ref(), vault) == Found::Unknown
-        },
-    )
+    let is_known = |mapping: &&Mapping| mapping.derivation != Derivation::Opaque || mapping.may_be_shown();
+    readers.iter().zip(targets).any(|(reader, target)| {
+        let mut mappings = reader.mappings.iter().filter(is_known);
+        mappings.any(|mapping| found(now, reader, mapping, target.as_ref(), vault) == Found::Unknown)
+    })
 }
 
 /// The `Ready` condition; when it is false, with the cause from the controller's Events: the condition's own message is
@@ -301,16 +318,17 @@ fn view(
     target: Option<&KubernetesSecret>,
     vault: &Vault,
 ) -> ExternalSecretView {
-    let mut keys: Vec<KeyView> = reader
-        .mappings
+    let held = reader.mappings.iter().map(|mapping| (mapping, found(now, reader, mapping, target, vault)));
+    let held: Vec<(&Mapping, Found)> = held.collect();
+    let mut keys: Vec<KeyView> = held
         .iter()
-        .map(|mapping| KeyView {
+        .map(|(mapping, found)| KeyView {
             key: mapping.key.clone(),
             source: mapping.source,
-            derivation: mapping.derivation,
+            derivation: shown::derivation(mapping, *found, &held),
             pinned: mapping.pinned.clone(),
             property: mapping.transform.property.clone(),
-            found: found(now, mapping, target, vault),
+            found: *found,
         })
         .collect();
     keys.sort_by(|a, b| a.key.cmp(&b.key));

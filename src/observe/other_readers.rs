@@ -12,7 +12,7 @@ use k8s_openapi::api::batch::v1::{CronJob, Job};
 use k8s_openapi::api::core::v1::{Pod, PodSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 
-use super::consumers::{Carriers, Reads, Workloads, runs};
+use super::consumers::{Carriers, Reads, Workloads, consumers, runs};
 use deepdesk_protocol::facts::names::ObjectName;
 use deepdesk_protocol::facts::observation::{Consumer, OtherReader};
 
@@ -35,6 +35,37 @@ pub fn other_readers(all: &Workloads, carriers: &Carriers, consumers: &[Consumer
     found.extend(pods.into_iter().map(|running| running.reader(&owners)));
     found.sort();
     found
+}
+
+/// Adds what reads a copy of a carrier: no restart brings it another value until the copy has that, whatever owns it.
+pub fn add_of_copies(found: &mut Vec<OtherReader>, all: &Workloads, copies: &Carriers) {
+    if copies.is_empty() {
+        return;
+    }
+    let consumers = consumers(all, copies);
+    let workloads = consumers.iter().map(|consumer| {
+        // Without one date it has none, and counts as old.
+        let since = consumer.pods.iter().map(|pod| pod.created).min().flatten();
+        OtherReader {
+            kind: consumer.workload.kind.as_str().to_owned(),
+            name: consumer.workload.name.to_string(),
+            running: !consumer.pods.is_empty(),
+            since,
+            reasons: consumer.reasons.clone(),
+            secrets: consumer.secrets.clone(),
+            ..OtherReader::default()
+        }
+    });
+    for reader in workloads.chain(other_readers(all, copies, &consumers)) {
+        match found.iter_mut().find(|known| (&known.kind, &known.name) == (&reader.kind, &reader.name)) {
+            Some(known) => {
+                known.reasons.extend(reader.reasons);
+                known.secrets.extend(reader.secrets);
+            }
+            None => found.push(reader),
+        }
+    }
+    found.sort();
 }
 
 /// Whether a running pod names a ReplicaSet as its owner that is not among those listed, or whose Deployment is not.

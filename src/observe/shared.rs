@@ -13,6 +13,7 @@ use super::store;
 use crate::clients::cluster::Cluster;
 use crate::request::Request;
 use deepdesk_protocol::command;
+use deepdesk_protocol::facts::copies::{Door, NotLookedAt};
 use deepdesk_protocol::facts::names::{AccountName, ObjectName};
 use deepdesk_protocol::facts::observation::{Observation, Source};
 use deepdesk_protocol::hint::Hint;
@@ -25,15 +26,29 @@ struct Elsewhere {
 }
 
 /// Refuses a change of a value that pods of another namespace read as well: they would stay on the one before, and write under it.
-pub async fn refuse_shared(request: &Request, cluster: &Cluster, now: &Observation) -> Result<(), Problem> {
+pub async fn refuse_shared(request: &Request, cluster: &Cluster, now: &mut Observation) -> Result<(), Problem> {
     match elsewhere(request, cluster, now).await {
         Some(other) => Err(shared(now, &other)),
         None => Ok(()),
     }
 }
 
-async fn elsewhere(request: &Request, cluster: &Cluster, now: &Observation) -> Option<Elsewhere> {
-    let objects = cluster.external_secrets_everywhere().await.ok()?;
+/// Names one for who only looks.
+pub async fn note_elsewhere(request: &Request, cluster: &Cluster, now: &mut Observation) {
+    if let Some(other) = elsewhere(request, cluster, now).await {
+        let told = shared(now, &other);
+        now.doors.push(Door {
+            what: told.message,
+            what_to_do: "give each namespace a secret of its own: until then no command changes it".to_owned(),
+        });
+    }
+}
+
+async fn elsewhere(request: &Request, cluster: &Cluster, now: &mut Observation) -> Option<Elsewhere> {
+    let Ok(objects) = cluster.external_secrets_everywhere().await else {
+        now.not_looked_at.push(NotLookedAt::without("other namespaces", "list on externalsecrets in all namespaces"));
+        return None;
+    };
     let objects = objects.into_iter().filter_map(|object| serde_json::to_value(object).ok());
     let mut others = readers(request, now, objects);
     others.sort_by(|(a, one), (b, other)| (a, &one.name).cmp(&(b, &other.name)));

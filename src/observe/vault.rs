@@ -55,7 +55,8 @@ impl Vault {
                 expected.into_iter().chain(self.tags()).find(is_it)
             }
             (Derivation::Within, Some(text)) => self.find_within(held, transform, text, expected),
-            (Derivation::Within, None) | (Derivation::Opaque, _) => None,
+            // What is not followed is told by all bytes that it may fill (`shown`).
+            (Derivation::Within, None) | (Derivation::Opaque | Derivation::Shown, _) => None,
         };
         if found.is_none() && mapping.derivation == Derivation::Exact {
             // Of a version that was destroyed, for one: the application's key all the same.
@@ -194,16 +195,28 @@ pub fn properties(value: &Payload) -> Option<Vec<String>> {
     Some(object.into_keys().collect())
 }
 
-/// A top-level property of a JSON object as External Secrets takes it: text without its quotes, anything else as it is.
-/// Borrows from the value as far as it can; what it must copy is wiped.
+/// A property of a JSON object as External Secrets takes it, by its name or else by a path of names and numbers: text without its
+/// quotes, anything else as it is. Borrows from the value as far as it can; what it must copy is wiped.
 fn property(value: &Payload, name: &str) -> Option<Zeroizing<Vec<u8>>> {
-    let object: BTreeMap<String, &RawValue> = serde_json::from_slice(value.expose()).ok()?;
-    let raw = object.get(name)?.get();
+    let whole: &RawValue = serde_json::from_slice(value.expose()).ok()?;
+    let by_path = || name.split('.').try_fold(whole, inner);
+    let raw = Some(whole).filter(|whole| whole.get().starts_with('{')).and_then(|whole| inner(whole, name));
+    let raw = raw.or_else(by_path)?.get();
     if raw.starts_with('"') {
         let text: Zeroizing<String> = Zeroizing::new(serde_json::from_str(raw).ok()?);
         return Some(Zeroizing::new(text.as_bytes().to_vec()));
     }
     Some(Zeroizing::new(raw.as_bytes().to_vec()))
+}
+
+fn inner<'a>(whole: &'a RawValue, name: &str) -> Option<&'a RawValue> {
+    match whole.get().starts_with('[') {
+        true => {
+            let items: Vec<&RawValue> = serde_json::from_str(whole.get()).ok()?;
+            items.get(name.parse::<usize>().ok()?).copied()
+        }
+        false => serde_json::from_str::<BTreeMap<String, &RawValue>>(whole.get()).ok()?.remove(name),
+    }
 }
 
 #[cfg(test)]

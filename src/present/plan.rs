@@ -3,6 +3,7 @@
 use super::table::Table;
 use super::text::{Paint, printable, wrap};
 use deepdesk_protocol::event::StepName;
+use deepdesk_protocol::facts::copies::NotLookedAt;
 use deepdesk_protocol::facts::names::{AccountName, ProjectId, listed};
 use deepdesk_protocol::facts::observation::{Observation, SecretView};
 use deepdesk_protocol::facts::shape::{FEWEST_BITS, Form};
@@ -202,6 +203,9 @@ fn consequences(view: &PlanView<'_>, paint: Paint, width: Option<usize>) -> Stri
     if !view.interruption.is_empty() {
         let text = wrap(&printable(&view.interruption), 8, width);
         out.push_str(&format!("\n{} {text}\n", paint.warn("breaks:")));
+    }
+    if let Some(all) = NotLookedAt::all_in_words(&view.observation.not_looked_at) {
+        out.push_str(&format!("\n{} {}\n", paint.warn("not checked:"), wrap(&printable(&all), 13, width)));
     }
     if !view.plan.answered.is_empty() {
         let asked = format!(

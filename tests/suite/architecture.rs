@@ -65,6 +65,8 @@ const MAY_EXPOSE: &[(&str, usize)] = &[
     ("src/clients/secret_manager.rs", 1),
     ("src/commands/value/hand.rs", 2),
     ("src/known.rs", 1),
+    // Which known value stands in bytes that are made in a way that is not followed.
+    ("src/observe/shown.rs", 5),
     ("src/observe/vault.rs", 3),
 ];
 

@@ -167,11 +167,12 @@ fn extra(world: &World, name: &str, mut spec: Value) {
 }
 
 #[test]
-fn an_external_secret_that_is_not_followed_is_refused_and_what_reads_it_is_found() {
+fn an_external_secret_whose_bytes_show_nothing_is_refused_and_what_reads_it_is_found() {
     let world = World::start(&["--accounts=2"]);
     let id = primary("globex");
     let by_name = || json!([{"secretKey": "SECRET_KEY", "remoteRef": {"key": id}}]);
-    let over_all = "{{ range $name, $value := . }}{{ $name }}={{ $value }}\n{{ end }}";
+    // Computed, in a loop over all keys.
+    let over_all = "{{ range $name, $value := . }}{{ $name }}={{ $value | upper }}\n{{ end }}";
     let forms = [
         ("dotenv", json!({"data": by_name(), "target": {"template": {"data": {".env": over_all}}}})),
         (
@@ -179,7 +180,7 @@ fn an_external_secret_that_is_not_followed_is_refused_and_what_reads_it_is_found
             json!({"data": by_name(), "target": {"template": {"templateFrom": [{"configMap": {"name": "x", "items": [{"key": "y"}]}}]}}}),
         ),
         ("merged", json!({"dataFrom": [{"extract": {"key": id}, "rewrite": [{"merge": {"into": "all"}}]}]})),
-        ("nested", json!({"data": [{"secretKey": "K", "remoteRef": {"key": id, "property": "a.b"}}]})),
+        ("nested", json!({"data": [{"secretKey": "K", "remoteRef": {"key": id, "property": "a.#"}}]})),
         ("path", json!({"data": [{"secretKey": "K", "remoteRef": {"key": format!("projects/p/secrets/{id}")}}]})),
         ("metadata", json!({"data": [{"secretKey": "K", "remoteRef": {"key": id, "metadataPolicy": "Fetch"}}]})),
         ("pattern", json!({"dataFrom": [{"find": {"name": {"regexp": "\\Qglobex\\E"}}}]})),

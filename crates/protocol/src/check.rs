@@ -9,6 +9,7 @@ mod external_secrets;
 mod other_readers;
 mod secrets;
 
+use crate::facts::copies::NotLookedAt;
 use crate::facts::observation::{Observation, VersionState};
 use crate::hint::Hint;
 use crate::plan::{self, Want};
@@ -88,6 +89,9 @@ pub const HEALTHY: &str = "DD-HEALTHY";
 /// Id of the check on what the pods started with.
 pub const PODS_CURRENT: &str = "DD-PODS-CURRENT";
 
+/// Id of the check on what a restart does not reach.
+pub const OTHER_READERS: &str = "DD-OTHER-READERS";
+
 /// All checks on an observation, in the order in which they are shown.
 pub static CHECKS: &[Check] = &[
     Check { id: "DD-PROJECT", grave: [Fail, Fail, Fail, Fail, Fail, Fail, Fail], look: secrets::project },
@@ -124,7 +128,7 @@ pub static CHECKS: &[Check] = &[
         grave: [Fail, Fail, Fail, Warn, Fail, Fail, Fail],
         look: external_secrets::immutable,
     },
-    Check { id: "DD-ES-OWNED", grave: [Fail, Fail, Warn, No, Fail, Fail, Fail], look: external_secrets::owned },
+    Check { id: "DD-ES-OWNED", grave: [No, No, Warn, No, No, No, No], look: external_secrets::owned },
     Check {
         id: "DD-ES-TARGET",
         grave: [Fail, Fail, Fail, Warn, Fail, Fail, Fail],
@@ -144,11 +148,7 @@ pub static CHECKS: &[Check] = &[
     Check { id: "DD-HELD-BACK", grave: [Fail, No, Warn, Fail, Fail, Fail, Fail], look: consumers::held_back },
     Check { id: HEALTHY, grave: [Fail, No, Fail, Warn, Warn, Fail, Warn], look: consumers::healthy },
     Check { id: PODS_CURRENT, grave: [Fail, No, Fail, No, Warn, Fail, No], look: consumers::pods_current },
-    Check {
-        id: "DD-OTHER-READERS",
-        grave: [Warn, No, Warn, Warn, Warn, Warn, Warn],
-        look: other_readers::other_readers,
-    },
+    Check { id: OTHER_READERS, grave: [Warn, No, Warn, Warn, Warn, Warn, Warn], look: other_readers::other_readers },
     Check { id: "DD-OLD-READERS", grave: [No, No, Fail, No, No, Fail, No], look: other_readers::older_readers },
     Check { id: "DD-RELOADER", grave: [Warn, Warn, No, Warn, Warn, Warn, Warn], look: consumers::reloader },
     Check { id: "DD-GITOPS", grave: [Warn, No, No, Warn, Warn, Warn, Warn], look: consumers::gitops },
@@ -158,7 +158,7 @@ pub static CHECKS: &[Check] = &[
 /// Whether what this check found has to be put right before values can be judged at all: the wrong project, or an ExternalSecret
 /// that cannot bring another value.
 pub fn comes_first(id: &str) -> bool {
-    const FIRST: [&str; 10] = [
+    const FIRST: [&str; 9] = [
         "DD-PROJECT",
         "DD-ES-EXIST",
         "DD-ES-STORE",
@@ -166,7 +166,6 @@ pub fn comes_first(id: &str) -> bool {
         "DD-ES-CREATED-ONCE",
         "DD-ES-INTERVAL-ZERO",
         "DD-ES-IMMUTABLE",
-        "DD-ES-OWNED",
         "DD-ES-TARGET",
         "DD-ES-OPAQUE",
     ];
@@ -185,6 +184,13 @@ pub fn run(seen: &Seen) -> Vec<CheckResult> {
     });
     let mut found: Vec<CheckResult> =
         concerned.flat_map(|(check, verdict)| results(check, verdict, (check.look)(seen))).collect();
+    // That nothing was found says little of where nobody looked.
+    let unlooked: Vec<NotLookedAt> =
+        seen.now.not_looked_at.iter().filter(|one| one.can_be_looked_at()).cloned().collect();
+    if let Some(all) = NotLookedAt::all_in_words(&unlooked) {
+        let passed = |check: &&mut CheckResult| check.id == OTHER_READERS && check.result == Verdict::Pass;
+        found.iter_mut().filter(passed).for_each(|check| check.message = format!("not checked: {all}"));
+    }
     // A cause is told with its one way out. What follows from it is told, and where it would lead is not: it would refuse.
     // A finalization goes first where both slots are taken: what it needs is not refused.
     let goes_first = seen.purpose == Purpose::Finalize && plan::may_restart(seen.now).is_ok();

@@ -291,6 +291,8 @@ fn is_kept_for_pods(now: &Observation) -> bool {
 fn held(key: &KeyView) -> Option<ValueTag> {
     match (key.derivation, key.found) {
         (Derivation::Exact | Derivation::Within, Found::Value(value)) => Some(value),
+        // Which of the two a value is that is shown to stand there is said of the primary's alone.
+        (Derivation::Shown, Found::Value(value)) if key.source == Source::Primary => Some(value),
         _ => None,
     }
 }

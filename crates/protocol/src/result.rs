@@ -84,6 +84,9 @@ pub struct AccountResult {
     pub consumers: Vec<ConsumerResult>,
     /// Readers that a restart does not reach.
     pub other_readers: Vec<crate::facts::observation::OtherReader>,
+    /// What nobody looked at: other readers may be there.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub not_looked_at: Vec<crate::facts::copies::NotLookedAt>,
     /// Each check.
     pub checks: Vec<CheckResult>,
     /// Of a rotation: what only it has.
@@ -429,6 +432,7 @@ impl AccountResult {
             external_secrets: Vec::new(),
             consumers: Vec::new(),
             other_readers: Vec::new(),
+            not_looked_at: Vec::new(),
             checks: Vec::new(),
             rotation: None,
             status: None,

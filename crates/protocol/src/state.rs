@@ -242,9 +242,9 @@ pub fn as_expected(now: &Observation, key: &crate::facts::observation::KeyView) 
     use crate::facts::observation::Derivation;
     match (key.derivation, now.secret(key.source).value()) {
         (Derivation::Opaque, _) => true,
-        (Derivation::Exact | Derivation::Within, Some(value)) => key.found == Found::Value(value),
+        (Derivation::Exact | Derivation::Within | Derivation::Shown, Some(value)) => key.found == Found::Value(value),
         // Nothing to copy: the key of a back-compat that does not exist yet.
-        (Derivation::Exact | Derivation::Within, None) => key.source == Source::BackCompat,
+        (Derivation::Exact | Derivation::Within | Derivation::Shown, None) => key.source == Source::BackCompat,
     }
 }
 

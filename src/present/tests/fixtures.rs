@@ -245,6 +245,7 @@ pub fn rotated() -> AccountResult {
             ends: true,
             ..OtherReader::default()
         }],
+        not_looked_at: Vec::new(),
         checks: vec![check("DD-ES-READY", "external-secrets/ready", Verdict::Pass, "", "")],
         rotation: Some(RotationResult {
             went_back: false,
@@ -383,6 +384,9 @@ pub fn observation() -> Observation {
             ends: true,
             ..OtherReader::default()
         }],
+        copies: Vec::new(),
+        doors: Vec::new(),
+        not_looked_at: Vec::new(),
         last_rotation: None,
         begun: None,
         finalizing: None,

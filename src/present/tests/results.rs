@@ -177,6 +177,7 @@ fn a_sync_and_a_restart_are_short() {
         kind: Kind::SecretRestart,
         interruption_seconds: Some(9.0),
         other_readers: Vec::new(),
+        not_looked_at: Vec::new(),
         state: "Stable".to_owned(),
         ..verified()
     };

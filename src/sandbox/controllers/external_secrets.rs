@@ -13,6 +13,7 @@ mod resolve;
 mod store;
 mod target;
 mod template;
+mod template_from;
 #[cfg(test)]
 mod tests;
 

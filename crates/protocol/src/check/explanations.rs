@@ -110,7 +110,7 @@ static EXPLANATIONS: &[(&str, &str, &str)] = &[
     (
         "DD-ES-OWNED",
         "an ExternalSecret's owner takes annotations away",
-        "Looks whether an ExternalSecret belongs to a ClusterExternalSecret, which writes it again as it wants it to be: the annotation that forces a sync may be gone before it is seen. The sync has to be forced at the owner; the hint has the command.",
+        "Looks whether an ExternalSecret belongs to a ClusterExternalSecret, which writes it again as it wants it to be: the annotation that forces a sync is gone at once. It syncs all the same, and what arrived is told by the bytes. Where a forced sync gets lost, it can be forced at the owner; the hint has the command.",
     ),
     (
         "DD-ES-TARGET",
@@ -120,7 +120,7 @@ static EXPLANATIONS: &[(&str, &str, &str)] = &[
     (
         "DD-ES-OPAQUE",
         "what arrives cannot be compared",
-        "Looks whether the bytes that each key will have can be worked out from the secret's value: that is how arrival is proven. A template that computes something, or a rewrite that is not followed, hides that. Map the secret under spec.data by remoteRef.key alone, and give a template the plain value.",
+        "Looks whether what arrives can be proven: because the bytes that a key will have can be worked out from the secret's value, or because they show which value it is. A template over all keys, one from another object (templateFrom) and a rewrite that is not followed are proven so: the value stands in the bytes as it is, escaped, in hexadecimal or in base64, and no other one does. A template that computes something else from it hides that, and so does a value of fewer than 24 bytes inside a text. Map the secret under spec.data by remoteRef.key alone, and give a template the plain value.",
     ),
     (
         "DD-ES-PROPERTY",

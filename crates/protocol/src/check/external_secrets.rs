@@ -209,10 +209,10 @@ pub(super) fn owned(seen: &Seen) -> Vec<Finding> {
         let owner = external.owner.as_ref()?;
         Some((
             format!(
-                "belongs to ClusterExternalSecret {owner}, which takes foreign annotations away: a forced sync may get lost"
+                "belongs to ClusterExternalSecret {owner}, which takes foreign annotations away: a forced sync is told by the bytes alone"
             ),
             Hint::to(
-                "force it at its owner",
+                "where one gets lost, force it at its owner",
                 command![
                     "kubectl",
                     "annotate",
@@ -233,6 +233,7 @@ pub(super) fn unusual_target(seen: &Seen) -> Vec<Finding> {
     })
 }
 
+/// What cannot be followed is proven by its bytes, where these show which value it is.
 pub(super) fn opaque(seen: &Seen) -> Vec<Finding> {
     each(seen, |external| {
         let key = external.keys.iter().find(|key| key.derivation == Derivation::Opaque)?;

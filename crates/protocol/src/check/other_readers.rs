@@ -2,9 +2,10 @@
 
 use super::{Finding, Purpose, Seen};
 use crate::command;
-use crate::facts::names::listed;
+use crate::facts::copies::Copy;
+use crate::facts::names::{ObjectName, listed};
 use crate::facts::observation::{ExternalSecretView, KeyView, Observation, OtherReader, Source};
-use crate::hint::{Command, Hint};
+use crate::hint::{Command, FRESH_TOKEN, Hint};
 use crate::state::{self, State};
 
 pub(super) fn other_readers(seen: &Seen) -> Vec<Finding> {
@@ -14,7 +15,55 @@ pub(super) fn other_readers(seen: &Seen) -> Vec<Finding> {
         let what = format!("{} {reads} the secret too{running}; a restart does not reach {them}", subject(group));
         Finding(what, vec![afterwards(seen, group)])
     };
-    grouped(seen.now.other_readers.iter()).iter().map(told).collect()
+    let copied = |reader: &&OtherReader| reader.secrets.iter().all(|secret| copy(seen.now, secret).is_some());
+    let mut findings: Vec<Finding> = seen.now.copies.iter().map(|copy| told_copy(seen, copy)).collect();
+    let doors = seen.now.doors.iter();
+    findings.extend(doors.map(|door| Finding(door.what.clone(), vec![door.what_to_do.as_str().into()])));
+    let others = seen.now.other_readers.iter().filter(|reader| reader.secrets.is_empty() || !copied(reader));
+    findings.extend(grouped(others).iter().map(told));
+    findings
+}
+
+/// The copy that this Kubernetes Secret is, if it is one.
+fn copy<'a>(now: &'a Observation, secret: &ObjectName) -> Option<&'a Copy> {
+    now.copies.iter().find(|copy| copy.secret == *secret)
+}
+
+fn told_copy(seen: &Seen, copy: &Copy) -> Finding {
+    let (now, account) = (seen.now, &seen.now.account);
+    let keys: Vec<String> = copy.keys.iter().map(|key| format!("{} {}", key.key, now.holds(key.found))).collect();
+    let by = copy.made_by.as_ref().map(|by| format!(", by {by}")).unwrap_or_default();
+    let read_by: Vec<&str> = copy.read_by.iter().map(String::as_str).collect();
+    let read = match read_by.as_slice() {
+        [] => "nothing reads it now".to_owned(),
+        [one] => format!("{one} reads it, and a restart brings it nothing that the copy does not have"),
+        several => {
+            format!("{} read it, and a restart brings them nothing that the copy does not have", listed(several))
+        }
+    };
+    let what = format!("Kubernetes Secret {} is a copy ({}){by}: {read}", copy.secret, keys.join(", "));
+    let first = match &copy.external_secret {
+        Some(external) => Hint::to(
+            "afterwards have it copied again",
+            command![
+                "kubectl",
+                "annotate",
+                "externalsecret",
+                external,
+                "-n",
+                account,
+                format!("force-sync={FRESH_TOKEN}"),
+                "--overwrite"
+            ],
+        ),
+        None => "afterwards have whatever writes it copy again".into(),
+    };
+    let mut hints = vec![first];
+    if !read_by.is_empty() {
+        let them = if read_by.len() > 1 { "them" } else { "it" };
+        hints.push(format!("then start {them} afresh, before the back-compat is finalized").into());
+    }
+    Finding(what, hints)
 }
 
 /// What a restart does not reach and is not shown to have started with the newest version. Without a date it counts as
@@ -53,6 +102,10 @@ fn way_on(now: &Observation, group: &[&OtherReader]) -> Hint {
 /// The command that ends pods which do not end by themselves, and what becomes of them.
 fn replace(now: &Observation, group: &[&OtherReader], first: &str) -> Hint {
     let (them, their) = if group.len() > 1 { ("them", "their") } else { ("it", "its") };
+    if let Some(workload) = as_workload(group[0]) {
+        let restart = command!["kubectl", "rollout", "restart", workload, "-n", now.account];
+        return Hint::to(format!("{first}see that what it reads is copied again, and restart it"), restart);
+    }
     let names = group.iter().map(|reader| reader.name.as_str());
     let delete = command!["kubectl", "delete", "pod"].with(names).with(["-n", now.account.as_str()]);
     match group[0].is_made_again() {
@@ -62,6 +115,12 @@ fn replace(now: &Observation, group: &[&OtherReader], first: &str) -> Hint {
             delete,
         ),
     }
+}
+
+/// A workload that reads a copy: `deployment/mailer`.
+fn as_workload(reader: &OtherReader) -> Option<String> {
+    let kind = reader.kind.to_lowercase();
+    matches!(kind.as_str(), "deployment" | "statefulset" | "daemonset").then(|| format!("{kind}/{}", reader.name))
 }
 
 /// Readers of one owner go by one name: a ReplicaSet may have many pods.
@@ -112,9 +171,12 @@ fn read<'a>(now: &'a Observation, reader: &'a OtherReader) -> impl Iterator<Item
 fn is_on_newest(now: &Observation, reader: &OtherReader) -> bool {
     // A back-compat that holds the primary's own value gives a pod nothing.
     let matters = |key: &&KeyView| key.source == Source::Primary || state::back_compat_is_live(now);
-    let mut keys = read(now, reader).flat_map(|external| &external.keys).filter(matters);
-    let after = |external: &ExternalSecretView| {
-        reader.since.zip(external.written).is_some_and(|(since, written)| since > written)
-    };
-    keys.all(|key| state::as_expected(now, key)) && read(now, reader).next().is_some() && read(now, reader).all(after)
+    let copies = || reader.secrets.iter().filter_map(|secret| copy(now, secret));
+    let copied = copies().flat_map(|copy| &copy.keys);
+    let mut keys = read(now, reader).flat_map(|external| &external.keys).chain(copied).filter(matters);
+    let mut written = read(now, reader).map(|external| external.written).chain(copies().map(|copy| copy.written));
+    let after =
+        |written: Option<jiff::Timestamp>| reader.since.zip(written).is_some_and(|(since, written)| since > written);
+    let reads = read(now, reader).next().is_some() || copies().next().is_some();
+    keys.all(|key| state::as_expected(now, key)) && reads && written.all(after)
 }

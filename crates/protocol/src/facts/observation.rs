@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::Serialize;
 
+use super::copies::{Copy, Door, NotLookedAt};
 use super::names::{AccountName, ObjectName, ProjectId, SecretHome, SecretId, VersionId, WorkloadRef};
 use super::older::Older;
 
@@ -113,6 +114,8 @@ pub enum Derivation {
     Within,
     /// They are computed from the value in a way that this program does not follow.
     Opaque,
+    /// The same, and the bytes show which value it is: it stands in them, and no other does.
+    Shown,
 }
 
 impl Derivation {
@@ -120,6 +123,7 @@ impl Derivation {
     pub fn max_with(self, other: Derivation) -> Derivation {
         match (self, other) {
             (Derivation::Opaque, _) | (_, Derivation::Opaque) => Derivation::Opaque,
+            (Derivation::Shown, _) | (_, Derivation::Shown) => Derivation::Shown,
             (Derivation::Within, _) | (_, Derivation::Within) => Derivation::Within,
             (Derivation::Exact, Derivation::Exact) => Derivation::Exact,
         }
@@ -440,6 +444,12 @@ pub struct Observation {
     pub missing_workloads: Vec<WorkloadRef>,
     /// Readers that a restart does not reach.
     pub other_readers: Vec<OtherReader>,
+    /// Kubernetes Secrets that hold a value of the account and that something else writes.
+    pub copies: Vec<Copy>,
+    /// What else brings the values somewhere, or into the two secrets.
+    pub doors: Vec<Door>,
+    /// What nobody looked at.
+    pub not_looked_at: Vec<NotLookedAt>,
     /// The last rotation on record.
     pub last_rotation: Option<LastRotation>,
     /// The rotation or rollback that did not get to record its end, as the lock's record says.
@@ -513,6 +523,9 @@ impl Observation {
             consumers: Vec::new(),
             missing_workloads: Vec::new(),
             other_readers: Vec::new(),
+            copies: Vec::new(),
+            doors: Vec::new(),
+            not_looked_at: vec![NotLookedAt::other_clusters()],
             last_rotation: None,
             begun: None,
             finalizing: None,

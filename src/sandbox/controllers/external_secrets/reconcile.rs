@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::events::Recorder;
 use super::resolve::Data;
 use super::target::Refused;
-use super::{FIELD_MANAGER, Key, hash, target, text};
+use super::{FIELD_MANAGER, Key, hash, target, template_from, text};
 use crate::sandbox::World;
 use crate::sandbox::cluster::{StoreError, resource};
 
@@ -180,7 +180,8 @@ fn write(world: &World, recorder: &mut Recorder, attempt: &Attempt, data: &Data)
         Some(existing) => existing.clone(),
         None => json!({ "metadata": { "name": name }, "type": "Opaque" }),
     };
-    target::fill(&mut wanted, object, data).map_err(|refused| {
+    let templates = template_from::read(world, object).map_err(failed)?;
+    target::fill(&mut wanted, object, data, &templates).map_err(|refused| {
         let (message, cause, outcome) = match refused {
             Refused::Owned(other) => (
                 "target is owned by another ExternalSecret",

@@ -6,7 +6,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
-use super::resolve::Data;
+pub use super::resolve::Data;
+use super::template_from::{self, Source};
 use super::{hash, template, text};
 
 /// The label of every Secret that the controller looks after.
@@ -54,7 +55,7 @@ pub fn data(secret: &Value) -> Data {
 }
 
 /// Puts the values into a Secret, or into a new one when it has no uid, and marks it as looked after.
-pub fn fill(secret: &mut Value, object: &Value, values: &Data) -> Result<(), Refused> {
+pub fn fill(secret: &mut Value, object: &Value, values: &Data, from: &[Source]) -> Result<(), Refused> {
     let spec = &object["spec"]["target"];
     let creation = text(&spec["creationPolicy"]);
     let owns = matches!(creation, "" | "Owner");
@@ -69,7 +70,7 @@ pub fn fill(secret: &mut Value, object: &Value, values: &Data) -> Result<(), Ref
         forget(secret, &manager(object));
         copy_metadata(secret, object);
         let mut filled = if creation == "Merge" { data(secret) } else { Data::new() };
-        apply_template(secret, object, values, &mut filled).map_err(Refused::Template)?;
+        apply_template(secret, object, values, from, &mut filled).map_err(Refused::Template)?;
         secret["data"] = filled.iter().map(|(key, value)| (key.clone(), json!(STANDARD.encode(value)))).collect();
     }
     let labels = map(&mut secret["metadata"]["labels"]);
@@ -163,7 +164,13 @@ fn copy_metadata(secret: &mut Value, object: &Value) {
     }
 }
 
-fn apply_template(secret: &mut Value, object: &Value, values: &Data, filled: &mut Data) -> Result<(), String> {
+fn apply_template(
+    secret: &mut Value,
+    object: &Value,
+    values: &Data,
+    from: &[Source],
+    filled: &mut Data,
+) -> Result<(), String> {
     let template = &object["spec"]["target"]["template"];
     if !template.is_object() {
         filled.extend(values.clone());
@@ -172,14 +179,14 @@ fn apply_template(secret: &mut Value, object: &Value, values: &Data, filled: &mu
     if let Some(kind) = template["type"].as_str().filter(|kind| !kind.is_empty()) {
         secret["type"] = json!(kind);
     }
-    if template["templateFrom"].as_array().is_some_and(|from| !from.is_empty()) {
-        return Err("error fetching templateFrom data: the sandbox does not know templateFrom".to_owned());
-    }
     let texts = template["data"].as_object().filter(|texts| !texts.is_empty());
-    if template["mergePolicy"] == "Merge" || texts.is_none() {
+    if template["mergePolicy"] == "Merge" || (texts.is_none() && from.is_empty()) {
         filled.extend(values.clone());
     }
     let told = |why: String| format!("could not execute template: {why}");
+    for source in from {
+        filled.extend(template_from::render(source, values).map_err(told)?);
+    }
     for (key, source) in texts.into_iter().flatten() {
         filled.insert(key.clone(), template::render(key, text(source), values).map_err(told)?);
     }

@@ -9,7 +9,38 @@ use base64::engine::general_purpose::STANDARD;
 
 /// Fills a template; `name` is the key that it is for, as the real messages name it.
 pub fn render(name: &str, template: &str, data: &BTreeMap<String, Vec<u8>>) -> Result<Vec<u8>, String> {
+    let tokens = tokens(name, template)?;
     let mut text = String::new();
+    let (rest, ended) = run(name, &tokens, &Scope { data, dot: None, variables: Vec::new() }, &mut text)?;
+    match ended || !rest.is_empty() {
+        true => Err(parse_error(name, "unexpected {{end}}")),
+        false => Ok(text.into_bytes()),
+    }
+}
+
+enum Token {
+    Text(String),
+    Action(String),
+}
+
+/// What an action sees.
+#[derive(Clone)]
+struct Scope<'a> {
+    data: &'a BTreeMap<String, Vec<u8>>,
+    /// The value that a loop is at; outside of one the dot is all data.
+    dot: Option<String>,
+    variables: Vec<(String, String)>,
+}
+
+/// What an operand stands for.
+#[derive(Clone)]
+enum Operand {
+    Text(String),
+    All,
+}
+
+fn tokens(name: &str, template: &str) -> Result<Vec<Token>, String> {
+    let mut tokens = Vec::new();
     let mut rest = template;
     while let Some((before, after)) = rest.split_once("{{") {
         let unclosed = || parse_error(name, "unclosed action");
@@ -22,15 +53,61 @@ pub fn render(name: &str, template: &str, data: &BTreeMap<String, Vec<u8>>) -> R
             Some(action) => (true, action),
             None => (false, action),
         };
-        text.push_str(if trims_before { before.trim_end() } else { before });
+        tokens.push(Token::Text(if trims_before { before.trim_end() } else { before }.to_owned()));
         rest = if trims_after { after.trim_start() } else { after };
         let action = action.trim();
         if !(action.starts_with("/*") && action.ends_with("*/")) {
-            text.push_str(&pipeline(name, action, data)?);
+            tokens.push(Token::Action(action.to_owned()));
         }
     }
-    text.push_str(rest);
-    Ok(text.into_bytes())
+    tokens.push(Token::Text(rest.to_owned()));
+    Ok(tokens)
+}
+
+/// Runs up to the `end` of what is open, or to the end of all: what is left, and whether it was an `end`.
+fn run<'a>(
+    name: &str,
+    mut tokens: &'a [Token],
+    scope: &Scope,
+    text: &mut String,
+) -> Result<(&'a [Token], bool), String> {
+    while let Some((token, rest)) = tokens.split_first() {
+        tokens = rest;
+        match token {
+            Token::Text(literal) => text.push_str(literal),
+            Token::Action(action) if action == "end" => return Ok((tokens, true)),
+            Token::Action(action) => match action.strip_prefix("range ") {
+                Some(over) => {
+                    let names = variables(name, over)?;
+                    let mut left = None;
+                    for (key, value) in scope.data {
+                        let value = String::from_utf8_lossy(value).into_owned();
+                        let mut inner = scope.clone();
+                        inner.dot = Some(value.clone());
+                        let given = if names.len() == 2 { vec![key.clone(), value] } else { vec![value] };
+                        inner.variables.extend(names.iter().cloned().zip(given));
+                        left = Some(run(name, tokens, &inner, text)?);
+                    }
+                    // Without any data there is nothing to put the values of an ExternalSecret into.
+                    match left {
+                        Some((rest, true)) => tokens = rest,
+                        Some((_, false)) | None => return Err(parse_error(name, "unexpected EOF")),
+                    }
+                }
+                None => text.push_str(&pipeline(name, action, scope)?),
+            },
+        }
+    }
+    Ok((tokens, false))
+}
+
+/// The names in `$key, $value := .`: loops over all data are the only ones.
+fn variables(name: &str, over: &str) -> Result<Vec<String>, String> {
+    let (names, what) = over.split_once(":=").unwrap_or(("", over));
+    if !matches!(what.trim(), "." | "$") {
+        return Err(parse_error(name, "the sandbox ranges over all data alone"));
+    }
+    Ok(names.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect())
 }
 
 fn parse_error(name: &str, why: &str) -> String {
@@ -53,25 +130,29 @@ fn split_action(text: &str) -> Option<(&str, &str)> {
 }
 
 /// `.key | b64enc | printf`: each command takes the result of the one before as its last argument.
-fn pipeline(name: &str, action: &str, data: &BTreeMap<String, Vec<u8>>) -> Result<String, String> {
-    let mut result: Option<String> = None;
+fn pipeline(name: &str, action: &str, scope: &Scope) -> Result<String, String> {
+    let mut result: Option<Operand> = None;
     for command in commands(action) {
         let (first, arguments) = command.split_first().ok_or_else(|| parse_error(name, "missing value for command"))?;
         let mut values = Vec::new();
         for argument in arguments {
-            values.push(operand(name, argument, data)?.ok_or_else(|| parse_error(name, "unexpected argument"))?);
+            values.push(operand(name, argument, scope)?.ok_or_else(|| parse_error(name, "unexpected argument"))?);
         }
         let piped = result.take();
-        result = Some(match operand(name, first, data)? {
+        result = Some(match operand(name, first, scope)? {
             Some(value) if values.is_empty() && piped.is_none() => value,
             Some(_) => return Err(parse_error(name, "can't give argument to non-function")),
             None => {
                 values.extend(piped);
-                call(name, first, &values)?
+                Operand::Text(call(name, first, &values, scope)?)
             }
         });
     }
-    result.ok_or_else(|| parse_error(name, "missing value for command"))
+    match result {
+        Some(Operand::Text(text)) => Ok(text),
+        Some(Operand::All) => Err(parse_error(name, "the sandbox prints no map as it is")),
+        None => Err(parse_error(name, "missing value for command")),
+    }
 }
 
 /// The words of each command, with quotes and all.
@@ -102,35 +183,66 @@ fn commands(action: &str) -> Vec<Vec<String>> {
 }
 
 /// The value of a word; none when it is the name of a function.
-fn operand(name: &str, word: &str, data: &BTreeMap<String, Vec<u8>>) -> Result<Option<String>, String> {
+fn operand(name: &str, word: &str, scope: &Scope) -> Result<Option<Operand>, String> {
     if let Some(text) = word.strip_prefix('"').or_else(|| word.strip_prefix('`')) {
-        return Ok(Some(text.trim_end_matches(['"', '`']).to_owned()));
+        return Ok(Some(Operand::Text(text.trim_end_matches(['"', '`']).to_owned())));
     }
-    let Some(key) = word.strip_prefix('.') else {
+    let variable = scope.variables.iter().rev().find(|(variable, _)| variable == word);
+    if let Some((_, value)) = variable {
+        return Ok(Some(Operand::Text(value.clone())));
+    }
+    if matches!(word, "." | "$") {
+        let at = scope.dot.clone().filter(|_| word == ".");
+        return Ok(Some(at.map_or(Operand::All, Operand::Text)));
+    }
+    let Some(key) = word.strip_prefix("$.").or_else(|| word.strip_prefix('.')) else {
         return Ok(None);
     };
+    if scope.dot.is_some() && !word.starts_with('$') {
+        return Err(parse_error(name, &format!("can't evaluate field {key} in type string")));
+    }
     if let Some(letter) = key.chars().find(|letter| !letter.is_alphanumeric() && *letter != '_') {
         return Err(parse_error(name, &format!("bad character U+{:04X} '{letter}'", u32::from(letter))));
     }
-    let value = data.get(key).ok_or_else(|| {
+    Ok(Some(Operand::Text(entry(name, key, scope)?)))
+}
+
+fn entry(name: &str, key: &str, scope: &Scope) -> Result<String, String> {
+    let value = scope.data.get(key).ok_or_else(|| {
         format!(
             "unable to execute template at key {name}: template: {name}:1: executing \"{name}\" at <.{key}>: \
              map has no entry for key \"{key}\""
         )
     })?;
-    Ok(Some(String::from_utf8_lossy(value).into_owned()))
+    Ok(String::from_utf8_lossy(value).into_owned())
 }
 
-fn call(name: &str, function: &str, arguments: &[String]) -> Result<String, String> {
+/// As Go writes it, which writes more as an escape than others do.
+fn json(value: &impl serde::Serialize) -> String {
+    let text = serde_json::to_string(value).unwrap_or_default();
+    text.replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026")
+}
+
+fn call(name: &str, function: &str, arguments: &[Operand], scope: &Scope) -> Result<String, String> {
     let one = |change: &dyn Fn(&str) -> String| match arguments {
-        [argument] => Ok(change(argument)),
+        [Operand::Text(argument)] => Ok(change(argument)),
         _ => Err(parse_error(name, &format!("wrong number of args for {function}: want 1 got {}", arguments.len()))),
     };
+    match (function, arguments) {
+        ("toJson", [Operand::All]) => {
+            let all: BTreeMap<&String, String> =
+                scope.data.iter().map(|(key, value)| (key, String::from_utf8_lossy(value).into_owned())).collect();
+            return Ok(json(&all));
+        }
+        ("index", [Operand::All, Operand::Text(key)]) => return entry(name, key, scope),
+        _ => {}
+    }
     match function {
         "upper" => one(&str::to_uppercase),
         "lower" => one(&str::to_lowercase),
         "trim" => one(&|text| text.trim().to_owned()),
         "toString" => one(&str::to_owned),
+        "toJson" => one(&|text| json(&text)),
         "quote" => one(&|text| format!("{text:?}")),
         "b64enc" => one(&|text| STANDARD.encode(text)),
         // As sprig: what cannot be decoded becomes the error's text, which carries no part of the value here.
@@ -160,6 +272,14 @@ mod tests {
             ("a {{- .key -}} b", "aabcb"),
             ("a {{- /* nothing */ -}} b", "ab"),
             ("{{ \"}}\" }}", "}}"),
+            ("{{ range $k, $v := . }}{{ $k }}={{ $v }};{{ end }}!", "key=abc;old= d ;!"),
+            ("{{- range $v := $ }}{{ $v | quote }}{{ end }}", "\"abc\"\" d \""),
+            ("{{ range . }}{{ . }}{{ $.key }},{{ end }}", "abcabc, d abc,"),
+            ("{{ toJson . }}", "{\"key\":\"abc\",\"old\":\" d \"}"),
+            ("{{ . | toJson }}", "{\"key\":\"abc\",\"old\":\" d \"}"),
+            ("{{ .key | toJson }}{{ index . \"key\" }}", "\"abc\"abc"),
+            ("{{ range . }}x", "unable to parse template at key K: template: K:1: unexpected EOF"),
+            ("x{{ end }}", "unable to parse template at key K: template: K:1: unexpected {{end}}"),
             (
                 "{{ .key | sha512 }}",
                 "unable to parse template at key K: template: K:1: function \"sha512\" not defined",

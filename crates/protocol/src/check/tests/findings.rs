@@ -203,7 +203,7 @@ fn of_external_secrets() -> Vec<Case> {
         ("OnChange", Rotate, with(&|external| external.refresh = Refresh::OnChange)),
         ("interval 0", Rotate, with(&|external| external.refresh = Refresh::Never)),
         ("an immutable target", Rotate, with(&|external| external.immutable = true)),
-        ("an owner", Rotate, with(&|external| external.owner = Some("fleet".to_owned()))),
+        ("an owner", Verify, with(&|external| external.owner = Some("fleet".to_owned()))),
         ("an unusual target", Rotate, with(&|external| external.unusual_target = Some("a manifest".to_owned()))),
         ("an opaque key", Rotate, key(|key| key.derivation = Derivation::Opaque)),
         (
