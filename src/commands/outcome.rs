@@ -10,8 +10,8 @@ use deepdesk_protocol::in_use;
 use deepdesk_protocol::lock::AtWork;
 use deepdesk_protocol::problem::{Exit, Problem, Reason};
 use deepdesk_protocol::result::{
-    API_VERSION, AccountResult, BackCompatResult, CheckResult, ConsumerResult, EvidenceResult, ExternalSecretResult,
-    KeyResult, Kind, PrimaryResult, StepResult, Verdict, VersionResult,
+    self, API_VERSION, AccountResult, BackCompatResult, CheckResult, ConsumerResult, EvidenceResult,
+    ExternalSecretResult, KeyResult, Kind, PrimaryResult, StepResult, Verdict, VersionResult,
 };
 use deepdesk_protocol::state::{self, Standing};
 use deepdesk_protocol::status;
@@ -94,6 +94,8 @@ pub fn outcome(desk: &Desk, kind: Kind, found: Found, ended: Result<(), Problem>
             .flat_map(|now| now.consumers.iter().map(|consumer| self::consumer(now, consumer)))
             .collect(),
         other_readers: found.now.iter().flat_map(|now| now.other_readers.clone()).collect(),
+        readers: found.now.as_ref().map(result::readers).unwrap_or_default(),
+        lost_pods: found.now.iter().flat_map(|now| now.lost_pods.clone()).collect(),
         checks: found.checks,
         rotation: found.rotation,
         status: None,

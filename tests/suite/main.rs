@@ -29,6 +29,7 @@ mod keyboard;
 mod locks;
 mod meanwhile;
 mod memory;
+mod moving;
 mod output;
 mod payloads;
 mod proxy;

@@ -245,6 +245,8 @@ pub fn rotated() -> AccountResult {
             ends: true,
             ..OtherReader::default()
         }],
+        readers: Vec::new(),
+        lost_pods: Vec::new(),
         checks: vec![check("DD-ES-READY", "external-secrets/ready", Verdict::Pass, "", "")],
         rotation: Some(RotationResult {
             went_back: false,
@@ -356,6 +358,7 @@ pub fn observation() -> Observation {
         pods: Vec::new(),
         reloader: None,
         gitops: None,
+        moving: Default::default(),
     };
     Observation {
         account: "acme".parse().expect("an account"),
@@ -381,6 +384,8 @@ pub fn observation() -> Observation {
             ends: true,
             ..OtherReader::default()
         }],
+        lost_pods: Vec::new(),
+        left: Vec::new(),
         last_rotation: None,
         begun: None,
         finalizing: None,

@@ -1,6 +1,7 @@
 //! What is known of an account and of the call: names, versions, values, what was observed.
 
 pub mod account;
+pub mod named;
 pub mod names;
 pub mod observation;
 pub mod older;
