@@ -78,7 +78,11 @@ fn reader(name: &str, owner: Option<&str>, since: Option<i64>) -> OtherReader {
         since: since.and_then(second),
         reasons: Vec::new(),
         secrets: vec![self::name("backend-secrets")],
-        names: vec![ReaderName::of("Pod", name)],
+        names: [Some(format!("pod/{name}")), owner.map(|owner| owner.split(' ').next().unwrap_or_default().to_owned())]
+            .into_iter()
+            .flatten()
+            .map(|name| name.parse::<ReaderName>().expect("a fit name"))
+            .collect(),
         ..OtherReader::default()
     }
 }
