@@ -60,6 +60,14 @@ pub const TO_RUN_A_JOB: &[Right] = &[
     Right { subresource: "log", ..right("", "pods", &[], &["get"]) },
     right("", "services", &[], &["list"]),
 ];
+/// What `--evict` needs beside the rest: asked only for who uses it.
+pub const TO_EVICT: &[Right] = &[Right { subresource: "eviction", ..right("", "pods", &["create"], &[]) }];
+/// What tells the costs of a restart before it: without it the plan says less.
+const COSTS: &[Right] = &[
+    right("policy", "poddisruptionbudgets", &[], &["list"]),
+    right("autoscaling", "horizontalpodautoscalers", &[], &["list"]),
+    right("", "resourcequotas", &[], &["list"]),
+];
 const RECORD: &[Right] = &[right("", "events", &[], &["create"])];
 
 const fn right(
@@ -74,10 +82,10 @@ const fn right(
 /// The rights that a command needs in the account's namespace.
 pub fn rights(purpose: Purpose) -> Vec<&'static Right> {
     let parts: &[&'static [Right]] = match purpose {
-        Purpose::Rotate | Purpose::Rollback | Purpose::Finalize | Purpose::Rescue => &[READ, PUSH, ROLL, RECORD],
+        Purpose::Rotate | Purpose::Rollback | Purpose::Finalize | Purpose::Rescue => &[READ, PUSH, ROLL, RECORD, COSTS],
         Purpose::Sync => &[READ, READ_RECORD, PUSH],
         Purpose::Verify => &[READ, READ_RECORD],
-        Purpose::Restart => &[READ, ROLL],
+        Purpose::Restart => &[READ, ROLL, COSTS],
     };
     parts.iter().flat_map(|part| part.iter()).collect()
 }
@@ -137,8 +145,12 @@ fn permissions(purpose: Purpose, back_compat_exists: bool) -> (Vec<&'static str>
 
 /// Asks the cluster, and returns a result for each right that is missing, or one that all are there; `also` is needed
 /// beside what the command always needs.
-pub async fn cluster(cluster: &Cluster, purpose: Purpose, also: &'static [Right]) -> Result<Vec<CheckResult>, Problem> {
-    let rights = rights(purpose).into_iter().chain(also);
+pub async fn cluster(
+    cluster: &Cluster,
+    purpose: Purpose,
+    also: &[&'static [Right]],
+) -> Result<Vec<CheckResult>, Problem> {
+    let rights = rights(purpose).into_iter().chain(also.iter().copied().flatten());
     let verbs = |right: &'static Right| {
         let needed = right.needed.iter().map(|verb| (Verdict::Fail, *verb));
         needed
@@ -356,9 +368,22 @@ mod tests {
     }
 
     #[test]
+    fn the_readme_names_the_right_to_evict_apart_from_the_others() {
+        let rules = PERMISSIONS.split("For `--evict`, also:").nth(1).and_then(|rest| rest.split("```yaml\n").nth(1));
+        let rules = rules.and_then(|block| block.split("```").next()).expect("the page has it");
+        let role: Role = serde_saphyr::from_str(rules).expect("rules");
+        let [rule] = role.rules.as_slice() else { panic!("one rule: {rules}") };
+        assert_eq!(rule.resources, TO_EVICT.iter().map(full_name).collect::<Vec<_>>());
+        assert_eq!(rule.verbs, TO_EVICT[0].needed);
+        let asked_always = rights(Purpose::Rotate).into_iter().any(|right| right.subresource == "eviction");
+        assert!(!asked_always, "only who evicts needs it");
+    }
+
+    #[test]
     fn the_readme_names_the_rights_of_a_command_that_speaks_for_the_data() {
         let rules =
-            PERMISSIONS.split("```yaml\n").find(|block| block.starts_with("rules:\n")).expect("the page has them");
+            PERMISSIONS.split("For `finalize --reencrypted-by`").nth(1).and_then(|rest| rest.split("```yaml\n").nth(1));
+        let rules = rules.expect("the page has them");
         let role: Role = serde_saphyr::from_str(rules.split("```").next().expect("split gives one")).expect("rules");
         let written: BTreeSet<String> = role
             .rules

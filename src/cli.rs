@@ -16,8 +16,8 @@ use clap::{Parser, Subcommand};
 
 pub use self::check::{Check, Purpose};
 pub use self::common::{
-    Cluster, Color, Common, DryRun, DryRunFlag, Google, Output, Progress, ReportFlag, SecretIds, Selection, Show,
-    Token, Yes, YesFlag,
+    Cluster, Color, Common, DryRun, DryRunFlag, Google, Output, Progress, ReadersFlag, ReportFlag, SecretIds,
+    Selection, Show, Token, Yes, YesFlag,
 };
 pub use self::completion::{Completion, Install, Man, Shell};
 pub use self::config::{Config, List};

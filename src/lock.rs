@@ -19,6 +19,7 @@ use crate::clients::error::{ApiError, ApiErrorKind, Service};
 use crate::clients::fence::{Fence, Grant, Moment};
 use deepdesk_protocol::command;
 use deepdesk_protocol::event::StepName;
+use deepdesk_protocol::facts::named::ReaderName;
 use deepdesk_protocol::facts::names::{AccountName, SecretId, VersionId, printable};
 use deepdesk_protocol::facts::observation::LastRotation;
 use deepdesk_protocol::facts::older::VersionSet;
@@ -105,6 +106,8 @@ pub struct Completed {
     pub changed: Option<(VersionId, VersionId)>,
     /// What it retired.
     pub retired: VersionSet,
+    /// The readers that it left.
+    pub left: Vec<ReaderName>,
 }
 
 /// Reads what the Lease records of this primary; nothing where there is none.
@@ -121,6 +124,14 @@ pub fn record_in(lease: &Lease, primary: &SecretId) -> Record {
 pub async fn refusal(cluster: &Cluster, operator: &Operator) -> Result<Option<Problem>, Problem> {
     let Some(lease) = cluster.lease(LEASE).await? else { return Ok(None) };
     Ok(refused(cluster, &lease, operator).await?)
+}
+
+/// Lets the API server judge the write that takes the lock, without doing it. What is there already was judged before that is found.
+pub async fn judge(cluster: &Cluster, operator: &Operator) -> Result<(), ApiError> {
+    match cluster.as_dry_run().create_lease(&claimed(Lease::default(), operator)).await {
+        Err(error) if error.kind == ApiErrorKind::AlreadyExists => Ok(()),
+        judged => judged.map(drop),
+    }
 }
 
 /// Who is at work on the account; none where nobody is, and where that cannot be read: it is told where one looks, and decides nothing.
@@ -282,14 +293,14 @@ impl Lock {
         {
             record::run_ends(annotations, now);
         }
-        if let Some(Some(Completed { changed, retired })) = completed {
+        if let Some(Some(Completed { changed, retired, left })) = completed {
             let last = changed.map(|(from, to)| LastRotation {
                 by: held.operator.name.clone(),
                 at: now_in_seconds(),
                 from: from.to_string(),
                 to: to.to_string(),
             });
-            record::end(annotations, record::Ended { last, retired });
+            record::end(annotations, record::Ended { last, retired, left });
         }
         if let Some(spec) = &mut lease.spec {
             spec.holder_identity = None;

@@ -7,6 +7,7 @@ use crate::clients::gcloud::Gcloud;
 use crate::environment::Environment;
 use crate::setting::{Source, Sourced};
 use crate::settings::Settings;
+use deepdesk_protocol::facts::named::Words;
 use deepdesk_protocol::facts::names::{AccountName, ObjectName, ProjectId, SecretId, WorkloadRef};
 use deepdesk_protocol::problem::{Problem, Reason};
 
@@ -27,6 +28,8 @@ pub struct Request {
     pub fallback_project: Option<ProjectId>,
     /// The most that one wait may take.
     pub timeout: Duration,
+    /// What the operator says of readers (`--evict`, `--leave`).
+    pub words: Words,
     /// Where the names and the project came from.
     pub sources: Sources,
 }
@@ -166,6 +169,7 @@ pub fn request(
         asked_project,
         fallback_project: fallback.map(|fallback| fallback.value),
         timeout: common.timeout,
+        words: Words::default(),
         sources: Sources {
             primary: primary_from,
             back_compat: back_compat_from,

@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 
 use super::duration;
+use deepdesk_protocol::facts::named::{ReaderName, Words};
 
 /// The flag of every command that changes something.
 #[derive(Debug, Args)]
@@ -23,6 +24,30 @@ pub struct DryRunFlag {
         hide_possible_values = true
     )]
     pub dry_run: DryRun,
+}
+
+/// What a command that moves pods to another value takes.
+#[derive(Debug, Args)]
+pub struct ReadersFlag {
+    /// Evict the pods of this reader one after the other, so that what owns them makes new ones: KIND/NAME
+    ///
+    /// For what a restart does not move: pods of an operator or of a controller that is not known here (rollout/checkout), and
+    /// workloads that do not replace their pods by themselves. PodDisruptionBudgets are heeded. A pod that nobody owns
+    /// (pod/import-1) is ended by it. Needs create on pods/eviction.
+    #[arg(long, value_name = "KIND/NAME", help_heading = "Readers")]
+    pub evict: Vec<ReaderName>,
+    /// Leave this reader as it is, do not wait for it, and put that on record: KIND/NAME
+    ///
+    /// It goes on with the value that it started with. finalize wants its name again while it still runs.
+    #[arg(long, value_name = "KIND/NAME", help_heading = "Readers")]
+    pub leave: Vec<ReaderName>,
+}
+
+impl ReadersFlag {
+    /// What they say.
+    pub fn words(&self) -> Words {
+        Words { evict: self.evict.clone(), leave: self.leave.clone() }
+    }
 }
 
 /// The flag of every command that asks.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::{Common, DryRunFlag, ReportFlag, Selection, Status, YesFlag, age, duration};
+use super::{Common, DryRunFlag, ReadersFlag, ReportFlag, Selection, Status, YesFlag, age, duration};
 use deepdesk_protocol::facts::names::{ObjectName, WorkloadRef};
 use deepdesk_protocol::facts::observation::Source;
 use deepdesk_protocol::facts::older::VersionSet;
@@ -87,6 +87,9 @@ pub struct Rotate {
     /// What a command that asks takes.
     #[command(flatten)]
     pub yes: YesFlag,
+    /// What a command that moves pods takes.
+    #[command(flatten)]
+    pub readers: ReadersFlag,
     /// Read the new value from FILE, or from standard input (-); default: made here, from the system's random source
     ///
     /// A file descriptor is /dev/fd/N. The value is text of at least 32 characters on one line, without white space at
@@ -186,6 +189,12 @@ pub struct Restart {
     /// What a command that asks takes.
     #[command(flatten)]
     pub yes: YesFlag,
+    /// What a command that moves pods takes.
+    #[command(flatten)]
+    pub readers: ReadersFlag,
+    /// Restart this workload alone: KIND/NAME
+    #[arg(long, value_name = "KIND/NAME", help_heading = "Readers")]
+    pub only: Vec<WorkloadRef>,
     /// What a command takes whose run may be put on record.
     #[command(flatten)]
     pub report: ReportFlag,
@@ -204,6 +213,9 @@ pub struct Rollback {
     /// What a command that asks takes.
     #[command(flatten)]
     pub yes: YesFlag,
+    /// What a command that moves pods takes.
+    #[command(flatten)]
+    pub readers: ReadersFlag,
     /// After a rollback that is complete: exchange the two values once more, forward again
     #[arg(long, help_heading = "Rollback")]
     pub again: bool,
@@ -299,6 +311,9 @@ pub struct Finalize {
     /// What a command that asks takes.
     #[command(flatten)]
     pub yes: YesFlag,
+    /// What a command that moves pods takes.
+    #[command(flatten)]
+    pub readers: ReadersFlag,
     /// You say that every encrypted field was saved again, and nothing needs an older value
     #[arg(long, conflicts_with = "reencrypted_by", help_heading = "Finalization")]
     pub reencrypted: bool,

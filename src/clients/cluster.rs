@@ -3,6 +3,7 @@
 //! Requests are built with kube and sent by our own code (`http`): kube's repeats writes, logs bodies, and hides the
 //! headers that say when to come back.
 
+mod evictions;
 mod http;
 mod jobs;
 mod objects;
@@ -32,6 +33,7 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 use tokio::sync::OnceCell;
 
+pub use self::evictions::Evicted;
 use self::http::{Connection, kubernetes_error};
 pub use self::jobs::{LogLine, PodLog};
 pub use self::objects::{EventNote, KubernetesSecret};
@@ -459,7 +461,7 @@ impl Cluster {
             // Without one it would be replaced whatever it is.
             return Err(kubernetes_error(&operation, ApiErrorKind::Invalid, "no resource version to compare with"));
         }
-        let params = kube::core::params::PostParams::default();
+        let params = kube::core::params::PostParams { dry_run: self.dry_run, ..Default::default() };
         let request = kube::core::Request::new(path).replace(name, &params, to_json(&operation, lease)?);
         self.ask(&operation, request, Repeat::WhenNotDone).await?.parse()
     }

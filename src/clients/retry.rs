@@ -18,12 +18,15 @@ pub(super) enum Repeat {
     WhenNotAnswered,
     /// Any other write: only when it certainly was not done.
     WhenNotDone,
+    /// Where the server's refusal is what was asked for: only where it was not reached.
+    WhenNotReached,
 }
 
 impl Repeat {
     fn allows(self, kind: ApiErrorKind) -> bool {
         match kind {
-            ApiErrorKind::TooManyRequests | ApiErrorKind::Unreachable => true,
+            ApiErrorKind::Unreachable => true,
+            ApiErrorKind::TooManyRequests => self != Repeat::WhenNotReached,
             ApiErrorKind::Unavailable | ApiErrorKind::Internal | ApiErrorKind::Timeout | ApiErrorKind::Connection => {
                 self == Repeat::WhenNotAnswered
             }
@@ -212,6 +215,9 @@ mod tests {
             (Repeat::WhenNotDone, K::Internal, false),
             (Repeat::WhenNotDone, K::Timeout, false),
             (Repeat::WhenNotDone, K::Connection, false),
+            (Repeat::WhenNotReached, K::TooManyRequests, false),
+            (Repeat::WhenNotReached, K::Unreachable, true),
+            (Repeat::WhenNotReached, K::Unavailable, false),
         ] {
             assert_eq!(tries(&quick(100), repeat, kind).await > 1, repeated, "{repeat:?} {kind:?}");
         }

@@ -5,15 +5,17 @@ use std::collections::BTreeSet;
 
 use super::agreed::{self, Grave};
 use super::evidence::{self, Evidence};
+use super::judged;
 use super::namespace;
 use super::outcome::{Found, outcome, refusal, refuse};
 use super::session::Desk;
 use super::sync::tell_preflight;
 use super::{speak, value};
-use crate::access;
+use crate::access::{self, Right};
 use crate::cli::{DryRun, Yes};
 use crate::execute::{self, Pauses, Progress};
 use crate::lock::{self, Completed, Ended, Lock};
+use crate::observe::costs;
 use crate::observe::shared::refuse_shared;
 use crate::observe::versions::add_history;
 use crate::observe::{Seen, observe};
@@ -21,6 +23,7 @@ use crate::present::PlanView;
 use deepdesk_protocol::check::{self, Purpose};
 use deepdesk_protocol::event::{StepName, StepState};
 use deepdesk_protocol::facts::copies::NotLookedAt;
+use deepdesk_protocol::facts::named::Words;
 use deepdesk_protocol::facts::names::{SecretId, VersionId, listed};
 use deepdesk_protocol::facts::observation::Observation;
 use deepdesk_protocol::facts::payload::Payload;
@@ -101,6 +104,7 @@ async fn steps(desk: &Desk, args: &Change, given: Option<Payload>, found: &mut F
         found.nothing_to_do = true;
         return Ok(());
     }
+    judged::writes(desk, &seen, &plan.restarted()).await?;
     confirm(desk, args, &plan, &seen, found, first)?;
     drop(seen);
     let lock = take_lock(desk).await?;
@@ -168,15 +172,21 @@ fn only_unhealthy(checks: &[CheckResult]) -> bool {
 /// Whether everything that will be needed is allowed in the cluster. Secret Manager is asked once its secrets are known.
 async fn ask_access(desk: &Desk, args: &Change, found: &mut Found) -> Result<(), Problem> {
     let also = args.evidence.as_ref().map(Evidence::rights).unwrap_or_default();
-    found.access = access::cluster(&desk.cluster, args.purpose, also).await?;
+    found.access = access::cluster(&desk.cluster, args.purpose, &[also, to_evict(&desk.request.words)]).await?;
     found.checks.clone_from(&found.access);
     refusal(&found.access, Exit::Failed).map_or(Ok(()), Err)
+}
+
+/// The rights that evictions need, where any are asked for.
+pub fn to_evict(words: &Words) -> &'static [Right] {
+    if words.evict.is_empty() { &[] } else { access::TO_EVICT }
 }
 
 /// Looks at everything, and plans or refuses. Rights were asked for before, and are not asked for twice.
 async fn look(desk: &Desk, args: &Change, given: Option<&Payload>, found: &mut Found) -> Result<(Seen, Plan), Problem> {
     let mut seen = observe(&desk.request, &desk.cluster, &desk.secret_manager).await?;
     desk.teller.saw(&seen.now, Look::Whole);
+    costs::add(&mut seen.now, &desk.cluster).await;
     // What is retired may be any of them.
     if args.purpose == Purpose::Finalize || !args.want.retired.is_empty() {
         add_history(&mut seen.now, &desk.secret_manager).await?;
@@ -485,7 +495,9 @@ async fn unlock(desk: &Desk, lock: Lock, ended: Result<(), Problem>, plan: &Plan
     // The record is of the last change of the value in use.
     let changed = (plan.from != plan.to).then_some((plan.from, plan.to));
     let completed = match &ended {
-        Ok(()) => Ended::Changed(Completed { changed, retired: plan.retired.clone() }),
+        Ok(()) => {
+            Ended::Changed(Completed { changed, retired: plan.retired.clone(), left: desk.request.words.leave.clone() })
+        }
         Err(_) => Ended::Incomplete,
     };
     if ended.is_ok() {

@@ -11,6 +11,7 @@ mod config;
 mod confirm;
 mod evidence;
 mod finalize;
+mod judged;
 mod names;
 mod namespace;
 mod operator;
@@ -42,6 +43,7 @@ use crate::present::report::AccountReport;
 use crate::present::{Presenter, Style, Terminal, Whole};
 use crate::run::Interrupt;
 use crate::settings;
+use deepdesk_protocol::facts::named::Words;
 use deepdesk_protocol::problem::{Exit, Problem, Reason};
 use deepdesk_protocol::result::{AccountResult, Kind, NextResult};
 
@@ -142,6 +144,17 @@ fn common_of(command: &Secret) -> &cli::Common {
     | Secret::Finalize(cli::Finalize { common, .. })
     | Secret::Status(cli::Status { common, .. })) = command;
     common
+}
+
+/// What is said of readers by name.
+fn words_of_readers(command: &Secret) -> Words {
+    match command {
+        Secret::Rotate(cli::Rotate { readers, .. })
+        | Secret::Restart(cli::Restart { readers, .. })
+        | Secret::Rollback(cli::Rollback { readers, .. })
+        | Secret::Finalize(cli::Finalize { readers, .. }) => readers.words(),
+        Secret::Sync(_) | Secret::Verify(_) | Secret::Rescue(_) | Secret::Status(_) => Words::default(),
+    }
 }
 
 async fn secret(command: Secret, environment: Environment, interrupt: Interrupt) -> u8 {
@@ -307,6 +320,9 @@ async fn one_by_one(
         | Secret::Finalize(_)
         | Secret::Status(_) => None,
     };
+    if let Some(name) = words_of_readers(command).contradiction() {
+        return Err(Problem::new(Reason::Usage, format!("{name} cannot be evicted and left at once")));
+    }
     let takes_stdin = matches!(command, Secret::Rotate(args) if value::is_stdin(args));
     let mut session = session::open(common, environment, takes_stdin, voice.clone(), interrupt).await?;
     session.credentials().clone_into(&mut record.credentials);
@@ -332,7 +348,8 @@ async fn one_by_one(
     let mut accounts = accounts.into_iter();
     while let Some(account) = accounts.next() {
         let started = Timestamp::now();
-        let desk = session.desk(account, common)?;
+        let mut desk = session.desk(account, common)?;
+        desk.request.words = words_of_readers(command);
         let (mut result, mut problem) = match command {
             Secret::Rotate(args) => Box::pin(rotate::rotate(&desk, command, args, value.take())).await,
             Secret::Sync(args) => Box::pin(sync::sync(&desk, command, args)).await,

@@ -12,8 +12,8 @@ use deepdesk_protocol::lock::AtWork;
 use deepdesk_protocol::plan;
 use deepdesk_protocol::problem::{Exit, Problem, Reason};
 use deepdesk_protocol::result::{
-    API_VERSION, AccountResult, BackCompatResult, CheckResult, ConsumerResult, EvidenceResult, ExternalSecretResult,
-    KeyResult, Kind, NextResult, PrimaryResult, StepResult, Verdict, VersionResult,
+    self, API_VERSION, AccountResult, BackCompatResult, CheckResult, ConsumerResult, EvidenceResult,
+    ExternalSecretResult, KeyResult, Kind, NextResult, PrimaryResult, StepResult, Verdict, VersionResult,
 };
 use deepdesk_protocol::state::{self, Standing};
 use deepdesk_protocol::status;
@@ -98,6 +98,8 @@ pub fn outcome(desk: &Desk, kind: Kind, found: Found, ended: Result<(), Problem>
             .collect(),
         other_readers: found.now.iter().flat_map(|now| now.other_readers.clone()).collect(),
         not_looked_at: found.now.iter().flat_map(|now| now.not_looked_at.clone()).collect(),
+        readers: found.now.as_ref().map(result::readers).unwrap_or_default(),
+        lost_pods: found.now.iter().flat_map(|now| now.lost_pods.clone()).collect(),
         checks: found.checks,
         rotation: found.rotation,
         status: None,

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::change::nobody_at_work;
+use super::judged;
 use super::outcome::{Found, outcome};
 use super::session::Desk;
 use super::sync::{agreed_to, preflight};
@@ -13,6 +14,7 @@ use crate::lock::{Ended, Lock};
 use crate::observe::{Seen, observe};
 use deepdesk_protocol::check::Purpose;
 use deepdesk_protocol::event::{StepName, StepState};
+use deepdesk_protocol::facts::named::Word;
 use deepdesk_protocol::facts::names::{ObjectName, VersionId, WorkloadRef};
 use deepdesk_protocol::facts::observation::Observation;
 use deepdesk_protocol::facts::restart_note;
@@ -27,17 +29,19 @@ use deepdesk_protocol::trail::Look;
 /// Restarts one account's consumers.
 pub async fn restart(desk: &Desk, command: &cli::Secret, args: &cli::Restart) -> (AccountResult, Option<Problem>) {
     let mut found = Found { dry_run: args.change.dry_run != DryRun::None, ..Found::default() };
-    let ended = steps(desk, command, args.change.dry_run, &mut found).await;
+    let ended = steps(desk, command, args, &mut found).await;
     outcome(desk, Kind::SecretRestart, found, ended)
 }
 
-async fn steps(desk: &Desk, command: &cli::Secret, dry_run: DryRun, found: &mut Found) -> Result<(), Problem> {
+async fn steps(desk: &Desk, command: &cli::Secret, args: &cli::Restart, found: &mut Found) -> Result<(), Problem> {
+    let dry_run = args.change.dry_run;
     if dry_run == DryRun::None {
         nobody_at_work(desk).await?;
     }
     let seen = preflight(desk, Purpose::Restart, found, plan::may_restart).await?;
-    found.nothing_to_do = seen.now.consumers.is_empty();
-    let workloads: Vec<WorkloadRef> = seen.now.consumers.iter().map(|consumer| consumer.workload.clone()).collect();
+    let workloads = chosen(&seen.now, &args.only)?;
+    let evicts = seen.now.other_readers.iter().any(|reader| reader.word == Word::Evict && reader.stays());
+    found.nothing_to_do = workloads.is_empty() && !evicts;
     let would = |on_server| Happening::WouldRestart { workloads: workloads.clone(), on_server };
     match dry_run {
         DryRun::None => {}
@@ -52,7 +56,8 @@ async fn steps(desk: &Desk, command: &cli::Secret, dry_run: DryRun, found: &mut 
             return Ok(());
         }
     }
-    let unproven = unproven(&seen.now);
+    judged::writes(desk, &seen, &workloads).await?;
+    let unproven = unproven(&seen.now, &workloads);
     let before = match unproven {
         0 => String::new(),
         1 => "1 pod is not shown to have started with any version: what it has ends with it. ".to_owned(),
@@ -70,9 +75,21 @@ async fn steps(desk: &Desk, command: &cli::Secret, dry_run: DryRun, found: &mut 
     ended
 }
 
+/// The workloads that are restarted: those that were named, or all that are not left.
+fn chosen(now: &Observation, only: &[WorkloadRef]) -> Result<Vec<WorkloadRef>, Problem> {
+    let moved: Vec<WorkloadRef> = now.moved().map(|consumer| consumer.workload.clone()).collect();
+    if let Some(unknown) = only.iter().find(|workload| !moved.contains(workload)) {
+        let line = format!("{unknown} is no workload of {} that reads the secret and is restarted", now.account);
+        return Err(Problem::new(Reason::Usage, line)
+            .hint(Hint::to("see which are", Command::secret("verify", &now.account).with(["-o", "wide"]))));
+    }
+    Ok(moved.into_iter().filter(|workload| only.is_empty() || only.contains(workload)).collect())
+}
+
 /// Pods of which nothing shows what they started with.
-fn unproven(now: &Observation) -> usize {
-    let each = now.consumers.iter().flat_map(|consumer| consumer.pods.iter().map(move |pod| (consumer, pod)));
+fn unproven(now: &Observation, workloads: &[WorkloadRef]) -> usize {
+    let chosen = now.consumers.iter().filter(|consumer| workloads.contains(&consumer.workload));
+    let each = chosen.flat_map(|consumer| consumer.pods.iter().map(move |pod| (consumer, pod)));
     each.filter(|(consumer, pod)| state::standing(now, consumer, pod) == Standing::Unproven).count()
 }
 
@@ -88,12 +105,12 @@ async fn locked(
     };
     let names: Vec<ObjectName> = seen.readers.iter().map(|reader| reader.name.clone()).collect();
     // Pods that were on the newest version already are replaced by pods on the same.
-    let one_value = seen.now.consumers.iter().all(|consumer| state::is_on_newest(&seen.now, consumer));
+    let one_value = seen.now.moved().all(|consumer| state::is_on_newest(&seen.now, consumer));
     let mut progress = Progress::new(seen, None, one_value);
     lock.note_step(StepName::Restart).await;
     let run = desk.run();
     // Whoever repeats the command waits for what it began, and does not begin anew.
-    let under_way = execute::restart::under_way(&progress.seen.now);
+    let under_way = execute::restart::under_way(&progress.seen.now, &progress.proven);
     let restarts =
         workloads.iter().filter(|workload| !under_way.contains(workload)).cloned().collect::<Vec<WorkloadRef>>();
     if !restarts.is_empty() {
@@ -144,7 +161,7 @@ fn incomplete(desk: &Desk, progress: &Progress, mut problem: Problem) -> Problem
 /// Lets the API server judge the patches of a restart without doing them.
 pub async fn judge(desk: &Desk, seen: &Seen) -> Result<(), Problem> {
     let judge = desk.cluster.as_dry_run();
-    for consumer in &seen.now.consumers {
+    for consumer in seen.now.moved() {
         let compared = execute::restart::compared(&seen.now, consumer, &Default::default());
         let annotations = restart_note::annotations(VersionId::FIRST, None, &compared, jiff::Timestamp::now());
         judge.patch_template_annotations(&consumer.workload, &annotations, None, FIELD_MANAGER).await?;

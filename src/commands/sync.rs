@@ -1,6 +1,7 @@
 //! `secret sync`: make External Secrets copy now, and see that it arrived.
 
 use super::agreed;
+use super::change::to_evict;
 use super::namespace;
 use super::outcome::{Found, outcome, refusal, refuse};
 use super::session::Desk;
@@ -8,6 +9,7 @@ use crate::access;
 use crate::cli::{self, DryRun};
 use crate::execute::Progress;
 use crate::execute::arrive::{self, Ask, Manner};
+use crate::observe::costs;
 use crate::observe::shared::refuse_shared;
 use crate::observe::{Seen, observe};
 use deepdesk_protocol::check::{self, Purpose};
@@ -122,13 +124,16 @@ async fn look(
     found: &mut Found,
     guard: impl Fn(&Observation) -> Result<(), Problem>,
 ) -> Result<Seen, Problem> {
-    let allowed = access::cluster(&desk.cluster, purpose, &[]).await?;
+    let allowed = access::cluster(&desk.cluster, purpose, &[to_evict(&desk.request.words)]).await?;
     if let Some(refusal) = refusal(&allowed, Exit::Failed) {
         found.checks = allowed;
         return Err(refusal);
     }
     let mut seen = observe(&desk.request, &desk.cluster, &desk.secret_manager).await?;
     desk.teller.saw(&seen.now, Look::Whole);
+    if purpose == Purpose::Restart {
+        costs::add(&mut seen.now, &desk.cluster).await;
+    }
     found.now = Some(seen.now.clone());
     found.checks = allowed;
     found.checks.extend(access::unread(&seen.now));

@@ -4,7 +4,9 @@ use k8s_openapi::api::core::v1::{ContainerStateTerminated, ContainerStatus, Pod}
 
 use super::Progress;
 use crate::run::Run;
+use deepdesk_protocol::command;
 use deepdesk_protocol::facts::names::{VersionId, printable};
+use deepdesk_protocol::hint::{Command, Hint};
 use deepdesk_protocol::problem::{Problem, Reason};
 
 /// Lines that are told.
@@ -28,14 +30,14 @@ pub async fn added(run: &Run<'_>, progress: &Progress, version: VersionId, probl
     }
     let all: Vec<Pod> = run.cluster.list().await.unwrap_or_default();
     for pod in all.iter().filter(|pod| pod.metadata.name.as_deref().is_some_and(|name| crashed.contains(&name))) {
-        if let Some(told) = told(run, pod).await {
-            return problem.now(told);
+        if let Some((told, logs)) = told(run, pod).await {
+            return problem.now(told).hint(Hint::to("read all that it wrote", logs));
         }
     }
     problem
 }
 
-async fn told(run: &Run<'_>, pod: &Pod) -> Option<String> {
+async fn told(run: &Run<'_>, pod: &Pod) -> Option<(String, Command)> {
     let status = pod.status.as_ref()?;
     let statuses = status.init_container_statuses.iter().chain(&status.container_statuses).flatten();
     let (container, ended, previous) = statuses.into_iter().find_map(ended)?;
@@ -51,7 +53,9 @@ async fn told(run: &Run<'_>, pod: &Pod) -> Option<String> {
     let words: Vec<char> = printable(words.trim()).chars().collect();
     let words: String = words[words.len().saturating_sub(MOST)..].iter().collect();
     let words = if words.is_empty() { "it wrote nothing".to_owned() } else { format!("its last words: {words}") };
-    Some(format!("pod {name} (container {}) ended with exit code {}; {words}", container.name, ended.exit_code))
+    let told = format!("pod {name} (container {}) ended with exit code {}; {words}", container.name, ended.exit_code);
+    let logs = command!["kubectl", "logs", name, "-c", container.name, "-n", run.request.account];
+    Some((told, if previous { logs.with(["--previous"]) } else { logs }))
 }
 
 /// How a container ended, where it did not end well; whether it is waiting to be started again.

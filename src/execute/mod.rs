@@ -3,6 +3,7 @@
 //! Chooses nothing and looks nothing up that the plan has not decided. Every step is safe to repeat.
 
 pub mod arrive;
+mod evict;
 mod last_words;
 mod left;
 mod narrow;

@@ -10,6 +10,7 @@ use futures::future::{join_all, try_join_all};
 
 use super::Progress;
 use super::arrive::{self, FIELD_MANAGER, Manner};
+use super::evict::{self, Evictions};
 use super::last_words;
 use super::together::{Mix, Together};
 use crate::clients::cluster::pulse::Watched;
@@ -19,7 +20,7 @@ use crate::run::{Run, fence, interrupted};
 use deepdesk_protocol::command;
 use deepdesk_protocol::event::{StepName, StepState};
 use deepdesk_protocol::facts::names::{ObjectName, VersionId, WorkloadKind, WorkloadRef, listed};
-use deepdesk_protocol::facts::observation::{Consumer, GitOps, Observation, Rollout};
+use deepdesk_protocol::facts::observation::{Consumer, GitOps, Observation, PodView, Rollout};
 use deepdesk_protocol::facts::restart_note;
 use deepdesk_protocol::happening::{Happening, Replacement, in_one_line};
 use deepdesk_protocol::hint::Hint;
@@ -43,7 +44,9 @@ pub async fn restart(
     version: VersionId,
     step: StepName,
 ) -> Result<Vec<WorkloadRef>, Problem> {
-    go_on(run, lock, progress, workloads, &[], version, step).await
+    // What an earlier run sent is waited for: the same restart once more would be one more rollout.
+    let under_way = under_way(&progress.seen.now, &progress.proven);
+    go_on(run, lock, progress, workloads, &under_way, version, step).await
 }
 
 /// The same, where an earlier run restarted some of them (`under_way`) onto this version already: they are waited for.
@@ -60,7 +63,7 @@ pub async fn go_on(
     let mut waits_for = under_way;
     let mut is_undone = false;
     for _ in 0..ROUNDS {
-        if workloads.is_empty() {
+        if workloads.is_empty() && evict::behind(&progress.seen.now).next().is_none() {
             return Ok(workloads);
         }
         // What was written since its bytes were compared is compared before a pod starts on it.
@@ -72,7 +75,7 @@ pub async fn go_on(
             workloads.iter().filter(|workload| !waits_for.contains(workload)).cloned().collect();
         waits_for = &[];
         patch_all(run, lock, progress, &restarted, version).await?;
-        let waited = match replaced(run, progress, &workloads, version, step).await {
+        let waited = match replaced(run, lock, progress, &workloads, version, step).await {
             Ok(waited) => waited,
             Err(problem) => return Err(last_words::added(run, progress, version, problem).await),
         };
@@ -114,16 +117,14 @@ pub async fn go_on(
     )))
 }
 
-/// The consumers that an earlier restart of ours is not done with, and those that it has replaced already: what one of its pods says of
-/// the Secrets that were compared before it is as they are now. None where no restart is under way.
-pub fn under_way(now: &Observation) -> Vec<WorkloadRef> {
+/// The consumers that an earlier restart of ours is not done with, and those that it has replaced already: what their templates say of
+/// the Secrets that were compared before it is as they are now, and were when they were `proven`. None where no restart is under way.
+pub fn under_way(now: &Observation, proven: &BTreeMap<ObjectName, String>) -> Vec<WorkloadRef> {
     let newest = now.primary.newest().map(|newest| newest.id);
     let ours = now.consumers.iter().filter(|consumer| {
-        let compared = compared(now, consumer, &BTreeMap::new());
-        let restart = consumer.restart.as_ref().filter(|_| consumer.version == newest && newest.is_some());
-        let mut new = consumer.pods.iter().filter(|pod| restart.is_some() && pod.restart.as_ref() == restart);
-        new.next().is_some_and(|pod| !compared.is_empty() && pod.compared == compared)
-            && new.all(|pod| pod.compared == compared)
+        let noted = &consumer.moving.compared;
+        let is_ours = consumer.restart.is_some() && consumer.version == newest && newest.is_some();
+        is_ours && !noted.is_empty() && *noted == compared(now, consumer, proven)
     });
     let ours: Vec<&Consumer> = ours.collect();
     // All of one restart were sent at the same moment.
@@ -206,6 +207,7 @@ fn taken_back(run: &Run<'_>, workloads: &[WorkloadRef]) -> Problem {
 /// Waits until the workloads' pods are new ones.
 async fn replaced(
     run: &Run<'_>,
+    lock: Option<&Lock>,
     progress: &mut Progress,
     workloads: &[WorkloadRef],
     version: VersionId,
@@ -217,9 +219,13 @@ async fn replaced(
     let mut watched = vec![Watched::Pods];
     watched.extend(kinds.into_iter().map(Watched::Workloads));
     let mut pulse = run.cluster.pulse(&watched);
-    let mut told = Vec::new();
+    let (mut told, mut told_evicted) = (Vec::new(), Vec::new());
     let mut warned = false;
     let mut together = Together::default();
+    let (mut evictions, evicting) = (Evictions::default(), run.cluster.fenced_by(fence(lock)));
+    let injected = |consumer: &&Consumer| consumer.moving.injected;
+    let injected: Vec<WorkloadRef> =
+        progress.seen.now.consumers.iter().filter(injected).map(|consumer| consumer.workload.clone()).collect();
     loop {
         run.interrupt.check()?;
         // Remembered at once: a run that ends here reports how far the pods are, not how they were before.
@@ -229,7 +235,8 @@ async fn replaced(
         let of_these = |consumer: &&Consumer| workloads.contains(&consumer.workload);
         let consumers: Vec<&Consumer> = now.consumers.iter().filter(of_these).collect();
         for workload in workloads {
-            if !consumers.iter().any(|consumer| consumer.workload == *workload) {
+            // What a webhook put into its pods is not in the new ones: nothing of it reads the secret any more.
+            if !consumers.iter().any(|consumer| consumer.workload == *workload) && !injected.contains(workload) {
                 let line = format!("{workload} was deleted, or does not read the Kubernetes Secrets any more");
                 return Err(Problem::new(Reason::ConsumerGone, line));
             }
@@ -250,23 +257,34 @@ async fn replaced(
         }
         // I7: the pods themselves, and not what their controller says of them.
         let open: Vec<Replacement> = consumers.iter().filter_map(|consumer| missing(now, consumer, version)).collect();
-        if open.is_empty() {
+        let is_old = |consumer: &Consumer, pod: &PodView| {
+            workloads.contains(&consumer.workload) && !is_new(now, consumer, pod, version)
+        };
+        let evicted = evictions.go_on(&evicting, now, is_old).await?;
+        progress.changed |= !evicted.is_empty();
+        if open.is_empty() && evicted.is_empty() {
             return Ok(Replaced::New(together.so_far));
         }
-        if !reverted.is_empty() && consumers.iter().all(|consumer| is_at_rest(consumer)) {
+        if !reverted.is_empty() && evicted.is_empty() && consumers.iter().all(|consumer| is_at_rest(consumer)) {
             let left = consumers.iter().filter(|consumer| missing(now, consumer, version).is_some());
             return Ok(Replaced::Undone(left.map(|consumer| consumer.workload.clone()).collect()));
         }
-        if open != told {
+        if open != told && !open.is_empty() {
             run.teller.tell(step, StepState::Waiting, &Happening::Replaces(open.clone()));
-            told = open;
         }
+        told = open;
+        if evicted != told_evicted && !evicted.is_empty() {
+            run.teller.tell(step, StepState::Waiting, &Happening::Says(in_one_line(&evicted)));
+        }
+        told_evicted = evicted;
         if Instant::now() >= deadline {
-            return Err(timed_out(run, workloads, &in_one_line(&told)));
+            let all: Vec<String> = told.iter().map(ToString::to_string).chain(told_evicted).collect();
+            return Err(timed_out(run, &consumers, &all.join("; ")));
         }
+        let again = if told_evicted.is_empty() { deadline } else { deadline.min(Instant::now() + evict::ASK_AGAIN) };
         tokio::select! {
             () = pulse.changed() => {}
-            () = tokio::time::sleep_until(deadline.into()) => {}
+            () = tokio::time::sleep_until(again.into()) => {}
             () = interrupt.asked() => return Err(interrupted()),
         }
     }
@@ -274,7 +292,7 @@ async fn replaced(
 
 /// Whether a rollout is over, as its controller has seen the template, and no pod comes or goes.
 fn is_at_rest(consumer: &Consumer) -> bool {
-    consumer.rollout == Rollout::Complete && consumer.pods.iter().all(|pod| pod.ready && !pod.terminating)
+    consumer.is_rolled_out() && consumer.pods.iter().all(|pod| pod.ready && !pod.terminating)
 }
 
 fn mix(now: &Observation, consumers: &[&Consumer], version: VersionId) -> Mix {
@@ -307,11 +325,11 @@ pub async fn settled(
         run.interrupt.check()?;
         let now = look_at_consumers(run.request, run.cluster, before).await?;
         run.teller.saw(&now, Look::Consumers);
-        if let Some(problem) = now.consumers.iter().find_map(|consumer| stuck(run, consumer)) {
+        if let Some(problem) = now.moved().find_map(|consumer| stuck(run, consumer)) {
             return Err(problem);
         }
-        let moving = now.consumers.iter().filter(|consumer| {
-            consumer.rollout != Rollout::Complete || consumer.pods.iter().any(|pod| pod.terminating || !pod.ready)
+        let moving = now.moved().filter(|consumer| {
+            !consumer.is_rolled_out() || consumer.pods.iter().any(|pod| pod.terminating || !pod.ready)
         });
         let workloads: Vec<WorkloadRef> = moving.map(|consumer| consumer.workload.clone()).collect();
         if workloads.is_empty() {
@@ -322,7 +340,9 @@ pub async fn settled(
             told = workloads;
         }
         if Instant::now() >= deadline {
-            return Err(timed_out(run, &told, &format!("the pods of {} are changing", listed(&told))));
+            let consumers: Vec<&Consumer> =
+                now.consumers.iter().filter(|consumer| told.contains(&consumer.workload)).collect();
+            return Err(timed_out(run, &consumers, &format!("the pods of {} are changing", listed(&told))));
         }
         tokio::select! {
             () = pulse.changed() => {}
@@ -334,12 +354,7 @@ pub async fn settled(
 
 /// Whether the pod started after the bytes were proven: by the restart's annotations, as long as the template has them;
 /// where something took them away, by its creation after the last write of every Secret it reads.
-fn is_new(
-    now: &Observation,
-    consumer: &Consumer,
-    pod: &deepdesk_protocol::facts::observation::PodView,
-    version: VersionId,
-) -> bool {
+fn is_new(now: &Observation, consumer: &Consumer, pod: &PodView, version: VersionId) -> bool {
     if consumer.version == Some(version) {
         return pod.version == Some(version) && pod.restart == consumer.restart;
     }
@@ -352,11 +367,13 @@ fn missing(now: &Observation, consumer: &Consumer, version: VersionId) -> Option
     let new: Vec<_> = consumer.pods.iter().filter(|pod| is_new(now, consumer, pod, version)).collect();
     let (old, ready) =
         (consumer.pods.len() - new.len(), new.iter().filter(|pod| pod.ready && !pod.terminating).count());
-    if consumer.rollout == Rollout::Complete && old == 0 && new.iter().all(|pod| pod.ready || pod.terminating) {
+    if consumer.is_rolled_out() && old == 0 && new.iter().all(|pod| pod.ready || pod.terminating) {
         return None;
     }
     let desired = usize::try_from(consumer.desired).unwrap_or_default();
-    let trouble = new.iter().find_map(|pod| pod.trouble.clone());
+    let of_pod = new.iter().find_map(|pod| Some(format!("pod {}: {}", pod.name, pod.trouble.as_ref()?)));
+    let troubles: Vec<String> = of_pod.into_iter().chain(consumer.moving.waits_for.iter().cloned()).collect();
+    let trouble = (!troubles.is_empty()).then(|| troubles.join("; "));
     Some(Replacement { workload: consumer.workload.clone(), ready, desired, old, trouble })
 }
 
@@ -389,10 +406,30 @@ async fn written_meanwhile(run: &Run<'_>, progress: &Progress) -> Result<BTreeSe
     Ok(try_join_all(looks).await?.into_iter().flatten().collect())
 }
 
-fn timed_out(run: &Run<'_>, workloads: &[WorkloadRef], waited_for: &str) -> Problem {
+/// The wait took too long: what is missing, and for each consumer what may help.
+fn timed_out(run: &Run<'_>, consumers: &[&Consumer], waited_for: &str) -> Problem {
+    let account = &run.request.account;
     let problem =
         Problem::new(Reason::RolloutTimeout, format!("gave up after {}s: {waited_for}", run.request.timeout.as_secs()));
-    workloads.iter().fold(problem, |problem, workload| {
-        problem.hint(command!["kubectl", "rollout", "status", workload, "-n", run.request.account])
+    let problem = consumers.iter().fold(problem, |problem, consumer| {
+        problem.hint(command!["kubectl", "rollout", "status", consumer.workload, "-n", account])
+    });
+    let kept = consumers.iter().flat_map(|consumer| &consumer.pods).filter(|pod| pod.place.kept.is_some());
+    let problem = kept.fold(problem, |problem, pod| {
+        let look = command!["kubectl", "describe", "pod", pod.name, "-n", account];
+        let problem = problem.hint(Hint::to("see what keeps it: a finalizer, or its node", look));
+        let node = pod.place.node.as_ref().map(|node| command!["kubectl", "describe", "node", node]);
+        node.into_iter().fold(problem, Problem::hint)
+    });
+    let paused = consumers.iter().filter(|consumer| consumer.paused);
+    let problem = paused.fold(problem, |problem, consumer| {
+        problem.hint(command!["kubectl", "rollout", "resume", consumer.workload, "-n", account])
+    });
+    let waits = |consumer: &&&Consumer| !consumer.moving.waits_for.is_empty() && !consumer.paused;
+    consumers.iter().filter(waits).fold(problem, |problem, consumer| {
+        problem.hint(format!(
+            "or repeat the command with --evict {}: its pods are evicted one after the other, and what never comes is not waited for",
+            consumer.workload
+        ))
     })
 }

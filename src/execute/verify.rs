@@ -4,17 +4,18 @@
 use std::time::Duration;
 
 use super::arrive::{self, Manner};
-use super::{Progress, restart};
+use super::{Progress, evict, restart};
 use crate::lock::Lock;
 use crate::observe::{Seen, observe};
 use crate::run::Run;
+use deepdesk_protocol::check::other_readers;
 use deepdesk_protocol::event::{StepName, StepState};
 use deepdesk_protocol::facts::names::{ObjectName, VersionId, WorkloadRef};
 use deepdesk_protocol::facts::observation::{Consumer, Derivation, Observation, VersionState};
 use deepdesk_protocol::facts::payload::Payload;
 use deepdesk_protocol::happening::Happening;
 use deepdesk_protocol::problem::{Exit, Problem, Reason};
-use deepdesk_protocol::state;
+use deepdesk_protocol::state::{self, State};
 use deepdesk_protocol::trail::Look;
 
 /// How often what is not so is put right before it is called a failure.
@@ -26,14 +27,14 @@ pub async fn verify(run: &Run<'_>, lock: &Lock, progress: &mut Progress, version
     for _ in 0..ROUNDS {
         wrong = look(run, progress, version).await?;
         if wrong.is_empty() {
-            return Ok(());
+            return appeared(run, &progress.seen.now);
         }
         run.teller.tell(StepName::Verify, StepState::Waiting, &Happening::PutsRight { wrong: wrong.clone() });
         repair(run, lock, progress, version, run.request.timeout).await?;
     }
     wrong = if wrong.is_empty() { wrong } else { look(run, progress, version).await? };
     match wrong.first() {
-        None => Ok(()),
+        None => appeared(run, &progress.seen.now),
         Some(first) => {
             let more = if wrong.len() > 1 { format!(" (and {} more)", wrong.len() - 1) } else { String::new() };
             Err(Problem::new(Reason::NotVerified, format!("{first}{more}")))
@@ -52,7 +53,25 @@ async fn look(run: &Run<'_>, progress: &mut Progress, version: VersionId) -> Res
     }
     overtaken(&progress.seen, &seen)?;
     progress.seen = seen;
-    Ok(wrong_keys(&progress.seen.now).into_iter().chain(behind(&progress.seen.now).map(|(_, words)| words)).collect())
+    let now = &progress.seen.now;
+    let evicted = evict::behind(now).map(|reader| format!("{} is not on the newest version", reader.named()));
+    Ok(wrong_keys(now).into_iter().chain(behind(now).map(|(_, words)| words)).chain(evicted).collect())
+}
+
+/// What began since the preflight, or was not seen there, and goes on under the value of before: while it does, that value is in use.
+fn appeared(run: &Run<'_>, now: &Observation) -> Result<(), Problem> {
+    if !matches!(state::secrets_state(now), State::Rotating { .. }) {
+        return Ok(());
+    }
+    let verb = if now.begun.is_some_and(|begun| begun.back) { "rollback" } else { "rotate" };
+    let told = other_readers::told_of_unmoved(now, verb, other_readers::unmoved(now));
+    let mut told = told.into_iter();
+    let Some((first, hints)) = told.next() else { return Ok(()) };
+    let problem = hints.into_iter().fold(Problem::new(Reason::NotVerified, first), Problem::hint);
+    let problem = told.fold(problem, |problem, (also, hints)| {
+        hints.into_iter().fold(problem.now(format!("also: {also}")), Problem::hint)
+    });
+    Err(problem.hint(format!("or end it, and run the same command again in {}", run.request.account)))
 }
 
 /// What others did to the two secrets meanwhile is not put right by spreading it: pods would lose what they read.
@@ -84,7 +103,7 @@ fn wrong_keys(now: &Observation) -> Vec<String> {
 }
 
 fn behind(now: &Observation) -> impl Iterator<Item = (&Consumer, String)> {
-    let behind = now.consumers.iter().filter(|consumer| !state::is_on_newest(now, consumer));
+    let behind = now.moved().filter(|consumer| !state::is_on_newest(now, consumer));
     behind.map(|consumer| (consumer, format!("{} is not wholly on the newest version", consumer.workload)))
 }
 
@@ -100,15 +119,14 @@ async fn repair(
         let all: Vec<ObjectName> = progress.seen.readers.iter().map(|reader| reader.name.clone()).collect();
         arrive::arrive(run, Some(lock), progress, &all, Manner::until_right(StepName::Verify)).await?;
         // Any pod may have started on what those Secrets held.
-        let all: Vec<WorkloadRef> =
-            progress.seen.now.consumers.iter().map(|consumer| consumer.workload.clone()).collect();
+        let all: Vec<WorkloadRef> = progress.seen.now.moved().map(|consumer| consumer.workload.clone()).collect();
         restart::restart(run, Some(lock), progress, &all, version, StepName::Verify).await?;
         return Ok(());
     }
     progress.seen.now = restart::settled(run, &progress.seen.now, StepName::Verify, limit).await?;
     let stragglers: Vec<WorkloadRef> =
         behind(&progress.seen.now).map(|(consumer, _)| consumer.workload.clone()).collect();
-    if !stragglers.is_empty() {
+    if !stragglers.is_empty() || evict::behind(&progress.seen.now).next().is_some() {
         restart::restart(run, Some(lock), progress, &stragglers, version, StepName::Verify).await?;
     }
     Ok(())

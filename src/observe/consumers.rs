@@ -4,14 +4,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, ReplicaSet, StatefulSet};
+use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, DeploymentCondition, ReplicaSet, StatefulSet};
 use k8s_openapi::api::batch::v1::{CronJob, Job};
 use k8s_openapi::api::core::v1::{Container, EnvFromSource, EnvVar, KeyToPath, Pod, PodSpec, PodTemplateSpec, Volume};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::mappings::stands_for_any;
+use super::nodes::{Hold, Nodes};
+use deepdesk_protocol::facts::named::{ReaderName, Words};
 use deepdesk_protocol::facts::names::{ObjectName, WorkloadKind, WorkloadRef};
-use deepdesk_protocol::facts::observation::{Consumer, GitOps, PodView, Rollout, Source};
+use deepdesk_protocol::facts::observation::{Consumer, GitOps, Moving, PodPlace, PodView, Rollout, Source};
 use deepdesk_protocol::facts::restart_note::RestartNote;
 
 /// The keys that matter: for each Kubernetes Secret, which of its keys carry which of the two values.
@@ -34,6 +37,17 @@ pub struct Workloads {
     pub jobs: Vec<Job>,
     /// Pods.
     pub pods: Vec<Pod>,
+    /// What is known of nodes that seem to keep some of them.
+    pub nodes: Nodes,
+    /// What the operator says of readers.
+    pub words: Words,
+}
+
+impl Workloads {
+    /// Whether a pod runs: it has not ended, and its node is not gone.
+    pub(super) fn runs(&self, pod: &Pod) -> bool {
+        has_not_ended(pod) && !matches!(self.nodes.hold(pod), Hold::Lost(_))
+    }
 }
 
 /// What a pod spec reads of the carriers.
@@ -161,13 +175,16 @@ struct Common<'a> {
     paused: bool,
     holds_back: Option<String>,
     rollout: Rollout,
+    waits_for: Vec<String>,
+    recreates: bool,
+    surges: bool,
 }
 
 /// The consumers, sorted by kind and name.
 pub fn consumers(all: &Workloads, carriers: &Carriers) -> Vec<Consumer> {
     let deployments = all.deployments.iter().filter_map(deployment);
     let stateful_sets = all.stateful_sets.iter().filter_map(stateful_set);
-    let daemon_sets = all.daemon_sets.iter().filter_map(daemon_set);
+    let daemon_sets = all.daemon_sets.iter().filter_map(|set| daemon_set(set, lost_of(all, &set.metadata)));
     let common = deployments.chain(stateful_sets).chain(daemon_sets);
     let mut consumers: Vec<Consumer> = common.filter_map(|common| consumer(all, carriers, &common)).collect();
     consumers.sort_by(|a, b| a.workload.cmp(&b.workload));
@@ -176,17 +193,43 @@ pub fn consumers(all: &Workloads, carriers: &Carriers) -> Vec<Consumer> {
 
 fn consumer(all: &Workloads, carriers: &Carriers, common: &Common) -> Option<Consumer> {
     let mut reads = Reads::pod_spec(carriers, common.template.spec.as_ref()?);
+    let injected = reads.reasons.is_empty();
+    let of_pod = |pod: &Pod| pod.spec.as_ref().map(|spec| Reads::pod_spec(carriers, spec)).unwrap_or_default();
+    let mut pods = pods_of(all, common.kind, common.metadata.uid.as_deref());
+    if injected {
+        // Those that a webhook passed by read nothing.
+        pods.retain(|pod| of_pod(pod).any());
+    }
+    // What a webhook put into them is theirs too: a restart replaces them, and they are judged by every Secret they read.
+    pods.iter().for_each(|pod| reads.add(of_pod(pod)));
     if reads.reasons.is_empty() {
         return None;
     }
-    let pods = pods_of(all, common.kind, common.metadata.uid.as_deref());
-    // What a webhook put into them is theirs too: a restart replaces them, and they are judged by every Secret they read.
-    pods.iter().filter_map(|pod| pod.spec.as_ref()).for_each(|spec| reads.add(Reads::pod_spec(carriers, spec)));
-    let mut pods: Vec<PodView> = pods.into_iter().map(pod_view).collect();
+    let mut pods: Vec<PodView> = pods.into_iter().map(|pod| pod_view(all, pod)).collect();
     pods.sort_by(|a, b| a.name.cmp(&b.name));
+    let kept = pods.iter().filter_map(|pod| pod.place.kept.clone());
+    let lost = lost_pods(all, common.kind, common.metadata.uid.as_deref());
+    // kubectl waits for each pod of a DaemonSet: one that is not ready is the one to see to.
+    let late = common.kind == WorkloadKind::DaemonSet && common.rollout != Rollout::Complete;
+    let late = pods.iter().filter(|pod| late && !pod.ready && pod.place.kept.is_none()).map(|pod| {
+        let node = pod.place.node.as_ref().map(|node| format!(" on node {node}")).unwrap_or_default();
+        format!("pod {}{node} is not ready", pod.name)
+    });
+    let waits_for = common.waits_for.iter().cloned().chain(kept).chain(late).chain(lost).collect();
     let name: ObjectName = common.metadata.name.as_deref()?.parse().ok()?;
     let annotations = common.template.metadata.as_ref().and_then(|metadata| metadata.annotations.as_ref());
     let note = RestartNote::read(annotations);
+    let word = all.words.of(&[ReaderName::of(common.kind.as_str(), name.as_str())]);
+    let recreates = "has the strategy Recreate: every old pod ends before a new one begins".to_owned();
+    let moving = Moving {
+        word,
+        waits_for,
+        compared: note.compared,
+        injected,
+        costs: common.recreates.then_some(recreates).into_iter().collect(),
+        labels: common.template.metadata.as_ref().and_then(|metadata| metadata.labels.clone()).unwrap_or_default(),
+        surges: common.surges,
+    };
     Some(Consumer {
         workload: WorkloadRef { kind: common.kind, name },
         reasons: reads.reasons,
@@ -200,12 +243,18 @@ fn consumer(all: &Workloads, carriers: &Carriers, common: &Common) -> Option<Con
         pods,
         reloader: reloader(common, &reads.secrets),
         gitops: gitops(common.metadata),
+        moving,
         secrets: reads.secrets.into_iter().collect(),
     })
 }
 
 /// The running pods of a workload: by owner, not by label, since labels can match foreign pods.
 fn pods_of<'a>(all: &'a Workloads, kind: WorkloadKind, uid: Option<&str>) -> Vec<&'a Pod> {
+    listed_of(all, kind, uid).into_iter().filter(|pod| all.runs(pod)).collect()
+}
+
+/// The same, whatever became of them.
+fn listed_of<'a>(all: &'a Workloads, kind: WorkloadKind, uid: Option<&str>) -> Vec<&'a Pod> {
     let Some(uid) = uid else { return Vec::new() };
     let owned_by =
         |metadata: &ObjectMeta, uid: &str| metadata.owner_references.iter().flatten().any(|owner| owner.uid == uid);
@@ -216,19 +265,43 @@ fn pods_of<'a>(all: &'a Workloads, kind: WorkloadKind, uid: Option<&str>) -> Vec
         }
         WorkloadKind::StatefulSet | WorkloadKind::DaemonSet => vec![uid],
     };
-    let pods = all.pods.iter().filter(|pod| owners.iter().any(|owner| owned_by(&pod.metadata, owner)));
-    pods.filter(|pod| runs(pod)).collect()
+    all.pods.iter().filter(|pod| owners.iter().any(|owner| owned_by(&pod.metadata, owner))).collect()
+}
+
+/// The pods of a workload whose nodes are gone, each with why it does not count.
+fn lost_pods(all: &Workloads, kind: WorkloadKind, uid: Option<&str>) -> Vec<String> {
+    let listed = listed_of(all, kind, uid).into_iter().filter(|pod| has_not_ended(pod));
+    let lost = listed.filter_map(|pod| match all.nodes.hold(pod) {
+        Hold::Lost(why) => Some(format!("pod {} does not count: {why}", pod.metadata.name.as_deref()?)),
+        Hold::Kept(_) | Hold::None => None,
+    });
+    lost.collect()
+}
+
+/// How many pods of a DaemonSet are on nodes that are gone: it wants them, and they never come.
+fn lost_of(all: &Workloads, metadata: &ObjectMeta) -> i32 {
+    let lost = lost_pods(all, WorkloadKind::DaemonSet, metadata.uid.as_deref());
+    i32::try_from(lost.len()).unwrap_or(0)
 }
 
 /// Whether a pod has not ended: an ended one holds no value any more.
-pub(super) fn runs(pod: &Pod) -> bool {
+pub(super) fn has_not_ended(pod: &Pod) -> bool {
     let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
     !matches!(phase, Some("Succeeded" | "Failed"))
 }
 
-fn pod_view(pod: &Pod) -> PodView {
+/// Whether a pod is ready to serve.
+pub(super) fn is_ready(pod: &Pod) -> bool {
+    let mut conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
+    conditions.any(|condition| condition.type_ == "Ready" && condition.status == "True")
+}
+
+fn pod_view(all: &Workloads, pod: &Pod) -> PodView {
     let note = RestartNote::read(pod.metadata.annotations.as_ref());
-    let conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
+    let kept = match all.nodes.hold(pod) {
+        Hold::Kept(words) | Hold::Lost(words) => Some(words),
+        Hold::None => None,
+    };
     let containers = pod.status.iter().flat_map(|status| {
         status.init_container_statuses.iter().flatten().chain(status.container_statuses.iter().flatten())
     });
@@ -250,9 +323,10 @@ fn pod_view(pod: &Pod) -> PodView {
         compared: note.compared,
         created: pod.metadata.creation_timestamp.as_ref().map(|time| time.0),
         started: started(pod),
-        ready: conditions.into_iter().any(|condition| condition.type_ == "Ready" && condition.status == "True"),
+        ready: is_ready(pod),
         trouble: troubles.into_iter().next(),
         terminating: pod.metadata.deletion_timestamp.is_some(),
+        place: PodPlace { node: pod.spec.as_ref().and_then(|spec| spec.node_name.clone()), kept },
     }
 }
 
@@ -268,13 +342,25 @@ fn deployment(object: &Deployment) -> Option<Common<'_>> {
     let desired = spec.replicas.unwrap_or(1);
     let status = object.status.clone().unwrap_or_default();
     let conditions = status.conditions.as_deref().unwrap_or_default();
-    let failing = conditions.iter().find_map(|condition| {
-        let gave_up =
-            condition.type_ == "Progressing" && condition.reason.as_deref() == Some("ProgressDeadlineExceeded");
-        let cannot = condition.type_ == "ReplicaFailure" && condition.status == "True";
+    let words = |condition: &DeploymentCondition| {
         let words = [condition.reason.as_deref(), condition.message.as_deref()];
-        (gave_up || cannot).then(|| words.into_iter().flatten().collect::<Vec<_>>().join(": "))
-    });
+        words.into_iter().flatten().collect::<Vec<_>>().join(": ")
+    };
+    // kubectl's rule: the controller has given up when the deadline is over, and not when it says that it cannot go on just now.
+    let gave_up = |condition: &&DeploymentCondition| {
+        condition.type_ == "Progressing" && condition.reason.as_deref() == Some("ProgressDeadlineExceeded")
+    };
+    let failing = conditions.iter().find(gave_up).map(words);
+    // A full quota refuses new pods until old ones are gone, and a webhook until it is up again.
+    let cannot =
+        conditions.iter().filter(|condition| condition.type_ == "ReplicaFailure" && condition.status == "True");
+    let paused = spec.paused == Some(true);
+    let strategy = spec.strategy.as_ref();
+    let recreates = strategy.and_then(|strategy| strategy.type_.as_deref()) == Some("Recreate");
+    let surge = strategy.and_then(|strategy| strategy.rolling_update.as_ref()?.max_surge.clone());
+    let is_paused =
+        paused.then(|| "its rollouts are paused: nothing is replaced until kubectl rollout resume".to_owned());
+    let waits_for = cannot.map(|condition| format!("ReplicaFailure: {}", words(condition))).chain(is_paused).collect();
     let counts = Counts {
         observed: status.observed_generation.unwrap_or(0) >= object.metadata.generation.unwrap_or(0),
         desired,
@@ -287,9 +373,12 @@ fn deployment(object: &Deployment) -> Option<Common<'_>> {
         metadata: &object.metadata,
         template: &spec.template,
         desired,
-        paused: spec.paused == Some(true),
+        paused,
         holds_back: None,
         rollout: counts.rollout(failing),
+        waits_for,
+        recreates,
+        surges: !recreates && surge != Some(IntOrString::Int(0)) && surge != Some(IntOrString::String("0%".to_owned())),
     })
 }
 
@@ -321,20 +410,32 @@ fn stateful_set(object: &StatefulSet) -> Option<Common<'_>> {
         paused: false,
         holds_back,
         rollout: counts.rollout(None),
+        waits_for: Vec::new(),
+        recreates: false,
+        surges: false,
     })
 }
 
-fn daemon_set(object: &DaemonSet) -> Option<Common<'_>> {
+/// `lost` of its pods are on nodes that are gone: it wants them all the same, and waits for them.
+fn daemon_set(object: &DaemonSet, lost: i32) -> Option<Common<'_>> {
     let spec = object.spec.as_ref()?;
     let status = object.status.clone().unwrap_or_default();
     let on_delete = spec.update_strategy.as_ref().and_then(|strategy| strategy.type_.as_deref()) == Some("OnDelete");
-    let desired = status.desired_number_scheduled;
+    let desired = status.desired_number_scheduled - lost;
     let counts = Counts {
         observed: status.observed_generation.unwrap_or(0) >= object.metadata.generation.unwrap_or(0),
         desired,
         total: desired,
-        updated: status.updated_number_scheduled.unwrap_or(0),
+        updated: status.updated_number_scheduled.unwrap_or(0).min(desired),
         available: status.number_available.unwrap_or(0),
+    };
+    let rollout = counts.rollout(None);
+    let missing = status.number_unavailable.unwrap_or(0) - lost;
+    let waits_for = match missing > 0 && rollout != Rollout::Complete {
+        true => vec![format!(
+            "{missing} of its pods are not available, and it replaces no others beyond its maxUnavailable"
+        )],
+        false => Vec::new(),
     };
     Some(Common {
         kind: WorkloadKind::DaemonSet,
@@ -343,7 +444,10 @@ fn daemon_set(object: &DaemonSet) -> Option<Common<'_>> {
         desired,
         paused: false,
         holds_back: on_delete.then(|| "its update strategy is OnDelete".to_owned()),
-        rollout: counts.rollout(None),
+        rollout,
+        waits_for,
+        recreates: false,
+        surges: false,
     })
 }
 
@@ -405,4 +509,147 @@ fn gitops(metadata: &ObjectMeta) -> Option<GitOps> {
             None
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::de::DeserializeOwned;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::observe::other_readers::{lost_pods, other_readers};
+    use deepdesk_protocol::facts::named::Word;
+
+    fn typed<K: DeserializeOwned>(object: &Value) -> K {
+        serde_json::from_value(object.clone()).expect("it fits")
+    }
+
+    fn carriers() -> Carriers {
+        [("keys".parse().expect("a name"), vec![("KEY".to_owned(), Source::Primary)])].into()
+    }
+
+    fn reading() -> Value {
+        json!({"containers": [{"name": "main", "envFrom": [{"secretRef": {"name": "keys"}}]}], "nodeName": "node-1"})
+    }
+
+    fn deployment(paused: bool, status: &Value) -> Consumer {
+        let object = json!({"metadata": {"name": "backend", "uid": "u", "generation": 2},
+            "spec": {"selector": {}, "replicas": 2, "paused": paused, "template": {"spec": reading()}}, "status": status});
+        let all = Workloads { deployments: vec![typed(&object)], ..Workloads::default() };
+        consumers(&all, &carriers()).remove(0)
+    }
+
+    /// What kubectl waits for is waited for, and named.
+    #[test]
+    fn a_failure_to_make_pods_is_named_and_only_the_deadline_ends_the_wait() {
+        let status = |conditions: Value| json!({"observedGeneration": 2, "replicas": 2, "updatedReplicas": 1, "availableReplicas": 2, "conditions": conditions});
+        let quota = json!({"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": "exceeded quota: compute"});
+        let late = json!({"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded", "message": "timed out"});
+        let under_way = Rollout::Progressing { available: 1, desired: 2 };
+        let stuck = Rollout::Stuck { reason: "ProgressDeadlineExceeded: timed out".to_owned() };
+        for (name, paused, conditions, rollout, waits_for) in [
+            ("nothing", false, json!([]), under_way.clone(), ""),
+            (
+                "quota",
+                false,
+                json!([quota]),
+                under_way.clone(),
+                "ReplicaFailure: FailedCreate: exceeded quota: compute",
+            ),
+            ("deadline", false, json!([late]), stuck.clone(), ""),
+            ("both", false, json!([quota, late]), stuck, "ReplicaFailure"),
+            ("paused", true, json!([]), under_way, "paused"),
+        ] {
+            let consumer = deployment(paused, &status(conditions));
+            assert_eq!(consumer.rollout, rollout, "{name}");
+            let words = consumer.moving.waits_for.join("; ");
+            assert!(words.contains(waits_for) && words.is_empty() == waits_for.is_empty(), "{name}: {words}");
+        }
+        let over = json!({"observedGeneration": 1, "conditions": [late]});
+        assert_eq!(
+            deployment(false, &over).rollout,
+            Rollout::Progressing { available: 0, desired: 2 },
+            "of the rollout before"
+        );
+    }
+
+    fn spooler(name: &str, node: &str, ready: bool) -> Pod {
+        let mut spec = reading();
+        spec["nodeName"] = node.into();
+        typed(&json!({
+            "metadata": {"name": name, "ownerReferences": [{"apiVersion": "apps/v1", "kind": "DaemonSet", "name": "spooler", "uid": "ds", "controller": true}]},
+            "spec": spec,
+            "status": {"phase": "Running", "conditions": [{"type": "Ready", "status": if ready { "True" } else { "False" }}]},
+        }))
+    }
+
+    #[test]
+    fn a_pod_whose_node_is_gone_does_not_count_and_is_named() {
+        let status = json!({"desiredNumberScheduled": 2, "currentNumberScheduled": 2, "updatedNumberScheduled": 2,
+            "numberReady": 1, "numberAvailable": 1, "numberUnavailable": 1, "numberMisscheduled": 0, "observedGeneration": 1});
+        let set = json!({"metadata": {"name": "spooler", "uid": "ds", "generation": 1},
+            "spec": {"selector": {}, "template": {"spec": reading()}}, "status": status});
+        let at = |text: &str| text.parse::<jiff::Timestamp>().expect("a time");
+        let gone = Nodes {
+            now: Some(at("2026-11-30T10:00:00Z")),
+            silent: [("node-2".to_owned(), Some(at("2026-11-30T09:00:00Z")))].into(),
+        };
+        for (nodes, rolled_out, pods) in [(Nodes::default(), false, 2), (gone, true, 1)] {
+            let all = Workloads {
+                daemon_sets: vec![typed(&set)],
+                pods: vec![spooler("spooler-1", "node-1", true), spooler("spooler-2", "node-2", false)],
+                nodes,
+                ..Workloads::default()
+            };
+            let found = consumers(&all, &carriers());
+            assert_eq!((found[0].is_rolled_out(), found[0].pods.len()), (rolled_out, pods));
+            assert_eq!(other_readers(&all, &carriers(), &found), []);
+            let words = found[0].moving.waits_for.join("; ");
+            let lost: Vec<String> = lost_pods(&all, &carriers()).into_iter().map(|lost| lost.pod).collect();
+            match rolled_out {
+                true => {
+                    assert_eq!(lost, ["spooler-2"]);
+                    assert!(words.contains("spooler-2") && words.contains("node-2"), "{words}");
+                }
+                // Without the right to read nodes what is missing is said all the same.
+                false => {
+                    assert!(lost.is_empty() && words.contains("pod spooler-2 on node node-2 is not ready"), "{words}")
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_workload_whose_pods_alone_read_the_secret_is_restarted() {
+        let idle = json!({"containers": [{"name": "main"}]});
+        let web = json!({"metadata": {"name": "web", "uid": "web"}, "spec": {"selector": {}, "replicas": 2, "template": {"spec": idle}}});
+        let owner = |kind: &str, uid: &str| json!([{"apiVersion": "apps/v1", "kind": kind, "name": uid, "uid": uid, "controller": true}]);
+        let set = json!({"metadata": {"name": "web-1", "uid": "web-1", "ownerReferences": owner("Deployment", "web")},
+            "spec": {"selector": {}, "template": {"spec": idle}}});
+        let pod = |name: &str, spec: &Value| -> Pod {
+            typed(&json!({"metadata": {"name": name, "ownerReferences": owner("ReplicaSet", "web-1")}, "spec": spec}))
+        };
+        let all = Workloads {
+            deployments: vec![typed(&web)],
+            replica_sets: vec![typed(&set)],
+            pods: vec![pod("injected", &reading()), pod("plain", &idle)],
+            ..Workloads::default()
+        };
+        let found = consumers(&all, &carriers());
+        let pods: Vec<&str> = found[0].pods.iter().map(|pod| pod.name.as_str()).collect();
+        assert!(found[0].moving.injected && pods == ["injected"], "{found:?}");
+        let none = Workloads { pods: vec![pod("plain", &idle)], ..all };
+        assert!(consumers(&none, &carriers()).is_empty());
+    }
+
+    #[test]
+    fn the_operators_word_is_for_the_workload_that_it_names() {
+        let object = json!({"metadata": {"name": "db", "uid": "u"},
+            "spec": {"selector": {}, "serviceName": "db", "updateStrategy": {"type": "OnDelete"}, "template": {"spec": reading()}}});
+        let words = |evict: &str| Words { evict: vec![evict.parse().expect("a name")], leave: Vec::new() };
+        for (evict, word) in [("sts/db", Word::Evict), ("statefulset/other", Word::None)] {
+            let all = Workloads { stateful_sets: vec![typed(&object)], words: words(evict), ..Workloads::default() };
+            assert_eq!(consumers(&all, &carriers())[0].moving.word, word, "{evict}");
+        }
+    }
 }

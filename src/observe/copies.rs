@@ -10,7 +10,7 @@ use futures::future::join_all;
 use k8s_openapi::api::core::v1::{Container, PodSpec, Volume};
 use serde_json::Value;
 
-use super::consumers::{self, Carriers, Workloads, runs};
+use super::consumers::{self, Carriers, Workloads};
 use super::json::{items, text};
 use super::shown::standing;
 use super::vault::Vault;
@@ -236,7 +236,7 @@ fn target(object: &Value) -> Option<&str> {
 
 /// The Secrets that running pods and templates refer to.
 fn referenced(all: &Workloads) -> BTreeSet<ObjectName> {
-    let pods = all.pods.iter().filter(|pod| runs(pod)).filter_map(|pod| pod.spec.as_ref());
+    let pods = all.pods.iter().filter(|pod| all.runs(pod)).filter_map(|pod| pod.spec.as_ref());
     let deployments = all.deployments.iter().filter_map(|one| one.spec.as_ref()?.template.spec.as_ref());
     let stateful_sets = all.stateful_sets.iter().filter_map(|one| one.spec.as_ref()?.template.spec.as_ref());
     let daemon_sets = all.daemon_sets.iter().filter_map(|one| one.spec.as_ref()?.template.spec.as_ref());

@@ -2,11 +2,13 @@
 
 pub mod consumers;
 pub mod copies;
+pub mod costs;
 pub mod doors;
 pub mod external_secrets;
 pub mod glance;
 pub mod json;
 pub mod mappings;
+pub mod nodes;
 pub mod other_readers;
 pub mod partial;
 pub mod redaction;
@@ -75,7 +77,7 @@ pub async fn observe(request: &Request, cluster: &Cluster, secret_manager: &Secr
 async fn list(request: &Request, cluster: &Cluster) -> Result<Listed, Problem> {
     let (objects, workloads, recorded) = try_join3(
         external_secret_objects(request, cluster),
-        workloads(cluster),
+        workloads(request, cluster),
         recorded(cluster, &request.names.primary),
     )
     .await?;
@@ -117,6 +119,7 @@ async fn see(
         announced: recorded.announced,
         older: recorded.older,
         run_ended: recorded.run_ended,
+        left: recorded.left,
         unread,
         ..Observation::of_secrets(request.account.clone(), home, primary, back_compat)
     };
@@ -175,13 +178,15 @@ async fn external_secret_objects(request: &Request, cluster: &Cluster) -> Result
     Ok(objects.into_iter().filter_map(|object| serde_json::to_value(object).ok()).collect())
 }
 
-async fn workloads(cluster: &Cluster) -> Result<Workloads, Problem> {
+async fn workloads(request: &Request, cluster: &Cluster) -> Result<Workloads, Problem> {
     let mut all = list_workloads(cluster).await?;
     // Lists are of different moments: a pod may be listed whose ReplicaSet was made after those were. It is nobody's only
     // if that is still so once the ReplicaSets are listed after the pods.
     if other_readers::is_ownerless(&all) {
         (all.deployments, all.replica_sets) = futures::try_join!(cluster.list(), cluster.list())?;
     }
+    all.nodes = nodes::nodes(cluster, &all.pods).await;
+    all.words = request.words.clone();
     Ok(all)
 }
 
@@ -195,7 +200,16 @@ async fn list_workloads(cluster: &Cluster) -> Result<Workloads, Problem> {
         cluster.list(),
         cluster.list(),
     )?;
-    Ok(Workloads { deployments, replica_sets, stateful_sets, daemon_sets, cron_jobs, jobs, pods })
+    Ok(Workloads {
+        deployments,
+        replica_sets,
+        stateful_sets,
+        daemon_sets,
+        cron_jobs,
+        jobs,
+        pods,
+        ..Workloads::default()
+    })
 }
 
 /// The consumers as they are now: less than a whole observation, for the wait of a restart.
@@ -204,7 +218,7 @@ pub async fn look_at_consumers(
     cluster: &Cluster,
     before: &Observation,
 ) -> Result<Observation, Problem> {
-    let workloads = workloads(cluster).await?;
+    let workloads = workloads(request, cluster).await?;
     let mut now = before.clone();
     add_consumers(request, &mut now, &workloads);
     Ok(now)
@@ -216,6 +230,7 @@ fn add_consumers(request: &Request, now: &mut Observation, workloads: &Workloads
     now.other_readers = other_readers::other_readers(workloads, &carriers, &now.consumers);
     let copied = copies::carriers(now);
     other_readers::add_of_copies(&mut now.other_readers, workloads, &copied);
+    now.lost_pods = other_readers::lost_pods(workloads, &carriers);
     let wanted = request.names.workloads.iter();
     let found = |workload: &&deepdesk_protocol::facts::names::WorkloadRef| {
         now.consumers.iter().any(|consumer| consumer.workload == **workload)

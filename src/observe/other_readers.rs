@@ -12,9 +12,11 @@ use k8s_openapi::api::batch::v1::{CronJob, Job};
 use k8s_openapi::api::core::v1::{Pod, PodSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 
-use super::consumers::{Carriers, Reads, Workloads, consumers, runs};
+use super::consumers::{Carriers, Reads, Workloads, consumers, has_not_ended, is_ready};
+use super::nodes::Hold;
+use deepdesk_protocol::facts::named::ReaderName;
 use deepdesk_protocol::facts::names::ObjectName;
-use deepdesk_protocol::facts::observation::{Consumer, OtherReader};
+use deepdesk_protocol::facts::observation::{Consumer, LostPod, OtherReader};
 
 /// How far owners are followed upward; a circle has an end so.
 const LEVELS: usize = 8;
@@ -27,12 +29,13 @@ pub fn other_readers(all: &Workloads, carriers: &Carriers, consumers: &[Consumer
     let proven: BTreeSet<&str> =
         consumers.iter().flat_map(|consumer| &consumer.pods).map(|pod| pod.name.as_str()).collect();
     let name = |pod: &Pod| pod.metadata.name.clone().unwrap_or_default();
-    let left = all.pods.iter().filter(|pod| runs(pod) && !proven.contains(name(pod).as_str()));
+    let left = all.pods.iter().filter(|pod| all.runs(pod) && !proven.contains(name(pod).as_str()));
     let mut pods: Vec<Running> = left.filter_map(|pod| Running::read(pod, carriers)).collect();
     let mut found = jobs(all, carriers, &owners, &mut pods);
     let sets = all.replica_sets.iter().filter_map(|set| replica_set(set, carriers, &owners, &pods));
     found.extend(sets);
-    found.extend(pods.into_iter().map(|running| running.reader(&owners)));
+    found.extend(pods.into_iter().map(|running| running.reader(all, &owners)));
+    found.iter_mut().for_each(|reader| reader.word = all.words.of(&reader.names));
     found.sort();
     found
 }
@@ -46,7 +49,10 @@ pub fn add_of_copies(found: &mut Vec<OtherReader>, all: &Workloads, copies: &Car
     let workloads = consumers.iter().map(|consumer| {
         // Without one date it has none, and counts as old.
         let since = consumer.pods.iter().map(|pod| pod.created).min().flatten();
+        let names = vec![ReaderName::of(consumer.workload.kind.as_str(), consumer.workload.name.as_str())];
         OtherReader {
+            word: all.words.of(&names),
+            names,
             kind: consumer.workload.kind.as_str().to_owned(),
             name: consumer.workload.name.to_string(),
             running: !consumer.pods.is_empty(),
@@ -68,6 +74,23 @@ pub fn add_of_copies(found: &mut Vec<OtherReader>, all: &Workloads, copies: &Car
     found.sort();
 }
 
+/// The pods that read the carriers and do not count as running, since their nodes are gone.
+pub fn lost_pods(all: &Workloads, carriers: &Carriers) -> Vec<LostPod> {
+    let owners = Owners::of(all);
+    let lost = all.pods.iter().filter(|pod| has_not_ended(pod)).filter_map(|pod| {
+        let Hold::Lost(why) = all.nodes.hold(pod) else { return None };
+        reads(carriers, pod.spec.as_ref())?;
+        Some(LostPod {
+            pod: pod.metadata.name.clone()?,
+            node: pod.spec.as_ref().and_then(|spec| spec.node_name.clone()).unwrap_or_default(),
+            owner: owners.in_words(&owners.chain(&pod.metadata)),
+            since: created(&pod.metadata),
+            why,
+        })
+    });
+    lost.collect()
+}
+
 /// Whether a running pod names a ReplicaSet as its owner that is not among those listed, or whose Deployment is not.
 pub fn is_ownerless(all: &Workloads) -> bool {
     let owners = Owners::of(all);
@@ -76,7 +99,7 @@ pub fn is_ownerless(all: &Workloads) -> bool {
         let of_a_set = chain.first().is_some_and(|owner| owner.kind == "ReplicaSet");
         of_a_set && chain.last().is_some_and(|top| is_listed_kind(top) && !owners.knows(top))
     };
-    all.pods.iter().filter(|pod| runs(pod)).any(lacks)
+    all.pods.iter().filter(|pod| all.runs(pod)).any(lacks)
 }
 
 /// A running pod with what it reads.
@@ -95,17 +118,27 @@ impl<'a> Running<'a> {
         controller(&self.pod.metadata).is_some_and(|by| Some(&by.uid) == owner.uid.as_ref())
     }
 
-    fn reader(self, owners: &Owners) -> OtherReader {
+    fn reader(self, all: &Workloads, owners: &Owners) -> OtherReader {
         let metadata = &self.pod.metadata;
         let chain = owners.chain(metadata);
         let policy = self.pod.spec.as_ref().and_then(|spec| spec.restart_policy.as_deref());
+        let kept = match all.nodes.hold(self.pod) {
+            Hold::Kept(words) | Hold::Lost(words) => Some(words),
+            Hold::None => None,
+        };
+        let leaving = metadata.deletion_timestamp.is_some();
         OtherReader {
             running: true,
-            ends: policy.is_some_and(|policy| policy != "Always")
+            // Whose end was asked for comes to it, unless something keeps it.
+            ends: (leaving && kept.is_none())
+                || policy.is_some_and(|policy| policy != "Always")
                 || chain.iter().any(|owner| ENDING.contains(&owner.kind.as_str())),
             since: created(metadata),
             owner: owners.in_words(&chain),
-            ..reader("Pod", metadata, self.reads)
+            ready: is_ready(self.pod),
+            terminating: leaving,
+            kept,
+            ..owned(reader("Pod", metadata, self.reads), &chain)
         }
     }
 }
@@ -113,7 +146,14 @@ impl<'a> Running<'a> {
 fn reader(kind: &str, metadata: &ObjectMeta, reads: Reads) -> OtherReader {
     let secrets: Vec<ObjectName> = reads.secrets.into_iter().collect();
     let name = metadata.name.clone().unwrap_or_default();
-    OtherReader { kind: kind.to_owned(), name, reasons: reads.reasons, secrets, ..OtherReader::default() }
+    let names = vec![ReaderName::of(kind, &name)];
+    OtherReader { kind: kind.to_owned(), name, reasons: reads.reasons, secrets, names, ..OtherReader::default() }
+}
+
+/// The same, with the names of what owns it behind its own.
+fn owned(mut reader: OtherReader, chain: &[&OwnerReference]) -> OtherReader {
+    reader.names.extend(chain.iter().map(|owner| ReaderName::of(&owner.kind, &owner.name)));
+    reader
 }
 
 fn created(metadata: &ObjectMeta) -> Option<Timestamp> {
@@ -142,7 +182,8 @@ fn jobs(all: &Workloads, carriers: &Carriers, owners: &Owners, pods: &mut Vec<Ru
         }
         // A Job of a CronJob that has been edited since is told by itself.
         let Some(reads) = reads(carriers, job_template(job)) else { continue };
-        let reader = OtherReader { owner: owners.in_words(&chain), ..reader("Job", &job.metadata, reads) };
+        let reader =
+            OtherReader { owner: owners.in_words(&chain), ..owned(reader("Job", &job.metadata, reads), &chain) };
         found.push(Life::told(vec![life(job, carriers, pods)], reader));
     }
     found
@@ -204,7 +245,7 @@ fn replica_set(set: &ReplicaSet, carriers: &Carriers, owners: &Owners, pods: &[R
         return None;
     }
     let reads = reads(carriers, spec.template.as_ref().and_then(|template| template.spec.as_ref()))?;
-    Some(OtherReader { owner: owners.in_words(&chain), ..reader("ReplicaSet", &set.metadata, reads) })
+    Some(OtherReader { owner: owners.in_words(&chain), ..owned(reader("ReplicaSet", &set.metadata, reads), &chain) })
 }
 
 /// Who controls an object; else who owns it first, since some operators set no controller.
@@ -362,7 +403,8 @@ mod tests {
                     object("a", Some((apps, "ReplicaSet", "web-1")), reading()),
                     object("b", Some((apps, "ReplicaSet", "web-1")), idle()),
                 ],
-                "pod/a of Deployment/web (ReplicaSet web-1) runs",
+                // A restart of its Deployment moves it.
+                "",
             ),
         ];
         for (name, pods, expected) in cases {

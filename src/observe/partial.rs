@@ -48,7 +48,7 @@ pub async fn observe(request: &Request, cluster: &Cluster, secret_manager: Resul
     let mut unseen = Unseen::default();
     let (objects, workloads, recorded) = futures::join!(
         external_secret_objects(request, cluster),
-        workloads(cluster),
+        workloads(request, cluster),
         recorded(cluster, &request.names.primary)
     );
     let objects: Vec<Value> = unseen.or_empty(Part::ExternalSecrets, objects);

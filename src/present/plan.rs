@@ -4,6 +4,7 @@ use super::table::Table;
 use super::text::{Paint, printable, wrap};
 use deepdesk_protocol::event::StepName;
 use deepdesk_protocol::facts::copies::NotLookedAt;
+use deepdesk_protocol::facts::named::Word;
 use deepdesk_protocol::facts::names::{AccountName, ProjectId, listed};
 use deepdesk_protocol::facts::observation::{Observation, SecretView};
 use deepdesk_protocol::facts::shape::{FEWEST_BITS, Form};
@@ -100,14 +101,20 @@ fn consumers(now: &Observation, width: Option<usize>) -> String {
     for consumer in &now.consumers {
         // One reason a row: they are long, and each is an answer to "why is this here".
         let mut reasons = consumer.reasons.iter().map(String::as_str);
-        let name = consumer.workload.to_string();
+        let name = match consumer.moving.word {
+            Word::None => consumer.workload.to_string(),
+            Word::Evict => format!("{} (evicted)", consumer.workload),
+            Word::Leave => format!("{} (left)", consumer.workload),
+        };
         table.row([&name, &consumer.desired.to_string(), reasons.next().unwrap_or_default()]);
         reasons.for_each(|reason| table.continued(["", "", reason]));
     }
     for reader in &now.other_readers {
-        let how = match reader.running {
-            true => "not restarted: runs on the value that it started with",
-            false => "not restarted: takes the value when it next starts",
+        let how = match (reader.running, reader.word) {
+            (true, Word::Evict) if reader.stays() => "evicted, one pod after the other",
+            (true, Word::Leave) => "left: runs on the value that it started with",
+            (true, _) => "not restarted: runs on the value that it started with",
+            (false, _) => "not restarted: takes the value when it next starts",
         };
         let name = format!("{}/{}", reader.kind.to_lowercase(), reader.name);
         match &reader.owner {

@@ -108,7 +108,9 @@ pub fn describe(method: &Method, path: &str, query: &str) -> Operation {
                 _ if query.split('&').any(|pair| pair.starts_with("dryRun=")) => Class::Read,
                 _ => Class::Write,
             };
-            let name = format!("{}/{}", request.verb, request.resource);
+            // A fault of an operation meets the one that does it.
+            let dry = if query.split('&').any(|pair| pair.starts_with("dryRun=")) { "dry-run-" } else { "" };
+            let name = format!("{dry}{}/{}", request.verb, request.resource);
             Operation { api: Api::Kubernetes, name, class, resource: Some(request) }
         }
         None => {
@@ -181,7 +183,13 @@ mod tests {
             ("GET", "/api/v1/namespaces", "", "list/namespaces", Class::Read),
             ("GET", "/api/v1/namespaces/acme/pods/p/log", "", "get/pods/log", Class::Read),
             ("PATCH", "/apis/apps/v1/namespaces/acme/deployments/admin", "", "patch/deployments", Class::Write),
-            ("PATCH", "/apis/apps/v1/namespaces/a/deployments/b", "dryRun=All", "patch/deployments", Class::Read),
+            (
+                "PATCH",
+                "/apis/apps/v1/namespaces/a/deployments/b",
+                "dryRun=All",
+                "dry-run-patch/deployments",
+                Class::Read,
+            ),
             ("PUT", "/apis/coordination.k8s.io/v1/namespaces/a/leases/b", "", "update/leases", Class::Write),
             (
                 "POST",

@@ -93,6 +93,7 @@ impl View {
             ready: true,
             trouble: None,
             terminating: false,
+            place: Default::default(),
         });
         let new = self.pods.iter().filter(|(_, _, current)| *current).count();
         Consumer {
@@ -112,6 +113,7 @@ impl View {
             pods: pods.collect(),
             reloader: None,
             gitops: None,
+            moving: Default::default(),
         }
     }
 }

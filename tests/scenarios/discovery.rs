@@ -68,7 +68,9 @@ fn readers_that_a_restart_does_not_reach_are_told() {
     }));
     account.create(json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "import"}, "spec": job}));
     account.create(json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "debug"}, "spec": spec("Always")}));
-    let ran = account.run("rotate", &["--yes", "-o", "json"]).code(0).says("DD-OTHER-READERS");
+    account.run("rotate", &["--yes"]).code(4).says("DD-UNMOVED-READERS");
+    let rotate = ["--yes", "--leave", "pod/debug", "-o", "json"];
+    let ran = account.run("rotate", &rotate).code(0).says("DD-OTHER-READERS");
     let readers: Vec<String> = ran.json()["otherReaders"]
         .as_array()
         .expect("a list")

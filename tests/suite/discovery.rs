@@ -150,7 +150,9 @@ fn readers_that_a_restart_does_not_reach_are_told() {
     let mut pod = object("Pod", "debug", spec("Always"));
     pod["apiVersion"] = "v1".into();
     world.sent("POST", &path("v1", "pods"), Some(pod));
-    let ran = world.run(&["secret", "rotate", "globex", "--yes", "-o", "json"]).code(0).says("DD-OTHER-READERS");
+    world.run(&["secret", "rotate", "globex", "--yes"]).code(4).says("DD-UNMOVED-READERS").says("pod debug");
+    let rotate = ["secret", "rotate", "globex", "--yes", "--leave", "pod/debug", "-o", "json"];
+    let ran = world.run(&rotate).code(0).says("DD-OTHER-READERS");
     let result = ran.json();
     let others: Vec<String> = result["otherReaders"]
         .as_array()

@@ -30,6 +30,7 @@ mod keyboard;
 mod locks;
 mod meanwhile;
 mod memory;
+mod moving;
 mod output;
 mod pages;
 mod payloads;

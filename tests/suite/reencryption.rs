@@ -158,7 +158,8 @@ fn a_dry_run_shows_the_job_and_has_the_server_judge_it() {
         .says("made from deployment/admin (container admin): it has to exit with 0");
     world.run(&dry("--dry-run=server")).code(0);
     let judged = |entry: &Value| {
-        entry["operation"] == "create/jobs" && entry["path"].as_str().is_some_and(|path| path.contains("dryRun=All"))
+        entry["operation"] == "dry-run-create/jobs"
+            && entry["path"].as_str().is_some_and(|path| path.contains("dryRun=All"))
     };
     assert_eq!(world.log().iter().filter(|entry| judged(entry)).count(), 1);
     assert_eq!(world.writes().len(), before);

@@ -6,7 +6,7 @@ pub mod catalogue;
 mod consumers;
 pub mod explanations;
 mod external_secrets;
-mod other_readers;
+pub mod other_readers;
 mod secrets;
 
 use crate::facts::copies::NotLookedAt;
@@ -149,10 +149,12 @@ pub static CHECKS: &[Check] = &[
     Check { id: HEALTHY, grave: [Fail, No, Fail, Warn, Warn, Fail, Warn], look: consumers::healthy },
     Check { id: PODS_CURRENT, grave: [Fail, No, Fail, No, Warn, Fail, No], look: consumers::pods_current },
     Check { id: OTHER_READERS, grave: [Warn, No, Warn, Warn, Warn, Warn, Warn], look: other_readers::other_readers },
+    Check { id: "DD-UNMOVED-READERS", grave: [Fail, No, No, No, Fail, No, No], look: other_readers::unmoved_readers },
     Check { id: "DD-OLD-READERS", grave: [No, No, Fail, No, No, Fail, No], look: other_readers::older_readers },
     Check { id: "DD-RELOADER", grave: [Warn, Warn, No, Warn, Warn, Warn, Warn], look: consumers::reloader },
     Check { id: "DD-GITOPS", grave: [Warn, No, No, Warn, Warn, Warn, Warn], look: consumers::gitops },
-    Check { id: "DD-ONE-POD", grave: [Warn, No, No, No, Warn, Warn, Warn], look: consumers::one_pod },
+    Check { id: "DD-COSTS", grave: [Warn, No, No, Warn, Warn, Warn, Warn], look: consumers::costs },
+    Check { id: "DD-ONE-POD", grave: [Warn, No, No, Warn, Warn, Warn, Warn], look: consumers::one_pod },
 ];
 
 /// Whether what this check found has to be put right before values can be judged at all: the wrong project, or an ExternalSecret

@@ -268,7 +268,7 @@ fn finish(want: &Want, now: &Observation, from: VersionId, to: VersionId) -> Res
         true => Planned::Skip(StepName::Sync, format!("every Kubernetes Secret holds {to}")),
         false => Planned::Do(Step::Sync { external_secrets: external_secrets(now), version: to }),
     });
-    let behind = now.consumers.iter().filter(|consumer| !synced || !state::is_on_newest(now, consumer));
+    let behind = now.moved().filter(|consumer| !synced || !state::is_on_newest(now, consumer));
     let behind: Vec<WorkloadRef> = behind.map(|consumer| consumer.workload.clone()).collect();
     steps.push(match behind.is_empty() {
         true => Planned::Skip(StepName::Restart, format!("every pod is on {to}")),
@@ -431,7 +431,7 @@ fn external_secrets(now: &Observation) -> Vec<ObjectName> {
 }
 
 fn workloads(now: &Observation) -> Vec<WorkloadRef> {
-    now.consumers.iter().map(|consumer| consumer.workload.clone()).collect()
+    now.moved().map(|consumer| consumer.workload.clone()).collect()
 }
 
 fn refuse_value(line: &str) -> Problem {

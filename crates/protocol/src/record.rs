@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
+use crate::facts::named::ReaderName;
 use crate::facts::names::{SecretId, VersionId};
 use crate::facts::observation::{Announcement, Begun, LastRotation};
 use crate::facts::older::{Older, VersionSet};
@@ -34,6 +35,8 @@ const RETIRED: &str = "deepdesk.com/retired-versions";
 const ANSWERED: &str = "deepdesk.com/versions-asked-about";
 /// When the last run that restarted pods came to its end, by the API server's clock; not there while one is under way.
 const RUN_ENDED: &str = "deepdesk.com/run-ended";
+/// The readers that the last run left as they were, since its operator said so.
+const LEFT: &str = "deepdesk.com/readers-left";
 type Field = fn(&mut LastRotation) -> &mut String;
 /// The annotations of a Lease.
 pub type Annotations = BTreeMap<String, String>;
@@ -53,6 +56,8 @@ pub struct Record {
     pub older: Older,
     /// When the last run that restarted pods came to its end, by the API server's clock.
     pub run_ended: Option<Timestamp>,
+    /// The readers that it left, since its operator said so.
+    pub left: Vec<ReaderName>,
 }
 
 /// What a change of the values sets out for.
@@ -77,6 +82,8 @@ pub struct Ended {
     pub last: Option<LastRotation>,
     /// The versions that it retired.
     pub retired: VersionSet,
+    /// The readers that it left.
+    pub left: Vec<ReaderName>,
 }
 
 impl Record {
@@ -92,7 +99,10 @@ impl Record {
         let versions = |name| annotations.get(name).map(|versions| VersionSet::read(versions)).unwrap_or_default();
         let older = Older { is_recorded: noted(SECRET), retired: versions(RETIRED), answered: versions(ANSWERED) };
         let run_ended = annotations.get(RUN_ENDED).and_then(|at| at.parse().ok());
-        Record { last: last_rotation(annotations), begun, finalizing: version(FINALIZING), announced, older, run_ended }
+        let left = annotations.get(LEFT).into_iter().flat_map(|left| left.split(','));
+        let left = left.filter_map(|name| name.parse().ok()).collect();
+        let last = last_rotation(annotations);
+        Record { last, begun, finalizing: version(FINALIZING), announced, older, run_ended, left }
     }
 
     /// Whether all that a change sets out for stands here.
@@ -118,7 +128,7 @@ pub fn set_out(annotations: &mut Annotations, aim: &Aim) {
         for (name, _) in LAST {
             annotations.remove(name);
         }
-        for other in [BEGUN, RETIRED, ANSWERED] {
+        for other in [BEGUN, RETIRED, ANSWERED, LEFT] {
             annotations.remove(other);
         }
     }
@@ -153,6 +163,8 @@ pub fn end(annotations: &mut Annotations, ended: Ended) {
         annotations.remove(done);
     }
     add(annotations, RETIRED, &ended.retired);
+    let left: Vec<String> = ended.left.iter().map(ToString::to_string).collect();
+    write(annotations, LEFT, (!left.is_empty()).then(|| left.join(",")));
     if let Some(mut last) = ended.last {
         annotations.extend(LAST.map(|(name, field)| (name.to_owned(), std::mem::take(field(&mut last)))));
     }
@@ -215,10 +227,15 @@ mod tests {
             assert!(!read.tells(&other), "{other:?}");
         }
         let retired = VersionSet::read("primary/7");
-        end(&mut annotations, Ended { last: Some(last()), retired: retired.clone() });
+        let left: Vec<ReaderName> =
+            vec!["rollout/checkout".parse().expect("a name"), "pod/import-1".parse().expect("a name")];
+        end(&mut annotations, Ended { last: Some(last()), retired: retired.clone(), left: left.clone() });
         let read = Record::read(&annotations, &aim.secret);
         let older = Older { is_recorded: true, retired, answered: aim.answered };
-        assert_eq!(read, Record { last: Some(last()), older, ..Record::default() });
+        assert_eq!(read, Record { last: Some(last()), older, left, ..Record::default() });
+        // The next run leaves none.
+        end(&mut annotations, Ended::default());
+        assert_eq!(Record::read(&annotations, &"acme_account_secret".parse().expect("a name")).left, []);
         assert_eq!(annotations.len(), 8, "the record's own and the other: {annotations:?}");
     }
 
@@ -253,7 +270,7 @@ mod tests {
         let mut annotations = Annotations::new();
         let acme = aim("acme_account_secret");
         set_out(&mut annotations, &acme);
-        end(&mut annotations, Ended { last: Some(last()), retired: VersionSet::read("primary/7") });
+        end(&mut annotations, Ended { last: Some(last()), retired: VersionSet::read("primary/7"), left: Vec::new() });
         set_out(&mut annotations, &acme);
         let globex: SecretId = "globex_account_secret".parse().expect("a name");
         assert_eq!(Record::read(&annotations, &globex), Record::default());

@@ -4,10 +4,13 @@ use crate::hint::{self, CallFlags, Command, Hint};
 use serde::Serialize;
 
 use crate::event::{StepName, StepState};
+use crate::facts::named::Word;
+use crate::facts::observation::Observation;
 use crate::facts::shape::Form;
 use crate::live::LiveValue;
 use crate::lock::AtWork;
 use crate::problem::{Problem, Reason};
+use crate::state::{self, Standing};
 use crate::status::Due;
 
 /// The version of the shapes below.
@@ -87,6 +90,11 @@ pub struct AccountResult {
     /// What nobody looked at: other readers may be there.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub not_looked_at: Vec<crate::facts::copies::NotLookedAt>,
+    /// Every running pod that reads the secret, and what is done about it.
+    pub readers: Vec<ReaderResult>,
+    /// Pods that do not count as running, since their nodes are gone.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub lost_pods: Vec<crate::facts::observation::LostPod>,
     /// Each check.
     pub checks: Vec<CheckResult>,
     /// Of a rotation: what only it has.
@@ -233,6 +241,96 @@ pub struct ConsumerResult {
     pub older: u32,
     /// How many of those nothing shows to be on an older version either: a Secret that they read was written after they began.
     pub unproven: u32,
+}
+
+/// A running pod that reads the secret, in a result.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ReaderResult {
+    /// The kind of what it belongs to, as far up as could be seen: `Deployment`, `Rollout`; `Pod` where it belongs to nobody.
+    pub kind: String,
+    /// Its name.
+    pub name: String,
+    /// The namespace.
+    pub namespace: String,
+    /// The pod; null for a Job or CronJob, whose pods are told together.
+    pub pod: Option<String>,
+    /// When it was created, by the API server's clock.
+    pub since: Option<jiff::Timestamp>,
+    /// Whether it is shown to have started on the newest version.
+    pub standing: ReaderStanding,
+    /// What moves it to another value; null where nothing does.
+    pub moved_by: Option<MovedBy>,
+    /// Whether the operator leaves it as it is (`--leave`).
+    pub left: bool,
+}
+
+/// How sure it is that a reader started on the newest version.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ReaderStanding {
+    /// It did.
+    New,
+    /// Nothing shows that it did, and nothing shows that it did not.
+    Unproven,
+    /// It did not.
+    Older,
+}
+
+impl From<Standing> for ReaderStanding {
+    fn from(standing: Standing) -> ReaderStanding {
+        match standing {
+            Standing::OnNewest => ReaderStanding::New,
+            Standing::Unproven => ReaderStanding::Unproven,
+            Standing::Older => ReaderStanding::Older,
+        }
+    }
+}
+
+/// What moves a reader to another value.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MovedBy {
+    /// A restart of its workload.
+    Restart,
+    /// Its eviction (`--evict`).
+    Eviction,
+    /// It ends by itself.
+    End,
+}
+
+/// Every running pod that reads the secret: those that a restart reaches, then the others.
+pub fn readers(now: &Observation) -> Vec<ReaderResult> {
+    let moved_by = |word: Word, otherwise: Option<MovedBy>| match word {
+        Word::None => otherwise,
+        Word::Evict => Some(MovedBy::Eviction),
+        Word::Leave => None,
+    };
+    let of_consumers = now.pods().map(|(consumer, pod)| ReaderResult {
+        kind: consumer.workload.kind.as_str().to_owned(),
+        name: consumer.workload.name.to_string(),
+        namespace: now.account.to_string(),
+        pod: Some(pod.name.clone()),
+        since: pod.created,
+        standing: state::standing(now, consumer, pod).into(),
+        moved_by: moved_by(consumer.moving.word, Some(MovedBy::Restart)),
+        left: consumer.is_left(),
+    });
+    let others = now.other_readers.iter().filter(|reader| reader.running).map(|reader| {
+        let owner = reader.owner.as_deref().and_then(|owner| owner.split(' ').next()?.split_once('/'));
+        let (kind, name) = owner.unwrap_or((&reader.kind, &reader.name));
+        ReaderResult {
+            kind: kind.to_owned(),
+            name: name.to_owned(),
+            namespace: now.account.to_string(),
+            pod: (reader.kind == "Pod").then(|| reader.name.clone()),
+            since: reader.since,
+            standing: state::standing_of_other(now, reader).into(),
+            moved_by: moved_by(reader.word, reader.ends.then_some(MovedBy::End)),
+            left: reader.word == Word::Leave,
+        }
+    });
+    of_consumers.chain(others).collect()
 }
 
 /// Outcome of a check.
@@ -433,6 +531,8 @@ impl AccountResult {
             consumers: Vec::new(),
             other_readers: Vec::new(),
             not_looked_at: Vec::new(),
+            readers: Vec::new(),
+            lost_pods: Vec::new(),
             checks: Vec::new(),
             rotation: None,
             status: None,

@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::facts::names::VersionId;
 use crate::facts::observation::{
-    Announcement, Consumer, ExternalSecretView, Found, Observation, PodView, Rollout, Source, ValueTag, Version,
+    Announcement, Consumer, ExternalSecretView, Found, Observation, OtherReader, PodView, Source, ValueTag, Version,
     VersionState,
 };
 use crate::in_use::{self, Held};
@@ -228,12 +228,12 @@ pub fn is_rolled_back(now: &Observation) -> bool {
 pub fn drifts(now: &Observation) -> bool {
     let keys = now.external_secrets.iter().any(|external| external.keys.iter().any(|key| !as_expected(now, key)));
     let older = |consumer: &Consumer| consumer.pods.iter().any(|pod| standing(now, consumer, pod) == Standing::Older);
-    keys || now.consumers.iter().any(|consumer| consumer.rollout != Rollout::Complete || older(consumer))
+    keys || now.consumers.iter().any(|consumer| !consumer.is_rolled_out() || older(consumer))
 }
 
 /// Whether every consumer's rollout is complete, and all its pods are proven to be on the newest version.
 pub fn all_on_newest(now: &Observation) -> bool {
-    now.consumers.iter().all(|consumer| is_on_newest(now, consumer))
+    now.moved().all(|consumer| is_on_newest(now, consumer))
 }
 
 /// Whether a key holds what it should: the newest value of its secret. What cannot be told counts as it should be;
@@ -261,8 +261,7 @@ pub enum Standing {
 
 /// Whether the consumer's rollout is complete and all its pods are on the newest version.
 pub fn is_on_newest(now: &Observation, consumer: &Consumer) -> bool {
-    consumer.rollout == Rollout::Complete
-        && consumer.pods.iter().all(|pod| standing(now, consumer, pod) == Standing::OnNewest)
+    consumer.is_rolled_out() && consumer.pods.iter().all(|pod| standing(now, consumer, pod) == Standing::OnNewest)
 }
 
 /// Judges one pod: environment variables are read once, when a container starts.
@@ -321,6 +320,26 @@ pub fn standing(now: &Observation, consumer: &Consumer, pod: &PodView) -> Standi
         true => Standing::Older,
         false => Standing::Unproven,
     }
+}
+
+/// Judges a reader that a restart does not reach, by dates of the API server's own clock: it began after the last write of every Secret
+/// that it reads, and those hold the newest. What it notes itself proves nothing: no restart of ours made it. Without a date it counts
+/// as older: what it writes would be lost with the value.
+pub fn standing_of_other(now: &Observation, reader: &OtherReader) -> Standing {
+    let copies = || reader.secrets.iter().filter_map(|secret| now.copy(secret));
+    // A back-compat that holds the primary's own value gives a pod nothing.
+    let matters = |key: &&crate::facts::observation::KeyView| key.source == Source::Primary || back_compat_is_live(now);
+    let copied = copies().flat_map(|copy| &copy.keys);
+    let mut keys = now.filling(&reader.secrets).flat_map(|external| &external.keys).chain(copied).filter(matters);
+    let right = keys.all(|key| as_expected(now, key));
+    let Some(since) = reader.since.filter(|_| right) else { return Standing::Older };
+    let filled = now.filling(&reader.secrets).map(|external| external.written);
+    let written: Vec<Option<jiff::Timestamp>> = filled.chain(copies().map(|copy| copy.written)).collect();
+    if !written.is_empty() && written.iter().all(|written| written.is_some_and(|written| since > written)) {
+        return Standing::OnNewest;
+    }
+    let before = now.primary.newest().and_then(|newest| newest.created).is_some_and(|at| since < at - CLOCKS_DIFFER);
+    if before { Standing::Older } else { Standing::Unproven }
 }
 
 /// Whether a Secret that the pod reads was written after its bytes were compared for the restart that made it. What it held

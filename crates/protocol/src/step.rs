@@ -335,6 +335,19 @@ impl Plan {
         slots
     }
 
+    /// The workloads that it restarts.
+    pub fn restarted(&self) -> Vec<WorkloadRef> {
+        let mut restarted: Vec<WorkloadRef> = Vec::new();
+        for step in self.to_do() {
+            if let Step::Prepare { workloads, .. } | Step::Restart { workloads, .. } = step {
+                restarted.extend(
+                    workloads.iter().filter(|workload| !restarted.contains(workload)).cloned().collect::<Vec<_>>(),
+                );
+            }
+        }
+        restarted
+    }
+
     /// The steps that are still to do.
     pub fn to_do(&self) -> impl Iterator<Item = &Step> {
         self.steps.iter().filter_map(|planned| match planned {

@@ -205,6 +205,7 @@ mod tests {
             started: None,
             trouble: None,
             terminating,
+            place: Default::default(),
         }
     }
 
@@ -233,6 +234,7 @@ mod tests {
             pods,
             reloader: None,
             gitops: None,
+            moving: Default::default(),
         }];
         now
     }

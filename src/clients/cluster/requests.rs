@@ -117,7 +117,7 @@ impl Cluster {
         object: &T,
         repeat: Repeat,
     ) -> Result<Answer, ApiError> {
-        let params = PostParams::default();
+        let params = PostParams { dry_run: self.dry_run, ..PostParams::default() };
         let request = kube::core::Request::new(path).create(&params, to_json(operation, object)?);
         self.ask(operation, request, repeat).await
     }

@@ -246,6 +246,8 @@ pub fn rotated() -> AccountResult {
             ..OtherReader::default()
         }],
         not_looked_at: Vec::new(),
+        readers: Vec::new(),
+        lost_pods: Vec::new(),
         checks: vec![check("DD-ES-READY", "external-secrets/ready", Verdict::Pass, "", "")],
         rotation: Some(RotationResult {
             went_back: false,
@@ -359,6 +361,7 @@ pub fn observation() -> Observation {
         pods: Vec::new(),
         reloader: None,
         gitops: None,
+        moving: Default::default(),
     };
     Observation {
         account: "acme".parse().expect("an account"),
@@ -387,6 +390,8 @@ pub fn observation() -> Observation {
         copies: Vec::new(),
         doors: Vec::new(),
         not_looked_at: Vec::new(),
+        lost_pods: Vec::new(),
+        left: Vec::new(),
         last_rotation: None,
         begun: None,
         finalizing: None,

@@ -35,6 +35,7 @@ fn pod(name: &str, version: u64, ready: bool, terminating: bool) -> PodView {
         ready,
         trouble: None,
         terminating,
+        place: Default::default(),
     }
 }
 

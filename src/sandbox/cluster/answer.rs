@@ -112,6 +112,14 @@ impl Refusal {
         Self { details: Some(details), ..Self::new(StatusCode::FORBIDDEN, "Forbidden", message) }
     }
 
+    /// 429: a PodDisruptionBudget does not allow an eviction now.
+    pub fn protected(budget: &str, needed: i64, healthy: i64) -> Self {
+        let why = format!("The disruption budget {budget} needs {needed} healthy pods and has {healthy} currently");
+        let details = json!({"causes": [{"reason": "DisruptionBudget", "message": why}]});
+        let message = "Cannot evict pod as it would violate the pod's disruption budget.";
+        Self { details: Some(details), ..Self::new(StatusCode::TOO_MANY_REQUESTS, "TooManyRequests", message) }
+    }
+
     /// 409: fields that others own would change.
     pub fn apply_conflict(message: String, causes: Vec<Value>) -> Self {
         Self { details: Some(json!({"causes": causes})), ..Self::new(StatusCode::CONFLICT, "Conflict", message) }

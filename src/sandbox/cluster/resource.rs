@@ -116,6 +116,14 @@ pub static RESOURCES: &[Resource] = &[
         has_generation: true,
         ..PLAIN
     },
+    Resource {
+        kind: "ResourceQuota",
+        plural: "resourcequotas",
+        singular: "resourcequota",
+        short_names: &["quota"],
+        has_status: true,
+        ..PLAIN
+    },
     Resource { kind: "Secret", plural: "secrets", singular: "secret", ..PLAIN },
     Resource {
         kind: "ServiceAccount",

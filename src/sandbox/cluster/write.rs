@@ -14,7 +14,7 @@ use super::resource::Resource;
 use super::selector::Selector;
 use super::store::{Store, Write};
 use super::view::View;
-use super::{eventview, rules, scale};
+use super::{eventview, limits, rules, scale};
 use crate::sandbox::server::Body;
 
 /// Makes a new object.
@@ -29,6 +29,10 @@ pub(super) fn create(store: &Store, ask: &Ask, target: &Target) -> Result<Respon
         fields.shift_remove("status");
     }
     let namespace = namespace_of(target, &object)?;
+    let exceeded = namespace.as_deref().filter(|_| target.resource.plural == "pods");
+    if let Some(why) = exceeded.and_then(|namespace| limits::exceeded(store, namespace)) {
+        return Err(Refusal::forbidden(target.resource, "pods", meta::name(&object), &why));
+    }
     let manager = ask.manager();
     let write = Write { dry_run: ask.query.dry_run()?, ..Write::by(&manager) };
     let made = store.insert(target.resource, namespace.as_deref(), object, &write)?;
@@ -76,12 +80,17 @@ fn namespace_of(target: &Target, object: &Value) -> Result<Option<String>, Refus
     }
 }
 
-/// `pods/NAME/eviction`: no disruption budget is kept here, so it is a deletion.
+/// `pods/NAME/eviction`: a deletion, where no PodDisruptionBudget stands against it.
 fn evict(store: &Store, ask: &Ask, target: &Target, name: &str) -> Result<Response<Body>, Refusal> {
     if target.resource.plural != "pods" || target.subresource != "eviction" {
         return Err(Refusal::method_not_allowed());
     }
     let eviction = ask.object()?;
+    let namespace = target.namespace.as_deref().unwrap_or_default();
+    let pod = store.get(target.resource, Some(namespace), name);
+    if let Some((budget, needed, healthy)) = pod.and_then(|pod| limits::protected(store, namespace, &pod)) {
+        return Err(Refusal::protected(&budget, needed, healthy));
+    }
     let deletion = deletion(ask, target, &eviction["deleteOptions"])?;
     store.delete_with(target.resource, target.namespace.as_deref(), name, &deletion)?;
     let done = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201});

@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::rolling::{Counts, resolved, step};
+use super::rolling::{Counts, Set, resolved, step};
 use super::{now, private_hash, text};
 use crate::sandbox::World;
-use crate::sandbox::cluster::{Resource, resource};
+use crate::sandbox::cluster::{Resource, exceeded, resource};
 
 const MANAGER: &str = "kube-controller-manager";
 /// `progressDeadlineSeconds` of a Deployment that the fault `rollout-stuck` meets: nobody rehearses for ten minutes.
@@ -201,7 +201,6 @@ fn create_set(world: &World, namespace: &str, deployment: &Value, revision: i64)
 /// Scales the newest ReplicaSet up and the others down by one step.
 fn roll(world: &World, namespace: &str, deployment: &Value, desired: i64, newest: &Value, old: &[&Value]) {
     let asked = |set: &Value| number(set, "/spec/replicas");
-    let old_asked: i64 = old.iter().map(|set| asked(set)).sum();
     if text(deployment, "/spec/strategy/type") == "Recreate" {
         old.iter().for_each(|set| scale(world, namespace, set, 0));
         let gone = old.iter().all(|set| number(set, "/status/replicas") == 0 && !has_pods(world, namespace, set));
@@ -210,21 +209,19 @@ fn roll(world: &World, namespace: &str, deployment: &Value, desired: i64, newest
     let rolling = |name: &str| deployment.pointer(&format!("/spec/strategy/rollingUpdate/{name}"));
     let surge = resolved(rolling("maxSurge"), desired, true);
     let unavailable = resolved(rolling("maxUnavailable"), desired, false);
-    let next = step(Counts {
+    let set = |set: &Value| Set { asked: asked(set), available: number(set, "/status/availableReplicas") };
+    let mut old: Vec<&Value> = old.to_vec();
+    old.sort_by_key(|set| revision_of(set));
+    let next = step(&Counts {
         desired,
         surge,
         unavailable: if surge == 0 && unavailable == 0 { 1 } else { unavailable },
-        new: asked(newest),
-        new_available: number(newest, "/status/availableReplicas"),
-        old: old_asked,
-        old_available: old.iter().map(|set| number(set, "/status/availableReplicas")).sum(),
+        new: set(newest),
+        old: old.iter().map(|old| set(old)).collect(),
     });
     scale(world, namespace, newest, next.new);
-    let mut surplus = old_asked - next.old;
-    for set in old {
-        let taken = asked(set).min(surplus);
-        surplus -= taken;
-        scale(world, namespace, set, asked(set) - taken);
+    for (set, asked) in old.into_iter().zip(next.old) {
+        scale(world, namespace, set, asked);
     }
 }
 
@@ -290,11 +287,15 @@ fn status(
         true => ("True", "MinimumReplicasAvailable", "Deployment has minimum availability."),
         false => ("False", "MinimumReplicasUnavailable", "Deployment does not have minimum availability."),
     };
-    let before = deployment.pointer("/status/conditions").and_then(Value::as_array).cloned().unwrap_or_default();
-    let conditions = json!([
+    let before = conditions_of(deployment);
+    let mut conditions = vec![
         condition(&before, "Available", serving.0, serving.1, serving.2),
         condition(&before, "Progressing", progress, reason, &message),
-    ]);
+    ];
+    // The newest ReplicaSet's is the Deployment's.
+    let failure = newest.map(conditions_of).unwrap_or_default().into_iter();
+    conditions.extend(failure.filter(|condition| text(condition, "/type") == "ReplicaFailure"));
+    let conditions = Value::Array(conditions);
     let observed = deployment.pointer("/metadata/generation").cloned().unwrap_or_default();
     let _ = world.cluster.update_status(resource("deployments"), Some(namespace), &name, MANAGER, None, |object| {
         let mut status = serde_json::Map::new();
@@ -313,6 +314,10 @@ fn status(
         status.insert("conditions".to_owned(), conditions);
         object["status"] = Value::Object(status);
     });
+}
+
+fn conditions_of(object: &Value) -> Vec<Value> {
+    object.pointer("/status/conditions").and_then(Value::as_array).cloned().unwrap_or_default()
 }
 
 fn condition(before: &[Value], kind: &str, status: &str, reason: &str, message: &str) -> Value {
@@ -348,9 +353,15 @@ fn replica_set(world: &World, namespace: &str, set: &Value) {
     let pods: Vec<&Value> = all.iter().filter(|pod| owned_by(pod, set)).collect();
     let mut staying: Vec<&&Value> = pods.iter().filter(|pod| !is_leaving(pod)).collect();
     let wanted = usize::try_from(number(set, "/spec/replicas")).unwrap_or(0);
+    let mut refused = None;
     for _ in staying.len()..wanted {
         let mut pod = pod_of(set, namespace, "ReplicaSet");
         pod["metadata"]["generateName"] = json!(format!("{}-", text(set, "/metadata/name")));
+        refused = exceeded(&world.cluster, namespace);
+        if let Some(why) = &refused {
+            refused = Some(format!("pods \"{}-\" is forbidden: {why}", text(set, "/metadata/name")));
+            break;
+        }
         let _ = world.cluster.create(resource("pods"), Some(namespace), pod, MANAGER);
     }
     staying.sort_by_key(|pod| (is_ready(pod), std::cmp::Reverse(text(pod, "/metadata/creationTimestamp").to_owned())));
@@ -374,6 +385,10 @@ fn replica_set(world: &World, namespace: &str, set: &Value) {
             if ready > 0 {
                 status["readyReplicas"] = json!(ready);
                 status["availableReplicas"] = json!(ready);
+            }
+            if let Some(why) = &refused {
+                let before = conditions_of(object);
+                status["conditions"] = json!([condition(&before, "ReplicaFailure", "True", "FailedCreate", why)]);
             }
             object["status"] = status;
         },

@@ -193,6 +193,7 @@ fn consumer(world: &World) -> Consumer {
         ready: true,
         trouble: None,
         terminating: false,
+        place: Default::default(),
     });
     Consumer {
         workload: "deployment/backend".parse().expect("a fit name"),
@@ -208,5 +209,6 @@ fn consumer(world: &World) -> Consumer {
         pods: pods.collect(),
         reloader: None,
         gitops: None,
+        moving: Default::default(),
     }
 }

@@ -48,6 +48,8 @@ pub const K8S_ACCESS_ID: &str = "DD-K8S-ACCESS";
 pub const ES_API_ID: &str = "DD-ES-API";
 /// Id of the check on Secret Manager's answer.
 pub const SM_API_ID: &str = "DD-SM-API";
+/// Id under which it is told that a dry run could not judge a write.
+pub const DRY_RUN_ID: &str = "DD-DRY-RUN";
 /// Id of the check on the rights in Secret Manager; `access` asks it.
 pub const SM_ACCESS_ID: &str = "DD-SM-ACCESS";
 /// Id of the check on the project.
@@ -183,6 +185,13 @@ pub static CATALOGUE: &[Entry] = &[
         WORK,
     ),
     entry(
+        "DD-UNMOVED-READERS",
+        CONSUMERS,
+        "consumers/all-move",
+        "whatever reads it and does not end is moved, or left by name",
+        WORK_AND_STATE,
+    ),
+    entry(
         "DD-OLD-READERS",
         CONSUMERS,
         "consumers/no-older-readers",
@@ -191,6 +200,7 @@ pub static CATALOGUE: &[Entry] = &[
     ),
     entry("DD-RELOADER", CONSUMERS, "consumers/not-reloaded", "nobody else restarts them", WORK),
     entry("DD-GITOPS", CONSUMERS, "consumers/restart-stays", "nobody takes the restart away again", WORK),
+    entry("DD-COSTS", CONSUMERS, "consumers/restart-costs", "nothing makes their restart slow or costly", WORK),
     entry("DD-ONE-POD", CONSUMERS, "consumers/replicas", "they have more than one pod", WORK),
     entry(
         PROJECT_ID,

@@ -2,6 +2,7 @@
 
 use super::{Finding, Purpose, Seen, under_way};
 use crate::command;
+use crate::facts::named::Word;
 use crate::facts::observation::{Consumer, Rollout};
 use crate::hint::{Command, Hint};
 use crate::state::{self, Standing};
@@ -28,10 +29,32 @@ pub(super) fn consumers_exist(seen: &Seen) -> Vec<Finding> {
     findings
 }
 
-/// One finding for each consumer for which `look` has something to say.
+/// One finding for each consumer for which `look` has something to say. Who is left as it is is not looked at.
 pub(super) fn each_consumer(seen: &Seen, look: impl Fn(&Consumer) -> Option<(String, Hint)>) -> Vec<Finding> {
-    let found = seen.now.consumers.iter().filter_map(|consumer| look(consumer).map(|found| (consumer, found)));
-    found.map(|(consumer, (what, hint))| Finding(format!("{} {what}", consumer.workload), vec![hint])).collect()
+    each_moved(seen, |consumer| look(consumer).map(|(what, hint)| (what, vec![hint])))
+}
+
+fn each_moved(seen: &Seen, look: impl Fn(&Consumer) -> Option<(String, Vec<Hint>)>) -> Vec<Finding> {
+    let found = seen.now.moved().filter_map(|consumer| look(consumer).map(|found| (consumer, found)));
+    found.map(|(consumer, (what, hints))| Finding(format!("{} {what}", consumer.workload), hints)).collect()
+}
+
+/// The ways past a consumer that does not come to its end by itself.
+fn ways_past(seen: &Seen, consumer: &Consumer) -> Vec<Hint> {
+    let with = |flag: &str| {
+        let named = [flag.to_owned(), consumer.workload.to_string()];
+        Command::secret(seen.purpose.as_str(), &seen.now.account).with(named)
+    };
+    match seen.purpose {
+        Purpose::Rotate | Purpose::Rollback | Purpose::Finalize | Purpose::Restart => vec![
+            Hint::to(
+                "or have its pods evicted one after the other, and wait for those that are there",
+                with("--evict"),
+            ),
+            Hint::to("or leave it with the value that it has", with("--leave")),
+        ],
+        Purpose::Sync | Purpose::Verify | Purpose::Rescue => Vec::new(),
+    }
 }
 
 pub(super) fn paused(seen: &Seen) -> Vec<Finding> {
@@ -42,12 +65,12 @@ pub(super) fn paused(seen: &Seen) -> Vec<Finding> {
 }
 
 pub(super) fn held_back(seen: &Seen) -> Vec<Finding> {
-    each_consumer(seen, |consumer| {
-        let why = consumer.holds_back.as_ref()?;
-        Some((
-            format!("does not replace all its pods on a restart: {why}"),
-            "set spec.updateStrategy to RollingUpdate, without a partition".into(),
-        ))
+    each_moved(seen, |consumer| {
+        // Evicted, all its pods are made anew.
+        let why = consumer.holds_back.as_ref().filter(|_| consumer.moving.word != Word::Evict)?;
+        let mut hints = vec!["set spec.updateStrategy to RollingUpdate, without a partition".into()];
+        hints.extend(ways_past(seen, consumer));
+        Some((format!("does not replace all its pods on a restart: {why}"), hints))
     })
 }
 
@@ -56,21 +79,40 @@ pub(super) fn healthy(seen: &Seen) -> Vec<Finding> {
     if under_way(seen) {
         return Vec::new();
     }
-    each_consumer(seen, |consumer| {
+    each_moved(seen, |consumer| {
         let status = command!["kubectl", "rollout", "status", consumer.workload, "-n", seen.now.account];
+        if consumer.is_rolled_out() {
+            return None;
+        }
+        let waits_for = match consumer.moving.waits_for.as_slice() {
+            [] => String::new(),
+            waits_for => format!("; {}", waits_for.join("; ")),
+        };
+        let mut hints: Vec<Hint> = vec![status.into()];
+        if !consumer.moving.waits_for.is_empty() && !consumer.paused {
+            hints.extend(ways_past(seen, consumer));
+        }
         match &consumer.rollout {
-            Rollout::Complete => None,
-            Rollout::Progressing { available, desired } => Some((
-                format!(
-                    "is not fully rolled out: {available} of {} {} new and available",
+            Rollout::Complete => Some(("has pods that are not ready".to_owned(), hints)),
+            Rollout::Progressing { available, desired } => {
+                let what = format!(
+                    "is not fully rolled out: {available} of {} {} new and available{waits_for}",
                     pods(usize::try_from(*desired).unwrap_or(usize::MAX)),
                     if *desired == 1 { "is" } else { "are" }
-                ),
-                status.into(),
-            )),
-            Rollout::Stuck { reason } => Some((format!("is stuck: {reason}"), status.into())),
+                );
+                Some((what, hints))
+            }
+            Rollout::Stuck { reason } => Some((format!("is stuck: {reason}"), hints)),
         }
     })
+}
+
+pub(super) fn costs(seen: &Seen) -> Vec<Finding> {
+    let told = seen.now.moved().flat_map(|consumer| {
+        let costs = consumer.moving.costs.iter();
+        costs.map(|cost| Finding(format!("{} {cost}", consumer.workload), vec!["choose the hour".into()]))
+    });
+    told.collect()
 }
 
 pub(super) fn pods_current(seen: &Seen) -> Vec<Finding> {

@@ -173,6 +173,11 @@ static EXPLANATIONS: &[(&str, &str, &str)] = &[
         "Looks for what reads the Kubernetes Secrets and is no Deployment, StatefulSet or DaemonSet: Jobs, CronJobs, pods of other controllers. They keep the value that they started with until they end. They are named, so that somebody sees to them; this is a warning.",
     ),
     (
+        "DD-UNMOVED-READERS",
+        "something that reads the secret stays on the older value",
+        "Looks for running pods that read the Kubernetes Secrets, do not end by themselves, and are moved by no restart: bare pods, pods of an operator or of another controller. After a rotation they would write under the older value for as long as they run. Name each: `--evict KIND/NAME` has its pods evicted one after the other, as PodDisruptionBudgets allow, so that what owns them makes new ones; `--leave KIND/NAME` lets it be, puts that on record, and `finalize` asks for the name while it still runs.",
+    ),
+    (
         "DD-OLD-READERS",
         "something else runs on an older value",
         "The same readers, where they run now and nothing shows that they started on the newest version: what they write is encrypted under an older value. Before that value is retired they have to end, or to be started afresh.",
@@ -186,6 +191,11 @@ static EXPLANATIONS: &[(&str, &str, &str)] = &[
         "DD-GITOPS",
         "a GitOps controller may take the restart back",
         "Looks for the marks of Argo CD and Flux. One that puts the pod template back takes the restart's annotations away, and with them the proof of what the pods started with. Let it ignore annotations of the pod template.",
+    ),
+    (
+        "DD-COSTS",
+        "what a restart costs",
+        "Looks at what a restart of each consumer meets: PodDisruptionBudgets, autoscalers, the strategy Recreate, and quotas without room for one more pod. Nothing has to be done; what cannot be read is left out.",
     ),
     (
         "DD-ONE-POD",

@@ -3,30 +3,58 @@
 use super::{Finding, Purpose, Seen};
 use crate::command;
 use crate::facts::copies::Copy;
-use crate::facts::names::{ObjectName, listed};
-use crate::facts::observation::{ExternalSecretView, KeyView, Observation, OtherReader, Source};
+use crate::facts::named::{ReaderName, Word};
+use crate::facts::names::listed;
+use crate::facts::observation::{Observation, OtherReader};
 use crate::hint::{Command, FRESH_TOKEN, Hint};
-use crate::state::{self, State};
+use crate::state::{self, Standing, State};
 
 pub(super) fn other_readers(seen: &Seen) -> Vec<Finding> {
+    // Those that stop the command are told there.
+    let told_elsewhere = |reader: &&OtherReader| is_unmoved(seen.now, reader) && stops_for_unmoved(seen.purpose);
+    // What reads a copy alone is told with it.
+    let told_with_copy = |reader: &&OtherReader| reads_copies_alone(seen.now, reader);
+    let readers = seen.now.other_readers.iter().filter(|reader| !told_elsewhere(reader) && !told_with_copy(reader));
     let told = |group: &Vec<&OtherReader>| {
+        let first = group[0];
         let (reads, runs, them) = if group.len() > 1 { ("read", "run", "them") } else { ("reads", "runs", "it") };
-        let running = if group[0].running { format!(", and {runs} now") } else { String::new() };
-        let what = format!("{} {reads} the secret too{running}; a restart does not reach {them}", subject(group));
-        Finding(what, vec![afterwards(seen, group)])
+        let running = if first.running { format!(", and {runs} now") } else { String::new() };
+        let (moved, hint) = match first.word {
+            Word::Evict if first.stays() => (
+                if group.len() > 1 { "they are evicted".to_owned() } else { "it is evicted".to_owned() },
+                format!("nothing: what owns {them} makes {them} again on the newest version").into(),
+            ),
+            Word::Leave if first.running => (
+                if group.len() > 1 {
+                    "they are left with what they have".to_owned()
+                } else {
+                    "it is left with what it has".to_owned()
+                },
+                Hint::from(format!("see that nothing needs {them} before finalize: it asks for the name")),
+            ),
+            Word::None | Word::Evict | Word::Leave => {
+                (format!("a restart does not reach {them}"), afterwards(seen, group))
+            }
+        };
+        Finding(format!("{} {reads} the secret too{running}; {moved}", subject(group)), vec![hint])
     };
-    let copied = |reader: &&OtherReader| reader.secrets.iter().all(|secret| copy(seen.now, secret).is_some());
-    let mut findings: Vec<Finding> = seen.now.copies.iter().map(|copy| told_copy(seen, copy)).collect();
-    let doors = seen.now.doors.iter();
-    findings.extend(doors.map(|door| Finding(door.what.clone(), vec![door.what_to_do.as_str().into()])));
-    let others = seen.now.other_readers.iter().filter(|reader| reader.secrets.is_empty() || !copied(reader));
-    findings.extend(grouped(others).iter().map(told));
-    findings
+    let lost = seen.now.lost_pods.iter().map(|lost| {
+        let of = lost.owner.as_ref().map(|owner| format!(" of {owner}")).unwrap_or_default();
+        let what = format!("pod {}{of} reads the secret and does not count as running: {}", lost.pod, lost.why);
+        let node = command!["kubectl", "describe", "node", lost.node];
+        Finding(
+            what,
+            vec![Hint::to("should that node come back, the pod has the value of before: see to the node", node)],
+        )
+    });
+    let copies = seen.now.copies.iter().map(|copy| told_copy(seen, copy));
+    let doors = seen.now.doors.iter().map(|door| Finding(door.what.clone(), vec![door.what_to_do.as_str().into()]));
+    copies.chain(doors).chain(grouped(readers).iter().map(told)).chain(lost).collect()
 }
 
-/// The copy that this Kubernetes Secret is, if it is one.
-fn copy<'a>(now: &'a Observation, secret: &ObjectName) -> Option<&'a Copy> {
-    now.copies.iter().find(|copy| copy.secret == *secret)
+/// Whether all that it reads is a copy: a restart brings it what the copy has, and no way of moving its pods more than that.
+fn reads_copies_alone(now: &Observation, reader: &OtherReader) -> bool {
+    !reader.secrets.is_empty() && reader.secrets.iter().all(|secret| now.copy(secret).is_some())
 }
 
 fn told_copy(seen: &Seen, copy: &Copy) -> Finding {
@@ -66,16 +94,107 @@ fn told_copy(seen: &Seen, copy: &Copy) -> Finding {
     Finding(what, hints)
 }
 
+/// Whether a command is stopped by readers that nothing moves.
+fn stops_for_unmoved(purpose: Purpose) -> bool {
+    matches!(purpose, Purpose::Rotate | Purpose::Rollback)
+}
+
+/// Whether it runs on, nothing moves it, and nobody said what becomes of it.
+fn is_unmoved(now: &Observation, reader: &OtherReader) -> bool {
+    reader.stays() && reader.word == Word::None && !reads_copies_alone(now, reader)
+}
+
+/// What would go on with the older value for ever: it does not end, nothing moves it, and nobody said that it may be left. In the
+/// middle of a change what began since the sync is on the newest already.
+pub fn unmoved(now: &Observation) -> impl Iterator<Item = &OtherReader> {
+    let under_way = matches!(state::secrets_state(now), State::Rotating { .. });
+    now.other_readers.iter().filter(move |reader| is_unmoved(now, reader) && !(under_way && is_on_newest(now, reader)))
+}
+
+/// The same in words, each with the ways on.
+pub(super) fn unmoved_readers(seen: &Seen) -> Vec<Finding> {
+    told_of_unmoved(seen.now, seen.purpose.as_str(), unmoved(seen.now))
+        .into_iter()
+        .map(|(what, hints)| Finding(what, hints))
+        .collect()
+}
+
+/// What is said of readers that nothing moves, and what a person may say to this command.
+pub fn told_of_unmoved<'a>(
+    now: &Observation,
+    verb: &str,
+    readers: impl Iterator<Item = &'a OtherReader>,
+) -> Vec<(String, Vec<Hint>)> {
+    let told = |group: &Vec<&OtherReader>| {
+        let (reads, runs, them) = if group.len() > 1 { ("read", "run", "them") } else { ("reads", "runs", "it") };
+        let kept = group[0].kept.as_ref().map(|kept| format!(" ({kept})")).unwrap_or_default();
+        let what = format!(
+            "{} {reads} the secret, {runs} on, and nothing moves {them} to another value{kept}",
+            subject(group)
+        );
+        let names = by_owner(group);
+        let with = |flag: &str| {
+            let words = names.iter().flat_map(|name| [flag.to_owned(), name.to_string()]);
+            Command::secret(verb, &now.account).with(words)
+        };
+        let leave = Hint::to(
+            format!(
+                "or leave {them} with the value that {} ({} is asked for by finalize)",
+                if group.len() > 1 { "they have" } else { "it has" },
+                listed(&names)
+            ),
+            with("--leave"),
+        );
+        let first = match (group[0].is_made_again(), group[0].kept.is_some()) {
+            (_, true) => {
+                Hint::to("see what keeps it", command!["kubectl", "describe", "pod", group[0].name, "-n", now.account])
+            }
+            (true, false) => Hint::to(
+                format!("have {them} evicted one after the other, and made again by what owns {them}"),
+                with("--evict"),
+            ),
+            (false, false) => {
+                Hint::to(format!("have {them} evicted, which ends {them}: nobody makes {them} again"), with("--evict"))
+            }
+        };
+        (what, vec![first, leave])
+    };
+    grouped(readers).iter().map(told).collect()
+}
+
+/// The name that stands for a group: what owns it, where that makes its pods again; else their own.
+fn by_owner(group: &[&OtherReader]) -> Vec<ReaderName> {
+    match group[0].is_made_again() {
+        true => group[0].names.last().cloned().into_iter().collect(),
+        false => group.iter().filter_map(|reader| reader.names.first().cloned()).collect(),
+    }
+}
+
 /// What a restart does not reach and is not shown to have started with the newest version. Without a date it counts as
 /// older: what it writes would be lost with the value.
 pub(super) fn older_readers(seen: &Seen) -> Vec<Finding> {
-    // No restart of ours made them, so dates alone tell; their age proves nothing.
+    // No restart of ours made them, so dates alone tell; their age proves nothing. One that is named to a finalization is agreed to.
+    let agreed = |reader: &&OtherReader| seen.purpose == Purpose::Finalize && reader.word == Word::Leave;
     let unfit = seen.now.other_readers.iter().filter(|reader| reader.running && !is_on_newest(seen.now, reader));
     let told = |group: &Vec<&OtherReader>| {
         let (runs, they) = if group.len() > 1 { ("run", "they") } else { ("runs", "it") };
-        let what = format!("{} {runs}, and nothing shows that {they} started on the newest version", subject(group));
-        Finding(what, vec![way_on(seen.now, group)])
+        let left = group[0].names.iter().any(|name| seen.now.left.contains(name));
+        let left = if left {
+            format!("; {they} {} left by name", if group.len() > 1 { "were" } else { "was" })
+        } else {
+            String::new()
+        };
+        let what =
+            format!("{} {runs}, and nothing shows that {they} started on the newest version{left}", subject(group));
+        let mut hints = vec![way_on(seen.now, group)];
+        if seen.purpose == Purpose::Finalize && !group[0].ends {
+            let words = by_owner(group).into_iter().flat_map(|name| ["--leave".to_owned(), name.to_string()]);
+            let leave = Command::secret("finalize", &seen.now.account).with(words);
+            hints.push(Hint::to("or, where nothing of what it still writes is needed, name it", leave));
+        }
+        Finding(what, hints)
     };
+    let unfit = unfit.filter(|reader| !agreed(reader));
     grouped(unfit).iter().map(told).collect()
 }
 
@@ -108,8 +227,12 @@ fn replace(now: &Observation, group: &[&OtherReader], first: &str) -> Hint {
     }
     let names = group.iter().map(|reader| reader.name.as_str());
     let delete = command!["kubectl", "delete", "pod"].with(names).with(["-n", now.account.as_str()]);
+    let evicts = by_owner(group).into_iter().flat_map(|name| ["--evict".to_owned(), name.to_string()]);
     match group[0].is_made_again() {
-        true => Hint::to(format!("{first}have {their} owner replace {them}"), delete),
+        true => Hint::to(
+            format!("{first}have {their} owner replace {them}"),
+            Command::secret("restart", &now.account).with(evicts),
+        ),
         false => Hint::to(
             format!("{first}end {them}, since nobody makes {them} again, and start what is to run afresh"),
             delete,
@@ -132,6 +255,7 @@ fn grouped<'a>(readers: impl Iterator<Item = &'a OtherReader>) -> Vec<Vec<&'a Ot
             reader.owner.is_some()
                 && (&first.kind, &first.owner, first.running, first.ends)
                     == (&reader.kind, &reader.owner, reader.running, reader.ends)
+                && (first.word, &first.kept) == (reader.word, &reader.kept)
         };
         match groups.iter_mut().find(same) {
             Some(group) => group.push(reader),
@@ -161,22 +285,6 @@ fn afterwards(seen: &Seen, group: &[&OtherReader]) -> Hint {
     }
 }
 
-/// The Kubernetes Secrets that it reads, as their ExternalSecrets show them.
-fn read<'a>(now: &'a Observation, reader: &'a OtherReader) -> impl Iterator<Item = &'a ExternalSecretView> {
-    now.filling(&reader.secrets)
-}
-
-/// Judged by dates of the API server's own clock: it began after the last write of every Secret that it reads, and those hold the
-/// newest. What it notes itself proves nothing: no restart of ours made it. Without a date it counts as older.
 fn is_on_newest(now: &Observation, reader: &OtherReader) -> bool {
-    // A back-compat that holds the primary's own value gives a pod nothing.
-    let matters = |key: &&KeyView| key.source == Source::Primary || state::back_compat_is_live(now);
-    let copies = || reader.secrets.iter().filter_map(|secret| copy(now, secret));
-    let copied = copies().flat_map(|copy| &copy.keys);
-    let mut keys = read(now, reader).flat_map(|external| &external.keys).chain(copied).filter(matters);
-    let mut written = read(now, reader).map(|external| external.written).chain(copies().map(|copy| copy.written));
-    let after =
-        |written: Option<jiff::Timestamp>| reader.since.zip(written).is_some_and(|(since, written)| since > written);
-    let reads = read(now, reader).next().is_some() || copies().next().is_some();
-    keys.all(|key| state::as_expected(now, key)) && reads && written.all(after)
+    state::standing_of_other(now, reader) == Standing::OnNewest
 }

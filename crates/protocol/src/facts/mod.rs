@@ -2,6 +2,7 @@
 
 pub mod account;
 pub mod copies;
+pub mod named;
 pub mod names;
 pub mod observation;
 pub mod older;

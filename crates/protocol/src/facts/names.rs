@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("{kind} `{given}` {rule}")]
 pub struct NameError {
-    kind: &'static str,
-    given: String,
-    rule: &'static str,
+    pub(super) kind: &'static str,
+    pub(super) given: String,
+    pub(super) rule: &'static str,
 }
 
 /// Makes a checked string type: parsed with `FromStr`, by serde through the same door, shown as it is.

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::copies::{Copy, Door, NotLookedAt};
+use super::named::{ReaderName, Word};
 use super::names::{AccountName, ObjectName, ProjectId, SecretHome, SecretId, VersionId, WorkloadRef};
 use super::older::Older;
 
@@ -291,6 +292,32 @@ pub struct PodView {
     pub trouble: Option<String>,
     /// Whether it is on its way out; it may still write.
     pub terminating: bool,
+    /// Where it is, and what keeps it there.
+    pub place: PodPlace,
+}
+
+/// Where a pod is, and what keeps it there.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct PodPlace {
+    /// Its node, once it has one.
+    pub node: Option<String>,
+    /// What keeps it, in words, where it should have ended by now, or where its node does not answer.
+    pub kept: Option<String>,
+}
+
+/// A pod whose node has not answered for so long that the pod does not count as running. Nobody can ask the node whether it still does.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct LostPod {
+    /// The pod.
+    pub pod: String,
+    /// Its node.
+    pub node: String,
+    /// What it belongs to: `DaemonSet/spooler`; null when it belongs to nobody.
+    pub owner: Option<String>,
+    /// Since when it runs, by the API server's clock.
+    pub since: Option<Timestamp>,
+    /// Why it does not count, in words.
+    pub why: String,
 }
 
 /// A workload whose pods read a Kubernetes Secret that carries one of the two values.
@@ -322,6 +349,46 @@ pub struct Consumer {
     pub reloader: Option<String>,
     /// A controller that owns its manifest (Flux, Argo CD), if labels or annotations say so.
     pub gitops: Option<GitOps>,
+    /// What else concerns how it is moved to another value.
+    pub moving: Moving,
+}
+
+/// What concerns how a consumer is moved to another value.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Moving {
+    /// What the operator says of it.
+    pub word: Word,
+    /// What its rollout waits for, in the controller's words or by name; a rollout may get over each.
+    pub waits_for: Vec<String>,
+    /// The resource version that each Secret had when its bytes were compared before the last restart of ours, from its template.
+    pub compared: BTreeMap<ObjectName, String>,
+    /// Whether its pods alone read the Secrets, by what a webhook puts into them, and not its template.
+    pub injected: bool,
+    /// What a restart of it costs, or what it has to wait for, in words.
+    pub costs: Vec<String>,
+    /// The labels of its pod template.
+    pub labels: BTreeMap<String, String>,
+    /// Whether its rollout makes new pods before it ends old ones.
+    pub surges: bool,
+}
+
+impl Consumer {
+    /// Whether the operator leaves it as it is.
+    pub fn is_left(&self) -> bool {
+        self.moving.word == Word::Leave
+    }
+
+    /// Whether its rollout is over. Of one whose pods are evicted the pods tell: its controller may count what will never come, or does
+    /// not replace any by itself.
+    pub fn is_rolled_out(&self) -> bool {
+        match self.moving.word {
+            Word::Evict => {
+                self.pods.iter().all(|pod| pod.ready && !pod.terminating)
+                    && (self.desired == 0 || !self.pods.is_empty())
+            }
+            Word::None | Word::Leave => self.rollout == Rollout::Complete,
+        }
+    }
 }
 
 /// Who keeps a workload's manifest as it is in git.
@@ -353,11 +420,31 @@ pub struct OtherReader {
     pub reasons: Vec<String>,
     /// The Kubernetes Secrets it reads.
     pub secrets: Vec<ObjectName>,
+    /// The names that it goes by: its own, and those of what owns it, the nearest first.
+    #[serde(skip)]
+    pub names: Vec<ReaderName>,
+    /// What the operator says of it.
+    #[serde(skip)]
+    pub word: Word,
+    /// Whether it is ready to serve.
+    #[serde(skip)]
+    pub ready: bool,
+    /// Whether it is on its way out.
+    #[serde(skip)]
+    pub terminating: bool,
+    /// What keeps it, where it should have ended by now, or its node does not answer.
+    #[serde(skip)]
+    pub kept: Option<String>,
 }
 
 impl OtherReader {
     /// What stands behind its owner's name where that owner is gone; no name has a parenthesis.
     pub const GONE: &str = "(gone";
+
+    /// Whether it runs and does not end by itself.
+    pub fn stays(&self) -> bool {
+        self.running && !self.ends
+    }
 
     /// Whether its owner makes it again when it is deleted.
     pub fn is_made_again(&self) -> bool {
@@ -450,6 +537,10 @@ pub struct Observation {
     pub doors: Vec<Door>,
     /// What nobody looked at.
     pub not_looked_at: Vec<NotLookedAt>,
+    /// Pods that do not count as running, since their nodes are gone.
+    pub lost_pods: Vec<LostPod>,
+    /// Readers that the operator left at an earlier run, as the lock's record says.
+    pub left: Vec<ReaderName>,
     /// The last rotation on record.
     pub last_rotation: Option<LastRotation>,
     /// The rotation or rollback that did not get to record its end, as the lock's record says.
@@ -500,6 +591,16 @@ impl Observation {
         self.consumers.iter().flat_map(|consumer| consumer.pods.iter().map(move |pod| (consumer, pod)))
     }
 
+    /// The consumers that are moved to another value: all but those that the operator leaves.
+    pub fn moved(&self) -> impl Iterator<Item = &Consumer> {
+        self.consumers.iter().filter(|consumer| !consumer.is_left())
+    }
+
+    /// The copy that this Kubernetes Secret is, if it is one.
+    pub fn copy(&self, secret: &ObjectName) -> Option<&Copy> {
+        self.copies.iter().find(|copy| copy.secret == *secret)
+    }
+
     /// The ExternalSecrets that fill one of these Kubernetes Secrets.
     pub fn filling<'a>(&'a self, secrets: &'a [ObjectName]) -> impl Iterator<Item = &'a ExternalSecretView> + Clone {
         self.external_secrets.iter().filter(|external| secrets.contains(&external.target))
@@ -526,6 +627,8 @@ impl Observation {
             copies: Vec::new(),
             doors: Vec::new(),
             not_looked_at: vec![NotLookedAt::other_clusters()],
+            lost_pods: Vec::new(),
+            left: Vec::new(),
             last_rotation: None,
             begun: None,
             finalizing: None,

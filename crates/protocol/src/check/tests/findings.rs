@@ -1,6 +1,7 @@
 //! What each check says, and to which command: a table of accounts in which one thing is not as it should be.
 
 use super::*;
+use crate::facts::named::ReaderName;
 use crate::facts::names::ObjectName;
 use crate::facts::observation::{
     Consumer, Derivation, ExternalSecretView, Found, GitOps, KeyView, OtherReader, PodView, Ready, Refresh, Rollout,
@@ -77,6 +78,12 @@ fn reader(name: &str, owner: Option<&str>, since: Option<i64>) -> OtherReader {
         since: since.and_then(second),
         reasons: Vec::new(),
         secrets: vec![self::name("backend-secrets")],
+        names: [Some(format!("pod/{name}")), owner.map(|owner| owner.split(' ').next().unwrap_or_default().to_owned())]
+            .into_iter()
+            .flatten()
+            .map(|name| name.parse::<ReaderName>().expect("a fit name"))
+            .collect(),
+        ..OtherReader::default()
     }
 }
 

@@ -14,6 +14,7 @@ fn a_reader_goes_by_its_kind_its_name_and_its_owner() {
         since: None,
         reasons: Vec::new(),
         secrets: Vec::new(),
+        ..OtherReader::default()
     };
     for (owner, named, is_made_again) in [
         (None, "pod/web-1", false),

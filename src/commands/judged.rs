@@ -1,0 +1,97 @@
+//! The writes of a restart and of the lock, judged by the API server before the first one: what an admission webhook or a policy would
+//! refuse in the middle is refused at the beginning.
+
+use super::session::Desk;
+use crate::clients::error::{ApiError, ApiErrorKind};
+use crate::execute::arrive::FIELD_MANAGER;
+use crate::execute::restart::compared;
+use crate::lock;
+use crate::observe::Seen;
+use deepdesk_protocol::check::catalogue;
+use deepdesk_protocol::command;
+use deepdesk_protocol::event::{StepName, StepState};
+use deepdesk_protocol::facts::names::{VersionId, WorkloadRef};
+use deepdesk_protocol::facts::restart_note;
+use deepdesk_protocol::happening::Happening;
+use deepdesk_protocol::problem::{Problem, Reason};
+
+/// Asks about the restart of these workloads, and about the lock; what cannot be judged is told, and stops nothing.
+pub async fn writes(desk: &Desk, seen: &Seen, workloads: &[WorkloadRef]) -> Result<(), Problem> {
+    let judge = desk.cluster.as_dry_run();
+    let patches = seen.now.consumers.iter().filter(|consumer| workloads.contains(&consumer.workload));
+    let patches = patches.map(|consumer| {
+        let compared = compared(&seen.now, consumer, &Default::default());
+        let annotations = restart_note::annotations(VersionId::FIRST, None, &compared, jiff::Timestamp::now());
+        (&consumer.workload, annotations)
+    });
+    let judged = patches.map(async |(workload, annotations)| {
+        let judged = judge.patch_template_annotations(workload, &annotations, None, FIELD_MANAGER).await;
+        (format!("the restart of {workload}"), judged.map(drop))
+    });
+    let mut answers = futures::future::join_all(judged).await;
+    answers.push(("the lock".to_owned(), lock::judge(&desk.cluster, &desk.operator).await));
+    for (what, answer) in answers {
+        match answer.as_ref().err().map(|error| (error, verdict(error))) {
+            None => {}
+            Some((error, Verdict::Refused)) => {
+                let line = format!("the API server would refuse {what}: {error}");
+                return Err(Problem::new(Reason::CheckFailed, line).hint(command![
+                    "kubectl",
+                    "get",
+                    "validatingwebhookconfigurations,mutatingwebhookconfigurations,validatingadmissionpolicies"
+                ]));
+            }
+            Some((error, Verdict::Unjudged)) => {
+                let message = format!("{what} could not be judged beforehand: {error}");
+                let warns = Happening::Warns { check: catalogue::DRY_RUN_ID.to_owned(), message };
+                desk.teller.tell(StepName::Preflight, StepState::Warning, &warns);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What an error says of the write itself.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Verdict {
+    /// It would be refused, too.
+    Refused,
+    /// Nothing: the dry run alone failed.
+    Unjudged,
+}
+
+fn verdict(error: &ApiError) -> Verdict {
+    let words = error.message.to_ascii_lowercase();
+    // `admission webhook "x" does not support dry run`: it says nothing of the write. Nor does a server that is busy.
+    let about_dry_runs = words.contains("dry run") || words.contains("dryrun");
+    match error.kind {
+        ApiErrorKind::Forbidden | ApiErrorKind::Invalid if !about_dry_runs => Verdict::Refused,
+        _ => Verdict::Unjudged,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clients::error::Service;
+
+    #[test]
+    fn a_webhook_that_refuses_dry_runs_says_nothing_of_the_write() {
+        let webhook = "admission webhook \"policy.example.com\"";
+        for (kind, message, expected) in [
+            (
+                ApiErrorKind::Forbidden,
+                format!("{webhook} denied the request: no restarts on Fridays"),
+                Verdict::Refused,
+            ),
+            (ApiErrorKind::Invalid, "spec: Forbidden".to_owned(), Verdict::Refused),
+            (ApiErrorKind::Invalid, format!("{webhook} does not support dry run"), Verdict::Unjudged),
+            (ApiErrorKind::Internal, "failed calling webhook".to_owned(), Verdict::Unjudged),
+            (ApiErrorKind::Timeout, String::new(), Verdict::Unjudged),
+            (ApiErrorKind::Conflict, String::new(), Verdict::Unjudged),
+        ] {
+            let error = ApiError::new(Service::Kubernetes, "patch", kind, &message);
+            assert_eq!(verdict(&error), expected, "{error}");
+        }
+    }
+}
