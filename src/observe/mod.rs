@@ -149,6 +149,9 @@ async fn see(
     Ok(Seen { now, vault, readers })
 }
 
+/// By how much the clocks of Google and of the cluster are taken to differ at most.
+const CLOCKS_DIFFER: jiff::SignedDuration = jiff::SignedDuration::from_mins(5);
+
 /// Keeps the values that no version read has and that a Kubernetes Secret holds as they are: it may be their last copy, and two
 /// places with the same bytes get the same tag.
 fn keep_copies(now: &Observation, readers: &[Reader], targets: &[Option<KubernetesSecret>], vault: &mut Vault) {
@@ -335,12 +338,18 @@ fn view(
 ) -> ExternalSecretView {
     let held = reader.mappings.iter().map(|mapping| (mapping, found(now, reader, mapping, target, vault)));
     let held: Vec<(&Mapping, Found)> = held.collect();
+    // Its last sync came long after the newest version, however much clocks differ.
+    let is_late = |source| {
+        let newest = now.secret(source).newest().filter(|_| now.secret(source).value().is_some());
+        let created = newest.and_then(|newest| newest.created?.checked_add(CLOCKS_DIFFER).ok());
+        reader.refreshed.zip(created).is_some_and(|(refreshed, created)| refreshed > created)
+    };
     let mut keys: Vec<KeyView> = held
         .iter()
         .map(|(mapping, found)| KeyView {
             key: mapping.key.clone(),
             source: mapping.source,
-            derivation: shown::derivation(mapping, *found, &held),
+            derivation: shown::derivation(mapping, *found, &held, is_late(mapping.source)),
             pinned: mapping.pinned.clone(),
             property: mapping.transform.property.clone(),
             found: *found,

@@ -50,11 +50,11 @@ pub fn shown(
 
 /// How the bytes of a mapping are known, by what they were found to hold: what is not followed may be shown by them, also that
 /// one of two secrets' values is not there yet.
-pub fn derivation(mapping: &Mapping, found: Found, beside: &[(&Mapping, Found)]) -> Derivation {
+pub fn derivation(mapping: &Mapping, found: Found, beside: &[(&Mapping, Found)], is_late: bool) -> Derivation {
     let is_shown = |found: &Found| matches!(found, Found::Value(_));
     let beside =
         || beside.iter().any(|(other, found)| shares(mapping, other) && other.may_be_shown() && is_shown(found));
-    match mapping.may_be_shown() && (is_shown(&found) || (found == Found::Missing && beside())) {
+    match mapping.may_be_shown() && (is_shown(&found) || (found == Found::Missing && !is_late && beside())) {
         true => Derivation::Shown,
         false => mapping.derivation,
     }
