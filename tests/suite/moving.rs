@@ -115,12 +115,10 @@ fn what_is_left_by_name_is_on_record_and_finalize_wants_the_name() {
 #[test]
 fn what_appears_after_the_preflight_keeps_the_previous_version_in_use() {
     let world = World::start(&["--accounts=2"]);
-    world.fault("hold", Some("addSecretVersion:1"));
-    let before = world.log().len();
-    let child = world.spawn(&ROTATE);
-    world.until("it is held", |world| world.log_after(before).iter().any(|entry| entry["outcome"] == "held"));
-    bare_pod(&world, "late-1");
-    world.heal("hold");
+    let mut child = world.spawn(&ROTATE);
+    world.request_or_end(&mut child, |entry| entry["operation"] == "addSecretVersion").expect("it comes");
+    let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "late-1"}, "spec": spec()});
+    world.sent("POST", PODS, Some(pod));
     finish(child).code(5).says("pod late-1").says("--leave pod/late-1");
     assert!(world.versions(&primary("globex")).ends_with("3:ENABLED 4:ENABLED"), "not committed");
     let restarted = generation(&world, "backend");
@@ -211,7 +209,8 @@ fn one_workload_alone_is_restarted_where_it_is_named() {
     let world = World::start(&["--accounts=2"]);
     let before = (generation(&world, "admin"), generation(&world, "backend"));
     world.run(&["secret", "restart", "globex", "--yes", "--only", "deploy/backend"]).code(0);
-    assert_eq!((generation(&world, "admin"), generation(&world, "backend")), (before.0, before.1 + 1));
+    assert_eq!(generation(&world, "admin"), before.0);
+    assert!(generation(&world, "backend") > before.1);
     world.run(&["secret", "restart", "globex", "--yes", "--only", "deployment/none"]).code(2).says("deployment/none");
 }
 
