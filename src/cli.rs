@@ -50,28 +50,27 @@ pub enum Command {
     /// Rotate, sync, verify and restart an account's secret
     #[command(subcommand, after_help = "Example, which changes nothing:\n  kubectl deepdesk secret verify acme")]
     Secret(Box<Secret>),
-    /// List the accounts of the cluster, or make one the current namespace
+    /// List the accounts of the cluster, or set the current one
     #[command(subcommand, after_help = "Example, which changes nothing:\n  kubectl deepdesk account list")]
     Account(Accounts),
-    /// List the contexts, make one the current one, or write a GKE cluster's entry
+    /// List contexts, set the current one, or write the entry of a GKE cluster
     #[command(subcommand, after_help = "Example, which changes nothing:\n  kubectl deepdesk cluster list")]
     Cluster(Clusters),
-    /// Can I do this here? Access, APIs and set-up, with what to do about each failure; changes nothing
+    /// Check access, APIs and set-up, with a hint for each failure; changes nothing
     ///
-    /// Asks what a command asks before its first write, and goes on after a failure: a line for each check, by group.
-    /// What cannot be asked is shown as skipped, with the reason. Exit 3 if something fails, 1 if the cluster cannot be
-    /// asked at all.
+    /// Runs every check that a command runs before its first write, and continues after a failure. A check that cannot be run is
+    /// shown as skipped, with the reason. Exit code 3 if a check fails, 1 if the cluster cannot be reached.
     #[command(
         after_help = "Example:\n  kubectl deepdesk check acme\n  kubectl deepdesk check acme --for verify --only access,secret-manager -o short"
     )]
     Check(Box<Check>),
-    /// Print what is set, and where it came from
+    /// Print settings and their sources
     #[command(subcommand, after_help = "Example, which changes nothing:\n  kubectl deepdesk config list acme")]
     Config(Config),
-    /// Rehearse against a small world in this process: a cluster, External Secrets and Secret Manager
+    /// Rehearse against a simulated cluster, External Secrets and Secret Manager in this process
     #[command(subcommand, after_help = "Example:\n  kubectl deepdesk sandbox run -- secret rotate acme --yes")]
     Sandbox(Sandbox),
-    /// Complete words in bash, zsh, fish and PowerShell, also after `kubectl deepdesk`
+    /// Install or print shell completion
     #[command(subcommand, after_help = "Example:\n  kubectl deepdesk completion install")]
     Completion(Completion),
     /// Write the manual pages, for packagers

@@ -17,26 +17,26 @@ pub struct Check {
     /// Which accounts.
     #[command(flatten)]
     pub selection: Selection,
-    /// List the checks that there are, with id, group and name; asks nothing
-    #[arg(long, conflicts_with_all = ["accounts", "explain"], help_heading = "Checks")]
+    /// List all checks with id, group and name
+    #[arg(long, conflicts_with_all = ["accounts", "explain"])]
     pub list: bool,
-    /// Explain a check, by its id or name: what is looked at, why, and what to do; asks nothing
-    #[arg(long, value_name = "ID", conflicts_with = "accounts", help_heading = "Checks")]
+    /// Explain this check: what it looks at, why, and what to do
+    #[arg(long, value_name = "ID", conflicts_with = "accounts")]
     pub explain: Option<String>,
-    /// The command whose needs are checked
-    #[arg(long = "for", value_enum, default_value_t = Purpose::Rotate, value_name = "COMMAND", help_heading = "Checks")]
+    /// Check what this command needs
+    #[arg(long = "for", value_enum, default_value_t = Purpose::Rotate, value_name = "COMMAND")]
     pub purpose: Purpose,
-    /// Ask only these checks, by id or by group; may be repeated
-    #[arg(long, value_name = "ID,GROUP", value_delimiter = ',', help_heading = "Checks")]
+    /// Run only these checks; may be repeated
+    #[arg(long, value_name = "ID,GROUP", value_delimiter = ',')]
     pub only: Vec<String>,
-    /// Leave these checks out, by id or by group; may be repeated
-    #[arg(long, value_name = "ID,GROUP", value_delimiter = ',', help_heading = "Checks")]
+    /// Skip these checks; may be repeated
+    #[arg(long, value_name = "ID,GROUP", value_delimiter = ',')]
     pub skip: Vec<String>,
-    /// Exit 3 on warnings too
-    #[arg(long, help_heading = "Checks")]
+    /// Exit with 3 on warnings too
+    #[arg(long)]
     pub fail_on_warnings: bool,
-    /// Rotate although no ExternalSecret maps the back-compat: the application reads Secret Manager itself
-    #[arg(long, help_heading = "Checks")]
+    /// Accept that no ExternalSecret maps the back-compat (the application reads Secret Manager itself)
+    #[arg(long)]
     pub back_compat_unmapped: bool,
 }
 

@@ -11,7 +11,7 @@ use deepdesk_protocol::facts::named::{ReaderName, Words};
 /// The flag of every command that changes something.
 #[derive(Debug, Args)]
 pub struct DryRunFlag {
-    /// Only show what would be done; `server` also lets the API server judge every change to the cluster
+    /// Show what would be done and change nothing; with `server` the API server checks each change
     #[arg(
         long,
         value_enum,
@@ -21,7 +21,8 @@ pub struct DryRunFlag {
         default_value = "none",
         value_name = "client|server",
         hide_default_value = true,
-        hide_possible_values = true
+        hide_possible_values = true,
+        display_order = 801
     )]
     pub dry_run: DryRun,
 }
@@ -29,17 +30,17 @@ pub struct DryRunFlag {
 /// What a command that moves pods to another value takes.
 #[derive(Debug, Args)]
 pub struct ReadersFlag {
-    /// Evict the pods of this reader one after the other, so that what owns them makes new ones: KIND/NAME
+    /// Evict the pods of this reader one after the other: KIND/NAME
     ///
     /// For what a restart does not move: pods of an operator or of a controller that is not known here (rollout/checkout), and
     /// workloads that do not replace their pods by themselves. PodDisruptionBudgets are heeded. A pod that nobody owns
     /// (pod/import-1) is ended by it. Needs create on pods/eviction.
-    #[arg(long, value_name = "KIND/NAME", help_heading = "Readers")]
+    #[arg(long, value_name = "KIND/NAME")]
     pub evict: Vec<ReaderName>,
-    /// Leave this reader as it is, do not wait for it, and put that on record: KIND/NAME
+    /// Leave this reader on its present value, and put that on record: KIND/NAME
     ///
     /// It goes on with the value that it started with. finalize wants its name again while it still runs.
-    #[arg(long, value_name = "KIND/NAME", help_heading = "Readers")]
+    #[arg(long, value_name = "KIND/NAME")]
     pub leave: Vec<ReaderName>,
 }
 
@@ -53,17 +54,18 @@ impl ReadersFlag {
 /// The flag of every command that asks.
 #[derive(Debug, Args)]
 pub struct YesFlag {
-    /// Do not ask: the answer to the question is yes
+    /// Skip the confirmation prompt
     ///
-    /// In a protected context, and where --destroy, --retired or --abandon-older gives something up for good, the name has to be
-    /// said: --yes=ACCOUNT, for several accounts --yes=CONTEXT.
+    /// In a protected context, and with --destroy, --retired or --abandon-older, the name is required: --yes=ACCOUNT, for several
+    /// accounts --yes=CONTEXT.
     #[arg(
         short,
         long,
         num_args = 0..=1,
         require_equals = true,
         default_missing_value = "",
-        value_name = "ACCOUNT"
+        value_name = "ACCOUNT",
+        display_order = 802
     )]
     yes: Option<String>,
 }
@@ -93,23 +95,23 @@ impl YesFlag {
 /// The flag of every command whose run may be put on record.
 #[derive(Debug, Args)]
 pub struct ReportFlag {
-    /// Write what was done to FILE as an HTML page, and as JSON beside it; also when it fails or is stopped
+    /// Write a report of the run to FILE (HTML) and beside it (JSON), also when it fails
     ///
-    /// For a change ticket or an auditor: who, when, versions, each check with its id and result, a timeline with each
-    /// sync and each pod, how it ended. The page needs nothing else, has no script and holds no value; the JSON has
-    /// the same name, with .json. FILE is looked at before anything is changed. Only an earlier report is replaced.
-    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    /// For a change ticket or an auditor: who, when, versions, each check with its id and result, a timeline of syncs and
+    /// pods, and how it ended. The page has no script, loads nothing and holds no value. Only an earlier report is
+    /// replaced.
+    #[arg(long, value_name = "FILE", display_order = 803)]
     pub report: Option<PathBuf>,
 }
 
 /// Which accounts, of a command that only reads.
 #[derive(Debug, Args)]
 pub struct Selection {
-    /// All accounts of the cluster
-    #[arg(short = 'A', long = "all-namespaces", conflicts_with_all = ["accounts", "namespace"], help_heading = "Selection")]
+    /// Select all accounts of the cluster
+    #[arg(short = 'A', long = "all-namespaces", conflicts_with_all = ["accounts", "namespace"])]
     pub all: bool,
-    /// The accounts whose namespaces have these labels, as kubectl takes them
-    #[arg(short = 'l', long, value_name = "SELECTOR", conflicts_with_all = ["accounts", "namespace"], help_heading = "Selection")]
+    /// Select the accounts whose namespaces have these labels
+    #[arg(short = 'l', long, value_name = "SELECTOR", conflicts_with_all = ["accounts", "namespace"])]
     pub selector: Option<String>,
 }
 
@@ -123,23 +125,26 @@ impl Selection {
 /// Flags of every `secret` command.
 #[derive(Debug, Args)]
 pub struct Common {
-    /// The accounts; default: the current context's namespace
+    /// Accounts [default: the namespace of the current context]
     #[arg(value_name = "ACCOUNT")]
     pub accounts: Vec<String>,
-    /// ExternalSecrets that must be among those found [default: admin-secrets, backend-secrets]
+    /// Give up a single wait after this time
+    #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = duration, display_order = 800)]
+    pub timeout: Duration,
+    /// How it is shown.
+    #[command(flatten)]
+    pub show: Show,
+    /// Require this ExternalSecret to be found; may be repeated [default: admin-secrets, backend-secrets]
     #[arg(long = "external-secret", value_name = "NAME", help_heading = "Names")]
     pub external_secrets: Vec<String>,
-    /// Workloads that must be among those found [default: deployment/admin, deployment/backend]
+    /// Require this workload to be found; may be repeated [default: deployment/admin, deployment/backend]
     #[arg(long = "workload", value_name = "KIND/NAME", help_heading = "Names")]
     pub workloads: Vec<String>,
     /// What the two secrets are called.
     #[command(flatten)]
     pub ids: SecretIds,
-    /// The most that one wait may take
-    #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = duration)]
-    pub timeout: Duration,
-    /// Settings file [default: kubectl-deepdesk/settings.yaml in the configuration directory]
-    #[arg(long, value_name = "FILE", env = "DEEPDESK_SETTINGS", hide_env_values = true)]
+    /// Read settings from this file [default: kubectl-deepdesk/settings.yaml in the configuration directory]
+    #[arg(long, value_name = "FILE", env = "DEEPDESK_SETTINGS", hide_env_values = true, help_heading = "Names")]
     pub settings: Option<PathBuf>,
     /// Where and as whom in the cluster.
     #[command(flatten)]
@@ -147,72 +152,69 @@ pub struct Common {
     /// Where and as whom at Google.
     #[command(flatten)]
     pub google: Google,
-    /// How it is shown.
-    #[command(flatten)]
-    pub show: Show,
 }
 
 /// What an account's two secrets are called in Secret Manager.
 #[derive(Clone, Debug, Args)]
 pub struct SecretIds {
-    /// The primary's id; {account} is replaced [default: {account}_account_secret]
+    /// Set the id of the primary secret [default: {account}_account_secret]
     #[arg(long, value_name = "ID", help_heading = "Names")]
     pub primary_secret: Option<String>,
-    /// The back-compat's id; {account} is replaced [default: {account}_account_secret_back_compat]
+    /// Set the id of the back-compat secret [default: {account}_account_secret_back_compat]
     #[arg(long, value_name = "ID", help_heading = "Names")]
     pub back_compat_secret: Option<String>,
 }
 
 /// Flags as kubectl has them.
 #[derive(Clone, Debug, Args)]
-#[command(next_help_heading = "Cluster (as kubectl)")]
+#[command(next_help_heading = "Global options, as in kubectl and gcloud")]
 pub struct Cluster {
-    /// Path of the kubeconfig file
+    /// Use this kubeconfig file
     #[arg(long, value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
-    /// Context of the kubeconfig
+    /// Use this context of the kubeconfig
     #[arg(long, value_name = "NAME")]
     pub context: Option<String>,
-    /// Cluster of the kubeconfig
+    /// Use this cluster of the kubeconfig
     #[arg(long, value_name = "NAME")]
     pub cluster: Option<String>,
-    /// User of the kubeconfig
+    /// Use this user of the kubeconfig
     #[arg(long, value_name = "NAME")]
     pub user: Option<String>,
-    /// The namespace, and so the account
+    /// Use this namespace, and so this account
     #[arg(short, long, value_name = "NAME")]
     pub namespace: Option<String>,
-    /// User to act as
+    /// Impersonate this user in the cluster
     #[arg(long = "as", value_name = "USER")]
     pub impersonate: Option<String>,
-    /// Group to act as; may be repeated
+    /// Impersonate this group; may be repeated
     #[arg(long = "as-group", value_name = "GROUP")]
     pub impersonate_groups: Vec<String>,
-    /// UID to act as
+    /// Impersonate this UID
     #[arg(long = "as-uid", value_name = "UID")]
     pub impersonate_uid: Option<String>,
-    /// The most that one request may take; 0 for the program's own limit
+    /// Give up a single request after this time; 0 for the built-in limit
     #[arg(long, value_name = "DURATION", default_value = "0", value_parser = duration)]
     pub request_timeout: Duration,
-    /// Address of the API server
+    /// Use this address of the API server
     #[arg(short, long, value_name = "URL")]
     pub server: Option<String>,
-    /// Bearer token for the API server
+    /// Authenticate to the API server with this bearer token
     #[arg(long, value_name = "TOKEN")]
     pub token: Option<Token>,
-    /// Name to expect in the server's certificate
+    /// Expect this name in the server's certificate
     #[arg(long, value_name = "NAME")]
     pub tls_server_name: Option<String>,
-    /// File with the certificate authority's certificate
+    /// Trust the certificate authority in this file
     #[arg(long, value_name = "FILE")]
     pub certificate_authority: Option<PathBuf>,
-    /// File with a client certificate
+    /// Authenticate with the client certificate in this file
     #[arg(long, value_name = "FILE")]
     pub client_certificate: Option<PathBuf>,
-    /// File with the client certificate's key
+    /// Use the key of the client certificate in this file
     #[arg(long, value_name = "FILE")]
     pub client_key: Option<PathBuf>,
-    /// Do not check the server's certificate
+    /// Skip the verification of the server's certificate
     #[arg(long)]
     pub insecure_skip_tls_verify: bool,
 }
@@ -237,18 +239,18 @@ impl std::fmt::Debug for Token {
 
 /// Flags as gcloud has them.
 #[derive(Clone, Debug, Args)]
-#[command(next_help_heading = "Google (as gcloud)")]
+#[command(next_help_heading = "Global options, as in kubectl and gcloud")]
 pub struct Google {
-    /// The project of the secrets; default: what the account's SecretStore says
+    /// Use this project [default: the one in the account's SecretStore]
     #[arg(long, value_name = "ID")]
     pub project: Option<String>,
-    /// gcloud configuration to use instead of the active one
+    /// Use this gcloud configuration instead of the active one
     #[arg(long, value_name = "NAME")]
     pub configuration: Option<String>,
-    /// Service account to act as
+    /// Impersonate this service account at Google
     #[arg(long, value_name = "EMAIL")]
     pub impersonate_service_account: Option<String>,
-    /// Ask nothing; a change then needs --yes
+    /// Disable all prompts; a change then needs --yes
     #[arg(short, long)]
     pub quiet: bool,
 }
@@ -257,16 +259,16 @@ pub struct Google {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Output")]
 pub struct Show {
-    /// Form of the result
+    /// Print the result in this format
     #[arg(short, long, value_enum, default_value_t = Output::Human)]
     pub output: Output,
-    /// Form of the progress on standard error
+    /// Print the progress on standard error in this format
     #[arg(long, value_enum, default_value_t = Progress::Auto)]
     pub progress: Progress,
-    /// Whether to use colours
+    /// Use colours
     #[arg(long, value_enum, default_value_t = Color::Auto)]
     pub color: Color,
-    /// Show each request on standard error: method, URL, status, time; never a value
+    /// Print each request on standard error: method, URL, status, time; never a value
     #[arg(short, long, action = clap::ArgAction::Count)]
     pub verbose: u8,
 }
@@ -274,9 +276,9 @@ pub struct Show {
 /// `-o`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 pub enum Output {
-    /// For people
+    /// Text
     Human,
-    /// For people, with more
+    /// Text with more columns and reasons
     Wide,
     /// For people, only what is not fine; `check` alone has it
     #[value(skip)]
@@ -292,11 +294,11 @@ pub enum Output {
 /// `--progress`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 pub enum Progress {
-    /// Live on a terminal, plain lines otherwise
+    /// Updated in place on a terminal, else plain
     Auto,
-    /// Plain lines
+    /// One line per event
     Plain,
-    /// One JSON object a line
+    /// One JSON object per event
     Json,
     /// Nothing
     None,

@@ -22,7 +22,7 @@ pub enum Completion {
         after_help = "Example:\n  kubectl-deepdesk completion powershell | Out-String | Invoke-Expression"
     )]
     PowerShell,
-    /// Put completion in place: for kubectl deepdesk, and for kubectl-deepdesk in your shell
+    /// Install completion for kubectl deepdesk, and for kubectl-deepdesk in your shell
     ///
     /// kubectl asks a program named kubectl_complete-deepdesk, which krew cannot install: a link of that name is put
     /// on PATH. The shell's script goes into the directory where that shell looks by itself. No dotfile is touched
@@ -36,19 +36,19 @@ pub enum Completion {
 /// `completion install`.
 #[derive(Debug, Args)]
 pub struct Install {
-    /// For this shell; may be repeated [default: the one that $SHELL names]
+    /// Install for this shell; may be repeated [default: the one in $SHELL]
     #[arg(long = "shell", value_enum, value_name = "SHELL")]
     pub shells: Vec<Shell>,
-    /// Directory for the link [default: where kubectl-deepdesk is found on PATH, else the first of PATH that can be written]
+    /// Put the link into this directory [default: where kubectl-deepdesk is found on PATH, else the first of PATH that can be written]
     #[arg(long, value_name = "DIR")]
     pub bin_dir: Option<PathBuf>,
-    /// Take away what this command has put in place
+    /// Remove what this command installed
     #[arg(long)]
     pub uninstall: bool,
-    /// Also add the one line that is needed to the shell's own start-up file (with --uninstall: take it away)
+    /// Add the required line to the shell's start-up file (with --uninstall: remove it)
     #[arg(long)]
     pub edit_profile: bool,
-    /// Only say what would be done
+    /// Show what would be done and change nothing
     #[arg(long)]
     pub dry_run: bool,
 }
@@ -94,7 +94,7 @@ impl Shell {
 /// `man`.
 #[derive(Debug, Args)]
 pub struct Man {
-    /// Directory to write the pages to; it is made when it is missing
+    /// Write the pages to this directory; it is created if missing
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
 }

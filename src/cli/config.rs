@@ -8,11 +8,11 @@ use super::{Common, Output};
 /// The commands on the configuration.
 #[derive(Debug, Subcommand)]
 pub enum Config {
-    /// Print every effective setting, and where it came from
+    /// Print every effective setting and its source
     ///
     /// From flags, environment, kubeconfig, settings file, gcloud's configuration, the account's SecretStore, or the
-    /// context's name. What cannot be found out in a few seconds is said to be unknown, with the reason. Tokens and
-    /// passwords are never shown.
+    /// context's name. What cannot be found out within seconds is shown as unknown, with the reason. Tokens and passwords are
+    /// never shown.
     #[command(
         after_help = "Example:\n  kubectl deepdesk config list acme\n  kubectl deepdesk config list acme --configuration work -o json"
     )]
@@ -22,7 +22,7 @@ pub enum Config {
 /// `config list`.
 #[derive(Debug, Args)]
 #[command(
-    mut_arg("accounts", |accounts| accounts.num_args(0..=1).help("The account; default: the current context's namespace")),
+    mut_arg("accounts", |accounts| accounts.num_args(0..=1).help("Account [default: the namespace of the current context]")),
     mut_arg("output", |output| output.value_parser(
         PossibleValuesParser::new(["human", "json", "yaml", "name"]).map(|form| form_of(&form))
     ))

@@ -9,24 +9,23 @@ use super::{Cluster, Color, Google, Output, SecretIds};
 /// The commands on clusters.
 #[derive(Debug, Subcommand)]
 pub enum Clusters {
-    /// List the contexts of the kubeconfig; sends nothing
+    /// List the contexts of the kubeconfig; sends no request
     ///
-    /// A table on a terminal, names one a line elsewhere, so that a picker can be put behind it. `*` marks the current
-    /// context.
+    /// A table on a terminal, else one name per line, so that a picker can read it. `*` marks the current context.
     #[command(
         after_help = "Example:\n  kubectl deepdesk cluster list\n  kubectl deepdesk cluster use \"$(kubectl deepdesk cluster list | fzf)\""
     )]
     List(ListClusters),
-    /// Make a context the current one; without a name, pick it at the terminal
+    /// Set the current context; without a name, choose it from a list
     ///
-    /// Changes `current-context` in the kubeconfig and nothing else: comments, order and quoting stay. What the file was
-    /// before is kept beside it, as FILE.deepdesk-backup.
+    /// Changes only `current-context` in the kubeconfig; comments, order and quoting stay. The previous file is kept as
+    /// FILE.deepdesk-backup.
     #[command(after_help = "Example:\n  kubectl deepdesk cluster use prod\n  kubectl deepdesk cluster use -")]
     Use(UseCluster),
     /// Write the kubeconfig entry of a GKE cluster, as gcloud writes it, and make it the current context
     ///
-    /// Cluster, user and context are named gke_PROJECT_LOCATION_NAME and go into the first file of KUBECONFIG; all else in
-    /// it stays as it is. What the file was before is kept beside it, as FILE.deepdesk-backup.
+    /// Cluster, user and context are named gke_PROJECT_LOCATION_NAME and go into the first file of KUBECONFIG; everything else in
+    /// it stays as it is. The previous file is kept as FILE.deepdesk-backup.
     #[command(
         after_help = "Example:\n  kubectl deepdesk cluster get-credentials prod --location europe-west1 --project acme-prod"
     )]
@@ -36,7 +35,7 @@ pub enum Clusters {
 /// `cluster list`.
 #[derive(Debug, Args)]
 pub struct ListClusters {
-    /// Path of the kubeconfig file
+    /// Use this kubeconfig file
     #[arg(long, value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
     /// How it is shown.
@@ -47,13 +46,13 @@ pub struct ListClusters {
 /// `cluster use`.
 #[derive(Debug, Args)]
 pub struct UseCluster {
-    /// The context; - for the one before the current one
+    /// Context; - for the previous one
     #[arg(value_name = "NAME|-")]
     pub name: Option<String>,
-    /// Path of the kubeconfig file
+    /// Use this kubeconfig file
     #[arg(long, value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
-    /// Whether to use colours
+    /// Use colours
     #[arg(long, value_enum, default_value_t = Color::Auto, help_heading = "Output")]
     pub color: Color,
 }
@@ -61,36 +60,36 @@ pub struct UseCluster {
 /// `cluster get-credentials`.
 #[derive(Debug, Args)]
 pub struct GetCredentials {
-    /// The cluster
+    /// Name of the cluster
     pub name: String,
-    /// Its region or zone; default: gcloud's compute/zone, else compute/region
+    /// Location (region or zone) of the cluster [default: compute/zone of gcloud, else compute/region]
     #[arg(short = 'z', long, visible_aliases = ["zone", "region"], value_name = "LOCATION")]
     pub location: Option<String>,
     /// Use the address inside the network (private endpoint)
     #[arg(long)]
     pub internal_ip: bool,
-    /// Use the DNS-based endpoint, whose certificate every system trusts
+    /// Use the DNS-based endpoint
     #[arg(long)]
     pub dns_endpoint: bool,
-    /// Through the Connect Gateway, as a member of its fleet (as gcloud container fleet memberships get-credentials)
+    /// Use the Connect Gateway of its fleet (as gcloud container fleet memberships get-credentials)
     #[arg(long, conflicts_with_all = ["internal_ip", "dns_endpoint"])]
     pub connect_gateway: bool,
-    /// Path of the kubeconfig file; default: the first of KUBECONFIG
+    /// Write to this kubeconfig file [default: the first of KUBECONFIG]
     #[arg(long, value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
-    /// The project of the cluster; default: gcloud's
-    #[arg(long, value_name = "ID", help_heading = "Google (as gcloud)")]
+    /// Use this project [default: core/project of gcloud]
+    #[arg(long, value_name = "ID", help_heading = "Global options, as in kubectl and gcloud")]
     pub project: Option<String>,
-    /// gcloud configuration to use instead of the active one
-    #[arg(long, value_name = "NAME", help_heading = "Google (as gcloud)")]
+    /// Use this gcloud configuration instead of the active one
+    #[arg(long, value_name = "NAME", help_heading = "Global options, as in kubectl and gcloud")]
     pub configuration: Option<String>,
-    /// Service account to act as, now and in the entry
-    #[arg(long, value_name = "EMAIL", help_heading = "Google (as gcloud)")]
+    /// Impersonate this service account, now and in the entry
+    #[arg(long, value_name = "EMAIL", help_heading = "Global options, as in kubectl and gcloud")]
     pub impersonate_service_account: Option<String>,
-    /// Whether to use colours
+    /// Use colours
     #[arg(long, value_enum, default_value_t = Color::Auto, help_heading = "Output")]
     pub color: Color,
-    /// Show each request on standard error: method, URL, status, time
+    /// Print each request on standard error: method, URL, status, time
     #[arg(short, long, action = clap::ArgAction::Count, help_heading = "Output")]
     pub verbose: u8,
 }
@@ -107,9 +106,9 @@ pub enum Accounts {
         after_help = "Example:\n  kubectl deepdesk account list\n  kubectl deepdesk account list -o json | jq -r '.items[] | select(.state == \"Rotating\").account'"
     )]
     List(Box<ListAccounts>),
-    /// Make an account the namespace of the current context; without a name, pick it at the terminal
+    /// Set the namespace of the current context to an account; without a name, choose it from a list
     ///
-    /// Changes the context's `namespace` in the kubeconfig and nothing else. Any namespace of the cluster will do.
+    /// Changes only `namespace` of the context in the kubeconfig. Any namespace of the cluster is accepted.
     #[command(after_help = "Example:\n  kubectl deepdesk account use acme\n  kubectl deepdesk account use -")]
     Use(Box<UseAccount>),
 }
@@ -117,19 +116,19 @@ pub enum Accounts {
 /// `account list`.
 #[derive(Debug, Args)]
 pub struct ListAccounts {
-    /// All accounts of the cluster: what it does anyway
-    #[arg(short = 'A', long = "all-namespaces", help_heading = "Selection")]
+    /// Select all accounts of the cluster (the default)
+    #[arg(short = 'A', long = "all-namespaces")]
     pub all: bool,
-    /// Only accounts whose namespaces have these labels, as kubectl takes them
-    #[arg(short = 'l', long, value_name = "SELECTOR", help_heading = "Selection")]
+    /// Select the accounts whose namespaces have these labels
+    #[arg(short = 'l', long, value_name = "SELECTOR")]
     pub selector: Option<String>,
-    /// Names alone: ask Secret Manager nothing
+    /// List names only, without a request to Secret Manager
     #[arg(long)]
     pub no_state: bool,
     /// What the two secrets are called.
     #[command(flatten)]
     pub ids: SecretIds,
-    /// Settings file [default: kubectl-deepdesk/settings.yaml in the configuration directory]
+    /// Read settings from this file [default: kubectl-deepdesk/settings.yaml in the configuration directory]
     #[arg(long, value_name = "FILE", env = "DEEPDESK_SETTINGS", hide_env_values = true)]
     pub settings: Option<PathBuf>,
     /// Where and as whom in the cluster.
@@ -146,10 +145,10 @@ pub struct ListAccounts {
 /// `account use`.
 #[derive(Debug, Args)]
 pub struct UseAccount {
-    /// The account, or any namespace; - for the one before the current one
+    /// Account, or any namespace; - for the previous one
     #[arg(value_name = "NAME|-")]
     pub name: Option<String>,
-    /// Do not ask the cluster whether it exists
+    /// Skip the check that the namespace exists
     #[arg(short, long)]
     pub force: bool,
     /// Where and as whom in the cluster.
@@ -164,13 +163,13 @@ pub struct UseAccount {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Output")]
 pub struct ShowList {
-    /// Form of the list [default: human on a terminal, name elsewhere]
+    /// Print the list in this format [default: human on a terminal, else name]
     #[arg(short, long, value_enum)]
     pub output: Option<Output>,
-    /// Whether to use colours
+    /// Use colours
     #[arg(long, value_enum, default_value_t = Color::Auto)]
     pub color: Color,
-    /// Show each request on standard error: method, URL, status, time; never a value
+    /// Print each request on standard error: method, URL, status, time; never a value
     #[arg(short, long, action = clap::ArgAction::Count)]
     pub verbose: u8,
 }
@@ -179,10 +178,10 @@ pub struct ShowList {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Output")]
 pub struct ShowUse {
-    /// Whether to use colours
+    /// Use colours
     #[arg(long, value_enum, default_value_t = Color::Auto)]
     pub color: Color,
-    /// Show each request on standard error: method, URL, status, time; never a value
+    /// Print each request on standard error: method, URL, status, time; never a value
     #[arg(short, long, action = clap::ArgAction::Count)]
     pub verbose: u8,
 }

@@ -29,11 +29,11 @@ pub enum Sandbox {
         /// How the world is.
         #[command(flatten)]
         world: World,
-        /// The program and its arguments; default: $SHELL
+        /// The program and its arguments [default: $SHELL]
         #[arg(last = true, value_name = "COMMAND")]
         command: Vec<String>,
     },
-    /// Keep the sandbox up until Ctrl-C; prints the exports to use it from elsewhere
+    /// Keep the sandbox up until Ctrl-C, and print the exports to use it from elsewhere
     #[command(after_help = "Example:\n  kubectl deepdesk sandbox start > exports   # elsewhere: . ./exports")]
     Start {
         /// How the world is.
@@ -48,22 +48,22 @@ pub enum Sandbox {
 /// How the sandbox's world is.
 #[derive(Debug, Args)]
 pub struct World {
-    /// How many accounts: acme, globex, initech, then more of their kinds
+    /// Create this many accounts: acme, globex, initech, then more of their kinds
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub accounts: u16,
-    /// How long External Secrets takes for a sync
+    /// Let External Secrets take this long for a sync
     #[arg(long, value_name = "DURATION", default_value = "300ms", value_parser = duration)]
     pub sync_delay: Duration,
-    /// How long a pod takes to become ready
+    /// Let a pod take this long to become ready
     #[arg(long, value_name = "DURATION", default_value = "2s", value_parser = duration)]
     pub pod_start: Duration,
-    /// A fault to cause, NAME[=VALUE]; may be repeated; see `sandbox faults`
+    /// Cause this fault; may be repeated; see `sandbox faults`
     #[arg(long = "fault", value_name = "NAME[=VALUE]")]
     pub faults: Vec<String>,
-    /// Items that each account's pods write a second; at the end it says what other pods could not read
+    /// Let the pods of each account write this many items per second, and report what other pods could not read
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=1000))]
     pub writes: u32,
-    /// Seed of all randomness: the same world again
+    /// Seed all randomness: the same world again
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
 }

@@ -18,57 +18,56 @@ use deepdesk_protocol::step::RescueFrom;
 /// The commands on an account's secret.
 #[derive(Debug, Subcommand)]
 pub enum Secret {
-    /// Replace the secret's value by a new one, everywhere, without losing the old one
+    /// Replace the secret's value by a new one everywhere, and keep the old one readable
     ///
-    /// Stores the value in use as back-compat and sees it arrive in the cluster; adds the new value and sees it arrive;
-    /// restarts every consumer and waits until their old pods are gone; looks at all of it once more; only then
-    /// disables the previous version. Every step first looks whether its result is there already, so the same
-    /// command goes on after any interruption, on any machine.
+    /// Stores the value in use as back-compat and waits until it is in the cluster, adds the new value and waits until it is in
+    /// the cluster, restarts every workload that reads it, waits until the old pods are gone, verifies, and then disables the
+    /// previous version. After an interruption the same command continues, on any machine.
     #[command(
         after_help = "Example:\n  kubectl deepdesk secret rotate acme\n  pass show acme/key | tr -d '\\n' | kubectl deepdesk secret rotate acme --yes --value-from -"
     )]
     Rotate(Rotate),
-    /// Make External Secrets copy now, and see that it arrived
+    /// Make External Secrets copy now, and compare what arrives
     #[command(after_help = "Example:\n  kubectl deepdesk secret sync acme")]
     Sync(Sync),
-    /// Show what Secret Manager, the cluster and the running pods hold; exit 3 if they differ
+    /// Compare what Secret Manager, the cluster and the running pods hold; exit code 3 if they differ
     #[command(after_help = "Example:\n  kubectl deepdesk secret verify acme -o json")]
     Verify(Verify),
-    /// Restart every consumer at the same moment, and wait until the old pods are gone
+    /// Restart every workload that reads the secret, and wait until the old pods are gone
     #[command(after_help = "Example:\n  kubectl deepdesk secret restart acme")]
     Restart(Restart),
-    /// Go back to the value that the back-compat holds, and keep the abandoned one readable
+    /// Go back to the back-compat value, and keep the abandoned one readable
     ///
-    /// Exchanges the two values: the one of before becomes the newest version of the primary, the abandoned one becomes
-    /// the back-compat, so that what was written under it stays readable. From a complete rotation and from the middle of
-    /// one: consumers that are not healthy do not stop it. Safe to repeat; goes on where an earlier run stopped.
+    /// Exchanges the two values: the previous one becomes the newest version of the primary, the abandoned one becomes the
+    /// back-compat, so that data written under it stays readable. Works after a rotation and in the middle of one; unhealthy
+    /// workloads do not stop it. Safe to repeat.
     #[command(
         after_help = "Example:\n  kubectl deepdesk secret rollback acme\n\nExample, which changes nothing:\n  kubectl deepdesk secret rollback acme --dry-run"
     )]
     Rollback(Rollback),
-    /// Store a value that no slot keeps as back-compat, so that pods can read what is encrypted under it
+    /// Store a value that pods cannot read any more as back-compat
     ///
-    /// For a value that hands displaced: an older version's, or one that only a Kubernetes Secret still holds. The value in use
-    /// stays. What the back-compat held stays enabled, and is not the newest version any more. A version that is disabled is
-    /// enabled first (secretmanager.versions.enable).
+    /// For a value that was displaced by hand: an older version's, or one that only a Kubernetes Secret still holds. The value in
+    /// use stays. What the back-compat held stays enabled, but is no longer its newest version. A disabled version is enabled
+    /// first (secretmanager.versions.enable).
     #[command(
         after_help = "Example:\n  kubectl deepdesk secret rescue acme --from back-compat/1\n  kubectl deepdesk secret rescue acme --from secret/backend-secrets:SECRET_KEY"
     )]
     Rescue(Rescue),
-    /// Retire the back-compat value, once every encrypted field was saved again under the new one
+    /// Retire the back-compat value after every encrypted field was saved again
     ///
-    /// Sets the back-compat to the value in use, sees that arrive in every pod, so that whatever was forgotten shows now
-    /// and not at a later restart, and disables its older versions. Refuses while anything may still write under an older
-    /// value. Nothing is destroyed unless --destroy says so.
+    /// Sets the back-compat to the value in use, waits until every pod has it, so that forgotten data shows now and not at a later
+    /// restart, and disables the older versions. Refuses while anything may still write under an older value. Destroys nothing
+    /// without --destroy.
     #[command(
         after_help = "Example:\n  kubectl deepdesk secret finalize acme\n  kubectl deepdesk secret finalize acme --yes --reencrypted-by './manage.py rows_left'\n\nExample, which changes nothing:\n  kubectl deepdesk secret finalize acme --dry-run"
     )]
     Finalize(Finalize),
-    /// Show a row an account: state, versions, age, the last rotation, and what is due with the command for it
+    /// Show one row per account: state, versions, age, last rotation, next command
     ///
-    /// Reads and changes nothing. What the newest versions hold is read by access, which Secret Manager allows 90,000
-    /// times a minute; when they were created is metadata, 600 a minute. So an age comes from the record of the last
-    /// rotation, and else is asked for up to 60 accounts; beyond that it is unknown, unless --older-than needs it.
+    /// Changes nothing. Values are read by access (Secret Manager allows 90,000 a minute), creation times are metadata (600 a
+    /// minute): an age comes from the record of the last rotation, else it is requested for up to 60 accounts; beyond that it is
+    /// unknown, unless --older-than needs it.
     #[command(
         after_help = "Example:\n  kubectl deepdesk secret status -A\n  kubectl deepdesk secret status -A --older-than 90d -o name | xargs -n 1 kubectl deepdesk secret rotate --yes"
     )]
@@ -90,53 +89,53 @@ pub struct Rotate {
     /// What a command that moves pods takes.
     #[command(flatten)]
     pub readers: ReadersFlag,
-    /// Read the new value from FILE, or from standard input (-); default: made here, from the system's random source
+    /// Read the new value from FILE or standard input (-) [default: generated]
     ///
     /// A file descriptor is /dev/fd/N. The value is text of at least 32 characters on one line, without white space at
     /// an end. It is never taken as an argument: arguments are seen by every user of the machine.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["length", "alphabet"], help_heading = "Rotation")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["length", "alphabet"])]
     pub value_from: Option<PathBuf>,
-    /// Take the value of --value-from also where it looks like something else, has another form or was in use before
+    /// Accept the value of --value-from although it looks wrong, has another form or was used before
     ///
     /// Without it, what a password manager prints in a value's place is refused: a message, a reference, a whole item
     /// in JSON, a value in quotes; and a value of another form than the one in use, or of an older version.
-    #[arg(long, requires = "value_from", help_heading = "Rotation")]
+    #[arg(long, requires = "value_from")]
     pub value_as_is: bool,
-    /// Characters of the value that is made: letters and digits, or those of --alphabet; at least 32
+    /// Generate a value of this many characters; at least 32
     ///
-    /// Without it and without --alphabet a made value has the form of the one in use: a Fernet key, as many hexadecimal
-    /// digits, or as many bytes in base64; else as many letters and digits, 32 at least. The plan says which.
-    #[arg(long, value_name = "N", value_parser = length, help_heading = "Rotation")]
+    /// Without it and without --alphabet the value gets the form of the one in use: a Fernet key, as many hexadecimal
+    /// digits, or as many bytes in base64; else as many letters and digits, at least 32. The plan shows which.
+    #[arg(long, value_name = "N", value_parser = length)]
     pub length: Option<usize>,
-    /// What the value that is made consists of: alphanumeric, hex, base64, base64url, or the characters themselves
-    #[arg(long, value_name = "CHARACTERS", help_heading = "Rotation")]
+    /// Generate a value of these: alphanumeric, hex, base64, base64url, or the characters themselves
+    #[arg(long, value_name = "CHARACTERS")]
     pub alphabet: Option<Alphabet>,
-    /// In which order values and pods change
-    #[arg(long, value_enum, default_value_t = Strategy::Rolling, help_heading = "Rotation")]
+    /// Change values and pods in this order
+    #[arg(long, value_enum, default_value_t = Strategy::Rolling)]
     pub strategy: Strategy,
-    /// The value in use has leaked: no pause before it is disabled, and a list of where it can still be read
-    #[arg(long, conflicts_with_all = ["soak", "strategy"], help_heading = "Rotation")]
+    /// Replace a leaked value: do not pause, and list where it can still be read
+    #[arg(long, conflicts_with_all = ["soak", "strategy"])]
     pub compromised: bool,
-    /// Rotate although no ExternalSecret maps the back-compat: the application reads Secret Manager itself
-    #[arg(long, help_heading = "Rotation")]
+    /// Rotate although no ExternalSecret maps the back-compat (the application reads Secret Manager itself)
+    #[arg(long)]
     pub back_compat_unmapped: bool,
-    /// Finish what others left half-way, keeping every value that is in use: store it as back-compat, copy, restart, verify
-    #[arg(long, conflicts_with = "abandon_older", help_heading = "Rotation")]
+    /// Finish a rotation that was left unfinished by hand, and keep every value in use
+    #[arg(long, conflicts_with = "abandon_older")]
     pub adopt: bool,
-    /// First disable every version older than the one in use, which nothing needs any more
-    #[arg(long, help_heading = "Rotation")]
+    /// Disable every older version first: nothing needs them any more
+    #[arg(long)]
     pub abandon_older: bool,
-    /// Retire these older versions, whose values nothing needs any more: back-compat/N, primary/N, primary/N-M
-    #[arg(long, value_name = "SECRET/VERSION", value_parser = retired, help_heading = "Rotation")]
+    /// Retire these versions, which nothing needs any more: back-compat/N, primary/N, primary/N-M
+    #[arg(long, value_name = "SECRET/VERSION", value_parser = retired)]
     pub retired: Vec<VersionSet>,
-    /// Wait this long between the proof that the Secrets have arrived and the restart
+    /// Wait this long before the restart, after the Secrets have arrived
     ///
     /// For nodes whose kubelet reads Secrets from a cache with a time to live: a pod that starts within it would get
     /// the old value, and nothing in Kubernetes would show it.
-    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = duration, help_heading = "Rotation")]
+    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = duration)]
     pub settle: Duration,
-    /// Wait this long after the verification before the previous version is disabled
-    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = duration, help_heading = "Rotation")]
+    /// Wait this long before the previous version is disabled
+    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = duration)]
     pub soak: Duration,
     /// What a command takes whose run may be put on record.
     #[command(flatten)]
@@ -155,7 +154,7 @@ pub struct Sync {
     /// What a command that asks takes.
     #[command(flatten)]
     pub yes: YesFlag,
-    /// Write over this key although no enabled version has its value: secret/NAME:KEY
+    /// Overwrite this key although no enabled version has its value: secret/NAME:KEY
     #[arg(long, value_name = "SECRET/NAME:KEY")]
     pub retired: Vec<CopyKey>,
     /// What a command takes whose run may be put on record.
@@ -193,7 +192,7 @@ pub struct Restart {
     #[command(flatten)]
     pub readers: ReadersFlag,
     /// Restart this workload alone: KIND/NAME
-    #[arg(long, value_name = "KIND/NAME", help_heading = "Readers")]
+    #[arg(long, value_name = "KIND/NAME")]
     pub only: Vec<WorkloadRef>,
     /// What a command takes whose run may be put on record.
     #[command(flatten)]
@@ -202,7 +201,7 @@ pub struct Restart {
 
 /// `secret rollback`.
 #[derive(Debug, Args)]
-#[command(mut_arg("accounts", |accounts| accounts.num_args(0..=1).help("The account; default: the current context's namespace")))]
+#[command(mut_arg("accounts", |accounts| accounts.num_args(0..=1).help("Account [default: the namespace of the current context]")))]
 pub struct Rollback {
     /// What every command takes.
     #[command(flatten)]
@@ -216,17 +215,17 @@ pub struct Rollback {
     /// What a command that moves pods takes.
     #[command(flatten)]
     pub readers: ReadersFlag,
-    /// After a rollback that is complete: exchange the two values once more, forward again
-    #[arg(long, help_heading = "Rollback")]
+    /// Exchange the two values once more after a complete rollback
+    #[arg(long)]
     pub again: bool,
-    /// Roll back although no ExternalSecret maps the back-compat: the application reads Secret Manager itself
-    #[arg(long, help_heading = "Rollback")]
+    /// Roll back although no ExternalSecret maps the back-compat (the application reads Secret Manager itself)
+    #[arg(long)]
     pub back_compat_unmapped: bool,
-    /// Wait this long between the proof that the Secrets have arrived and the restart
-    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = duration, help_heading = "Rollback")]
+    /// Wait this long before the restart, after the Secrets have arrived
+    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = duration)]
     pub settle: Duration,
-    /// Wait this long after the verification before the abandoned version is disabled
-    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = duration, help_heading = "Rollback")]
+    /// Wait this long before the abandoned version is disabled
+    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = duration)]
     pub soak: Duration,
     /// What a command takes whose run may be put on record.
     #[command(flatten)]
@@ -235,7 +234,7 @@ pub struct Rollback {
 
 /// `secret rescue`.
 #[derive(Debug, Args)]
-#[command(mut_arg("accounts", |accounts| accounts.num_args(0..=1).help("The account; default: the current context's namespace")))]
+#[command(mut_arg("accounts", |accounts| accounts.num_args(0..=1).help("Account [default: the namespace of the current context]")))]
 pub struct Rescue {
     /// What every command takes.
     #[command(flatten)]
@@ -246,8 +245,8 @@ pub struct Rescue {
     /// What a command that asks takes.
     #[command(flatten)]
     pub yes: YesFlag,
-    /// Where the value is: back-compat/N, primary/N or secret/NAME:KEY
-    #[arg(long, value_name = "PLACE", help_heading = "Rescue")]
+    /// Take the value from here: back-compat/N, primary/N or secret/NAME:KEY
+    #[arg(long, value_name = "PLACE")]
     pub from: Place,
     /// What a command takes whose run may be put on record.
     #[command(flatten)]
@@ -300,7 +299,7 @@ impl FromStr for CopyKey {
 
 /// `secret finalize`.
 #[derive(Debug, Args)]
-#[command(mut_arg("yes", |yes| yes.help("Do not ask whether to do it; whether the data was saved again is another question (--reencrypted)")))]
+#[command(mut_arg("yes", |yes| yes.help("Skip the confirmation prompt; --reencrypted answers whether the data was saved again")))]
 pub struct Finalize {
     /// What every command takes.
     #[command(flatten)]
@@ -314,10 +313,10 @@ pub struct Finalize {
     /// What a command that moves pods takes.
     #[command(flatten)]
     pub readers: ReadersFlag,
-    /// You say that every encrypted field was saved again, and nothing needs an older value
-    #[arg(long, conflicts_with = "reencrypted_by", help_heading = "Finalization")]
+    /// Confirm that every encrypted field was saved again
+    #[arg(long, conflicts_with = "reencrypted_by")]
     pub reencrypted: bool,
-    /// A command of the application's own that says so: it exits with 0 when nothing is left to be saved again
+    /// Run this command of the application; it exits with 0 when nothing is left to be saved again
     ///
     /// Run as a Job that is made from a consumer's pod template, so that it finds what the application finds: image, service
     /// account, variables, volumes, init containers and native sidecars (init containers that restart always). Other containers
@@ -325,43 +324,42 @@ pub struct Finalize {
     /// workload would take its pod for one of theirs. The command is split into words as a shell does it, and no shell runs it:
     /// write sh -c '...' where you want one. It can be read in the Job: no secret belongs into it. What it writes is shown without secret values; when it exits with anything but 0,
     /// nothing is changed. The Job is deleted afterwards.
-    #[arg(long, value_name = "COMMAND", help_heading = "Finalization")]
+    #[arg(long, value_name = "COMMAND")]
     pub reencrypted_by: Option<Words>,
-    /// The consumer whose pod template it gets [default: the first deployment that reads both values]
-    #[arg(long, value_name = "KIND/NAME", requires = "reencrypted_by", help_heading = "Finalization")]
+    /// Run it with the pod template of this workload [default: the first deployment that reads both values]
+    #[arg(long, value_name = "KIND/NAME", requires = "reencrypted_by")]
     pub reencrypted_by_workload: Option<WorkloadRef>,
-    /// The container of it [default: the one that reads the Kubernetes Secret]
-    #[arg(long, value_name = "NAME", requires = "reencrypted_by", help_heading = "Finalization")]
+    /// Run it in this container [default: the one that reads the Kubernetes Secret]
+    #[arg(long, value_name = "NAME", requires = "reencrypted_by")]
     pub reencrypted_container: Option<String>,
-    /// The most that the command may take
+    /// Give up that command after this time
     #[arg(
         long,
         value_name = "DURATION",
         default_value = "1h",
         requires = "reencrypted_by",
         value_parser = duration,
-        help_heading = "Finalization"
     )]
     pub reencryption_timeout: Duration,
-    /// Retire these older versions, too, whose values nothing needs any more: back-compat/N, primary/N, primary/N-M
-    #[arg(long, value_name = "SECRET/VERSION", value_parser = retired, help_heading = "Finalization")]
+    /// Retire these versions too: back-compat/N, primary/N, primary/N-M
+    #[arg(long, value_name = "SECRET/VERSION", value_parser = retired)]
     pub retired: Vec<VersionSet>,
-    /// Destroy disabled versions of both secrets, for good: backups made under them become unreadable
-    #[arg(long, help_heading = "Finalization")]
+    /// Destroy disabled versions of both secrets; backups made under them become unreadable
+    #[arg(long)]
     pub destroy: bool,
     /// Destroy although this was not checked, as the refusal names it: nothing there needs an older value
-    #[arg(long, value_name = "WHAT", requires = "destroy", help_heading = "Finalization")]
+    #[arg(long, value_name = "WHAT", requires = "destroy")]
     pub unchecked: Vec<String>,
-    /// Destroy only versions that left use longer ago than this, for example 90d: when their successor came into use
+    /// Destroy only versions that have been out of use for this long, for example 90d
     ///
-    /// One of which nobody knows that is not destroyed. The API server's clock counts.
-    #[arg(long, value_name = "AGE", requires = "destroy", value_parser = age, help_heading = "Finalization")]
+    /// A version left use when its successor came. Where that is unknown it is not destroyed. The API server's clock counts.
+    #[arg(long, value_name = "AGE", requires = "destroy", value_parser = age)]
     pub unused_for: Option<Duration>,
     /// What it was called, and counted, before.
     #[arg(long, hide = true, value_name = "AGE", value_parser = renamed)]
     pub older_than: Option<Infallible>,
     /// Keep the newest N disabled versions of each secret
-    #[arg(long, value_name = "N", default_value_t = 0, requires = "destroy", help_heading = "Finalization")]
+    #[arg(long, value_name = "N", default_value_t = 0, requires = "destroy")]
     pub keep: usize,
     /// What a command takes whose run may be put on record.
     #[command(flatten)]
@@ -371,9 +369,9 @@ pub struct Finalize {
 /// `--strategy`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 pub enum Strategy {
-    /// The runbook's: new value, then a rolling restart
+    /// New value, then one rolling restart
     Rolling,
-    /// For applications that try both values: first every pod can read the new value, then it comes into use
+    /// For applications that try both values: pods learn to read the new value before it is used; two restarts
     TwoPhase,
 }
 

@@ -15,13 +15,13 @@ pub struct Status {
     /// Which accounts.
     #[command(flatten)]
     pub selection: Selection,
-    /// Only accounts whose newest version is older than this, such as 90d or 12w; a rotation is then due
-    #[arg(long, value_name = "AGE", value_parser = age, help_heading = "Selection")]
+    /// Show only accounts whose newest version is older than this, such as 90d or 12w
+    #[arg(long, value_name = "AGE", value_parser = age)]
     pub older_than: Option<Duration>,
-    /// Go on looking: redraw on a terminal, elsewhere print what is new; Ctrl-C ends it, with 130
+    /// Watch: redraw on a terminal, else print what changes; Ctrl-C ends it (exit code 130)
     #[arg(short, long, conflicts_with = "exit_code")]
     pub watch: bool,
-    /// Exit 3 unless everything selected is Stable and nothing is due
+    /// Exit with 3 unless everything is Stable and nothing is due
     #[arg(long)]
     pub exit_code: bool,
 }

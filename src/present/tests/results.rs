@@ -286,6 +286,7 @@ fn yaml_says_the_same_as_json() {
     externalSecrets: []
     consumers: []
     otherReaders: []
+    readers: []
     checks:
     - id: DD-ES-READY
       name: external-secrets/ready
