@@ -386,7 +386,7 @@ impl Cluster {
         event.metadata.namespace = Some(self.namespace.to_string());
         let path = Event::url_path(&(), Some(self.namespace.as_str()));
         let operation = self.operation("create", "event", about);
-        match self.create(&operation, &path, &event, Repeat::WhenNotAnswered).await {
+        match self.create(&operation, &path, &event, Repeat::Unanswered).await {
             Ok(_) => Ok(()),
             Err(error) if error.kind == ApiErrorKind::AlreadyExists => Ok(()),
             Err(error) => Err(error),
@@ -413,7 +413,7 @@ impl Cluster {
         let review = SelfSubjectAccessReview { spec, ..Default::default() };
         let path = SelfSubjectAccessReview::url_path(&(), None);
         // Stored nowhere: asking twice is asking.
-        let answer = self.create("create selfsubjectaccessreview", &path, &review, Repeat::WhenNotAnswered).await?;
+        let answer = self.create("create selfsubjectaccessreview", &path, &review, Repeat::Unanswered).await?;
         Ok(answer.parse::<SelfSubjectAccessReview>()?.status.is_some_and(|status| status.allowed))
     }
 
@@ -421,7 +421,7 @@ impl Cluster {
     pub async fn whoami(&self) -> Result<Option<String>, ApiError> {
         let path = SelfSubjectReview::url_path(&(), None);
         let review = SelfSubjectReview::default();
-        match self.create("create selfsubjectreview", &path, &review, Repeat::WhenNotAnswered).await {
+        match self.create("create selfsubjectreview", &path, &review, Repeat::Unanswered).await {
             Ok(answer) => {
                 let user = answer.parse::<SelfSubjectReview>()?.status.and_then(|status| status.user_info);
                 Ok(user.and_then(|user| user.username))
@@ -449,7 +449,7 @@ impl Cluster {
     pub async fn create_lease(&self, lease: &Lease) -> Result<Lease, ApiError> {
         let path = Lease::url_path(&(), Some(self.namespace.as_str()));
         let operation = self.operation("create", "lease", lease.metadata.name.as_deref().unwrap_or_default());
-        self.create(&operation, &path, lease, Repeat::WhenNotDone).await?.parse()
+        self.create(&operation, &path, lease, Repeat::NotDone).await?.parse()
     }
 
     /// Replaces a Lease; `Conflict` when its resource version is not the given one any more.
@@ -463,7 +463,7 @@ impl Cluster {
         }
         let params = kube::core::params::PostParams { dry_run: self.dry_run, ..Default::default() };
         let request = kube::core::Request::new(path).replace(name, &params, to_json(&operation, lease)?);
-        self.ask(&operation, request, Repeat::WhenNotDone).await?.parse()
+        self.ask(&operation, request, Repeat::NotDone).await?.parse()
     }
 
     /// Watches these kinds in the background until the `Pulse` is dropped.

@@ -101,7 +101,7 @@ impl Container {
         F: Future<Output = Result<T, GoogleError>>,
     {
         self.retry
-            .run(Repeat::WhenNotAnswered, |within| {
+            .run(Repeat::Unanswered, |within| {
                 let sent = send(self.caller.prepare(make(), within));
                 let url = || ear::shown(&self.url.parse().unwrap_or_default(), &format!("/v1/{path}"));
                 self.caller.attempt(operation, &Method::GET, url, within, &Fence::OPEN, sent)

@@ -15,20 +15,20 @@ use super::trouble::Trouble;
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Repeat {
     /// A read, or a write that does the same when done twice.
-    WhenNotAnswered,
+    Unanswered,
     /// Any other write: only when it certainly was not done.
-    WhenNotDone,
+    NotDone,
     /// Where the server's refusal is what was asked for: only where it was not reached.
-    WhenNotReached,
+    Unreached,
 }
 
 impl Repeat {
     fn allows(self, kind: ApiErrorKind) -> bool {
         match kind {
             ApiErrorKind::Unreachable => true,
-            ApiErrorKind::TooManyRequests => self != Repeat::WhenNotReached,
+            ApiErrorKind::TooManyRequests => self != Repeat::Unreached,
             ApiErrorKind::Unavailable | ApiErrorKind::Internal | ApiErrorKind::Timeout | ApiErrorKind::Connection => {
-                self == Repeat::WhenNotAnswered
+                self == Repeat::Unanswered
             }
             ApiErrorKind::Unauthenticated
             | ApiErrorKind::Forbidden
@@ -202,22 +202,22 @@ mod tests {
     async fn only_what_is_safe_is_repeated() {
         use ApiErrorKind as K;
         for (repeat, kind, repeated) in [
-            (Repeat::WhenNotAnswered, K::Unavailable, true),
-            (Repeat::WhenNotAnswered, K::Internal, true),
-            (Repeat::WhenNotAnswered, K::Timeout, true),
-            (Repeat::WhenNotAnswered, K::Connection, true),
-            (Repeat::WhenNotAnswered, K::TooManyRequests, true),
-            (Repeat::WhenNotAnswered, K::NotFound, false),
-            (Repeat::WhenNotAnswered, K::Forbidden, false),
-            (Repeat::WhenNotDone, K::TooManyRequests, true),
-            (Repeat::WhenNotDone, K::Unreachable, true),
-            (Repeat::WhenNotDone, K::Unavailable, false),
-            (Repeat::WhenNotDone, K::Internal, false),
-            (Repeat::WhenNotDone, K::Timeout, false),
-            (Repeat::WhenNotDone, K::Connection, false),
-            (Repeat::WhenNotReached, K::TooManyRequests, false),
-            (Repeat::WhenNotReached, K::Unreachable, true),
-            (Repeat::WhenNotReached, K::Unavailable, false),
+            (Repeat::Unanswered, K::Unavailable, true),
+            (Repeat::Unanswered, K::Internal, true),
+            (Repeat::Unanswered, K::Timeout, true),
+            (Repeat::Unanswered, K::Connection, true),
+            (Repeat::Unanswered, K::TooManyRequests, true),
+            (Repeat::Unanswered, K::NotFound, false),
+            (Repeat::Unanswered, K::Forbidden, false),
+            (Repeat::NotDone, K::TooManyRequests, true),
+            (Repeat::NotDone, K::Unreachable, true),
+            (Repeat::NotDone, K::Unavailable, false),
+            (Repeat::NotDone, K::Internal, false),
+            (Repeat::NotDone, K::Timeout, false),
+            (Repeat::NotDone, K::Connection, false),
+            (Repeat::Unreached, K::TooManyRequests, false),
+            (Repeat::Unreached, K::Unreachable, true),
+            (Repeat::Unreached, K::Unavailable, false),
         ] {
             assert_eq!(tries(&quick(100), repeat, kind).await > 1, repeated, "{repeat:?} {kind:?}");
         }
@@ -226,9 +226,9 @@ mod tests {
     #[tokio::test]
     async fn a_stranger_is_given_up_soon_and_a_friend_is_not() {
         let retry = quick(500);
-        assert_eq!(tries(&retry, Repeat::WhenNotAnswered, ApiErrorKind::Unreachable).await, TRIES_OF_A_STRANGER);
-        retry.run(Repeat::WhenNotDone, |_| async { Ok(()) }).await.expect("it succeeds");
-        assert!(tries(&retry.clone(), Repeat::WhenNotAnswered, ApiErrorKind::Unreachable).await > TRIES_OF_A_STRANGER);
+        assert_eq!(tries(&retry, Repeat::Unanswered, ApiErrorKind::Unreachable).await, TRIES_OF_A_STRANGER);
+        retry.run(Repeat::NotDone, |_| async { Ok(()) }).await.expect("it succeeds");
+        assert!(tries(&retry.clone(), Repeat::Unanswered, ApiErrorKind::Unreachable).await > TRIES_OF_A_STRANGER);
     }
 
     #[tokio::test]
@@ -237,7 +237,7 @@ mod tests {
             let started = Instant::now();
             let mut tries = 0;
             let result = quick(5_000)
-                .run(Repeat::WhenNotDone, |_| {
+                .run(Repeat::NotDone, |_| {
                     tries += 1;
                     let first = tries == 1;
                     async move {

@@ -249,7 +249,7 @@ impl SecretManager {
     ) -> Result<(), ApiError> {
         let operation = format!("createSecret {secret}");
         let path = format!("{home}/secrets?secretId={secret}");
-        let call = write(&operation, &path, home, Cost::Write, Repeat::WhenNotDone, fence);
+        let call = write(&operation, &path, home, Cost::Write, Repeat::NotDone, fence);
         let settings = like.secret(home.location.is_some());
         self.wire
             .call(
@@ -298,7 +298,7 @@ impl SecretManager {
         let mut sent = false;
         loop {
             let Some(wanted) = self.policy(home, secret).await?.with_bindings_of(policy) else { return Ok(()) };
-            let call = write(&operation, &path, home, Cost::Write, Repeat::WhenNotDone, fence);
+            let call = write(&operation, &path, home, Cost::Write, Repeat::NotDone, fence);
             let result = self
                 .wire
                 .call(
@@ -331,7 +331,7 @@ impl SecretManager {
         let operation = format!("addSecretVersion {secret}");
         let parent = secret_name(home, secret);
         let path = format!("{parent}:addVersion");
-        let call = write(&operation, &path, home, Cost::Add(secret.as_str()), Repeat::WhenNotDone, fence);
+        let call = write(&operation, &path, home, Cost::Add(secret.as_str()), Repeat::NotDone, fence);
         // Before it is sent: whoever refuses it may quote it.
         known::values().keep(payload);
         // Shared by all attempts, and wiped with the last of them. What the client makes of it is not ours to wipe.
@@ -364,7 +364,7 @@ impl SecretManager {
         let operation = format!("enableSecretVersion {secret}/{which}");
         let name = version_name(home, secret, which);
         let path = format!("{name}:enable");
-        let call = write(&operation, &path, home, Cost::Write, Repeat::WhenNotAnswered, fence);
+        let call = write(&operation, &path, home, Cost::Write, Repeat::Unanswered, fence);
         let enabled = self
             .wire
             .call(
@@ -390,7 +390,7 @@ impl SecretManager {
         let name = version_name(home, secret, which);
         // The etag makes it safe to repeat: it is another one as soon as it was done.
         let path = format!("{name}:disable");
-        let call = write(&operation, &path, home, Cost::Write, Repeat::WhenNotAnswered, fence);
+        let call = write(&operation, &path, home, Cost::Write, Repeat::Unanswered, fence);
         let attempts = std::sync::atomic::AtomicU32::new(0);
         let result = self
             .wire
@@ -431,7 +431,7 @@ impl SecretManager {
         let name = version_name(home, secret, which);
         let path = format!("{name}:destroy");
         // As with `disable`: after it was done, the etag is another one.
-        let call = write(&operation, &path, home, Cost::Write, Repeat::WhenNotAnswered, fence);
+        let call = write(&operation, &path, home, Cost::Write, Repeat::Unanswered, fence);
         let sent = self
             .wire
             .call(
@@ -482,7 +482,7 @@ impl SecretManager {
 
 /// A call that changes nothing.
 fn read<'a>(operation: &'a str, path: &'a str, home: &'a SecretHome, cost: Cost<'a>) -> Call<'a> {
-    let (method, repeat) = (Method::GET, Repeat::WhenNotAnswered);
+    let (method, repeat) = (Method::GET, Repeat::Unanswered);
     Call { operation, method, path, location: home.location.as_ref(), cost, repeat, fence: &Fence::OPEN }
 }
 

@@ -31,9 +31,10 @@ pub async fn writes(desk: &Desk, seen: &Seen, workloads: &[WorkloadRef]) -> Resu
     let mut answers = futures::future::join_all(judged).await;
     answers.push(("the lock".to_owned(), lock::judge(&desk.cluster, &desk.operator).await));
     for (what, answer) in answers {
-        match answer.as_ref().err().map(|error| (error, verdict(error))) {
-            None => {}
-            Some((error, Verdict::Refused)) => {
+        let Err(error) = answer else { continue };
+        match verdict(&error) {
+            Verdict::NotAllowed => return Err(error.into()),
+            Verdict::Refused => {
                 let line = format!("the API server would refuse {what}: {error}");
                 return Err(Problem::new(Reason::CheckFailed, line).hint(command![
                     "kubectl",
@@ -41,7 +42,7 @@ pub async fn writes(desk: &Desk, seen: &Seen, workloads: &[WorkloadRef]) -> Resu
                     "validatingwebhookconfigurations,mutatingwebhookconfigurations,validatingadmissionpolicies"
                 ]));
             }
-            Some((error, Verdict::Unjudged)) => {
+            Verdict::Unjudged => {
                 let message = format!("{what} could not be judged beforehand: {error}");
                 let warns = Happening::Warns { check: catalogue::DRY_RUN_ID.to_owned(), message };
                 desk.teller.tell(StepName::Preflight, StepState::Warning, &warns);
@@ -54,6 +55,8 @@ pub async fn writes(desk: &Desk, seen: &Seen, workloads: &[WorkloadRef]) -> Resu
 /// What an error says of the write itself.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Verdict {
+    /// A right is missing, which nobody could be asked about before.
+    NotAllowed,
     /// It would be refused, too.
     Refused,
     /// Nothing: the dry run alone failed.
@@ -64,7 +67,10 @@ fn verdict(error: &ApiError) -> Verdict {
     let words = error.message.to_ascii_lowercase();
     // `admission webhook "x" does not support dry run`: it says nothing of the write. Nor does a server that is busy.
     let about_dry_runs = words.contains("dry run") || words.contains("dryrun");
+    // As the authorizer writes it; an admission webhook names itself.
+    let is_right = words.contains("cannot") && words.contains("resource") && !words.contains("admission webhook");
     match error.kind {
+        ApiErrorKind::Forbidden if is_right => Verdict::NotAllowed,
         ApiErrorKind::Forbidden | ApiErrorKind::Invalid if !about_dry_runs => Verdict::Refused,
         _ => Verdict::Unjudged,
     }
@@ -85,6 +91,11 @@ mod tests {
                 Verdict::Refused,
             ),
             (ApiErrorKind::Invalid, "spec: Forbidden".to_owned(), Verdict::Refused),
+            (
+                ApiErrorKind::Forbidden,
+                "User \"ann\" cannot patch resource \"deployments\" in API group \"apps\"".to_owned(),
+                Verdict::NotAllowed,
+            ),
             (ApiErrorKind::Invalid, format!("{webhook} does not support dry run"), Verdict::Unjudged),
             (ApiErrorKind::Internal, "failed calling webhook".to_owned(), Verdict::Unjudged),
             (ApiErrorKind::Timeout, String::new(), Verdict::Unjudged),

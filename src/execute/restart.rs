@@ -62,7 +62,9 @@ pub async fn go_on(
     let mut workloads = workloads.to_vec();
     let mut waits_for = under_way;
     let mut is_undone = false;
-    for _ in 0..ROUNDS {
+    let (mut round, mut fewest) = (0, usize::MAX);
+    while round < ROUNDS {
+        round += 1;
         if workloads.is_empty() && evict::behind(&progress.seen.now).next().is_none() {
             return Ok(workloads);
         }
@@ -82,7 +84,11 @@ pub async fn go_on(
         let together = match waited {
             Replaced::New(together) => together,
             // Where the note is gone dates tell, and they are whole seconds: in the next one they do.
-            Replaced::Undone(left) => {
+            Replaced::Undone { left, old } => {
+                // Each time some pods more are new: whatever takes the note away is outrun by that.
+                if old < fewest {
+                    (fewest, round) = (old, 0);
+                }
                 run.interrupt.clone().sleep(A_SECOND_LATER).await?;
                 (workloads, is_undone) = (left, true);
                 continue;
@@ -124,12 +130,19 @@ pub fn under_way(now: &Observation, proven: &BTreeMap<ObjectName, String>) -> Ve
     let ours = now.consumers.iter().filter(|consumer| {
         let noted = &consumer.moving.compared;
         let is_ours = consumer.restart.is_some() && consumer.version == newest && newest.is_some();
-        is_ours && !noted.is_empty() && *noted == compared(now, consumer, proven)
+        is_ours && !noted.is_empty() && *noted == compared(now, consumer, proven) && !is_failing(consumer)
     });
     let ours: Vec<&Consumer> = ours.collect();
     // All of one restart were sent at the same moment.
     let moving = |restart: &Option<String>| ours.iter().any(|one| one.restart == *restart && !is_at_rest(one));
     ours.iter().filter(|one| moving(&one.restart)).map(|one| one.workload.clone()).collect()
+}
+
+/// Whether its new pods do not come up, by what its controller and its containers say: waiting alone would not end that soon, and
+/// pods that are made anew try at once.
+fn is_failing(consumer: &Consumer) -> bool {
+    let mut new = consumer.pods.iter().filter(|pod| pod.restart == consumer.restart);
+    matches!(consumer.rollout, Rollout::Stuck { .. }) || new.any(|pod| pod.trouble.is_some())
 }
 
 /// Patches all pod templates at the same moment: old and new pods serve side by side as short as can be.
@@ -191,7 +204,11 @@ enum Replaced {
     New(Duration),
     /// Something took the restart's note away, and nothing moves any more: these have pods that are not shown to be new. Either they
     /// were never replaced, or they began in the very second in which a Secret was written.
-    Undone(Vec<WorkloadRef>),
+    Undone {
+        left: Vec<WorkloadRef>,
+        /// How many pods of theirs are not.
+        old: usize,
+    },
 }
 
 fn taken_back(run: &Run<'_>, workloads: &[WorkloadRef]) -> Problem {
@@ -267,7 +284,8 @@ async fn replaced(
         }
         if !reverted.is_empty() && evicted.is_empty() && consumers.iter().all(|consumer| is_at_rest(consumer)) {
             let left = consumers.iter().filter(|consumer| missing(now, consumer, version).is_some());
-            return Ok(Replaced::Undone(left.map(|consumer| consumer.workload.clone()).collect()));
+            let left = left.map(|consumer| consumer.workload.clone()).collect();
+            return Ok(Replaced::Undone { left, old: open.iter().map(|replacement| replacement.old).sum() });
         }
         if open != told && !open.is_empty() {
             run.teller.tell(step, StepState::Waiting, &Happening::Replaces(open.clone()));

@@ -47,7 +47,7 @@ const PROTOCOL_MAY_IMPORT: &[(&str, &[&str])] = &[
     ("trail", &["event", "facts", "state"]),
     ("status", &["facts", "hint", "state"]),
     ("checkup", &["check", "hint", "problem", "result"]),
-    ("result", &["event", "facts", "hint", "live", "lock", "problem", "status"]),
+    ("result", &["event", "facts", "hint", "live", "lock", "problem", "state", "status"]),
     ("plan", &["event", "facts", "hint", "in_use", "problem", "result", "state", "status", "step"]),
     ("check", &["checkup", "facts", "hint", "in_use", "plan", "problem", "result", "state"]),
 ];

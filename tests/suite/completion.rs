@@ -55,8 +55,8 @@ fn kubectl_completes_words_with_descriptions() {
             (
                 &["secret", "ro"],
                 &[
-                    "rotate\tReplace the secret's value by a new one, everywhere, without losing the old one",
-                    "rollback\tGo back to the value that the back-compat holds, and keep the abandoned one readable",
+                    "rotate\tReplace the secret's value by a new one everywhere, and keep the old one readable",
+                    "rollback\tGo back to the back-compat value, and keep the abandoned one readable",
                 ],
             ),
             (&["secret", "rotate", "a"], &["acme\t2 of 2 ExternalSecrets in sync"]),

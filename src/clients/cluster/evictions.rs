@@ -32,7 +32,7 @@ impl Cluster {
         let request = http::Request::post(format!("{path}{query}"))
             .header(http::header::CONTENT_TYPE, "application/json")
             .body(to_json(&operation, &eviction)?);
-        match self.write(&operation, request, Repeat::WhenNotReached).await {
+        match self.write(&operation, request, Repeat::Unreached).await {
             Ok(_) => Ok(Evicted::Yes),
             Err(error) if error.kind == ApiErrorKind::NotFound => Ok(Evicted::Yes),
             // A budget says no, or the server is busy: both mean later.

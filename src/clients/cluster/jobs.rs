@@ -32,7 +32,7 @@ impl Cluster {
         let operation = self.operation("create", "job", job.metadata.name.as_deref().unwrap_or_default());
         let params = PostParams { dry_run: self.dry_run, field_manager: Some(field_manager.to_owned()) };
         let request = kube::core::Request::new(path).create(&params, to_json(&operation, job)?);
-        self.write(&operation, request, Repeat::WhenNotDone).await?.parse()
+        self.write(&operation, request, Repeat::NotDone).await?.parse()
     }
 
     /// Deletes a Job and its pods, if it is still the one with this uid; false when it is not there.
@@ -47,7 +47,7 @@ impl Cluster {
             ..DeleteParams::default()
         };
         let request = kube::core::Request::new(path).delete(name, &params);
-        Ok(found(self.write(&operation, request, Repeat::WhenNotAnswered).await)?.is_some())
+        Ok(found(self.write(&operation, request, Repeat::Unanswered).await)?.is_some())
     }
 
     /// The Jobs with these labels (a selector as kubectl's `-l` takes it).

@@ -200,7 +200,7 @@ impl Watch {
         let operation = self.operation("list");
         let request = kube::core::Request::new(path).list_metadata(&ListParams::default().limit(1));
         let request = request.map_err(|_| kubernetes_error(&operation, ApiErrorKind::Invalid, ""))?;
-        let (operation_of, repeat) = (operation.clone(), Repeat::WhenNotAnswered);
+        let (operation_of, repeat) = (operation.clone(), Repeat::Unanswered);
         let question = Question { operation: operation_of, request, repeat, fence: Fence::OPEN };
         let list: List = self.cluster.connection.send(question).await?.parse()?;
         let version = list.metadata.resource_version;

@@ -40,7 +40,7 @@ impl Cluster {
         name: &str,
     ) -> Result<Option<T>, ApiError> {
         let request = kube::core::Request::new(path).get(name, &Default::default());
-        found(self.ask(operation, request, Repeat::WhenNotAnswered).await)?.map(|answer| answer.parse()).transpose()
+        found(self.ask(operation, request, Repeat::Unanswered).await)?.map(|answer| answer.parse()).transpose()
     }
 
     pub(super) async fn list_at<T: DeserializeOwned>(
@@ -96,7 +96,7 @@ impl Cluster {
         let mut size = 0;
         for _ in 0..MOST_PAGES {
             let request = kube::core::Request::new(path).list(&params);
-            let answer = self.ask(operation, request, Repeat::WhenNotAnswered).await?;
+            let answer = self.ask(operation, request, Repeat::Unanswered).await?;
             size += answer.size();
             let page: Page<T> = answer.parse()?;
             objects.extend(page.items);
@@ -127,7 +127,7 @@ impl Cluster {
         operation: &str,
         request: Result<Request<Vec<u8>>, http::Error>,
     ) -> Result<Answer, ApiError> {
-        self.ask(operation, request, Repeat::WhenNotAnswered).await
+        self.ask(operation, request, Repeat::Unanswered).await
     }
 
     pub(super) async fn ask<E>(
@@ -168,7 +168,7 @@ impl Cluster {
         let mut conflicts = 0;
         loop {
             let request = kube::core::Request::new(path).patch(name, &params, &patch);
-            match self.write(operation, request, Repeat::WhenNotDone).await {
+            match self.write(operation, request, Repeat::NotDone).await {
                 Err(error)
                     if error.kind == ApiErrorKind::Conflict && !has_precondition && conflicts < PATCH_CONFLICTS =>
                 {
