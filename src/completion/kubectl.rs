@@ -61,8 +61,8 @@ mod tests {
         let cases = [
             (
                 "secret|ro",
-                "rotate\tReplace the secret's value by a new one, everywhere, without losing the old one\n\
-                 rollback\tGo back to the value that the back-compat holds, and keep the abandoned one readable\n:4\n",
+                "rotate\tReplace the secret's value by a new one everywhere, and keep the old one readable\n\
+                 rollback\tGo back to the back-compat value, and keep the abandoned one readable\n:4\n",
             ),
             (
                 "secret|rotate|--dry-run=s",

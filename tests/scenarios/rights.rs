@@ -69,7 +69,10 @@ fn may(account: &Account, verb: &str, resource: &str) -> Option<bool> {
     let user = format!("system:serviceaccount:{0}:deepdesk", account.name);
     match account.world.try_kubectl(&["auth", "can-i", verb, resource, "-n", &account.name, "--as", &user], None) {
         Ok(_) => Some(true),
-        Err(said) => said.lines().all(|line| line.starts_with("Warning:")).then_some(false),
+        Err(said) => {
+            let mut lines = said.lines().filter(|line| !line.is_empty());
+            lines.all(|line| line.starts_with("Warning:")).then_some(false)
+        }
     }
 }
 
