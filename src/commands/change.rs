@@ -277,12 +277,12 @@ fn refuse_unlooked(args: &Change, now: &Observation) -> Result<(), Problem> {
     let open = |one: &&NotLookedAt| one.can_be_looked_at() && !args.unchecked.contains(&one.what);
     let Some(open) = now.not_looked_at.iter().find(open) else { return Ok(()) };
     let line = format!("a destroyed version does not come back, and something was not checked: {}", open.in_words());
-    Err(Problem::new(Reason::NotConfirmed, line)
-        .hint("have it looked at with more rights (README, section Permissions)")
-        .hint(format!(
+    Err(Problem::new(Reason::NotConfirmed, line).hint("have it looked at with more rights (docs/permissions.md)").hint(
+        format!(
             "or, where you know that nothing there needs an older value, name it: --unchecked {}",
             quoted(&open.what)
-        )))
+        ),
+    ))
 }
 
 /// The deed in the question.

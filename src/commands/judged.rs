@@ -2,6 +2,7 @@
 //! refuse in the middle is refused at the beginning.
 
 use super::session::Desk;
+use crate::clients::cluster::Cluster;
 use crate::clients::error::{ApiError, ApiErrorKind};
 use crate::execute::arrive::FIELD_MANAGER;
 use crate::execute::restart::compared;
@@ -11,6 +12,7 @@ use deepdesk_protocol::check::catalogue;
 use deepdesk_protocol::command;
 use deepdesk_protocol::event::{StepName, StepState};
 use deepdesk_protocol::facts::names::{VersionId, WorkloadRef};
+use deepdesk_protocol::facts::observation::{Consumer, Observation};
 use deepdesk_protocol::facts::restart_note;
 use deepdesk_protocol::happening::Happening;
 use deepdesk_protocol::problem::{Problem, Reason};
@@ -20,15 +22,10 @@ pub async fn writes(desk: &Desk, seen: &Seen, workloads: &[WorkloadRef]) -> Resu
     let judge = desk.cluster.as_dry_run();
     let patches = seen.now.consumers.iter().filter(|consumer| workloads.contains(&consumer.workload));
     let patches = patches.map(|consumer| {
-        let compared = compared(&seen.now, consumer, &Default::default());
-        let annotations = restart_note::annotations(VersionId::FIRST, None, &compared, jiff::Timestamp::now());
-        (&consumer.workload, annotations)
+        let judged = restart(&judge, &seen.now, consumer);
+        async move { (format!("the restart of {}", consumer.workload), judged.await) }
     });
-    let judged = patches.map(async |(workload, annotations)| {
-        let judged = judge.patch_template_annotations(workload, &annotations, None, FIELD_MANAGER).await;
-        (format!("the restart of {workload}"), judged.map(drop))
-    });
-    let mut answers = futures::future::join_all(judged).await;
+    let mut answers = futures::future::join_all(patches).await;
     answers.push(("the lock".to_owned(), lock::judge(&desk.cluster, &desk.operator).await));
     for (what, answer) in answers {
         let Err(error) = answer else { continue };
@@ -50,6 +47,13 @@ pub async fn writes(desk: &Desk, seen: &Seen, workloads: &[WorkloadRef]) -> Resu
         }
     }
     Ok(())
+}
+
+/// Has the API server judge the patch of one workload's restart; `judge` is the cluster as it answers dry runs.
+pub async fn restart(judge: &Cluster, now: &Observation, consumer: &Consumer) -> Result<(), ApiError> {
+    let compared = compared(now, consumer, &Default::default());
+    let annotations = restart_note::annotations(VersionId::FIRST, None, &compared, jiff::Timestamp::now());
+    judge.patch_template_annotations(&consumer.workload, &annotations, None, FIELD_MANAGER).await.map(drop)
 }
 
 /// What an error says of the write itself.

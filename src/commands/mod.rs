@@ -45,7 +45,7 @@ use crate::run::Interrupt;
 use crate::settings;
 use deepdesk_protocol::facts::named::Words;
 use deepdesk_protocol::problem::{Exit, Problem, Reason};
-use deepdesk_protocol::result::{AccountResult, Kind, NextResult};
+use deepdesk_protocol::result::{AccountResult, Kind};
 
 /// The presenter on the real streams, shared by everyone who tells something.
 type Voice = Arc<Mutex<Presenter<std::io::Stdout, std::io::Stderr>>>;
@@ -363,10 +363,6 @@ async fn one_by_one(
         result.carry(&desk.flags);
         problem.iter_mut().for_each(|problem| problem.carry(&desk.flags));
         result.problem = problem.as_ref().map(Into::into);
-        // A problem got more hints on its way here: how to go on from where the run stopped.
-        if let Some(told) = problem.as_ref().map(NextResult::after).filter(|told| !told.is_empty()) {
-            result.next = told;
-        }
         session.note(environment, &result);
         let (trail, ended) = (desk.teller.into_trail(), Timestamp::now());
         record.accounts.push(AccountReport { result, problem: problem.clone(), trail, started, ended });

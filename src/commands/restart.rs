@@ -8,16 +8,14 @@ use super::outcome::{Found, outcome};
 use super::session::Desk;
 use super::sync::{agreed_to, preflight};
 use crate::cli::{self, DryRun};
-use crate::execute::arrive::{self, FIELD_MANAGER, Manner};
+use crate::execute::arrive::{self, Manner};
 use crate::execute::{self, Progress};
 use crate::lock::{Ended, Lock};
 use crate::observe::{Seen, observe};
 use deepdesk_protocol::check::Purpose;
 use deepdesk_protocol::event::{StepName, StepState};
-use deepdesk_protocol::facts::named::Word;
-use deepdesk_protocol::facts::names::{ObjectName, VersionId, WorkloadRef};
-use deepdesk_protocol::facts::observation::Observation;
-use deepdesk_protocol::facts::restart_note;
+use deepdesk_protocol::facts::names::{ObjectName, WorkloadRef};
+use deepdesk_protocol::facts::observation::{Observation, OtherReader};
 use deepdesk_protocol::happening::Happening;
 use deepdesk_protocol::hint::{Command, Hint};
 use deepdesk_protocol::plan;
@@ -40,7 +38,7 @@ async fn steps(desk: &Desk, command: &cli::Secret, args: &cli::Restart, found: &
     }
     let seen = preflight(desk, Purpose::Restart, found, plan::may_restart).await?;
     let workloads = chosen(&seen.now, &args.only)?;
-    let evicts = seen.now.other_readers.iter().any(|reader| reader.word == Word::Evict && reader.stays());
+    let evicts = seen.now.other_readers.iter().any(OtherReader::is_evicted);
     found.nothing_to_do = workloads.is_empty() && !evicts;
     let would = |on_server| Happening::WouldRestart { workloads: workloads.clone(), on_server };
     match dry_run {
@@ -162,9 +160,7 @@ fn incomplete(desk: &Desk, progress: &Progress, mut problem: Problem) -> Problem
 pub async fn judge(desk: &Desk, seen: &Seen) -> Result<(), Problem> {
     let judge = desk.cluster.as_dry_run();
     for consumer in seen.now.moved() {
-        let compared = execute::restart::compared(&seen.now, consumer, &Default::default());
-        let annotations = restart_note::annotations(VersionId::FIRST, None, &compared, jiff::Timestamp::now());
-        judge.patch_template_annotations(&consumer.workload, &annotations, None, FIELD_MANAGER).await?;
+        judged::restart(&judge, &seen.now, consumer).await?;
     }
     Ok(())
 }

@@ -18,7 +18,7 @@ pub(super) const ASK_AGAIN: Duration = Duration::from_secs(2);
 
 /// The readers that are to be evicted and are not shown to be on the newest version.
 pub(super) fn behind(now: &Observation) -> impl Iterator<Item = &OtherReader> {
-    let named = now.other_readers.iter().filter(|reader| reader.word == Word::Evict && reader.stays());
+    let named = now.other_readers.iter().filter(|reader| reader.is_evicted());
     named.filter(|reader| state::standing_of_other(now, reader) != Standing::OnNewest)
 }
 
@@ -79,7 +79,7 @@ impl Evictions {
 fn groups(now: &Observation, is_old: impl Fn(&Consumer, &PodView) -> bool) -> BTreeMap<ReaderName, Vec<Member>> {
     let mut groups: BTreeMap<ReaderName, Vec<Member>> = BTreeMap::new();
     for consumer in now.consumers.iter().filter(|consumer| consumer.moving.word == Word::Evict) {
-        let name = ReaderName::of(consumer.workload.kind.as_str(), consumer.workload.name.as_str());
+        let name = ReaderName::from(&consumer.workload);
         let pods = consumer.pods.iter().map(|pod| Member {
             name: pod.name.clone(),
             is_old: is_old(consumer, pod),

@@ -7,10 +7,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures::future::join_all;
-use k8s_openapi::api::core::v1::{Container, PodSpec, Volume};
+use k8s_openapi::api::core::v1::{EnvFromSource, EnvVar, PodSpec, Volume};
 use serde_json::Value;
 
 use super::consumers::{self, Carriers, Workloads};
+use super::external_secrets::store_ref;
 use super::json::{items, text};
 use super::shown::standing;
 use super::vault::Vault;
@@ -68,13 +69,15 @@ pub async fn add_copies(
 
 /// The copies as carriers: their keys by the secret that they are taken for.
 pub fn carriers(now: &Observation) -> Carriers {
-    let keys = |copy: &Copy| copy.keys.iter().map(|key| (key.key.clone(), key.source)).collect();
-    now.copies.iter().map(|copy| (copy.secret.clone(), keys(copy))).collect()
+    now.copies.iter().map(carrier).collect()
+}
+
+fn carrier(copy: &Copy) -> (ObjectName, Vec<(String, Source)>) {
+    (copy.secret.clone(), copy.keys.iter().map(|key| (key.key.clone(), key.source)).collect())
 }
 
 fn read_by(workloads: &Workloads, copy: &Copy) -> Vec<String> {
-    let keys = copy.keys.iter().map(|key| (key.key.clone(), key.source)).collect();
-    let carriers = Carriers::from([(copy.secret.clone(), keys)]);
+    let carriers = Carriers::from([carrier(copy)]);
     let consumers = consumers::consumers(workloads, &carriers);
     let others = other_readers::other_readers(workloads, &carriers, &consumers);
     let mut names: Vec<String> = consumers.iter().map(|consumer| consumer.workload.to_string()).collect();
@@ -181,11 +184,9 @@ async fn hops(cluster: &Cluster, now: &Observation, objects: &[Value]) -> Vec<Ho
 }
 
 fn store_of(object: &Value) -> Option<StoreRef> {
-    let entries = || items(object, "/spec/data").iter().chain(items(object, "/spec/dataFrom"));
-    let own = entries().find_map(|item| item.pointer("/sourceRef/storeRef"));
-    let reference = own.or_else(|| object.pointer("/spec/secretStoreRef"))?;
-    let cluster = text(reference, "/kind") == Some("ClusterSecretStore");
-    Some(StoreRef { cluster, name: text(reference, "/name")?.to_owned() })
+    let mut entries = items(object, "/spec/data").iter().chain(items(object, "/spec/dataFrom"));
+    let own = entries.find(|item| item.pointer("/sourceRef/storeRef").is_some());
+    store_ref(own.unwrap_or(&Value::Null), object)
 }
 
 /// Whether a store reads Kubernetes Secrets of this namespace of this cluster.
@@ -240,37 +241,27 @@ fn referenced(all: &Workloads) -> BTreeSet<ObjectName> {
     let deployments = all.deployments.iter().filter_map(|one| one.spec.as_ref()?.template.spec.as_ref());
     let stateful_sets = all.stateful_sets.iter().filter_map(|one| one.spec.as_ref()?.template.spec.as_ref());
     let daemon_sets = all.daemon_sets.iter().filter_map(|one| one.spec.as_ref()?.template.spec.as_ref());
-    let cron_jobs =
-        all.cron_jobs.iter().filter_map(|one| one.spec.as_ref()?.job_template.spec.as_ref()?.template.spec.as_ref());
-    let jobs = all.jobs.iter().filter_map(|one| one.spec.as_ref()?.template.spec.as_ref());
+    let cron_jobs = all.cron_jobs.iter().filter_map(other_readers::cron_template);
+    let jobs = all.jobs.iter().filter_map(other_readers::job_template);
     let specs = pods.chain(deployments).chain(stateful_sets).chain(daemon_sets).chain(cron_jobs).chain(jobs);
     specs.flat_map(of_spec).filter_map(|name| name.parse().ok()).collect()
 }
 
 fn of_spec(spec: &PodSpec) -> Vec<&str> {
     let containers = spec.init_containers.iter().flatten().chain(&spec.containers);
-    let mut names: Vec<&str> = containers.flat_map(of_container).collect();
-    for container in spec.ephemeral_containers.iter().flatten() {
-        names.extend(
-            container
-                .env
-                .iter()
-                .flatten()
-                .filter_map(|one| Some(one.value_from.as_ref()?.secret_key_ref.as_ref()?.name.as_str())),
-        );
-        names.extend(
-            container.env_from.iter().flatten().filter_map(|from| Some(from.secret_ref.as_ref()?.name.as_str())),
-        );
-    }
+    let containers = containers.map(|one| (&one.env, &one.env_from));
+    let ephemeral = spec.ephemeral_containers.iter().flatten().map(|one| (&one.env, &one.env_from));
+    let mut names: Vec<&str> = containers.chain(ephemeral).flat_map(of_environment).collect();
     names.extend(spec.volumes.iter().flatten().flat_map(of_volume));
     names
 }
 
-fn of_container(container: &Container) -> Vec<&str> {
-    let env = container.env.iter().flatten();
+fn of_environment<'a>(
+    (env, env_from): (&'a Option<Vec<EnvVar>>, &'a Option<Vec<EnvFromSource>>),
+) -> impl Iterator<Item = &'a str> {
+    let env = env.iter().flatten();
     let env = env.filter_map(|one| Some(one.value_from.as_ref()?.secret_key_ref.as_ref()?.name.as_str()));
-    let from = container.env_from.iter().flatten().filter_map(|from| Some(from.secret_ref.as_ref()?.name.as_str()));
-    env.chain(from).collect()
+    env.chain(env_from.iter().flatten().filter_map(|from| Some(from.secret_ref.as_ref()?.name.as_str())))
 }
 
 fn of_volume(volume: &Volume) -> Vec<&str> {

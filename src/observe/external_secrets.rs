@@ -107,7 +107,8 @@ fn entries<'a>(external: &'a Value, pointer: &str) -> &'a [Value] {
     }
 }
 
-fn store_ref(item: &Value, external: &Value) -> Option<StoreRef> {
+/// The store that one of its items reads from: its own, else that of the whole.
+pub(super) fn store_ref(item: &Value, external: &Value) -> Option<StoreRef> {
     let reference = item.pointer("/sourceRef/storeRef").or_else(|| external.pointer("/spec/secretStoreRef"))?;
     Some(StoreRef {
         cluster: text(reference, "/kind") == Some("ClusterSecretStore"),

@@ -49,7 +49,7 @@ pub fn add_of_copies(found: &mut Vec<OtherReader>, all: &Workloads, copies: &Car
     let workloads = consumers.iter().map(|consumer| {
         // Without one date it has none, and counts as old.
         let since = consumer.pods.iter().map(|pod| pod.created).min().flatten();
-        let names = vec![ReaderName::of(consumer.workload.kind.as_str(), consumer.workload.name.as_str())];
+        let names = vec![ReaderName::from(&consumer.workload)];
         OtherReader {
             word: all.words.of(&names),
             names,
@@ -189,11 +189,11 @@ fn jobs(all: &Workloads, carriers: &Carriers, owners: &Owners, pods: &mut Vec<Ru
     found
 }
 
-fn cron_template(cron: &CronJob) -> Option<&PodSpec> {
+pub(super) fn cron_template(cron: &CronJob) -> Option<&PodSpec> {
     cron.spec.as_ref()?.job_template.spec.as_ref()?.template.spec.as_ref()
 }
 
-fn job_template(job: &Job) -> Option<&PodSpec> {
+pub(super) fn job_template(job: &Job) -> Option<&PodSpec> {
     job.spec.as_ref()?.template.spec.as_ref()
 }
 

@@ -4,8 +4,8 @@ use std::fmt;
 
 use crate::facts::names::VersionId;
 use crate::facts::observation::{
-    Announcement, Consumer, ExternalSecretView, Found, Observation, OtherReader, PodView, Source, ValueTag, Version,
-    VersionState,
+    Announcement, Consumer, ExternalSecretView, Found, KeyView, Observation, OtherReader, PodView, Source, ValueTag,
+    Version, VersionState,
 };
 use crate::in_use::{self, Held};
 
@@ -238,7 +238,7 @@ pub fn all_on_newest(now: &Observation) -> bool {
 
 /// Whether a key holds what it should: the newest value of its secret. What cannot be told counts as it should be;
 /// a check of its own reports it.
-pub fn as_expected(now: &Observation, key: &crate::facts::observation::KeyView) -> bool {
+pub fn as_expected(now: &Observation, key: &KeyView) -> bool {
     use crate::facts::observation::Derivation;
     match (key.derivation, now.secret(key.source).value()) {
         (Derivation::Opaque, _) => true,
@@ -264,6 +264,12 @@ pub fn is_on_newest(now: &Observation, consumer: &Consumer) -> bool {
     consumer.is_rolled_out() && consumer.pods.iter().all(|pod| standing(now, consumer, pod) == Standing::OnNewest)
 }
 
+/// Whether a key says something of the pods that read it. A back-compat that holds the primary's own value gives a pod nothing: whether
+/// it is there says nothing either.
+fn matters(now: &Observation, key: &KeyView) -> bool {
+    key.source == Source::Primary || back_compat_is_live(now)
+}
+
 /// Judges one pod: environment variables are read once, when a container starts.
 ///
 /// A pod is on the newest version when a restart of ours made it (its annotations name the versions of both secrets, and were
@@ -274,8 +280,7 @@ pub fn is_on_newest(now: &Observation, consumer: &Consumer) -> bool {
 pub fn standing(now: &Observation, consumer: &Consumer, pod: &PodView) -> Standing {
     let Some(newest) = now.primary.newest() else { return Standing::Unproven };
     let read: Vec<&ExternalSecretView> = now.filling(&consumer.secrets).collect();
-    // A back-compat that holds the primary's own value gives a pod nothing: whether it is there says nothing either.
-    let matters = |key: &&crate::facts::observation::KeyView| key.source == Source::Primary || back_compat_is_live(now);
+    let matters = |key: &&KeyView| matters(now, key);
     if !read.iter().flat_map(|external| &external.keys).filter(matters).all(|key| as_expected(now, key)) {
         return Standing::Older;
     }
@@ -327,8 +332,7 @@ pub fn standing(now: &Observation, consumer: &Consumer, pod: &PodView) -> Standi
 /// as older: what it writes would be lost with the value.
 pub fn standing_of_other(now: &Observation, reader: &OtherReader) -> Standing {
     let copies = || reader.secrets.iter().filter_map(|secret| now.copy(secret));
-    // A back-compat that holds the primary's own value gives a pod nothing.
-    let matters = |key: &&crate::facts::observation::KeyView| key.source == Source::Primary || back_compat_is_live(now);
+    let matters = |key: &&KeyView| matters(now, key);
     let copied = copies().flat_map(|copy| &copy.keys);
     let mut keys = now.filling(&reader.secrets).flat_map(|external| &external.keys).chain(copied).filter(matters);
     let right = keys.all(|key| as_expected(now, key));

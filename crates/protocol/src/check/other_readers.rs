@@ -3,7 +3,7 @@
 use super::{Finding, Purpose, Seen};
 use crate::command;
 use crate::facts::copies::Copy;
-use crate::facts::named::{ReaderName, Word};
+use crate::facts::named::{self, ReaderName, Word};
 use crate::facts::names::listed;
 use crate::facts::observation::{Observation, OtherReader};
 use crate::hint::{Command, FRESH_TOKEN, Hint};
@@ -133,10 +133,7 @@ pub fn told_of_unmoved<'a>(
             subject(group)
         );
         let names = by_owner(group);
-        let with = |flag: &str| {
-            let words = names.iter().flat_map(|name| [flag.to_owned(), name.to_string()]);
-            Command::secret(verb, &now.account).with(words)
-        };
+        let with = |flag: &str| Command::secret(verb, &now.account).with(named::flags(flag, &names));
         let leave = Hint::to(
             format!(
                 "or leave {them} with the value that {} ({} is asked for by finalize)",
@@ -188,8 +185,7 @@ pub(super) fn older_readers(seen: &Seen) -> Vec<Finding> {
             format!("{} {runs}, and nothing shows that {they} started on the newest version{left}", subject(group));
         let mut hints = vec![way_on(seen.now, group)];
         if seen.purpose == Purpose::Finalize && !group[0].ends {
-            let words = by_owner(group).into_iter().flat_map(|name| ["--leave".to_owned(), name.to_string()]);
-            let leave = Command::secret("finalize", &seen.now.account).with(words);
+            let leave = Command::secret("finalize", &seen.now.account).with(named::flags("--leave", &by_owner(group)));
             hints.push(Hint::to("or, where nothing of what it still writes is needed, name it", leave));
         }
         Finding(what, hints)
@@ -227,11 +223,10 @@ fn replace(now: &Observation, group: &[&OtherReader], first: &str) -> Hint {
     }
     let names = group.iter().map(|reader| reader.name.as_str());
     let delete = command!["kubectl", "delete", "pod"].with(names).with(["-n", now.account.as_str()]);
-    let evicts = by_owner(group).into_iter().flat_map(|name| ["--evict".to_owned(), name.to_string()]);
     match group[0].is_made_again() {
         true => Hint::to(
             format!("{first}have {their} owner replace {them}"),
-            Command::secret("restart", &now.account).with(evicts),
+            Command::secret("restart", &now.account).with(named::flags("--evict", &by_owner(group))),
         ),
         false => Hint::to(
             format!("{first}end {them}, since nobody makes {them} again, and start what is to run afresh"),

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::names::{NameError, ObjectName, printable};
+use super::names::{NameError, ObjectName, WorkloadRef, printable};
 
 /// A reader by kind and name: a workload, an owner of any kind, or a pod.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -69,6 +69,17 @@ impl fmt::Display for ReaderName {
     }
 }
 
+impl From<&WorkloadRef> for ReaderName {
+    fn from(workload: &WorkloadRef) -> ReaderName {
+        ReaderName::of(workload.kind.as_str(), workload.name.as_str())
+    }
+}
+
+/// A flag with each of these names, as words of a command.
+pub fn flags<'a>(flag: &'a str, names: &'a [ReaderName]) -> impl Iterator<Item = String> + 'a {
+    names.iter().flat_map(move |name| [flag.to_owned(), name.to_string()])
+}
+
 /// What the operator says of one reader.
 #[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
 pub enum Word {
@@ -109,8 +120,7 @@ impl Words {
 
     /// As flags of a command.
     pub fn flags(&self) -> impl Iterator<Item = String> {
-        let evict = self.evict.iter().flat_map(|name| ["--evict".to_owned(), name.to_string()]);
-        evict.chain(self.leave.iter().flat_map(|name| ["--leave".to_owned(), name.to_string()]))
+        flags("--evict", &self.evict).chain(flags("--leave", &self.leave))
     }
 }
 

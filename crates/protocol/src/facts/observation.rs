@@ -446,6 +446,11 @@ impl OtherReader {
         self.running && !self.ends
     }
 
+    /// Whether its pods are evicted: the operator says so, and it does not end by itself.
+    pub fn is_evicted(&self) -> bool {
+        self.word == Word::Evict && self.stays()
+    }
+
     /// Whether its owner makes it again when it is deleted.
     pub fn is_made_again(&self) -> bool {
         self.owner.as_ref().is_some_and(|owner| !owner.contains(OtherReader::GONE))
