@@ -121,7 +121,7 @@ fn where_nobody_can_be_bound_the_way_out_is_named() {
 
 /// Kubernetes drops the Events of one object after 25 of them, and 30 syncs are asked for until then.
 #[test]
-#[ignore = "waits for 90 s until a lag is taken for a refusal: .ci/nightly waits"]
+#[ignore = "waits for 90 s until a lag is taken for a refusal: cargo xtask waits"]
 fn a_refusal_whose_events_are_used_up_is_told_in_external_secrets_own_words() {
     let world = World::start(&["--accounts=1", "--fault=external-secrets-denied"]);
     let begun = std::time::Instant::now();
