@@ -98,3 +98,63 @@ pub fn age(given: &str) -> Result<Duration, String> {
     let span = span.to_duration(jiff::SpanRelativeTo::days_are_24_hours()).map_err(|_| wrong())?;
     Duration::try_from(span).map_err(|_| "an age cannot be negative".to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::common::GLOBAL;
+    use super::*;
+
+    /// Those of kubectl and gcloud, and no flag of our own.
+    const AS_ELSEWHERE: [&str; 20] = [
+        "kubeconfig",
+        "context",
+        "cluster",
+        "user",
+        "namespace",
+        "as",
+        "as-group",
+        "as-uid",
+        "request-timeout",
+        "server",
+        "token",
+        "tls-server-name",
+        "certificate-authority",
+        "client-certificate",
+        "client-key",
+        "insecure-skip-tls-verify",
+        "project",
+        "configuration",
+        "impersonate-service-account",
+        "quiet",
+    ];
+
+    #[test]
+    fn a_commands_own_flags_come_first_and_those_of_kubectl_and_gcloud_last() {
+        fn look(command: &clap::Command, seen: &mut usize) {
+            let mut headings: Vec<Option<&str>> = Vec::new();
+            for flag in command.get_arguments().filter(|flag| !flag.is_positional() && !flag.is_hide_set()) {
+                let heading = flag.get_help_heading();
+                if !headings.contains(&heading) {
+                    headings.push(heading);
+                }
+                let name = flag.get_long().expect("each flag has a long name");
+                if heading == Some(GLOBAL) {
+                    assert!(AS_ELSEWHERE.contains(&name), "{}: --{name} is ours", command.get_name());
+                    *seen += 1;
+                } else if name != "kubeconfig" {
+                    assert!(!AS_ELSEWHERE.contains(&name), "{}: --{name} is kubectl's or gcloud's", command.get_name());
+                }
+            }
+            // What has no heading is shown first, whatever comes before it in the struct.
+            let named: Vec<&str> = headings.into_iter().flatten().collect();
+            let last = named.iter().position(|heading| *heading == GLOBAL).unwrap_or(named.len());
+            assert!(last + 1 >= named.len(), "{}: {named:?}", command.get_name());
+            command.get_subcommands().for_each(|command| look(command, seen));
+        }
+        let mut seen = 0;
+        look(&Cli::command(), &mut seen);
+        assert!(seen > 100, "{seen} flags");
+    }
+}

@@ -8,6 +8,9 @@ use clap::{Args, ValueEnum};
 use super::duration;
 use deepdesk_protocol::facts::named::{ReaderName, Words};
 
+/// The heading of kubectl's and gcloud's flags. It stands at each of them: clap lets a struct's own heading run on into the flags that follow the struct.
+pub(super) const GLOBAL: &str = "Global options, as in kubectl and gcloud";
+
 /// The flag of every command that changes something.
 #[derive(Debug, Args)]
 pub struct DryRunFlag {
@@ -167,55 +170,54 @@ pub struct SecretIds {
 
 /// Flags as kubectl has them.
 #[derive(Clone, Debug, Args)]
-#[command(next_help_heading = "Global options, as in kubectl and gcloud")]
 pub struct Cluster {
     /// Use this kubeconfig file
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = GLOBAL)]
     pub kubeconfig: Option<PathBuf>,
     /// Use this context of the kubeconfig
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", help_heading = GLOBAL)]
     pub context: Option<String>,
     /// Use this cluster of the kubeconfig
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", help_heading = GLOBAL)]
     pub cluster: Option<String>,
     /// Use this user of the kubeconfig
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", help_heading = GLOBAL)]
     pub user: Option<String>,
     /// Use this namespace, and so this account
-    #[arg(short, long, value_name = "NAME")]
+    #[arg(short, long, value_name = "NAME", help_heading = GLOBAL)]
     pub namespace: Option<String>,
     /// Impersonate this user in the cluster
-    #[arg(long = "as", value_name = "USER")]
+    #[arg(long = "as", value_name = "USER", help_heading = GLOBAL)]
     pub impersonate: Option<String>,
     /// Impersonate this group; may be repeated
-    #[arg(long = "as-group", value_name = "GROUP")]
+    #[arg(long = "as-group", value_name = "GROUP", help_heading = GLOBAL)]
     pub impersonate_groups: Vec<String>,
     /// Impersonate this UID
-    #[arg(long = "as-uid", value_name = "UID")]
+    #[arg(long = "as-uid", value_name = "UID", help_heading = GLOBAL)]
     pub impersonate_uid: Option<String>,
     /// Give up a single request after this time; 0 for the built-in limit
-    #[arg(long, value_name = "DURATION", default_value = "0", value_parser = duration)]
+    #[arg(long, value_name = "DURATION", default_value = "0", value_parser = duration, help_heading = GLOBAL)]
     pub request_timeout: Duration,
     /// Use this address of the API server
-    #[arg(short, long, value_name = "URL")]
+    #[arg(short, long, value_name = "URL", help_heading = GLOBAL)]
     pub server: Option<String>,
     /// Authenticate to the API server with this bearer token
-    #[arg(long, value_name = "TOKEN")]
+    #[arg(long, value_name = "TOKEN", help_heading = GLOBAL)]
     pub token: Option<Token>,
     /// Expect this name in the server's certificate
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", help_heading = GLOBAL)]
     pub tls_server_name: Option<String>,
     /// Trust the certificate authority in this file
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = GLOBAL)]
     pub certificate_authority: Option<PathBuf>,
     /// Authenticate with the client certificate in this file
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = GLOBAL)]
     pub client_certificate: Option<PathBuf>,
     /// Use the key of the client certificate in this file
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = GLOBAL)]
     pub client_key: Option<PathBuf>,
     /// Skip the verification of the server's certificate
-    #[arg(long)]
+    #[arg(long, help_heading = GLOBAL)]
     pub insecure_skip_tls_verify: bool,
 }
 
@@ -239,37 +241,35 @@ impl std::fmt::Debug for Token {
 
 /// Flags as gcloud has them.
 #[derive(Clone, Debug, Args)]
-#[command(next_help_heading = "Global options, as in kubectl and gcloud")]
 pub struct Google {
     /// Use this project [default: the one in the account's SecretStore]
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", help_heading = GLOBAL)]
     pub project: Option<String>,
     /// Use this gcloud configuration instead of the active one
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", help_heading = GLOBAL)]
     pub configuration: Option<String>,
     /// Impersonate this service account at Google
-    #[arg(long, value_name = "EMAIL")]
+    #[arg(long, value_name = "EMAIL", help_heading = GLOBAL)]
     pub impersonate_service_account: Option<String>,
     /// Disable all prompts; a change then needs --yes
-    #[arg(short, long)]
+    #[arg(short, long, help_heading = GLOBAL)]
     pub quiet: bool,
 }
 
 /// Flags of presentation.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Output")]
 pub struct Show {
     /// Print the result in this format
-    #[arg(short, long, value_enum, default_value_t = Output::Human)]
+    #[arg(short, long, value_enum, default_value_t = Output::Human, help_heading = "Output")]
     pub output: Output,
     /// Print the progress on standard error in this format
-    #[arg(long, value_enum, default_value_t = Progress::Auto)]
+    #[arg(long, value_enum, default_value_t = Progress::Auto, help_heading = "Output")]
     pub progress: Progress,
     /// Use colours
-    #[arg(long, value_enum, default_value_t = Color::Auto)]
+    #[arg(long, value_enum, default_value_t = Color::Auto, help_heading = "Output")]
     pub color: Color,
     /// Print each request on standard error: method, URL, status, time; never a value
-    #[arg(short, long, action = clap::ArgAction::Count)]
+    #[arg(short, long, action = clap::ArgAction::Count, help_heading = "Output")]
     pub verbose: u8,
 }
 

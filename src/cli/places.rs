@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
+use super::common::GLOBAL;
 use super::{Cluster, Color, Google, Output, SecretIds};
 
 /// The commands on clusters.
@@ -77,21 +78,21 @@ pub struct GetCredentials {
     /// Write to this kubeconfig file [default: the first of KUBECONFIG]
     #[arg(long, value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
-    /// Use this project [default: core/project of gcloud]
-    #[arg(long, value_name = "ID", help_heading = "Global options, as in kubectl and gcloud")]
-    pub project: Option<String>,
-    /// Use this gcloud configuration instead of the active one
-    #[arg(long, value_name = "NAME", help_heading = "Global options, as in kubectl and gcloud")]
-    pub configuration: Option<String>,
-    /// Impersonate this service account, now and in the entry
-    #[arg(long, value_name = "EMAIL", help_heading = "Global options, as in kubectl and gcloud")]
-    pub impersonate_service_account: Option<String>,
     /// Use colours
     #[arg(long, value_enum, default_value_t = Color::Auto, help_heading = "Output")]
     pub color: Color,
     /// Print each request on standard error: method, URL, status, time
     #[arg(short, long, action = clap::ArgAction::Count, help_heading = "Output")]
     pub verbose: u8,
+    /// Use this project [default: core/project of gcloud]
+    #[arg(long, value_name = "ID", help_heading = GLOBAL)]
+    pub project: Option<String>,
+    /// Use this gcloud configuration instead of the active one
+    #[arg(long, value_name = "NAME", help_heading = GLOBAL)]
+    pub configuration: Option<String>,
+    /// Impersonate this service account, now and in the entry
+    #[arg(long, value_name = "EMAIL", help_heading = GLOBAL)]
+    pub impersonate_service_account: Option<String>,
 }
 
 /// The commands on accounts.
@@ -131,15 +132,15 @@ pub struct ListAccounts {
     /// Read settings from this file [default: kubectl-deepdesk/settings.yaml in the configuration directory]
     #[arg(long, value_name = "FILE", env = "DEEPDESK_SETTINGS", hide_env_values = true)]
     pub settings: Option<PathBuf>,
+    /// How it is shown.
+    #[command(flatten)]
+    pub show: ShowList,
     /// Where and as whom in the cluster.
     #[command(flatten)]
     pub cluster: Cluster,
     /// Where and as whom at Google.
     #[command(flatten)]
     pub google: Google,
-    /// How it is shown.
-    #[command(flatten)]
-    pub show: ShowList,
 }
 
 /// `account use`.
@@ -151,37 +152,35 @@ pub struct UseAccount {
     /// Skip the check that the namespace exists
     #[arg(short, long)]
     pub force: bool,
-    /// Where and as whom in the cluster.
-    #[command(flatten)]
-    pub cluster: Cluster,
     /// How it is shown.
     #[command(flatten)]
     pub show: ShowUse,
+    /// Where and as whom in the cluster.
+    #[command(flatten)]
+    pub cluster: Cluster,
 }
 
 /// Flags of presentation of a list.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Output")]
 pub struct ShowList {
     /// Print the list in this format [default: human on a terminal, else name]
-    #[arg(short, long, value_enum)]
+    #[arg(short, long, value_enum, help_heading = "Output")]
     pub output: Option<Output>,
     /// Use colours
-    #[arg(long, value_enum, default_value_t = Color::Auto)]
+    #[arg(long, value_enum, default_value_t = Color::Auto, help_heading = "Output")]
     pub color: Color,
     /// Print each request on standard error: method, URL, status, time; never a value
-    #[arg(short, long, action = clap::ArgAction::Count)]
+    #[arg(short, long, action = clap::ArgAction::Count, help_heading = "Output")]
     pub verbose: u8,
 }
 
 /// Flags of presentation of a command without a result of its own.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Output")]
 pub struct ShowUse {
     /// Use colours
-    #[arg(long, value_enum, default_value_t = Color::Auto)]
+    #[arg(long, value_enum, default_value_t = Color::Auto, help_heading = "Output")]
     pub color: Color,
     /// Print each request on standard error: method, URL, status, time; never a value
-    #[arg(short, long, action = clap::ArgAction::Count)]
+    #[arg(short, long, action = clap::ArgAction::Count, help_heading = "Output")]
     pub verbose: u8,
 }

@@ -2,10 +2,11 @@
 //! `.ci/run` and `.ci/nightly` call the same, so what passes here passes there.
 
 use std::env;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 mod chores;
+mod literals;
 mod releases;
 
 /// What went wrong, in one line.
@@ -61,7 +62,12 @@ fn all() -> Vec<Chore> {
         chore("deaths", "5", "a run that dies at every request in turn", chores::deaths),
         chore("waits", "2", "the tests that wait for minutes", chores::waits),
         chore("model", "20", "the model with three acts of people, optimized", chores::model),
-        chore("mutants", "20", "every change of the protocol's sources that a tool can think of is found", chores::mutants),
+        chore(
+            "mutants",
+            "20",
+            "every change of the protocol's sources that a tool can think of is found",
+            chores::mutants,
+        ),
         chore("pictures", "2", "make the pictures of README.md and docs/ anew", chores::pictures),
         chore("speed", "8", "size and speed, side by side with the same requests (tests/bench)", chores::speed),
         chore("size", "7", "the release of this machine, and its size", releases::size),
@@ -70,6 +76,7 @@ fn all() -> Vec<Chore> {
         chore("archives", "60", "the releases of all platforms; TARGETS names fewer", releases::archives),
         chore("exercise", "2", "run those that this machine can run", releases::exercise),
         chore("rehearse", "2", "krew's user's ways, with all of them", releases::rehearse),
+        chore("dump", "0", "x", dump),
         chore("again", "15", "the first of them once more in another folder: the same bytes", releases::again),
     ]
 }
@@ -110,7 +117,7 @@ fn in_order(names: &[&str]) -> Done {
 
 /// The checkout.
 fn root() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..")
+    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).map(Path::to_path_buf).unwrap_or_default()
 }
 
 /// Where cargo builds.
@@ -122,7 +129,8 @@ fn target() -> PathBuf {
 fn command(words: &[&str]) -> Command {
     let mut made = Command::new(words[0]);
     made.args(&words[1..]).current_dir(root());
-    let home = env::var("CARGO_HOME").or_else(|_| env::var("HOME").map(|home| format!("{home}/.cargo"))).unwrap_or_default();
+    let home =
+        env::var("CARGO_HOME").or_else(|_| env::var("HOME").map(|home| format!("{home}/.cargo"))).unwrap_or_default();
     let path = env::var("PATH").unwrap_or_default();
     made.env("PATH", format!("{path}:/usr/local/go/bin:{home}/bin"));
     made
@@ -134,13 +142,15 @@ fn run(words: &[&str]) -> Done {
 
 fn run_with(words: &[&str], variables: &[(&str, &str)]) -> Done {
     println!("+ {}", words.join(" "));
-    let ended = command(words).envs(variables.iter().copied()).status().map_err(|error| format!("{}: {error}", words[0]))?;
+    let ended =
+        command(words).envs(variables.iter().copied()).status().map_err(|error| format!("{}: {error}", words[0]))?;
     if ended.success() { Ok(()) } else { Err(format!("{} failed: {ended}", words.join(" "))) }
 }
 
 /// A few lines of bash, where pipes are what is meant.
 fn bash(lines: &str) -> Done {
-    let ended = command(&["bash", "-euo", "pipefail", "-c", lines]).status().map_err(|error| format!("bash: {error}"))?;
+    let ended =
+        command(&["bash", "-euo", "pipefail", "-c", lines]).status().map_err(|error| format!("bash: {error}"))?;
     if ended.success() { Ok(()) } else { Err(format!("a step failed: {ended}")) }
 }
 
@@ -162,4 +172,15 @@ fn pinned(tool: &str) -> Result<String, String> {
     let tools = std::fs::read_to_string(root().join("krew/tools")).map_err(|error| format!("krew/tools: {error}"))?;
     let pin = tools.lines().find_map(|line| line.strip_prefix(&format!("{tool}=")).map(str::to_owned));
     pin.ok_or(format!("krew/tools pins no {tool}"))
+}
+
+pub(crate) fn dump() -> Done {
+    let mut found = Vec::new();
+    for folder in ["src", "crates/protocol/src"] {
+        literals::below(&root(), folder, &mut found)?;
+    }
+    for each in &found {
+        println!("{}\t{}", each.file, each.text.replace('\n', "⏎"));
+    }
+    Ok(())
 }
