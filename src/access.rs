@@ -200,7 +200,7 @@ fn ask_for_role(right: &Right, verbs: &[&str], namespace: &str, whom: &str) -> S
         None => format!("--user={}", quoted(whom)),
     };
     format!(
-        "ask for the Role in docs/permissions.md, or for this alone: \
+        "ask for the Role in docs/permissions.md, or for this permission alone: \
          kubectl create role {role} --verb={verbs} --resource={resource} -n {namespace} && \
          kubectl create rolebinding {role} --role={role} {subject} -n {namespace}"
     )
@@ -265,7 +265,7 @@ fn ask_for_binding(permission: &str, secret: &SecretId, home: &SecretHome, princ
     };
     let location = home.location.as_ref().map(|location| format!(" --location={location}")).unwrap_or_default();
     format!(
-        "ask for the permissions in docs/permissions.md, or for this alone: \
+        "ask for the permissions in docs/permissions.md, or for this permission alone: \
          gcloud secrets add-iam-policy-binding {secret} --project={}{location} --member={} --role={}",
         home.project,
         quoted(&member),
@@ -289,8 +289,8 @@ fn role_with(permission: &str) -> &'static str {
 
 /// Where nobody may ask, every step finds out for itself: each is safe to stop at, and the same command goes on from there.
 fn unasked(id: &'static str, refused: &ApiError) -> CheckResult {
-    let message = format!("what is allowed may not be asked, so a missing right shows only at its step: {refused}");
-    result(id, Verdict::Warn, message, "the same command goes on once the right is there")
+    let message = format!("permissions could not be checked, so a missing one shows only at its step: {refused}");
+    result(id, Verdict::Warn, message, "run the same command again once the permission is granted")
 }
 
 /// What could not be read, and what is not said for that reason.
@@ -299,14 +299,14 @@ pub fn unread(now: &Observation) -> Vec<CheckResult> {
         Unread::Versions(refused) => result(
             SECRET_MANAGER,
             Verdict::Warn,
-            format!("dates of versions, and versions older than the previous one, were not looked at: {refused}"),
+            format!("dates of versions, and versions older than the previous one, were not checked: {refused}"),
             "ask for the permissions in docs/permissions.md",
         ),
         Unread::Record(refused) => result(
             CLUSTER,
             Verdict::Warn,
             format!(
-                "the lock's record was not looked at, so a two-phase rotation under way looks like a complete one: {refused}"
+                "the record in the Lease was not read, so a two-phase rotation under way looks like a complete one: {refused}"
             ),
             "ask for the Role in docs/permissions.md",
         ),

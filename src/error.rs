@@ -36,7 +36,7 @@ impl From<ConfigError> for Problem {
 /// The lock knows how it was lost; a look at what is there tells the rest.
 fn lock_lost(error: &ApiError) -> Problem {
     Problem::new(reason(error.kind), format!("the lock on this account was lost: {}", error.message))
-        .hint("find out who is at work on it before anything else is written")
+        .hint("find out who is changing it before anything else is written")
 }
 
 fn reason(kind: ApiErrorKind) -> Reason {

@@ -484,9 +484,8 @@ fn lost(how: &str) -> ApiError {
 }
 
 fn not_recorded(why: &str) -> Problem {
-    let line = format!("what this change sets out for could not be recorded in the lock: {why}");
-    Problem::new(Reason::NotRecorded, line)
-        .hint("whoever goes on from an interruption needs that record; run the same command again")
+    let line = format!("could not record the planned versions in the Lease: {why}");
+    Problem::new(Reason::NotRecorded, line).hint("a resumed run needs that record: run the same command again")
 }
 
 fn now_in_seconds() -> String {

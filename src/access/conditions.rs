@@ -30,7 +30,7 @@ pub async fn conditions(manager: &SecretManager, now: &Observation) -> Result<Ve
             }
             // Nothing hangs on it, and who has the rights of docs/permissions.md alone must not be warned each time: `check` says it.
             Err(_) => {
-                let line = format!("not known of {secret}: secretmanager.secrets.get is missing on it");
+                let line = format!("not known for {secret}: secretmanager.secrets.get is missing on it");
                 results.push(catalogue::result(EXPIRY_ID, Verdict::Pass, line, Vec::new()));
             }
         }
@@ -53,7 +53,7 @@ pub async fn expiries(manager: &SecretManager, secrets: &[(SecretHome, SecretId)
         let settings = manager.settings(home, secret).await.ok().flatten()?;
         let at = settings.conditions().expires?;
         let keep = update(secret, home).with(["--remove-expiration"]);
-        Some(format!("secret {secret} deletes itself on {}; to keep it: {keep}", shown(at)))
+        Some(format!("secret {secret} expires and is deleted on {}; to keep it: {keep}", shown(at)))
     });
     futures::future::join_all(asked).await.into_iter().flatten().collect()
 }
@@ -77,7 +77,10 @@ fn of_secret(conditions: &Conditions, view: &SecretView, home: &SecretHome) -> V
         let hint = Hint::to("keep it", update(secret, home).with(["--remove-expiration"]));
         results.push(warn(
             EXPIRY_ID,
-            format!("secret {secret} deletes itself on {}: all of its versions go with it, for good", shown(at)),
+            format!(
+                "secret {secret} expires and is deleted on {}: all of its versions are deleted with it, permanently",
+                shown(at)
+            ),
             hint,
         ));
     }
@@ -93,21 +96,21 @@ fn of_secret(conditions: &Conditions, view: &SecretView, home: &SecretHome) -> V
         let hint =
             Hint::to("move it afterwards", update(secret, home).with(["--update-version-aliases=ALIAS=VERSION"]));
         let line = format!(
-            "aliases of secret {secret} stay at their version when another one is added: {}; who reads by them keeps the old value",
+            "aliases of secret {secret} keep their version when another one is added: {}; clients that read by them keep the old value",
             behind.join(", ")
         );
         results.push(warn(ALIASES_ID, line, hint));
     }
     if let (Some(at), false) = (conditions.next_rotation, conditions.topics.is_empty()) {
         let line = format!(
-            "secret {secret} has a rotation schedule: on {} its topics ({}) are told to rotate it, and whoever hears that may add a version of their own",
+            "secret {secret} has a rotation schedule: on {} its topics ({}) are notified, and a subscriber may add a version of its own",
             shown(at),
             conditions.topics.join(", ")
         );
         results.push(warn(
             SCHEDULE_ID,
             line,
-            Hint::to("where nobody is meant to", update(secret, home).with(["--remove-rotation-schedule"])),
+            Hint::to("if no subscriber is meant to", update(secret, home).with(["--remove-rotation-schedule"])),
         ));
     }
     results
@@ -119,11 +122,11 @@ fn to_be_destroyed(versions: Vec<VersionInfo>, view: &SecretView, home: &SecretH
         let at = version.destruction?;
         let (number, secret) = (version.version.get(), &view.secret);
         let line = format!(
-            "version {number} of secret {secret} is to be destroyed on {}: data under its value could not be read any more",
+            "version {number} of secret {secret} is to be destroyed on {}: data encrypted under its value would become unreadable",
             shown(at)
         );
         let keep = command!["gcloud", "secrets", "versions", "disable", number, format!("--secret={secret}"), format!("--project={}", home.project)];
-        Some(catalogue::result(DESTRUCTION_ID, Verdict::Warn, line, vec![Hint::to("where data may need it, keep it", located(keep, home))]))
+        Some(catalogue::result(DESTRUCTION_ID, Verdict::Warn, line, vec![Hint::to("if data may need it, keep it", located(keep, home))]))
     })
     .collect()
 }

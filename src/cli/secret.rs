@@ -261,7 +261,7 @@ impl FromStr for Place {
     type Err = String;
 
     fn from_str(given: &str) -> Result<Place, String> {
-        let version = |number: &str| number.parse().map_err(|_| format!("`{number}` is no version number"));
+        let version = |number: &str| number.parse().map_err(|_| format!("`{number}` is not a version number"));
         match given.split_once('/') {
             Some(("primary", number)) => Ok(Place(RescueFrom::Version(Source::Primary, version(number)?))),
             Some(("back-compat", number)) => Ok(Place(RescueFrom::Version(Source::BackCompat, version(number)?))),
@@ -289,7 +289,7 @@ impl FromStr for CopyKey {
     fn from_str(given: &str) -> Result<CopyKey, String> {
         let parts = given.strip_prefix("secret/").and_then(|rest| rest.split_once(':'));
         let (name, key) = parts.ok_or_else(|| "a key of a Kubernetes Secret is secret/NAME:KEY".to_owned())?;
-        let secret = name.parse().map_err(|_| format!("`{name}` is no name of a Kubernetes Secret"))?;
+        let secret = name.parse().map_err(|_| format!("`{name}` is not a name of a Kubernetes Secret"))?;
         match key.is_empty() {
             true => Err("the key is missing: secret/NAME:KEY".to_owned()),
             false => Ok(CopyKey { secret, key: key.to_owned() }),

@@ -93,7 +93,7 @@ pub async fn resolve(
     }
     universe::refuse_configured(env, gcloud)?;
     if super::custom_ca::nobody_is_trusted() {
-        let hint = "install the certificates (the package ca-certificates), or name a file of them in SSL_CERT_FILE";
+        let hint = "install the package ca-certificates, or set SSL_CERT_FILE to a file of certificates";
         let failed = ApiError::new(Service::Credentials, OPERATION, ApiErrorKind::Other, NO_AUTHORITIES);
         return Err(failed.advised(Advice::new(Reason::ConnectionFailed, hint)));
     }

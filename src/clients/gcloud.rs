@@ -203,7 +203,7 @@ fn read_file(path: &Path) -> Result<Option<String>, ConfigError> {
 fn properties_of(path: &Path, text: &str) -> Result<BTreeMap<String, String>, ConfigError> {
     properties::parse(text).map_err(|why| {
         ConfigError::new(format!("gcloud's {} cannot be used: {why}", path.display()))
-            .hint("gcloud refuses that file, too: correct that line, or take it out")
+            .hint("gcloud refuses that file as well: correct or remove that line")
     })
 }
 

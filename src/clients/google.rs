@@ -160,7 +160,7 @@ impl Caller {
                 Err(self.failure(operation, &error))
             }
             Ok(Err(Overdue::Unsent)) => {
-                let message = "this process stood still before it was sent";
+                let message = "this process was suspended before it was sent";
                 Err(ApiError::new(self.service, operation, ApiErrorKind::Unreachable, message).into())
             }
             Ok(Err(Overdue::Unanswered)) | Err(_) => {

@@ -162,7 +162,7 @@ impl KubeTarget {
     pub fn warning(&self) -> Option<String> {
         let source = self.unchecked_by.as_ref()?;
         Some(format!(
-            "the certificate of {} is not checked: the values and your token go to whoever answers there \
+            "the certificate of {} is not verified: the values and your token go to whoever answers there \
              (insecure-skip-tls-verify of {source})",
             self.place()
         ))
@@ -394,7 +394,7 @@ fn server_url(cluster: &Cluster, context: Option<&str>) -> Result<Uri, ConfigErr
         Some("https") => Ok(url),
         Some("http") if is_loopback(&url) => Ok(url),
         Some("http") => Err(wrong("is plain http, which is for this machine alone (127.0.0.1)")
-            .hint("values would go over the wire in the clear: use https")),
+            .hint("values would be sent unencrypted: use https")),
         _ => Err(wrong("does not begin with https://")),
     }
 }

@@ -25,7 +25,7 @@ pub(super) fn limit(env: &Environment, usual: Duration) -> Result<Duration, Conf
 
 /// What to do when it was not enough.
 pub(super) fn longer() -> String {
-    format!("give it longer with {VARIABLE}=10m")
+    format!("allow more time with {VARIABLE}=10m")
 }
 
 #[cfg(test)]

@@ -76,7 +76,7 @@ async fn list(args: &cli::ListAccounts, environment: &Environment, voice: &Voice
     let (rows, with_state) = looked_at(args, environment, voice).await.map_err(|problem| (problem, false))?;
     if rows.is_empty() {
         speak(voice).note(&match &args.selector {
-            Some(selector) => format!("no account's namespace has the labels {selector}"),
+            Some(selector) => format!("no account's namespace matches the labels {selector}"),
             None => "no namespace has an ExternalSecret that reads NAMESPACE_account_secret".to_owned(),
         });
     }
@@ -342,7 +342,7 @@ async fn pick(args: &cli::UseAccount, environment: &Environment, voice: &Voice) 
     let accounts = found.by_namespace.into_keys().filter(|account| !request::is_no_account(account));
     let accounts: Vec<String> = accounts.map(|account| account.to_string()).collect();
     if accounts.is_empty() {
-        let line = "no namespace of this cluster has an ExternalSecret: there is no account to pick";
+        let line = "no namespace of this cluster has an ExternalSecret: there is no account to choose";
         return Err(Problem::new(Reason::NoAccounts, line).hint("name a namespace as an argument"));
     }
     super::confirm::pick_name(voice, "Account", &accounts, target.namespace.as_deref())

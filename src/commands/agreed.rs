@@ -27,7 +27,7 @@ impl Grave {
     pub fn as_str(self) -> &'static str {
         match self {
             Grave::Protected => "this context is protected",
-            Grave::Destroys => "--destroy destroys versions for good",
+            Grave::Destroys => "--destroy destroys versions permanently",
             Grave::Retires => "--retired gives up a value that something may need",
             Grave::Abandons => "--abandon-older gives up every older version",
         }
@@ -86,14 +86,14 @@ pub fn answered(yes: &Yes, grave: Option<Grave>, account: &AccountName, place: &
         (Yes::Plain, None) => Ok(true),
         (Yes::Plain, Some(_)) if place.unattended && !confirm::can_ask() => Ok(true),
         (Yes::Plain, Some(grave)) => {
-            let line = format!("--yes alone is too little: {}", grave.as_str());
+            let line = format!("--yes alone is not enough: {}", grave.as_str());
             Err(Problem::new(Reason::NotConfirmed, line)
-                .hint(format!("say it with the {what}'s name when you mean it: --yes={name}")))
+                .hint(format!("pass the {what}'s name to confirm: --yes={name}")))
         }
         (Yes::Named(given), _) if given == name && !name.is_empty() => Ok(true),
         (Yes::Named(given), _) => {
             let line = format!("--yes={given} does not name the {what}, which is {name}");
-            Err(Problem::new(Reason::NotConfirmed, line).hint("look at which one you mean"))
+            Err(Problem::new(Reason::NotConfirmed, line).hint("check which one you mean"))
         }
     }
 }

@@ -169,7 +169,7 @@ fn only_unhealthy(checks: &[CheckResult]) -> bool {
     failed.peek().is_some() && failed.all(|check| matches!(check.id, check::HEALTHY | check::PODS_CURRENT))
 }
 
-/// Whether everything that will be needed is allowed in the cluster. Secret Manager is asked once its secrets are known.
+/// Whether every permission that will be needed is granted in the cluster. Secret Manager is asked once its secrets are known.
 async fn ask_access(desk: &Desk, args: &Change, found: &mut Found) -> Result<(), Problem> {
     let also = args.evidence.as_ref().map(Evidence::rights).unwrap_or_default();
     found.access = access::cluster(&desk.cluster, args.purpose, &[also, to_evict(&desk.request.words)]).await?;
@@ -276,12 +276,9 @@ fn refuse_unlooked(args: &Change, now: &Observation) -> Result<(), Problem> {
     }
     let open = |one: &&NotLookedAt| one.can_be_looked_at() && !args.unchecked.contains(&one.what);
     let Some(open) = now.not_looked_at.iter().find(open) else { return Ok(()) };
-    let line = format!("a destroyed version does not come back, and something was not checked: {}", open.in_words());
-    Err(Problem::new(Reason::NotConfirmed, line).hint("have it looked at with more rights (docs/permissions.md)").hint(
-        format!(
-            "or, where you know that nothing there needs an older value, name it: --unchecked {}",
-            quoted(&open.what)
-        ),
+    let line = format!("destroyed versions cannot be restored, and something was not checked: {}", open.in_words());
+    Err(Problem::new(Reason::NotConfirmed, line).hint("check it with more permissions (docs/permissions.md)").hint(
+        format!("or, if you know that nothing there needs an older value, pass --unchecked {}", quoted(&open.what)),
     ))
 }
 
@@ -330,22 +327,21 @@ fn aliased(plan: &Plan, now: &Observation) -> Vec<String> {
 fn breaks(plan: &Plan, now: &Observation, compromised: bool) -> String {
     let breaks = match plan.way {
         Way::Forward if compromised => {
-            "tokens signed with the leaked key (JWTs in use) stop being valid while the consumers restart, and are meant to"
-                .to_owned()
+            "JWTs signed with the leaked key become invalid while the workloads restart, as intended".to_owned()
         }
         Way::Forward | Way::Back => {
-            "tokens signed with the old key (JWTs in use) stop being valid while the consumers restart".to_owned()
+            "JWTs signed with the old key become invalid while the workloads restart".to_owned()
         }
         Way::Retire if plan.destroys() => format!(
-            "whatever is still encrypted under an older value than {} cannot be read any more, and never again: the versions are destroyed, and backups of the data made under them become unreadable",
+            "data that is still encrypted under a value older than {} becomes permanently unreadable, in backups too: the versions are destroyed",
             plan.to
         ),
         Way::Rescue => format!(
-            "pods restart, and read what {} gets; what it holds now stays enabled, and pods cannot read it any more",
+            "pods restart and read what {} gets; what it holds now stays enabled, but pods can no longer read it",
             "the back-compat"
         ),
         Way::Retire => format!(
-            "whatever is still encrypted under an older value than {} cannot be read any more, until a version of it is enabled again",
+            "data that is still encrypted under a value older than {} becomes unreadable until a version of it is enabled again",
             plan.to
         ),
     };
@@ -421,7 +417,7 @@ async fn locked(
 /// Refuses what is another change than the one that was agreed to.
 fn check_agreed(desk: &Desk, plan: &Plan, agreed: &Plan) -> Result<(), Problem> {
     let Some(difference) = difference(plan, agreed) else { return Ok(()) };
-    let line = format!("{} changed while you were deciding: {difference}", desk.request.account);
+    let line = format!("{} changed before it was confirmed: {difference}", desk.request.account);
     Err(Problem::new(Reason::ChangedMeanwhile, line).hint("run the same command again to see the new plan"))
 }
 
@@ -474,7 +470,7 @@ fn exposed(now: &Observation, leaked: VersionId) -> Vec<String> {
             "{primary} {leaked} is disabled and not destroyed: whoever may enable it can read it, until kubectl deepdesk secret finalize {account} --destroy"
         ),
         "backups of the data made until now are encrypted under it: whoever has one and the key can read it".to_owned(),
-        "backups of the cluster (etcd) made until now hold it, as does whoever read it: treat what it protected as known"
+        "backups of the cluster (etcd) made until now hold it, as does whoever read it: treat what it protected as disclosed"
             .to_owned(),
     ]
 }

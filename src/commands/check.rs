@@ -145,7 +145,7 @@ async fn ask(
     shared.api = hello(&session, common.cluster.request_timeout).await;
     if args.selection.selects() && accounts.len() > MANY && wanted.iter().any(|entry| !entry.needs.is_empty()) {
         let line = format!(
-            "looking at {}: Secret Manager allows 600 reads of metadata a minute, and each takes a few",
+            "checking {}: Secret Manager allows 600 metadata reads per minute, and each account takes a few",
             counted(accounts.len(), "account")
         );
         speak(voice).note(&line);

@@ -173,8 +173,8 @@ fn no_such_context(name: &str, contexts: &[ContextEntry]) -> Problem {
 
 /// There is no terminal to pick a name at.
 pub(super) fn nobody_to_ask(what: &str, list: Command) -> Problem {
-    Problem::new(Reason::Usage, format!("which {what}? There is no terminal to pick one at"))
-        .hint(Hint::to("name it as an argument; this lists them all", list))
+    Problem::new(Reason::Usage, format!("which {what}? There is no terminal to choose it at"))
+        .hint(Hint::to("pass its name; to list them", list))
 }
 
 /// Nothing was noted for `-`.

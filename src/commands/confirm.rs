@@ -44,9 +44,9 @@ impl Asker<'_> {
             let yes = if grave.is_some() { format!("--yes={account}") } else { "--yes".to_owned() };
             return Err(Problem::new(
                 Reason::NotConfirmed,
-                format!("a yes is needed to {deed} {account}, and there is nobody to ask"),
+                format!("confirmation is needed to {deed} {account}, and there is no terminal to ask at"),
             )
-            .hint(format!("add {yes} when you mean it; --dry-run shows what it would do")));
+            .hint(format!("pass {yes} to confirm; --dry-run shows what it would do")));
         }
         let agreed = match grave {
             Some(grave) => {
@@ -84,10 +84,10 @@ impl Asker<'_> {
     pub fn reencrypted(&self, account: &AccountName, version: VersionId, before: &str) -> Result<(), Problem> {
         if self.quiet || !can_ask() {
             let line = format!(
-                "whether every encrypted field of {account} was saved again under {version} is for you to say, and there is nobody to ask"
+                "whether every encrypted field of {account} was saved again under {version} has to be stated, and there is no terminal to ask at"
             );
             return Err(Problem::new(Reason::NotConfirmed, line)
-                .hint("add --reencrypted when it was, or --reencrypted-by with a command that shows it; --dry-run shows what would be done"));
+                .hint("pass --reencrypted if it was, or --reencrypted-by with a command that checks it; --dry-run shows what would be done"));
         }
         let prompt = format!("{before}Every encrypted field was saved again under {version}. Type {account} to say so");
         match self.line(&prompt)? == account.as_str() {

@@ -193,7 +193,7 @@ async fn secret(command: Secret, environment: Environment, interrupt: Interrupt)
             code
         }
         Some(Err(problem)) => {
-            speaker.problem(&problem.now("what else was asked for was done, as told above"));
+            speaker.problem(&problem.now("everything else was done, as shown above"));
             // All is done but this.
             if code == 0 { Exit::Incomplete.code() } else { code }
         }
@@ -235,7 +235,7 @@ fn not_begun(
         };
         return named.iter().map(|name| AccountResult::nothing_seen(kind, name, &record.context, problem)).collect();
     }
-    let because = Problem::new(Reason::NotBegun, "not begun, since an earlier account did not end well");
+    let because = Problem::new(Reason::NotBegun, "not started, since an earlier account did not end well");
     let left = record.not_begun.iter();
     left.map(|name| AccountResult::nothing_seen(kind, name, &record.context, &because)).collect()
 }
@@ -284,7 +284,7 @@ async fn tell_troubles(voice: Voice) {
                 speaker.warning(&format!("no connection for {}s, trying again: {what}", since.as_secs()));
                 told = Some(Instant::now());
             }
-            None if told.take().is_some() => speaker.note("the connection is there again"),
+            None if told.take().is_some() => speaker.note("the connection is restored"),
             Some(_) | None => {}
         }
     }
@@ -297,7 +297,7 @@ async fn heed(mut interrupt: Interrupt, voice: Voice) {
     if confirm::is_asking() {
         return;
     }
-    speak(&voice).note("stopping at the next safe point; once more to stop at once");
+    speak(&voice).note("stopping at the next safe point; press Ctrl-C again to stop now");
 }
 
 /// Runs the command on each account. What changes something stops at the first account that does not end well.
@@ -321,7 +321,7 @@ async fn one_by_one(
         | Secret::Status(_) => None,
     };
     if let Some(name) = words_of_readers(command).contradiction() {
-        return Err(Problem::new(Reason::Usage, format!("{name} cannot be evicted and left at once")));
+        return Err(Problem::new(Reason::Usage, format!("{name} cannot be both evicted and left")));
     }
     let takes_stdin = matches!(command, Secret::Rotate(args) if value::is_stdin(args));
     let mut session = session::open(common, environment, takes_stdin, voice.clone(), interrupt).await?;
@@ -372,7 +372,7 @@ async fn one_by_one(
             record.leave_out(accounts);
             return Err(match record.not_begun.as_slice() {
                 [] => problem,
-                left => problem.now(format!("not begun: {}", left.join(", "))),
+                left => problem.now(format!("not started: {}", left.join(", "))),
             });
         }
         speak(voice).problem(&problem);

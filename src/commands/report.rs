@@ -174,14 +174,14 @@ impl Files {
                 return Err(wrong(path, "is a directory"));
             }
             if !kind.is_file() {
-                return Err(wrong(path, "is there already and is no plain file"));
+                return Err(wrong(path, "exists and is not a regular file"));
             }
             let mut start = Vec::new();
             let file = std::fs::File::open(path).map_err(|error| failed(path, &error))?;
             file.take(1024).read_to_end(&mut start).map_err(|error| failed(path, &error))?;
             // An empty one is what `mktemp` leaves: nothing is lost with it.
             if !start.is_empty() && !String::from_utf8_lossy(&start).contains(mark) {
-                return Err(wrong(path, "is there already and is no earlier report: it is not replaced"));
+                return Err(wrong(path, "exists and is not an earlier report: it is not replaced"));
             }
         }
         Ok(())

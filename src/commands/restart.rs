@@ -58,8 +58,11 @@ async fn steps(desk: &Desk, command: &cli::Secret, args: &cli::Restart, found: &
     let unproven = unproven(&seen.now, &workloads);
     let before = match unproven {
         0 => String::new(),
-        1 => "1 pod is not shown to have started with any version: what it has ends with it. ".to_owned(),
-        pods => format!("{pods} pods are not shown to have started with any version: what they have ends with them. "),
+        1 => "1 pod is not shown to have started with any version: the restart discards the value that it has. "
+            .to_owned(),
+        pods => format!(
+            "{pods} pods are not shown to have started with any version: the restart discards the values that they have. "
+        ),
     };
     agreed_to(desk, command, "restart", unproven > 0 || desk.place.protected, &before)?;
     // A restart in the middle of somebody's rotation would be one at the wrong moment.
@@ -77,7 +80,7 @@ async fn steps(desk: &Desk, command: &cli::Secret, args: &cli::Restart, found: &
 fn chosen(now: &Observation, only: &[WorkloadRef]) -> Result<Vec<WorkloadRef>, Problem> {
     let moved: Vec<WorkloadRef> = now.moved().map(|consumer| consumer.workload.clone()).collect();
     if let Some(unknown) = only.iter().find(|workload| !moved.contains(workload)) {
-        let line = format!("{unknown} is no workload of {} that reads the secret and is restarted", now.account);
+        let line = format!("{unknown} is not a workload of {} that reads the secret and is restarted", now.account);
         return Err(Problem::new(Reason::Usage, line)
             .hint(Hint::to("see which are", Command::secret("verify", &now.account).with(["-o", "wide"]))));
     }
@@ -152,7 +155,7 @@ fn incomplete(desk: &Desk, progress: &Progress, mut problem: Problem) -> Problem
         problem.exit = Exit::Incomplete;
     }
     problem
-        .now("the restarts go on in the cluster by themselves")
+        .now("the restarts continue in the cluster")
         .hint(Hint::to("see how far they are", Command::secret("verify", &desk.request.account)))
 }
 

@@ -44,7 +44,7 @@ pub async fn select(session: &Session, common: &cli::Common, selection: &cli::Se
         }
     }
     let none = accounts.is_empty().then(|| match &selection.selector {
-        Some(selector) => format!("no account's namespace has the labels {selector}"),
+        Some(selector) => format!("no account's namespace matches the labels {selector}"),
         None => "no namespace has an ExternalSecret that reads NAMESPACE_account_secret".to_owned(),
     });
     Ok(Selected { accounts, only_here, none })
@@ -80,7 +80,7 @@ pub async fn labelled(cluster: &Cluster, selector: &str) -> Result<Vec<AccountNa
             Ok(names.filter_map(|name| name.parse().ok()).collect())
         }
         Err(error) if error.kind == ApiErrorKind::Invalid => {
-            let line = format!("`{selector}` is no label selector: {}", error.message);
+            let line = format!("`{selector}` is not a label selector: {}", error.message);
             Err(Problem::new(Reason::Usage, line).hint("such as -l tier=gold, -l 'tier in (gold,silver)', -l '!trial'"))
         }
         Err(error) if error.kind == ApiErrorKind::Forbidden => {

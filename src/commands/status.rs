@@ -157,7 +157,7 @@ async fn look(session: &Session, args: &cli::Status, voice: &Voice, dates: &Date
     };
     let waits = |count: usize| {
         speak(voice).note(&format!(
-            "asking for the dates of {}, 8 a second after the first {}: Secret Manager allows 600 a minute",
+            "asking for the dates of {}, 8 per second after the first {}: Secret Manager allows 600 per minute",
             counted(count, "version"),
             survey::DATES
         ));
@@ -205,8 +205,7 @@ async fn look(session: &Session, args: &cli::Status, voice: &Voice, dates: &Date
     }
     if undated > 0 {
         round.remarks.push(Remark::Note(format!(
-            "the age of {} is not known: no rotation is on record, and their dates were not asked for, \
-             or not given; name fewer accounts to see it",
+            "the age of {} is not known: no rotation is on record, and their dates were not read; name fewer accounts to see it",
             counted(undated, "account")
         )));
     }

@@ -68,7 +68,7 @@ pub fn check_against(given: Option<&Payload>, account: &AccountName, seen: &Seen
         Some(version) => {
             Err(Problem::new(Reason::UnfitValue, format!("the new value is that of {version}: it was in use before"))
                 .hint("nothing was changed; leave --value-from out to have a value made")
-                .hint(format!("where it is to come back: {}", hand::AS_IT_IS)))
+                .hint(format!("if it is to come back into use: {}", hand::AS_IT_IS)))
         }
         None => Ok(()),
     }
@@ -192,7 +192,7 @@ pub fn form(asked: &Asked, seen: &Seen) -> Result<Form, Problem> {
 /// The value in use.
 fn current(seen: &Seen) -> Result<&Payload, Problem> {
     let current = seen.now.primary.value().and_then(|tag| seen.vault.value(tag));
-    let unread = "the value in use could not be read: it says what a new one is like";
+    let unread = "the value in use could not be read, and it decides the form of the new one";
     current.ok_or_else(|| Problem::new(Reason::Unreadable, unread))
 }
 

@@ -62,11 +62,11 @@ pub fn run(args: &Install, environment: &Environment) -> Result<Vec<String>, Pro
         }
     }
     if done.is_empty() {
-        done.push("nothing to take away".to_owned());
+        done.push("nothing to remove".to_owned());
     }
     done.extend(said);
     if !args.uninstall && cfg!(windows) {
-        done.push("kubectl asks a copy of this version: after an upgrade, run this again".to_owned());
+        done.push("kubectl uses a copy of this version: run this again after an upgrade".to_owned());
     }
     if !args.uninstall {
         done.push("kubectl deepdesk <TAB> needs kubectl's own completion too: kubectl completion --help".to_owned());
@@ -96,7 +96,7 @@ fn shells(args: &Install, environment: &Environment) -> Result<Vec<Shell>, Probl
     let own = environment.get("SHELL").and_then(Shell::of);
     let own = own.or(if cfg!(windows) { Some(Shell::PowerShell) } else { None });
     own.map(|shell| vec![shell]).ok_or_else(|| {
-        Problem::new(Reason::Usage, "which shell is yours is not known: $SHELL names none that can complete")
+        Problem::new(Reason::Usage, "your shell is not known: $SHELL names none that completion supports")
             .hint(command!["kubectl", "deepdesk", "completion", "install", "--shell", "bash"])
     })
 }
@@ -107,7 +107,7 @@ fn refuse_foreign(thing: &Thing, uninstall: bool) -> Result<(), Problem> {
     if uninstall || fs::symlink_metadata(at).is_err() || is_ours(at) {
         return Ok(());
     }
-    let line = format!("{} is there already, and this program did not write it", at.display());
+    let line = format!("{} exists, and this program did not write it", at.display());
     Err(Problem::new(Reason::NotOurs, line).hint("move it away, or name another place with --bin-dir"))
 }
 
@@ -181,12 +181,12 @@ fn take_away(thing: &Thing, dry_run: bool) -> Result<Option<String>, Problem> {
                 return Ok(None);
             }
             if dry_run {
-                return Ok(Some(format!("would take the line out of {}", at.display())));
+                return Ok(Some(format!("would remove the line from {}", at.display())));
             }
             let kept: String =
                 there.split_inclusive('\n').filter(|line| !line.trim_end().ends_with(LINE_MARK)).collect();
             write(at, &kept).map_err(|error| failed(at, &error))?;
-            Ok(Some(format!("took the line out of {}", at.display())))
+            Ok(Some(format!("removed the line from {}", at.display())))
         }
     }
 }

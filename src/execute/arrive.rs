@@ -437,7 +437,7 @@ fn timed_out(run: &Run<'_>, now: &Observation, waited_for: &str, lags: bool) -> 
     }
     problem
         .hint(Hint::to(
-            "see whether External Secrets runs",
+            "check that External Secrets is running",
             command!["kubectl", "get", "pods", "-A", "-l", "app.kubernetes.io/name=external-secrets"],
         ))
         .hint(command!["kubectl", "get", "externalsecrets", "-n", account])

@@ -31,7 +31,7 @@ pub async fn added(run: &Run<'_>, progress: &Progress, version: VersionId, probl
     let all: Vec<Pod> = run.cluster.list().await.unwrap_or_default();
     for pod in all.iter().filter(|pod| pod.metadata.name.as_deref().is_some_and(|name| crashed.contains(&name))) {
         if let Some((told, logs)) = told(run, pod).await {
-            return problem.now(told).hint(Hint::to("read all that it wrote", logs));
+            return problem.now(told).hint(Hint::to("read its whole log", logs));
         }
     }
     problem
@@ -52,7 +52,7 @@ async fn told(run: &Run<'_>, pod: &Pod) -> Option<(String, Command)> {
     // The end of a long text is what was said last.
     let words: Vec<char> = printable(words.trim()).chars().collect();
     let words: String = words[words.len().saturating_sub(MOST)..].iter().collect();
-    let words = if words.is_empty() { "it wrote nothing".to_owned() } else { format!("its last words: {words}") };
+    let words = if words.is_empty() { "it wrote nothing".to_owned() } else { format!("its log ends with: {words}") };
     let told = format!("pod {name} (container {}) ended with exit code {}; {words}", container.name, ended.exit_code);
     let logs = command!["kubectl", "logs", name, "-c", container.name, "-n", run.request.account];
     Some((told, if previous { logs.with(["--previous"]) } else { logs }))

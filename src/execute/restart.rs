@@ -213,7 +213,7 @@ enum Replaced {
 
 fn taken_back(run: &Run<'_>, workloads: &[WorkloadRef]) -> Problem {
     let line =
-        format!("something takes the restart annotation away from {} before its pods are replaced", listed(workloads));
+        format!("something removes the restart annotation from {} before its pods are replaced", listed(workloads));
     let look = workloads.iter().map(ToString::to_string).chain(["-n".to_owned(), run.request.account.to_string()]);
     Problem::new(Reason::RolloutStuck, line).hint(Hint::to(
         "find out what writes the pod template",

@@ -78,7 +78,7 @@ pub async fn create_like(
     }
     if !left_out.is_empty() {
         let words = format!(
-            "bindings of {like} are left out on {secret}, which may not be bound anew: {}; give what of them is needed by hand",
+            "bindings of {like} are not copied to {secret}, since they may not be granted: {}; grant what is needed of them by hand",
             left_out.join(", ")
         );
         run.teller.tell(StepName::Preserve, StepState::Warning, &Happening::Says(words));
@@ -163,7 +163,7 @@ async fn as_known(run: &Run<'_>, progress: &Progress) -> Result<(), Problem> {
                     let line = format!("somebody else changed {} of {} meanwhile", newest.id, view.secret);
                     return Err(Problem::new(Reason::ForeignVersion, line)
                         .with_exit(Exit::Incomplete)
-                        .hint("find out who; then run the same command again: it looks at what is there"));
+                        .hint("find out who; then run the same command again: it reads the state anew"));
                 }
                 newest.id.next()
             }
@@ -303,14 +303,14 @@ fn overtaken(secret: &SecretId, expected: VersionId, added: VersionId) -> Proble
 
 fn unresolved(error: ApiError, secret: &SecretId) -> Problem {
     let problem = Problem { exit: Exit::Incomplete, ..error.into() };
-    problem.now(format!("whether {secret} got a new version is not known yet: it was not there when last looked for"))
+    problem.now(format!("whether {secret} got a new version is not known yet: it was not there at the last read"))
 }
 
 fn foreign(secret: &SecretId, expected: VersionId) -> Problem {
     let line = format!("somebody else added {expected} to {secret} meanwhile");
     Problem::new(Reason::ForeignVersion, line)
         .with_exit(Exit::Incomplete)
-        .hint("find out who; then run the same command again: it looks at what is there")
+        .hint("find out who; then run the same command again: it reads the state anew")
 }
 
 fn unreadable(version: VersionId) -> Problem {

@@ -42,15 +42,14 @@ fn pushed(now: &Observation, push: &Value) -> Vec<Door> {
                 "PushSecret {name} stores what Secret {from} holds in {id}: a version that it adds is copied like any other"
             ),
             what_to_do: format!(
-                "see that it does not put an older value back: kubectl get pushsecret {name} -n {} -o yaml",
+                "check that it does not put an older value back: kubectl get pushsecret {name} -n {} -o yaml",
                 now.account
             ),
         }],
         (None, true) => vec![Door {
             what: format!("PushSecret {name} stores what Secret {from} holds elsewhere: {}", into.join(", ")),
-            what_to_do:
-                "whatever reads it there gets the new value at the next push, and is to be started afresh after it"
-                    .to_owned(),
+            what_to_do: "whatever reads it there gets the new value at the next push, and has to be restarted after it"
+                .to_owned(),
         }],
         (None, false) => Vec::new(),
     }
@@ -69,10 +68,7 @@ fn mounted(now: &Observation, class: &Value) -> Option<Door> {
         what: format!(
             "SecretProviderClass {name} mounts {id} into pods from Secret Manager itself: no restart here reaches them"
         ),
-        what_to_do: format!(
-            "start the pods that mount it afresh afterwards: kubectl get pods -n {} -o yaml",
-            now.account
-        ),
+        what_to_do: format!("restart the pods that mount it afterwards: kubectl get pods -n {} -o yaml", now.account),
     })
 }
 

@@ -13,7 +13,7 @@ pub async fn external_secrets(cluster: &Cluster, context: &str) -> Result<(), Pr
     match cluster.external_secrets_api().await? {
         ExternalSecretsApi::V1 => Ok(()),
         ExternalSecretsApi::OnlyV1beta1 => {
-            let line = "this cluster serves the API of External Secrets as v1beta1 alone, and v1 is needed";
+            let line = "this cluster serves the API of External Secrets only as v1beta1, and v1 is needed";
             let hint = "upgrade External Secrets to 0.16 or newer, which serves v1, then the same command";
             Err(Problem::new(old, line).hint(hint))
         }

@@ -39,7 +39,7 @@ pub async fn note_elsewhere(request: &Request, cluster: &Cluster, now: &mut Obse
         let told = shared(now, &other);
         now.doors.push(Door {
             what: told.message,
-            what_to_do: "give each namespace a secret of its own: until then no command changes it".to_owned(),
+            what_to_do: "give each namespace its own secret: until then no command changes it".to_owned(),
         });
     }
 }
@@ -92,7 +92,7 @@ fn shared(now: &Observation, other: &Elsewhere) -> Problem {
     let own = own.unwrap_or_else(|| format!("namespace {account}"));
     let Elsewhere { namespace, name } = other;
     let line = format!(
-        "secret {primary} is read in two namespaces, by external secret {own} and by {namespace}/{name}: pods in {namespace} are not restarted with those of {account}, and would go on under the value of before"
+        "secret {primary} is read in two namespaces, by external secret {own} and by {namespace}/{name}: pods in {namespace} are not restarted with those of {account}, and would continue under the previous value"
     );
     Problem::new(Reason::SharedPrimary, line)
         .hint(Hint::to("look at the other one", command!["kubectl", "get", "externalsecret", name, "-n", namespace, "-o", "yaml"]))

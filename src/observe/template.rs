@@ -82,7 +82,7 @@ fn reads(candidate: &Candidate, carriers: &Carriers) -> Reads {
 fn named(all: Vec<Candidate>, carriers: &Carriers, wanted: &WorkloadRef) -> Result<Candidate, Problem> {
     let refuse = |line: String| {
         Err(Problem::new(Reason::NoTemplate, line).hint(Hint::to(
-            "name a consumer; this lists them",
+            "name a workload; to list them",
             command!["kubectl", "deepdesk", "secret", "finalize", "--dry-run"],
         )))
     };
@@ -101,7 +101,7 @@ fn first(all: Vec<Candidate>, carriers: &Carriers) -> Result<Candidate, Problem>
     all.into_iter().find(fits).ok_or_else(|| {
         let line = "no deployment reads both values: there is no pod template to make a Job from";
         Problem::new(Reason::NoTemplate, line)
-            .hint("name the consumer whose pod template fits: --reencrypted-by-workload KIND/NAME")
+            .hint("name the workload whose pod template fits: --reencrypted-by-workload KIND/NAME")
     })
 }
 

@@ -102,7 +102,7 @@ fn headline(result: &AccountResult, paint: Paint) -> String {
         }
         (Kind::SecretVerification, _) => return verdict_against(result, paint),
         (Kind::SecretRotation, 0) if result.rotation.as_ref().is_some_and(|rotation| rotation.went_back) => {
-            paint.good(&format!("{account} went back to the value of before"))
+            paint.good(&format!("{account} rolled back to the previous value"))
         }
         (Kind::SecretRotation, 0) => paint.good(&format!("{account} rotated")),
         (Kind::SecretRollback, 0) => paint.good(&format!("{account} rolled back")),

@@ -73,7 +73,7 @@ fn count(results: &[AccountResult], paint: Paint) -> String {
         .map(|result| result.account.as_str())
         .collect();
     if !left.is_empty() {
-        out.push_str(&format!("not begun: {}\n", left.join(" ")));
+        out.push_str(&format!("not started: {}\n", left.join(" ")));
     }
     out
 }

@@ -182,7 +182,7 @@ fn describe(step: &Step) -> String {
         Step::Restart { workloads, version } => {
             format!("restart with {version}, at the same moment: {}", listed(workloads))
         }
-        Step::Verify { version } => format!("prove that every Secret and every pod has {version}"),
+        Step::Verify { version } => format!("verify that every Secret and every pod has {version}"),
         Step::RetireOlder { secret, versions } => format!("disable {} of {secret}", listed(versions)),
         Step::Destroy { secret, versions } => format!("destroy {} of {secret}, for good", listed(versions)),
         Step::DisablePrevious { secret, version } => format!("disable {version} of {secret}"),
@@ -209,14 +209,14 @@ fn consequences(view: &PlanView<'_>, paint: Paint, width: Option<usize>) -> Stri
     let mut out = String::new();
     if !view.interruption.is_empty() {
         let text = wrap(&printable(&view.interruption), 8, width);
-        out.push_str(&format!("\n{} {text}\n", paint.warn("breaks:")));
+        out.push_str(&format!("\n{} {text}\n", paint.warn("impact:")));
     }
     if let Some(all) = NotLookedAt::all_in_words(&view.observation.not_looked_at) {
         out.push_str(&format!("\n{} {}\n", paint.warn("not checked:"), wrap(&printable(&all), 13, width)));
     }
     if !view.plan.answered.is_empty() {
         let asked = format!(
-            "{} stay enabled, and no pod is given their values: a yes says that no data needs them (if some does: secret rescue)",
+            "{} stay enabled, but no pod reads their values: confirm only if no data needs them (otherwise: secret rescue)",
             view.plan.answered
         );
         out.push_str(&format!("\n{} {}\n", paint.warn("asks:"), wrap(&asked, 6, width)));

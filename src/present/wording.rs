@@ -50,11 +50,11 @@ pub fn words(happening: &Happening) -> String {
             moving.collect::<Vec<_>>().join("; ")
         }
         Happening::WrittenMeanwhile { secrets } => format!(
-            "{} was written while pods started: comparing, and restarting what reads it once more",
+            "{} was written while pods started: comparing it, and restarting its readers once more",
             listed(secrets)
         ),
         Happening::NoteTakenAway { workload } => {
-            format!("something took the restart annotation away from {workload} again: looking at when each pod began")
+            format!("something removed the restart annotation from {workload}: checking when each pod started")
         }
         Happening::PutsRight { wrong } => wrong.join("; "),
         Happening::RunsJob { command, job, workload, container } => {
@@ -74,7 +74,7 @@ fn dry_run(on_server: bool) -> &'static str {
 fn restarted(workloads: &[WorkloadRef]) -> String {
     match workloads.is_empty() {
         true => "nothing to restart".to_owned(),
-        false => format!("{} restarted, every pod is new and no old one is left", listed(workloads)),
+        false => format!("{} restarted: every pod is new, and no old pod is left", listed(workloads)),
     }
 }
 
@@ -92,16 +92,16 @@ fn begins(step: &Step) -> String {
         Step::Enable { secret, version } => format!("enabling {version} of {secret}, to read its value"),
         Step::CreateBackCompat { secret, .. } => format!("creating {secret}"),
         Step::StoreBackCompat { secret, value_of } => format!("storing {value_of} in {secret}"),
-        Step::Stage { .. } => "having the back-compat copied into the cluster".to_owned(),
+        Step::Stage { .. } => "syncing the back-compat into the cluster".to_owned(),
         Step::Announce { secret, expect } => format!("adding the next value to {secret}, as {expect}"),
-        Step::Spread { .. } => "having the next value copied into the cluster, for every pod to read".to_owned(),
+        Step::Spread { .. } => "syncing the next value into the cluster, for every pod to read".to_owned(),
         Step::Prepare { workloads, .. } => {
             format!("restarting {}, to read the next value and write the present one", listed(workloads))
         }
         Step::AddVersion { secret, expect, .. } => format!("adding {expect} to {secret}"),
-        Step::Sync { version, .. } => format!("having {version} copied into the cluster"),
+        Step::Sync { version, .. } => format!("syncing {version} into the cluster"),
         Step::Restart { workloads, .. } => format!("restarting {}", listed(workloads)),
-        Step::Verify { .. } => "looking at every Kubernetes Secret and every pod".to_owned(),
+        Step::Verify { .. } => "checking every Kubernetes Secret and every pod".to_owned(),
         Step::DisablePrevious { version, .. } => format!("disabling {version}"),
     }
 }

@@ -50,7 +50,7 @@ fn a_cluster_that_serves_v1beta1_alone_is_refused() {
         "v1beta1",
         "secretstores,externalsecrets,deployments",
         "OldExternalSecrets",
-        "serves the API of External Secrets as v1beta1 alone",
+        "serves the API of External Secrets only as v1beta1",
         "upgrade External Secrets to 0.16 or newer",
     );
 }

@@ -373,7 +373,7 @@ fn a_restart_whose_last_look_fails_does_not_say_that_nothing_was_changed() {
     let mut child = world.spawn(&["secret", "restart", "acme", "--yes", "--request-timeout=2s"]);
     world.request_or_end(&mut child, |entry| entry["operation"] == "patch/deployments").expect("it comes");
     world.fault("denied", Some("secretmanager.versions.access"));
-    crate::world::finish(child).code(5).says("the restarts go on in the cluster by themselves");
+    crate::world::finish(child).code(5).says("the restarts continue in the cluster");
     world.heal("denied");
     world.run(&["secret", "restart", "acme", "--yes"]).code(0);
 }

@@ -258,7 +258,7 @@ fn completion_is_put_in_place_and_taken_away() {
     assert_eq!(profile(), "alias k=kubectl\n");
     let left = tree(home.path());
     assert!(!left.iter().any(|one| one.contains("complete") && !one.starts_with("bin/kubectl-")), "{left:#?}");
-    assert_eq!(run(&["--uninstall"]).code(0).stdout, "nothing to take away\n");
+    assert_eq!(run(&["--uninstall"]).code(0).stdout, "nothing to remove\n");
 }
 
 #[test]

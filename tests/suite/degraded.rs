@@ -35,11 +35,11 @@ const PERMISSIONS: &str = "test-permissions-denied";
 /// From a complete rotation, each with the refusal in force.
 const CASES: &[Case] = &[
     // Dates and older versions: what is in use is known by access.
-    case(LIST, VERIFY, 0, "were not looked at"),
+    case(LIST, VERIFY, 0, "were not checked"),
     case(LIST, STATUS, 0, "AwaitingReencryption"),
-    case(LIST, SYNC, 0, "were not looked at"),
-    case(LIST, RESTART, 0, "were not looked at"),
-    case(LIST, ROLLBACK, 0, "were not looked at"),
+    case(LIST, SYNC, 0, "were not checked"),
+    case(LIST, RESTART, 0, "were not checked"),
+    case(LIST, ROLLBACK, 0, "were not checked"),
     // What is to be retired is what the list tells.
     case(LIST, FINALIZE, 1, "'secretmanager.versions.list' denied"),
     case(GET, VERIFY, 0, ""),
@@ -48,9 +48,9 @@ const CASES: &[Case] = &[
     // The commit mark is set under an etag.
     case(GET, ROLLBACK, 1, "secretmanager.versions.get is missing"),
     // The lock's record tells of what cannot be seen. Who only reads says less without it.
-    case(LEASE, VERIFY, 0, "the lock's record was not looked at"),
+    case(LEASE, VERIFY, 0, "the record in the Lease was not read"),
     case(LEASE, STATUS, 0, "AwaitingReencryption"),
-    case(LEASE, SYNC, 0, "the lock's record was not looked at"),
+    case(LEASE, SYNC, 0, "the record in the Lease was not read"),
     case(LEASE, RESTART, 1, "not allowed to get leases"),
     case(LEASE, ROLLBACK, 1, "not allowed to get leases"),
     // Nothing proves anything of pods then.
@@ -60,12 +60,12 @@ const CASES: &[Case] = &[
     case(PODS, ROLLBACK, 1, "not allowed to list pods"),
     // Every step finds out for itself, and is safe to stop at.
     case(REVIEWS, VERIFY, 0, ""),
-    case(REVIEWS, SYNC, 0, "may not be asked"),
-    case(REVIEWS, RESTART, 0, "may not be asked"),
-    case(REVIEWS, ROLLBACK, 0, "may not be asked"),
+    case(REVIEWS, SYNC, 0, "permissions could not be checked"),
+    case(REVIEWS, RESTART, 0, "permissions could not be checked"),
+    case(REVIEWS, ROLLBACK, 0, "permissions could not be checked"),
     case(PERMISSIONS, VERIFY, 0, ""),
-    case(PERMISSIONS, ROLLBACK, 0, "may not be asked"),
-    case(PERMISSIONS, FINALIZE, 0, "may not be asked"),
+    case(PERMISSIONS, ROLLBACK, 0, "permissions could not be checked"),
+    case(PERMISSIONS, FINALIZE, 0, "permissions could not be checked"),
 ];
 
 fn set(world: &World, fault: &str) {

@@ -128,7 +128,7 @@ fn a_refusal_whose_events_are_used_up_is_told_in_external_secrets_own_words() {
     let ran = world.run(&["secret", "rotate", "acme", "--yes", "--timeout", "3m"]).code(5).says("PermissionDenied");
     assert!(begun.elapsed().as_secs() < 150, "it was told only at the end: {:?}", begun.elapsed());
     let ran = ran.says("let External Secrets read acme_account_secret_back_compat");
-    assert!(!ran.stderr.contains("see whether External Secrets runs"), "{}", ran.stderr);
+    assert!(!ran.stderr.contains("check that External Secrets is running"), "{}", ran.stderr);
 }
 
 #[test]
@@ -141,14 +141,17 @@ fn what_a_secret_does_by_itself_is_told_before_the_first_write() {
     patch("ttl", json!({"ttl": "604800s"}));
     patch("versionAliases", json!({"versionAliases": {"prod": "7"}}));
     let checked = world.run(&["check", "acme", "-o", "short"]);
-    for words in
-        ["deletes itself on 20", "--remove-expiration", "aliases of secret acme_account_secret stay", "prod (7)"]
-    {
+    for words in [
+        "expires and is deleted on 20",
+        "--remove-expiration",
+        "aliases of secret acme_account_secret keep",
+        "prod (7)",
+    ] {
         assert!(checked.stdout.contains(words), "{words}: {}", checked.stdout);
     }
     world.run(&["secret", "rotate", "acme", "--dry-run"]).code(0).says("DD-EXPIRY").says("DD-ALIASES");
     assert_eq!(world.writes(), Vec::<String>::new());
-    world.run(&["secret", "status", "acme"]).code(0).says("acme_account_secret deletes itself on 20");
+    world.run(&["secret", "status", "acme"]).code(0).says("acme_account_secret expires and is deleted on 20");
 }
 
 #[test]
@@ -168,7 +171,7 @@ fn what_somebody_else_will_do_to_a_secret_is_told_before_the_first_write() {
             "version 6 of secret acme_account_secret is to be destroyed on 20",
             "gcloud secrets versions disable 6 --secret=acme_account_secret",
             "has a rotation schedule",
-            "its topics (rotate) are told",
+            "its topics (rotate) are notified",
             "--remove-rotation-schedule",
         ] {
             assert!(format!("{}{}", ran.stdout, ran.stderr).contains(words), "{words}: {ran:?}");

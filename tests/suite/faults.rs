@@ -306,6 +306,8 @@ fn a_sync_that_fails_is_told_in_the_controllers_own_words() {
         assert_eq!(world.versions(&primary("acme")).matches("ENABLED").count(), 1, "the primary was changed");
         world.run(&["secret", "verify", "acme"]).code(3).says("DD-ES-READY");
         world.heal(name);
+        // What failed is tried again by and by; this asks at once, as the hint says.
+        world.run(&["secret", "sync", "acme", "--yes"]).code(0);
         world.run(&ROTATE).code(0);
         world.rotated("acme", 7, 8);
     }
@@ -383,7 +385,7 @@ fn a_restart_that_is_taken_back_before_a_pod_is_replaced_is_not_waited_for() {
     // Pods take longer to start than the other controller takes to undo the restart: the old ones stay.
     let world = World::start(&["--pod-start=3s", "--fault=gitops"]);
     let ran = world.run(&[&ROTATE[..], &["--timeout", "90s"]].concat()).code(5);
-    let ran = ran.says("something takes the restart annotation away from deployment/admin");
+    let ran = ran.says("something removes the restart annotation from deployment/admin");
     ran.says("hint: find out what writes the pod template: kubectl get deployment/admin");
 }
 

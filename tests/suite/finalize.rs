@@ -116,9 +116,9 @@ fn while_anything_may_write_under_the_older_value_it_is_refused() {
 fn the_word_that_data_was_saved_again_is_not_taken_from_a_yes() {
     let world = rotated();
     let before = world.state("acme");
-    world.run(&["secret", "finalize", "acme", "--yes"]).code(2).says("add --reencrypted when it was");
-    world.run(&["secret", "finalize", "acme", "--reencrypted"]).code(2).says("add --yes");
-    let shown = world.run(&["secret", "finalize", "acme", "--dry-run"]).code(0).says("cannot be read any more");
+    world.run(&["secret", "finalize", "acme", "--yes"]).code(2).says("pass --reencrypted if it was");
+    world.run(&["secret", "finalize", "acme", "--reencrypted"]).code(2).says("pass --yes");
+    let shown = world.run(&["secret", "finalize", "acme", "--dry-run"]).code(0).says("becomes unreadable until");
     assert!(!shown.stderr.contains("exchange"), "{}", shown.stderr);
     world.run(&["secret", "finalize", "acme", "--unused-for", "90d"]).code(2).says("--destroy");
     assert_eq!(world.state("acme"), before);

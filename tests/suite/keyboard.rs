@@ -163,7 +163,7 @@ fn a_restart_of_pods_that_nothing_proves_is_asked_about() {
         consumers.iter().any(|consumer| consumer["unproven"].as_u64().unwrap_or(0) > 0)
     });
     let before = world.writes();
-    world.run(&["secret", "restart", "acme"]).code(2).says("add --yes when you mean it");
+    world.run(&["secret", "restart", "acme"]).code(2).says("pass --yes to confirm");
     let mut terminal = Terminal::open(&world, &["secret", "restart", "acme"]);
     terminal.until("not shown to have started with any version");
     terminal.types("n\r");
@@ -255,7 +255,7 @@ fn a_lost_connection_is_told_while_it_lasts() {
     world.tool("kill", &["-INT", &id]);
     let ran = finish(watch).code(130);
     assert!(ran.stderr.contains("no connection for "), "{}", ran.stderr);
-    assert!(ran.stderr.contains("the connection is there again"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("the connection is restored"), "{}", ran.stderr);
     assert!(!ran.stdout.contains("Unknown"), "what was seen stays: {}", ran.stdout);
 }
 
@@ -307,9 +307,9 @@ fn of_several_accounts_each_is_told_of_whatever_came_of_it() {
     assert_eq!((&list["exitCode"], &list["reason"]), (&json!(5), &json!("CheckFailed")));
     assert!(list["problem"]["message"].as_str().is_some_and(|line| line.contains("DD-ES-PINNED")), "{list:#}");
     assert_eq!(list["items"][0]["problem"], Value::Null);
-    assert!(ran.stderr.contains("now: not begun: initech"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("now: not started: initech"), "{}", ran.stderr);
     let text = world.run(&["secret", "rotate", "globex", "initech", "--yes", "--progress", "none"]).code(4);
-    assert!(text.stdout.contains("not begun: initech") && text.stderr.contains("not begun: initech"), "{text:?}");
+    assert!(text.stdout.contains("not started: initech") && text.stderr.contains("not started: initech"), "{text:?}");
 }
 
 #[test]
@@ -391,7 +391,7 @@ fn an_interrupt_at_the_question_says_that_nothing_was_changed() {
 fn a_crash_on_the_new_value_says_its_last_words() {
     let world = World::start(&["--seed=7", "--fault=rollout-stuck=backend"]);
     let ran = world.run(&["secret", "rotate", "acme", "--yes", "--timeout", "3s", "--progress", "none"]).code(5);
-    assert!(ran.stderr.contains("ended with exit code 1; its last words: the sandbox was told"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("ended with exit code 1; its log ends with: the sandbox was told"), "{}", ran.stderr);
 }
 
 // 7. Habits

@@ -95,7 +95,7 @@ fn whoever_has_it_stolen_stops_and_names_the_thief() {
     go_on(&world, door);
     let ended = finish(child);
     assert!([1, 5].contains(&ended.code), "{} {}", ended.code, ended.stderr);
-    ended.says("the lock on this account was lost").says("ann@laptop").says("find out who is at work");
+    ended.says("the lock on this account was lost").says("ann@laptop").says("find out who is changing it");
     assert_eq!(writes_after(&world, door, stolen), 0);
     refused(world.run(&ROTATE), "ann@laptop");
 }
@@ -115,7 +115,7 @@ fn whoever_cannot_record_what_it_sets_out_for_begins_nothing() {
         let ended = finish(command.stdin(Stdio::null()).spawn().expect("the program starts"));
         ended
             .code(1)
-            .says("what this change sets out for could not be recorded in the lock")
+            .says("could not record the planned versions in the Lease")
             .says("update")
             .says("nothing was changed: primary v3 is in use");
         let writes = world.writes();

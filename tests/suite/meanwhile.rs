@@ -58,7 +58,7 @@ fn a_value_announced_between_the_look_and_the_lock_stays_on_record() {
     kill(run_until(&world, &["secret", "rotate", "acme", "--yes", "--strategy=two-phase"], "answer held"));
     world.heal("hold-answer");
     world.heal("hold");
-    finish(rolling).code(4).says("changed while you were deciding");
+    finish(rolling).code(4).says("changed before it was confirmed");
     assert_eq!(world.run(&["secret", "verify", "acme", "-o", "json"]).json()["state"], "Rotating");
     world.run(&["secret", "rotate", "acme", "--yes"]).code(0);
     world.settled("acme", 7, 8);

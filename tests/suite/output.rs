@@ -450,7 +450,7 @@ fn a_yes_is_for_the_versions_that_the_plan_named() {
     world.set("acme_account_secret", 5, "enable");
     terminal.types("acme\r");
     let shown = terminal.ends(4);
-    assert!(shown.contains("changed while you were deciding"), "{shown}");
+    assert!(shown.contains("changed before it was confirmed"), "{shown}");
     assert!(world.versions("acme_account_secret").ends_with("5:ENABLED 6:ENABLED 7:ENABLED"), "nothing is disabled");
 }
 

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-const PAGES: [&str; 15] = [
+const PAGES: [&str; 16] = [
     "README.md",
     "CONTRIBUTING.md",
     "ARCHITECTURE.md",
@@ -12,6 +12,7 @@ const PAGES: [&str; 15] = [
     "docs/commands.md",
     "docs/credentials.md",
     "docs/decisions.md",
+    "docs/messages.md",
     "docs/output.md",
     "docs/performance.md",
     "docs/permissions.md",

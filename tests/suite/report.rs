@@ -185,13 +185,13 @@ fn a_file_that_cannot_be_written_stops_it_before_anything_is_changed() {
         ("directory.html", 2, "is a directory"),
         ("beside.html", 2, "is a directory"),
         ("nowhere/report.html", 2, "the directory nowhere does not exist"),
-        ("notes.html", 2, "is no earlier report"),
-        ("data.html", 2, "data.json: is there already and is no earlier report"),
+        ("notes.html", 2, "is not an earlier report"),
+        ("data.html", 2, "data.json: exists and is not an earlier report"),
         ("report.json", 2, "names the HTML page"),
         ("notes.html/report.html", 1, "cannot be written"),
     ];
     if cfg!(target_os = "linux") {
-        cases.push(("/dev/null", 2, "is no plain file"));
+        cases.push(("/dev/null", 2, "is not a regular file"));
         cases.push(("/proc/report.html", 1, "cannot be written"));
     }
     for (file, code, says) in cases {
@@ -220,7 +220,7 @@ fn the_umask_says_who_may_read_it_and_a_link_is_not_followed() {
         }
     }
     std::os::unix::fs::symlink("report.html", world.home().join("latest.html")).expect("linked");
-    world.run(&["secret", "verify", "acme", "--report", "latest.html"]).code(2).says("is no plain file");
+    world.run(&["secret", "verify", "acme", "--report", "latest.html"]).code(2).says("is not a regular file");
 }
 
 #[test]
@@ -229,7 +229,8 @@ fn a_report_that_cannot_be_written_in_the_end_is_said() {
     let mut child = world.spawn(&["secret", "rotate", "acme", "--yes", "--report", "report.html"]);
     world.request_or_end(&mut child, |entry| by_the_program(entry) && entry["operation"] == "addSecretVersion");
     std::fs::create_dir(world.home().join("report.html")).expect("made");
-    let ran = finish(child).code(5).says("error: --report report.html: is a directory").says("was done, as told above");
+    let ran =
+        finish(child).code(5).says("error: --report report.html: is a directory").says("was done, as shown above");
     assert!(ran.stdout.contains("acme rotated"), "{}", ran.stdout);
     world.rotated("acme", 7, 8);
 }

@@ -78,7 +78,7 @@ fn after_a_leak_it_is_said_where_the_value_can_still_be_read() {
     let world = World::start(&["--accounts=1"]);
     let ran = world.run(&["secret", "rotate", "acme", "--yes", "--compromised"]).code(0);
     assert!(ran.stdout.contains("exposed: acme_account_secret v7 is disabled and not destroyed"), "{}", ran.stdout);
-    ran.says("and are meant to");
+    ran.says("as intended");
     world.rotated("acme", 7, 8);
     let result = world.run(&["secret", "rollback", "acme", "--yes", "-o", "json"]).code(0).json();
     assert_eq!(result.get("exposed"), None);
@@ -133,7 +133,7 @@ fn a_dry_run_shows_the_exchange_and_changes_nothing() {
     let (before, writes) = (world.state("acme"), world.writes());
     let shown = world.run(&["secret", "rollback", "acme", "--dry-run"]).code(0);
     shown.says("with the value of back-compat v1");
-    world.run(&["secret", "rollback", "acme"]).code(2).says("add --yes");
+    world.run(&["secret", "rollback", "acme"]).code(2).says("pass --yes");
     assert_eq!((world.state("acme"), world.writes()), (before, writes));
 }
 

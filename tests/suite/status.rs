@@ -109,7 +109,7 @@ fn accounts_are_selected() {
     // The sandbox's versions are 30 days old.
     assert_eq!(names(&["-A", "--older-than", "29d"]), "acme globex initech");
     assert_eq!(names(&["-A", "--older-than", "5w"]), "");
-    world.run(&["secret", "status", "-l", "account=nobody"]).code(0).says("no account's namespace has the labels");
+    world.run(&["secret", "status", "-l", "account=nobody"]).code(0).says("no account's namespace matches the labels");
     world.run(&["secret", "rotate", "acme", "--yes"]).code(0);
     assert_eq!(names(&["-A", "--older-than", "1h"]), "globex initech");
     let due = world.run(&["secret", "status", "globex", "--older-than", "1d"]).code(0);
@@ -137,7 +137,7 @@ fn wrong_input_is_refused_in_one_line() {
         (2, "cannot be used with", &["-l", "a=b", "-n", "acme"]),
         (2, "cannot be used with", &["--watch", "--exit-code"]),
         (2, "not an age such as 90d", &["--older-than", "soon"]),
-        (2, "is no label selector", &["-l", "a in (", "-o", "name"]),
+        (2, "is not a label selector", &["-l", "a in (", "-o", "name"]),
         (2, "never an account", &["kube-system"]),
     ] {
         let ran = world.run(&[&["secret", "status"], args].concat()).code(code).says(says);

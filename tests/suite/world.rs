@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -509,7 +510,19 @@ fn bare(command: &mut Command, home: &Path) {
     crate::process::bare(command, &path(), home);
 }
 
-/// Waits for a run's end, a minute at most.
+/// Waits for a run's end, three minutes at most.
 pub fn finish(child: Child) -> Ran {
-    crate::process::finish(child, Duration::from_secs(180))
+    let ran = crate::process::finish(child, Duration::from_secs(180));
+    if let Some(folder) = std::env::var_os("DEEPDESK_SAID") {
+        keep(&ran, Path::new(&folder));
+    }
+    ran
+}
+
+/// What was said in which test: `cargo xtask messages` makes docs/messages.md of it.
+fn keep(ran: &Ran, folder: &Path) {
+    static RUNS: AtomicUsize = AtomicUsize::new(0);
+    let test = std::thread::current().name().unwrap_or("unnamed").replace("::", ".");
+    let file = folder.join(format!("{test}-{}", RUNS.fetch_add(1, Ordering::Relaxed)));
+    std::fs::write(file, format!("{}\n{}", ran.stderr, ran.stdout)).expect("DEEPDESK_SAID names a folder");
 }

@@ -50,22 +50,23 @@ pub(crate) fn breaks() -> Done {
     run(&["tests/campaign/breaks/run", "--check"])
 }
 
+/// Half of what a test does is to wait, so more of them than cores run at once.
 pub(crate) fn test() -> Done {
-    readme("cargo test")
+    let threads = 2 * std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+    readme("cargo test", &[("RUST_TEST_THREADS", &threads.to_string())])
 }
 
 pub(crate) fn quick_start() -> Done {
-    readme("cargo run")
+    readme("cargo run", &[])
 }
 
 /// The first line of the README's quick start that begins so, as a reader would paste it.
-fn readme(begins: &str) -> Done {
+fn readme(begins: &str, variables: &[(&str, &str)]) -> Done {
     let text = std::fs::read_to_string(root().join("README.md")).map_err(|error| format!("README.md: {error}"))?;
     let quick_start = text.split("\n## ").find(|section| section.starts_with("Quick start")).unwrap_or_default();
     let line = quick_start.lines().find(|line| line.starts_with(begins));
     let line = line.ok_or(format!("README.md has no `{begins}` under Quick start"))?;
-    println!("+ {line}");
-    bash(line)
+    run_with(&["bash", "-c", line], variables)
 }
 
 /// Built into a cache (minutes on a new machine), up in seconds.

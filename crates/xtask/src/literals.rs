@@ -46,7 +46,13 @@ const NOT_SAID: [&str; 9] = [
 ];
 
 fn sentences(source: &str) -> Vec<String> {
-    let source = source.split("#[cfg(test)]\nmod ").next().unwrap_or_default();
+    let mut found = all(source.split("#[cfg(test)]\nmod ").next().unwrap_or_default());
+    found.retain(|text| is_sentence(text));
+    found
+}
+
+/// Every literal but a panic's, as `written` writes it.
+pub(crate) fn all(source: &str) -> Vec<String> {
     let mut found = Vec::new();
     let mut rest = source;
     let mut before = String::new();
@@ -57,9 +63,8 @@ fn sentences(source: &str) -> Vec<String> {
             rest = after_attribute(rest);
         } else if let Some((text, after)) = literal(rest) {
             let said = !NOT_SAID.iter().any(|call| before.ends_with(call));
-            let text = written(text);
-            if said && is_sentence(&text) {
-                found.push(text);
+            if said {
+                found.push(written(text));
             }
             before.clear();
             rest = after;

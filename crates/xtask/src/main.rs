@@ -7,6 +7,7 @@ use std::process::{Command, ExitCode};
 
 mod chores;
 mod literals;
+mod messages;
 mod releases;
 
 /// What went wrong, in one line.
@@ -25,7 +26,7 @@ const fn chore(name: &'static str, minutes: &'static str, what: &'static str, ru
 }
 
 /// What a plain run of CI does, in this order: cheap before dear, and nothing that builds the program a second time.
-const CI: [&str; 8] = ["tools", "format", "lint", "docs", "breaks", "test", "control-plane", "quick-start"];
+const CI: [&str; 9] = ["tools", "format", "lint", "docs", "pages", "breaks", "test", "control-plane", "quick-start"];
 
 /// What is too long for that. The model and the mutants come last, since they build everything anew.
 const NIGHTLY: [&str; 14] = [
@@ -68,6 +69,9 @@ fn all() -> Vec<Chore> {
             "every change of the protocol's sources that a tool can think of is found",
             chores::mutants,
         ),
+        chore("pages", "0", "docs/messages.md has every message of the sources", messages::check),
+        chore("messages", "20", "play the suite, and write docs/messages.md anew", messages::make),
+        chore("messages-again", "0", "the same from the suite's last run", messages::write),
         chore("pictures", "2", "make the pictures of README.md and docs/ anew", chores::pictures),
         chore("speed", "8", "size and speed, side by side with the same requests (tests/bench)", chores::speed),
         chore("size", "7", "the release of this machine, and its size", releases::size),
@@ -76,7 +80,6 @@ fn all() -> Vec<Chore> {
         chore("archives", "60", "the releases of all platforms; TARGETS names fewer", releases::archives),
         chore("exercise", "2", "run those that this machine can run", releases::exercise),
         chore("rehearse", "2", "krew's user's ways, with all of them", releases::rehearse),
-        chore("dump", "0", "x", dump),
         chore("again", "15", "the first of them once more in another folder: the same bytes", releases::again),
     ]
 }
@@ -122,7 +125,9 @@ fn root() -> PathBuf {
 
 /// Where cargo builds.
 fn target() -> PathBuf {
-    env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), |set| root().join(set))
+    env::var_os("CARGO_TARGET_DIR")
+        .filter(|set| !set.is_empty())
+        .map_or_else(|| root().join("target"), |set| root().join(set))
 }
 
 /// A command in the checkout. Go's own place and cargo's count as on PATH.
@@ -172,15 +177,4 @@ fn pinned(tool: &str) -> Result<String, String> {
     let tools = std::fs::read_to_string(root().join("krew/tools")).map_err(|error| format!("krew/tools: {error}"))?;
     let pin = tools.lines().find_map(|line| line.strip_prefix(&format!("{tool}=")).map(str::to_owned));
     pin.ok_or(format!("krew/tools pins no {tool}"))
-}
-
-pub(crate) fn dump() -> Done {
-    let mut found = Vec::new();
-    for folder in ["src", "crates/protocol/src"] {
-        literals::below(&root(), folder, &mut found)?;
-    }
-    for each in &found {
-        println!("{}\t{}", each.file, each.text.replace('\n', "⏎"));
-    }
-    Ok(())
 }

@@ -193,7 +193,7 @@ impl Connection {
         match tokio::time::timeout(grant.bounds(within), grant.hold(answering)).await {
             Ok(Ok(answered)) => answered,
             Ok(Err(Overdue::Unsent)) => {
-                let message = "this process stood still before it was sent";
+                let message = "this process was suspended before it was sent";
                 Err(kubernetes_error(operation, ApiErrorKind::Unreachable, message).into())
             }
             Ok(Err(Overdue::Unanswered)) | Err(_) => Err(kubernetes_error(operation, ApiErrorKind::Timeout, "").into()),

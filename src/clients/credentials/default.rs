@@ -102,12 +102,12 @@ fn from_file(path: &Path, by_variable: bool, account: Option<&str>) -> Result<Lo
     let principal = said.filter(|email| !email.is_empty()).map(str::to_owned).or_else(|| acts_as.clone());
     let kind = match json.get("type").map(|kind| kind.as_str().filter(|kind| is_word(kind))) {
         Some(Some(kind)) => kind.to_owned(),
-        Some(None) => return Err(unusable("holds credentials of a type that is no word")),
+        Some(None) => return Err(unusable("holds credentials whose type is not a word")),
         // What the console gives out for a program to log people in with.
         None if json.get("installed").or(json.get("web")).is_some() => {
-            return Err(unusable("is the client of a program (OAuth), and no credentials of yours"));
+            return Err(unusable("is an OAuth client, not credentials"));
         }
-        None => return Err(unusable("has no `type`: it is no file of credentials")),
+        None => return Err(unusable("has no `type`: it is not a credentials file")),
     };
     universe::refuse_in_file(&json, &path.display().to_string())?;
     note(&json);
@@ -132,7 +132,7 @@ fn from_file(path: &Path, by_variable: bool, account: Option<&str>) -> Result<Lo
             NO_AUTHORITIES,
             Advice::new(
                 Reason::ConnectionFailed,
-                "install the certificates (the package ca-certificates), or name a file of them in SSL_CERT_FILE",
+                "install the package ca-certificates, or set SSL_CERT_FILE to a file of certificates",
             ),
         ),
         false => unusable(&format!(

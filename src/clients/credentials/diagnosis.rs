@@ -41,8 +41,7 @@ pub(in crate::clients) fn diagnosis(error: &CredentialsError, origin: &Origin, a
             return Diagnosis { line, advice: advice.unwrap_or_else(|| origin.refused()) };
         }
         None if no_authorities(error) => {
-            let hint =
-                "install the certificates (the package ca-certificates), or name a file of them in SSL_CERT_FILE";
+            let hint = "install the package ca-certificates, or set SSL_CERT_FILE to a file of certificates";
             return Diagnosis { line: NO_AUTHORITIES.to_owned(), advice: Advice::new(Reason::ConnectionFailed, hint) };
         }
         None => origin.refused(),
@@ -116,7 +115,7 @@ impl Answer {
             ),
             _ if says("invalid jwt signature") => ("its key was deleted or disabled", None),
             _ if says("account not found") => ("its service account was deleted", None),
-            "deleted_client" => ("the program that it was made with exists no more", None),
+            "deleted_client" => ("the OAuth client that it was made with was deleted", None),
             "admin_policy_enforced" | "org_internal" => (
                 "the organization does not permit that login",
                 login(Reason::PolicyDenied, "ask whoever keeps the organization's policies, or use a service account"),
@@ -126,13 +125,13 @@ impl Answer {
             }
             "invalid_grant" if says("attribute condition") => (
                 "the provider's attribute condition refuses the token",
-                login(Reason::Forbidden, "have the condition of the workload identity provider let this token in"),
+                login(Reason::Forbidden, "let the condition of the workload identity provider accept this token"),
             ),
             "invalid_grant" if says("audience") => (
-                "the token is for another audience than the provider takes",
+                "the token is for another audience than the provider accepts",
                 login(
                     Reason::Unauthenticated,
-                    "ask for the token with the audience that the provider of the identity pool allows",
+                    "request the token with the audience that the provider of the identity pool allows",
                 ),
             ),
             "invalid_grant" if says("issuer") => (
@@ -170,7 +169,7 @@ fn why(error: &CredentialsError) -> String {
             (Some(status), Some(code)) => format!("answered {status} ({code})"),
             (Some(status), None) => format!("answered {status}"),
             (None, Some(code)) => code,
-            (None, None) => known().unwrap_or_else(|| "it gave out no token".to_owned()),
+            (None, None) => known().unwrap_or_else(|| "it returned no token".to_owned()),
         }
     })
 }
@@ -253,12 +252,12 @@ fn known_failure(text: &str) -> Option<&'static str> {
             "response must include `code` and `message`",
             "its program says that it has no token; run it yourself to see why",
         ),
-        ("subject token is empty", "its program gave out nothing"),
-        ("the token returned by the executable is expired", "its program gave out a token that has expired"),
-        ("missing `id_token` field", "its program gave out no `id_token`"),
-        ("missing `saml_response` field", "its program gave out no `saml_response`"),
-        ("contains unsupported token type", "its program gave out a token of another type"),
-        ("could not resolve AWS", "the AWS metadata server gave out no region, role or credentials"),
+        ("subject token is empty", "its program returned nothing"),
+        ("the token returned by the executable is expired", "its program returned a token that has expired"),
+        ("missing `id_token` field", "its program returned no `id_token`"),
+        ("missing `saml_response` field", "its program returned no `saml_response`"),
+        ("contains unsupported token type", "its program returned a token of another type"),
+        ("could not resolve AWS", "the AWS metadata server returned no region, role or credentials"),
         ("error sending request", "it cannot be reached"),
     ];
     KNOWN.iter().find(|(words, _)| text.contains(words)).map(|(_, meaning)| *meaning)

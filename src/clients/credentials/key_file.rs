@@ -29,7 +29,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Value, String> {
     match serde_json::from_str::<Value>(text) {
         Ok(Value::Object(json)) => check(Value::Object(json)),
         Ok(Value::String(_)) => Err("is JSON in quotes: it was escaped once too often".to_owned()),
-        Ok(_) => Err("is no JSON object".to_owned()),
+        Ok(_) => Err("is not a JSON object".to_owned()),
         Err(_) if decodes_to_json(text) => Err("is base64: decode it (base64 -d)".to_owned()),
         Err(_) if text.contains("\\\"type\\\"") => Err("has escaped quotes: it was escaped once too often".to_owned()),
         // A line end within the key: a template or a shell has resolved its `\n`.
@@ -102,7 +102,7 @@ mod tests {
             (file.replace("\\n", " ").into_bytes(), "lost its line ends"),
             (file.replace("BEGIN PRIVATE", "BEGIN ENCRYPTED PRIVATE").into_bytes(), "encrypted"),
             (b"{\n\"a\": MARKER".to_vec(), "(line 2)"),
-            (b"[1]".to_vec(), "no JSON object"),
+            (b"[1]".to_vec(), "not a JSON object"),
         ];
         for (bytes, expected) in cases {
             let said = read(&bytes).expect_err(expected);

@@ -53,7 +53,7 @@ impl Origin {
             )),
             Origin::File(file) => file.refused(),
             Origin::Metadata => Hint::from(
-                "let the machine's or the pod's service account in: on GKE, workload identity has to be set up for the pod's Kubernetes service account",
+                "give access to the machine's or the pod's service account: on GKE, workload identity has to be set up for the pod's Kubernetes service account",
             ),
             Origin::Gcloud { account } => log_in_to_gcloud(account.as_deref()),
         };
@@ -79,7 +79,7 @@ impl CredentialsFile {
                 log_in(None),
             ),
             "external_account" => Hint::from(format!(
-                "see to the token that {path} leads to (its credential_source): it is not there, has ended, or is not taken; in a pipeline, run the job again"
+                "check the token that {path} leads to (its credential_source): it is missing, expired or refused; in a pipeline, run the job again"
             )),
             "impersonated_service_account" => Hint::to(first, log_in(self.acts_as.as_deref())),
             _ => Hint::to(first, log_in(None)),

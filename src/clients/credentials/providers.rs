@@ -198,7 +198,7 @@ impl Helper {
             Ok(Err(error)) if error.kind() == std::io::ErrorKind::NotFound => return Err(HelperError::NotInstalled),
             Ok(Err(error)) => return Err(failed(format!("cannot be started: {error}"))),
             Err(_) => {
-                let line = format!("gcloud did not give out a token in {} seconds", self.limit.as_secs());
+                let line = format!("gcloud returned no token within {} seconds", self.limit.as_secs());
                 let error = ConfigError::new(line).hint(patience::longer());
                 return Err(HelperError::Failed { error, denied: false });
             }
@@ -207,11 +207,11 @@ impl Helper {
         if !output.status.success() {
             let complaint = Zeroizing::new(output.stderr);
             let meaning = meaning(&complaint);
-            let error = ConfigError::new(format!("gcloud gave out no token ({}){meaning}", output.status));
+            let error = ConfigError::new(format!("gcloud returned no token ({}){meaning}", output.status));
             return Err(HelperError::Failed { error, denied: meaning.ends_with(DENIED) });
         }
         let answer: Answer =
-            serde_json::from_slice(&said).map_err(|_| failed("gave out something else than a token".to_owned()))?;
+            serde_json::from_slice(&said).map_err(|_| failed("returned something other than a token".to_owned()))?;
         // A null is what an access token file gets.
         let expires = answer.credential.token_expiry;
         Ok(Token { text: SecretString::from(answer.credential.access_token), expires })

@@ -212,8 +212,8 @@ async fn of_a_gcloud_that_fails_nothing_is_quoted() {
         ),
         (format!("echo 'ERROR: token {MARKER}: invalid_grant' >&2; exit 1"), "its login is not valid any more"),
         (format!("echo {MARKER} >&2; exit 7"), "(exit status: 7); see what it says: gcloud auth"),
-        (format!("echo {MARKER}"), "something else"),
-        (format!("echo '{{\"credential\":{{\"access_token\":[\"{MARKER}\"]}}}}'"), "something else"),
+        (format!("echo {MARKER}"), "something other"),
+        (format!("echo '{{\"credential\":{{\"access_token\":[\"{MARKER}\"]}}}}'"), "something other"),
     ] {
         let home = Home::new();
         home.gcloud(&script);
@@ -335,9 +335,9 @@ fn what_a_program_that_gives_out_tokens_prints_is_never_quoted() {
             ),
             "its program says that it has no token",
         ),
-        (CredentialsError::from_msg(false, SUBJECT), "it gave out no token"),
+        (CredentialsError::from_msg(false, SUBJECT), "it returned no token"),
         (CredentialsError::from_msg(false, format!("could not resolve AWS region, body=<{SUBJECT}>")), "AWS"),
-        (CredentialsError::from_source(false, std::io::Error::other(SUBJECT)), "it gave out no token"),
+        (CredentialsError::from_source(false, std::io::Error::other(SUBJECT)), "it returned no token"),
         (CredentialsError::from_source(false, ConfigError::new("the file is gone")), "the file is gone"),
     ] {
         let said = diagnosis(&error, &Origin::Nowhere, None).line;

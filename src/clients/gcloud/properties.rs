@@ -120,7 +120,7 @@ fn interpolated(value: &str, section: &str, all: &BTreeMap<String, String>, dept
             rest = after;
         } else if let Some((name, after)) = after.strip_prefix('(').and_then(|after| after.split_once(")s")) {
             let named = all.get(&format!("{section}/{}", name.to_lowercase()));
-            let named = named.ok_or("it refers to a property that is not there")?;
+            let named = named.ok_or("it refers to a property that does not exist")?;
             text.push_str(&interpolated(named, section, all, depth + 1)?);
             rest = after;
         } else {
@@ -156,7 +156,7 @@ mod tests {
         ("a line without a sign", "[core]\na = x\nnonsense\n", None),
         ("nothing before the sign", "[core]\n= x\n", None),
         ("a percent", "[core]\na = 5%\n", None),
-        ("a property that is not there", "[core]\na = %(b)s\n", None),
+        ("a property that does not exist", "[core]\na = %(b)s\n", None),
         ("a section that does not end", "[core\na = x\n", None),
     ];
 

@@ -250,20 +250,20 @@ impl Plugin {
         if answer.api_version != self.version {
             return Err("answered in another version than the kubeconfig asks for");
         }
-        let status = answer.status.ok_or("gave out no credential")?;
+        let status = answer.status.ok_or("returned no credential")?;
         let said = |text: Option<String>| text.filter(|text| !text.is_empty());
         let certificate = match (said(status.client_certificate_data), said(status.client_key_data)) {
             (Some(certificate), Some(key)) => Some((certificate, SecretString::from(key))),
             (None, None) => None,
-            _ => return Err("gave out a certificate without its key, or a key without its certificate"),
+            _ => return Err("returned a certificate without its key, or a key without its certificate"),
         };
         let token = said(status.token).map(SecretString::from);
         if token.is_none() && certificate.is_none() {
-            return Err("gave out neither a token nor a certificate");
+            return Err("returned neither a token nor a certificate");
         }
         let expires = match said(status.expiration_timestamp).map(|text| text.parse::<Timestamp>()) {
             Some(Ok(at)) => Some(at).filter(|at| *at > Timestamp::UNIX_EPOCH),
-            Some(Err(_)) => return Err("gave out an expirationTimestamp that is no time"),
+            Some(Err(_)) => return Err("returned an expirationTimestamp that is not a time"),
             None => None,
         };
         Ok(Credential { token, certificate, expires })

@@ -269,7 +269,7 @@ async fn of_what_a_plugin_writes_nothing_is_shown() {
             format!(
                 "echo '{{\"apiVersion\":\"{v1}\",\"status\":{{\"token\":\"{MARKER}\",\"expirationTimestamp\":\"soon\"}}}}'"
             ),
-            "no time",
+            "not a time",
         ),
         (
             format!(

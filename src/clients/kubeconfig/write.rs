@@ -80,7 +80,7 @@ fn held(lock: &Path) -> ConfigError {
     let age = age.map(|age| format!(" for {}s", age.as_secs())).unwrap_or_default();
     ConfigError::new(format!("the kubeconfig has been locked by another program{age}: {} exists", lock.display())).hint(
         format!(
-            "run it again in a moment; if no program writes the kubeconfig, one died while it did: rm {}",
+            "run the command again; if no program is writing the kubeconfig, its lock is stale: rm {}",
             lock.display()
         ),
     )

@@ -145,8 +145,7 @@ impl Answers {
     pub fn in_order(mut self) -> Vec<Asked> {
         for entry in self.wanted.clone() {
             if !self.asked.iter().any(|asked| asked.id == entry.id) {
-                let because =
-                    if self.unreached { "the cluster could not be asked" } else { "nothing could be seen of it" };
+                let because = if self.unreached { "the cluster could not be asked" } else { "it could not be read" };
                 self.skipped(entry.id, because);
             }
         }

@@ -164,7 +164,7 @@ fn gateway(cluster: &GkeCluster, project: &ProjectId) -> Result<(String, String)
     let name = &cluster.name;
     let parts: Vec<&str> = cluster.membership.as_deref().unwrap_or_default().split('/').collect();
     let ["projects", number, "locations", location, "memberships", membership] = parts.as_slice() else {
-        let line = format!("cluster {name} is a member of no fleet: the Connect Gateway does not know it");
+        let line = format!("cluster {name} is not a member of a fleet, so the Connect Gateway cannot reach it");
         let register = command![
             "gcloud",
             "container",

@@ -107,7 +107,7 @@ impl Told {
     fn round(&mut self, voice: &Voice, round: &Round) {
         self.begun = true;
         if self.lost.take().is_some_and(|lost| lost.told.is_some()) {
-            speak(voice).note("the connection is there again");
+            speak(voice).note("the connection is restored");
         }
         for remark in round.remarks.iter().filter(|remark| !self.remarks.contains(remark)) {
             remark.tell(&mut speak(voice));

@@ -44,7 +44,7 @@ pub fn look(value: &Payload, account: &str, as_is: bool) -> Result<(), Problem> 
         "" => problem.hint(piped("give the value itself, as in", "pass show ITEM", account)),
         print => problem.hint(piped("print the value itself, as in", print, account)),
     };
-    Err(problem.hint(format!("where it is the value all the same: {AS_IT_IS}")))
+    Err(problem.hint(format!("if it is the value all the same: {AS_IT_IS}")))
 }
 
 /// Refuses a value of another form than the one that is in use: an application that decodes it would not start.

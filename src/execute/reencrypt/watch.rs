@@ -234,7 +234,7 @@ impl Watch<'_> {
     fn too_late(&self) -> Stopped {
         let line = format!("`{}` did not end within {}s", self.asked.command, self.asked.limit.as_secs());
         let problem = Problem::new(Reason::ReencryptionTimeout, line);
-        self.with_last_words(problem).hint("give it longer: --reencryption-timeout 4h").into()
+        self.with_last_words(problem).hint("allow more time: --reencryption-timeout 4h").into()
     }
 
     fn failed(&self, code: Option<i32>, reason: &str, words: &str) -> Stopped {
@@ -249,7 +249,7 @@ impl Watch<'_> {
         };
         let line = format!("re-encryption is not shown to be done: `{}` {line}", self.asked.command);
         let problem = Problem::new(Reason::ReencryptionNotDone, line);
-        let problem = self.with_last_words(problem).hint("save what is left again, and run the same command again");
+        let problem = self.with_last_words(problem).hint("save what is left again, then run the same command again");
         Stopped { problem, code }
     }
 

@@ -96,10 +96,10 @@ fn a_plan_says_what_will_be_done_to_whom() {
                     backend-secrets
       5  restart    restart with v8, at the same moment: deployment/admin,
                     deployment/backend
-      6  verify     prove that every Secret and every pod has v8
+      6  verify     verify that every Secret and every pod has v8
       7  commit     disable v7 of acme_account_secret
 
-    breaks: JSON web tokens signed under v7 stop being valid: users sign in again,
+    impact: JSON web tokens signed under v7 stop being valid: users sign in again,
             and calls between services fail while both versions serve
 
     warning: deployment/admin has one replica (DD-REPLICAS)
@@ -130,10 +130,10 @@ fn through_a_pipe_nothing_is_wrapped() {
       3  introduce  add v8, a new value, to acme_account_secret
       4  sync       copy v8 into the cluster and compare: admin-secrets, backend-secrets
       5  restart    restart with v8, at the same moment: deployment/admin, deployment/backend
-      6  verify     prove that every Secret and every pod has v8
+      6  verify     verify that every Secret and every pod has v8
       7  commit     disable v7 of acme_account_secret
 
-    breaks: JSON web tokens signed under v7 stop being valid: users sign in again, and calls between services fail while both versions serve
+    impact: JSON web tokens signed under v7 stop being valid: users sign in again, and calls between services fail while both versions serve
 
     warning: deployment/admin has one replica (DD-REPLICAS)
        hint: scale it to 2

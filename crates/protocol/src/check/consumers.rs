@@ -133,7 +133,7 @@ pub(super) fn pods_current(seen: &Seen) -> Vec<Finding> {
             (0, 0) => None,
             (0, _) if staged => None,
             (0, unproven) => Some((
-                format!("has {} that nothing proves to have started on the newest version", pods(unproven)),
+                format!("has {} not proven to have started on the newest version", pods(unproven)),
                 restart.clone().into(),
             )),
             (older, _) => {
@@ -153,7 +153,7 @@ pub(super) fn reloader(seen: &Seen) -> Vec<Finding> {
         let by = consumer.reloader.as_ref()?;
         Some((
             format!("is restarted by {by} as soon as one Secret changes: it may roll out twice"),
-            "nothing: the pods are checked one by one".into(),
+            "no action is needed: the pods are checked one by one".into(),
         ))
     })
 }
@@ -165,7 +165,7 @@ pub(super) fn gitops(seen: &Seen) -> Vec<Finding> {
             crate::facts::observation::GitOps::ArgoCd => "Argo CD",
         };
         Some((
-            format!("is kept by {by}, which may take the restart annotation away again"),
+            format!("is kept by {by}, which may remove the restart annotation"),
             format!("let {by} ignore annotations of the pod template").into(),
         ))
     })
@@ -173,7 +173,6 @@ pub(super) fn gitops(seen: &Seen) -> Vec<Finding> {
 
 pub(super) fn one_pod(seen: &Seen) -> Vec<Finding> {
     each_consumer(seen, |consumer| {
-        (consumer.desired == 1)
-            .then(|| ("has a single pod".to_owned(), "its restart may interrupt what it serves".into()))
+        (consumer.desired == 1).then(|| ("has a single pod".to_owned(), "its restart may interrupt its service".into()))
     })
 }

@@ -54,18 +54,18 @@ static EXPLANATIONS: &[(&str, &str, &str)] = &[
     ),
     (
         "DD-EXPIRY",
-        "a secret deletes itself",
-        "Asks Secret Manager whether one of the account's two secrets has an end of its own (`ttl`, `expireTime`). On that day all of its versions go for good, and with them what is encrypted under them. `gcloud secrets update SECRET --remove-expiration` keeps it. Needs secretmanager.secrets.get; without it this says that it was not looked at.",
+        "a secret expires",
+        "Asks Secret Manager whether one of the account's two secrets has an end of its own (`ttl`, `expireTime`). On that day all of its versions are deleted, and what is encrypted under them becomes unreadable. `gcloud secrets update SECRET --remove-expiration` keeps it. Needs secretmanager.secrets.get; without it this says that it was not looked at.",
     ),
     (
         "DD-ALIASES",
         "an alias names the newest version",
-        "Looks for aliases that name the newest version of one of the two secrets. An alias stays where it is when a version is added: whoever reads the secret by it goes on with the old value, and fails once that version is disabled. Move it with `gcloud secrets update SECRET --update-version-aliases=ALIAS=VERSION` after the rotation.",
+        "Looks for aliases that name the newest version of one of the two secrets. An alias stays where it is when a version is added: a client that reads the secret by it keeps the old value, and fails once that version is disabled. Move it with `gcloud secrets update SECRET --update-version-aliases=ALIAS=VERSION` after the rotation.",
     ),
     (
         "DD-ROTATION-SCHEDULE",
-        "somebody else is told to rotate the secret",
-        "Looks for a rotation schedule with Pub/Sub topics. Secret Manager adds no version itself, but whoever hears those topics may, and a version that this program did not add holds the account up. Where nobody is meant to, `gcloud secrets update SECRET --remove-rotation-schedule`.",
+        "somebody else is notified to rotate the secret",
+        "Looks for a rotation schedule with Pub/Sub topics. Secret Manager adds no version itself, but a subscriber of those topics may, and a version that this program did not add blocks the account. If no subscriber is meant to, `gcloud secrets update SECRET --remove-rotation-schedule`.",
     ),
     (
         "DD-DESTRUCTION",
@@ -109,7 +109,7 @@ static EXPLANATIONS: &[(&str, &str, &str)] = &[
     ),
     (
         "DD-ES-OWNED",
-        "an ExternalSecret's owner takes annotations away",
+        "an ExternalSecret's owner removes annotations",
         "Looks whether an ExternalSecret belongs to a ClusterExternalSecret, which writes it again as it wants it to be: the annotation that forces a sync is gone at once. It syncs all the same, and what arrived is told by the bytes. Where a forced sync gets lost, it can be forced at the owner; the hint has the command.",
     ),
     (
@@ -160,7 +160,7 @@ static EXPLANATIONS: &[(&str, &str, &str)] = &[
     (
         "DD-HEALTHY",
         "a workload is not fully rolled out",
-        "Looks whether each workload has as many new and available pods as it wants, by the rule of `kubectl rollout status`. A restart on top of a rollout that is stuck makes two troubles of one. `kubectl rollout status` shows what it waits for.",
+        "Looks whether each workload has as many new and available pods as it wants, by the rule of `kubectl rollout status`. A restart on top of a stuck rollout would hide its cause. `kubectl rollout status` shows what it waits for.",
     ),
     (
         "DD-PODS-CURRENT",
@@ -170,7 +170,7 @@ static EXPLANATIONS: &[(&str, &str, &str)] = &[
     (
         "DD-OTHER-READERS",
         "something reads the secret that a restart does not reach",
-        "Looks for what reads the Kubernetes Secrets and is no Deployment, StatefulSet or DaemonSet: Jobs, CronJobs, pods of other controllers. They keep the value that they started with until they end. They are named, so that somebody sees to them; this is a warning.",
+        "Looks for what reads the Kubernetes Secrets and is no Deployment, StatefulSet or DaemonSet: Jobs, CronJobs, pods of other controllers. They keep the value that they started with until they end. They are named so that somebody can restart them; this is a warning.",
     ),
     (
         "DD-UNMOVED-READERS",
@@ -180,7 +180,7 @@ static EXPLANATIONS: &[(&str, &str, &str)] = &[
     (
         "DD-OLD-READERS",
         "something else runs on an older value",
-        "The same readers, where they run now and nothing shows that they started on the newest version: what they write is encrypted under an older value. Before that value is retired they have to end, or to be started afresh.",
+        "The same readers, where they run now and nothing shows that they started on the newest version: what they write is encrypted under an older value. Before that value is retired they have to end or be restarted.",
     ),
     (
         "DD-RELOADER",
@@ -189,7 +189,7 @@ static EXPLANATIONS: &[(&str, &str, &str)] = &[
     ),
     (
         "DD-GITOPS",
-        "a GitOps controller may take the restart back",
+        "a GitOps controller may revert the restart",
         "Looks for the marks of Argo CD and Flux. One that puts the pod template back takes the restart's annotations away, and with them the proof of what the pods started with. Let it ignore annotations of the pod template.",
     ),
     (

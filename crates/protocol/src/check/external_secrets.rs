@@ -209,10 +209,10 @@ pub(super) fn owned(seen: &Seen) -> Vec<Finding> {
         let owner = external.owner.as_ref()?;
         Some((
             format!(
-                "belongs to ClusterExternalSecret {owner}, which takes foreign annotations away: a forced sync is told by the bytes alone"
+                "belongs to ClusterExternalSecret {owner}, which removes foreign annotations: a forced sync is shown by the bytes alone"
             ),
             Hint::to(
-                "where one gets lost, force it at its owner",
+                "if a sync is lost, force it at its owner",
                 command![
                     "kubectl",
                     "annotate",

@@ -44,7 +44,7 @@ pub(super) fn other_readers(seen: &Seen) -> Vec<Finding> {
         let node = command!["kubectl", "describe", "node", lost.node];
         Finding(
             what,
-            vec![Hint::to("should that node come back, the pod has the value of before: see to the node", node)],
+            vec![Hint::to("if that node comes back, the pod still has the previous value: check the node", node)],
         )
     });
     let copies = seen.now.copies.iter().map(|copy| told_copy(seen, copy));
@@ -64,9 +64,9 @@ fn told_copy(seen: &Seen, copy: &Copy) -> Finding {
     let read_by: Vec<&str> = copy.read_by.iter().map(String::as_str).collect();
     let read = match read_by.as_slice() {
         [] => "nothing reads it now".to_owned(),
-        [one] => format!("{one} reads it, and a restart brings it nothing that the copy does not have"),
+        [one] => format!("{one} reads it, and a restart gives it only what the copy has"),
         several => {
-            format!("{} read it, and a restart brings them nothing that the copy does not have", listed(several))
+            format!("{} read it, and a restart gives them only what the copy has", listed(several))
         }
     };
     let what = format!("Kubernetes Secret {} is a copy ({}){by}: {read}", copy.secret, keys.join(", "));
@@ -89,7 +89,7 @@ fn told_copy(seen: &Seen, copy: &Copy) -> Finding {
     let mut hints = vec![first];
     if !read_by.is_empty() {
         let them = if read_by.len() > 1 { "them" } else { "it" };
-        hints.push(format!("then start {them} afresh, before the back-compat is finalized").into());
+        hints.push(format!("then restart {them} before the back-compat is finalized").into());
     }
     Finding(what, hints)
 }
@@ -206,10 +206,9 @@ fn way_on(now: &Observation, group: &[&OtherReader]) -> Hint {
     }
     let them = if group.len() > 1 { "them" } else { "it" };
     match group[0].ends {
-        true => Hint::to(
-            format!("let {them} end, or start {them} afresh"),
-            command!["kubectl", "get", "pods", "-n", account],
-        ),
+        true => {
+            Hint::to(format!("let {them} end, or restart {them}"), command!["kubectl", "get", "pods", "-n", account])
+        }
         false => replace(now, group, ""),
     }
 }
@@ -229,7 +228,7 @@ fn replace(now: &Observation, group: &[&OtherReader], first: &str) -> Hint {
             Command::secret("restart", &now.account).with(named::flags("--evict", &by_owner(group))),
         ),
         false => Hint::to(
-            format!("{first}end {them}, since nobody makes {them} again, and start what is to run afresh"),
+            format!("{first}end {them}, since nobody makes {them} again, and start again what is to run"),
             delete,
         ),
     }
@@ -275,8 +274,8 @@ fn afterwards(seen: &Seen, group: &[&OtherReader]) -> Hint {
         (true, Purpose::Rotate | Purpose::Rollback) => {
             replace(seen.now, group, &format!("nothing ends {them} by itself: afterwards "))
         }
-        (_, _) if group.len() > 1 => "see that they start afresh afterwards".into(),
-        (_, _) => "see that it starts afresh afterwards".into(),
+        (_, _) if group.len() > 1 => "see that they are restarted afterwards".into(),
+        (_, _) => "see that it is restarted afterwards".into(),
     }
 }
 

@@ -151,7 +151,7 @@ pub(super) fn back_compat_read(seen: &Seen) -> Vec<Finding> {
         .map(|consumer| {
             Finding(
                 format!(
-                    "{} reads the primary but not the back-compat: it cannot read data of before the rotation",
+                    "{} reads the primary but not the back-compat: it cannot read data from before the rotation",
                     consumer.workload
                 ),
                 vec!["ask its owners whether it needs to".into()],

@@ -56,9 +56,9 @@ async fn where_the_type_cannot_be_used_gclouds_own_account_is() {
         assert!(error.message.contains(kind), "{error}");
     }
     for (text, expected) in [
-        (json!({"installed": {"client_secret": MARKER}}), "client of a program"),
+        (json!({"installed": {"client_secret": MARKER}}), "an OAuth client"),
         (json!({"a": MARKER}), "no `type`"),
-        (json!({"type": [MARKER]}), "of a type that is no word"),
+        (json!({"type": [MARKER]}), "whose type is not a word"),
         (json!({"type": "service_account", "private_key": MARKER}), "(service_account) that cannot be used"),
     ] {
         let home = Home::new();

@@ -103,7 +103,7 @@ async fn a_certificate_that_a_file_leaves_unchecked_is_told() {
     };
     let path = home.write("config", &text("https://10.0.0.1"));
     let warning = loaded(&flags(&path)).await.expect("a target").warning().expect("a warning");
-    for part in ["https://10.0.0.1", "context a", "cluster c", "not checked"] {
+    for part in ["https://10.0.0.1", "context a", "cluster c", "not verified"] {
         assert!(warning.contains(part), "{warning}");
     }
     let said = KubeFlags { insecure_skip_tls_verify: true, ..flags(&path) };
