@@ -118,7 +118,7 @@ func (p *plane) startExternalSecrets(binary, proxy string) error {
 		"NO_PROXY=127.0.0.1,localhost", "no_proxy=127.0.0.1,localhost",
 		"SSL_CERT_FILE=" + filepath.Join(p.directory, "ca.crt"),
 	}, binary,
-		"--enable-push-secret-reconciler=false", "--enable-cluster-push-secret-reconciler=false",
+		"--enable-cluster-push-secret-reconciler=false",
 		"--metrics-addr=127.0.0.1:0", "--live-addr=127.0.0.1:0")
 }
 

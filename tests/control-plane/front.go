@@ -4,6 +4,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -89,6 +90,17 @@ func (f *front) ListSecretVersions(ctx context.Context, r *secretmanagerpb.ListS
 	return answer, f.get(ctx, r.Parent+"/versions", page(r), answer)
 }
 
+// AddSecretVersion is what a PushSecret calls.
+func (f *front) AddSecretVersion(ctx context.Context, r *secretmanagerpb.AddSecretVersionRequest) (*secretmanagerpb.SecretVersion, error) {
+	answer := &secretmanagerpb.SecretVersion{}
+	payload, err := protojson.Marshal(r.Payload)
+	if err != nil {
+		return nil, status.Error(codes.InvalidArgument, "the payload cannot be written")
+	}
+	body := append(append([]byte(`{"payload":`), payload...), '}')
+	return answer, f.ask(ctx, http.MethodPost, r.Parent+":addVersion", nil, body, answer)
+}
+
 // page is the query of a list.
 func page(r interface {
 	GetFilter() string
@@ -108,8 +120,12 @@ func page(r interface {
 	return query
 }
 
-// get asks the emulator. The lifetime of the caller's call is that of ours.
 func (f *front) get(ctx context.Context, path string, query url.Values, into proto.Message) error {
+	return f.ask(ctx, http.MethodGet, path, query, nil, into)
+}
+
+// ask asks the emulator. The lifetime of the caller's call is that of ours.
+func (f *front) ask(ctx context.Context, method, path string, query url.Values, sent []byte, into proto.Message) error {
 	base := f.pointed()
 	if base == "" {
 		return status.Error(codes.Unavailable, "the control plane was given no --secret-manager")
@@ -118,13 +134,16 @@ func (f *front) get(ctx context.Context, path string, query url.Values, into pro
 	if err != nil {
 		return err
 	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, base+"/v1/"+path, nil)
+	request, err := http.NewRequestWithContext(ctx, method, base+"/v1/"+path, bytes.NewReader(sent))
 	if err != nil {
 		return status.Error(codes.InvalidArgument, err.Error())
 	}
 	request.URL.RawQuery = query.Encode()
 	request.Header.Set("x-sandbox-identity", identity)
 	request.Header.Set("user-agent", "external-secrets")
+	if sent != nil {
+		request.Header.Set("content-type", "application/json")
+	}
 	answer, err := emulator.Do(request)
 	if err != nil {
 		if ctx.Err() != nil {

@@ -177,7 +177,13 @@ impl Account {
     pub fn make_secret(&self, secret: &str) {
         let made = json!({"replication": {"automatic": {}}});
         assert_eq!(self.world.secret_manager("POST", &format!("secrets?secretId={secret}"), &made).0, 200);
-        let bindings = json!([{"role": "roles/secretmanager.secretAccessor", "members": [EXTERNAL_SECRETS]}]);
+        self.let_external_secrets(secret, "roles/secretmanager.secretAccessor");
+    }
+
+    /// What External Secrets may do to a secret, and nothing else.
+    #[track_caller]
+    pub fn let_external_secrets(&self, secret: &str, role: &str) {
+        let bindings = json!([{"role": role, "members": [EXTERNAL_SECRETS]}]);
         let policy = json!({"policy": {"bindings": bindings}});
         assert_eq!(self.world.secret_manager("POST", &format!("secrets/{secret}:setIamPolicy"), &policy).0, 200);
     }

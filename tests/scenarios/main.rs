@@ -17,6 +17,7 @@ mod interruptions;
 mod main_job;
 mod measured;
 mod old_key;
+mod others;
 mod refusals;
 mod rights;
 mod rollouts;
