@@ -10,6 +10,7 @@ pub mod effects;
 pub mod event;
 pub mod explain;
 pub mod facts;
+pub mod fleet;
 pub mod happening;
 pub mod hint;
 pub mod in_use;
