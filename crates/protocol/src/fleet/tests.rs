@@ -4,6 +4,7 @@ mod flags;
 mod lanes;
 mod members;
 mod told;
+mod worlds;
 
 use super::*;
 use crate::facts::names::{AccountName, RunId, VersionId};
