@@ -109,9 +109,12 @@ impl Ended {
 pub struct Writes {
     /// How many it would let through now.
     pub left: u32,
-    /// When it will let one more through.
+    /// When to ask again, where those are too few.
     pub more: Timestamp,
 }
+
+/// How soon is asked again at the earliest: nobody is to ask all the time.
+const SOON: SignedDuration = SignedDuration::from_millis(100);
 
 impl Writes {
     /// Where nothing limits them.
@@ -288,7 +291,8 @@ impl Lanes {
         // An account that would only wait for its writes is better not begun: it would be half-way for longer. One alone may be: its
         // writes may be more than are ever let through at once.
         if writes.left < needs && self.under_way > 0 {
-            return wait(Some(writes.more), Waiting::Writes);
+            let soon = now.checked_add(SOON).unwrap_or(now);
+            return wait(Some(writes.more.max(soon)), Waiting::Writes);
         }
         None
     }

@@ -280,9 +280,9 @@ impl Lanes {
         let accounts: Vec<AccountEnd> = named.map(|(account, begun)| AccountEnd::of(account, begun)).collect();
         let mut not_begun: Vec<NotBegunResult> = fleet.left_out.iter().map(NotBegunResult::left_out).collect();
         let open = fleet.members.iter().enumerate().filter(|(at, _)| !self.begun().contains_key(at));
-        if let Some(stop) = self.stopped() {
-            not_begun.extend(open.map(|(_, member)| NotBegunResult::of(&member.account, &WhyNot::Stopped(stop))));
-        }
+        // Who is stopped at once has no answer yet to why.
+        let stop = WhyNot::Stopped(self.stopped().unwrap_or(Stop::Interrupted));
+        not_begun.extend(open.map(|(_, member)| NotBegunResult::of(&member.account, &stop)));
         let counts = self.counts();
         // A run that was stopped after its last account began left nobody out.
         let stopped = self.stopped().filter(|_| self.begun().len() < fleet.members.len() || counts.interrupted > 0);

@@ -159,6 +159,21 @@ fn what_a_lane_does_next_follows_from_what_is_under_way_and_what_ended() {
     }
 }
 
+/// A limiter that does not know when must not have it asked all the time.
+#[test]
+fn who_waits_for_writes_asks_again_a_moment_later() {
+    let mut lanes = Lanes::new(decided(&limits("2", "100%", "0"), ready(2)));
+    let few = |more| Writes { left: 2, more };
+    let first = lanes.next(at(0), few(at(0)));
+    assert!(matches!(first, Next::Begin(_)), "alone it need not wait: {first:?}");
+    for (more, wanted) in [(Timestamp::MIN, at(5) + jiff::SignedDuration::from_millis(100)), (at(9), at(9))] {
+        match lanes.next(at(5), few(more)) {
+            Next::Wait { until, why: Waiting::Writes } => assert_eq!(until, Some(wanted)),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
 #[test]
 fn pauses_and_the_last_moment_are_kept() {
     let of = |wait: u64, until: Option<i64>| Limits {
