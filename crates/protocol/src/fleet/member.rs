@@ -269,10 +269,9 @@ impl Fleet {
             let rotating = matches!(seen, Seen::Looked { state: State::Rotating { .. }, .. });
             return leave_out(account, WhyNot::Skipped { half_way: mark.is_some() || rotating });
         }
-        if mark.is_none() && self.resumed {
-            if let Some(at) = appeared.filter(|at| *at > self.began) {
-                return leave_out(account, WhyNot::Appeared { at });
-            }
+        let late = appeared.filter(|at| mark.is_none() && self.resumed && *at > self.began);
+        if let Some(at) = late {
+            return leave_out(account, WhyNot::Appeared { at });
         }
         // A rotation that is half-way has a young version, and has to be finished.
         if let (None, Some(least)) = (mark, choice.older_than) {

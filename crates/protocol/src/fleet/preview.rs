@@ -198,17 +198,11 @@ fn after(now: Timestamp, takes: Duration) -> Timestamp {
     now.checked_add(takes).unwrap_or(Timestamp::MAX)
 }
 
-#[expect(clippy::cast_precision_loss, reason = "counts of syncs are far from where a float loses one")]
 fn as_f64(count: u64) -> f64 {
     count as f64
 }
 
 /// Whole seconds, rounded up.
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "a cast saturates, and no duration is negative"
-)]
 fn whole(seconds: f64) -> u64 {
     seconds.ceil() as u64
 }

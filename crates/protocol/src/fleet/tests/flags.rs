@@ -114,7 +114,8 @@ fn accounts_of_a_file_are_a_name_a_line() {
 
 #[test]
 fn limits_are_what_they_are_for_so_many_accounts() {
-    let rows: &[(&str, Limits, Verb, usize, usize, (usize, &[usize], Option<usize>))] = &[
+    type Row = (&'static str, Limits, Verb, usize, usize, (usize, &'static [usize], Option<usize>));
+    let rows: &[Row] = &[
         ("the usual ones", Limits::default(), Verb::Rotate, 500, 500, (10, &[1, 2, 4, 8], Some(0))),
         ("wider", limits("50", "", "5"), Verb::Rotate, 500, 500, (50, &[1, 2, 4, 8, 16, 32], Some(5))),
         ("one at a time", limits("1", "", "0"), Verb::Rotate, 500, 500, (1, &[], Some(0))),

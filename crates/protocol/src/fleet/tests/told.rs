@@ -40,7 +40,8 @@ fn the_exit_code_says_how_much_is_done() {
     let over = || Limits { until: Some(Until(at(-1))), ..wide() };
     let refused = || Ended::Badly(Exit::Refused, Reason::CheckFailed);
     let held = || Ended::Passed(Passed::Held);
-    let rows: Vec<(&str, Limits, Vec<Candidate>, Vec<(&str, Ended)>, u8)> = vec![
+    type Row = (&'static str, Limits, Vec<Candidate>, Vec<(&'static str, Ended)>, u8);
+    let rows: Vec<Row> = vec![
         ("nobody", wide(), vec![], vec![], 0),
         ("all done", wide(), ready(2), vec![("a", Ended::Proven), ("b", Ended::Proven)], 0),
         ("all done before", wide(), vec![done("a")], vec![], 0),

@@ -260,6 +260,7 @@ impl World {
             // A clock is set back now and then, and the limiter lets nothing through.
             let set_back = if self.random.percent(5) { self.random.within(0, 20) } else { 0 };
             let writes = Writes { left: u32::from(!self.random.percent(5)) * 9, more: at(self.now + 1) };
+            process.judge.asked(self.now - set_back);
             match process.lanes.next(at(self.now - set_back), writes) {
                 Next::Begin(turn) => {
                     process.judge.begins(turn.account(), turn.wave(), self.now - set_back);

@@ -18,6 +18,8 @@ pub(super) struct Judge {
     waves: Vec<usize>,
     wait: i64,
     until: Option<i64>,
+    /// The latest moment at which it was asked what is next.
+    latest: i64,
     begun: Vec<(AccountName, usize)>,
     under_way: BTreeSet<AccountName>,
     bad: BTreeSet<AccountName>,
@@ -68,6 +70,7 @@ impl Judge {
             waves,
             wait: operator.wait,
             until: operator.until,
+            latest: now,
             proven: done.iter().map(|account| account.ended_well[run].min(now)).max(),
             done: done.into_iter().map(|account| account.name.clone()).collect(),
             order,
@@ -86,11 +89,16 @@ impl Judge {
         assert_eq!(done, self.done.iter().collect(), "who is done");
     }
 
+    pub(super) fn asked(&mut self, now: i64) {
+        self.latest = self.latest.max(now);
+    }
+
     pub(super) fn begins(&mut self, account: &AccountName, wave: usize, now: i64) {
         assert!(!self.done.contains(account), "{account} was done in the run, and begins");
         assert!(self.begun.iter().all(|(begun, _)| begun != account), "{account} begins twice in one process");
         assert!(self.order.contains(account), "{account} is not in the run");
-        assert!(self.until.is_none_or(|until| now <= until), "{account} begins after the last moment");
+        // Also where the clock was set back since.
+        assert!(self.until.is_none_or(|until| self.latest <= until), "{account} begins after the last moment");
         assert!(self.bad.len() <= self.most, "{account} begins beyond the budget");
         assert!(self.under_way.len() < self.concurrency, "{account} begins beyond the concurrency");
         assert!(self.begun.last().is_none_or(|(_, last)| *last <= wave), "{account} begins in an earlier wave");
@@ -108,7 +116,11 @@ impl Judge {
     fn gates(&self, account: &AccountName, wave: usize, now: i64) {
         let gated: usize = self.waves.iter().take(wave - 1).sum();
         let proven = self.done.len() + self.well.len();
-        assert!(wave <= self.waves.len() + 1, "{account}: there is no wave {wave}");
+        // What was done before fills the first waves, and who was passed over leaves its place.
+        let before = self.done.len() + self.begun.len() - self.passed.len();
+        let full = |waves: &usize| self.waves.iter().take(*waves).sum::<usize>() <= before;
+        let filled = (1..=self.waves.len()).take_while(full).count();
+        assert_eq!(wave, filled + 1, "{account} begins in another wave than its own");
         assert!(wave == 1 || proven >= gated, "{account} begins in wave {wave}: {proven} are proven of {gated}");
         let earlier = self.begun.iter().filter(|(_, of)| *of < wave).map(|(account, _)| account);
         let open = |account: &&AccountName| self.under_way.contains(*account) || self.bad.contains(*account);
