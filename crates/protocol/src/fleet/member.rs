@@ -7,9 +7,10 @@ use jiff::Timestamp;
 
 use super::lanes::{Ended, Stop};
 use super::limits::{Limits, Resolved};
+use crate::command;
 use crate::facts::names::{AccountName, RunId, listed};
 use crate::facts::run_marks::{RunMark, RunMarks, Verb};
-use crate::hint::{Command, Hint};
+use crate::hint::Hint;
 use crate::problem::{Problem, Reason};
 use crate::state::State;
 
@@ -192,7 +193,7 @@ pub fn fleet(choice: &Choice, limits: &Limits, candidates: Vec<Candidate>, now: 
     let (began, resumed) = (known.unwrap_or(now).min(now), known.is_some());
     let candidates = each_once(candidates);
     let skipped_nobody = skipped_nobody(choice, &candidates, resumed)?;
-    missing(&candidates, resumed)?;
+    missing(choice, &candidates, resumed)?;
     let mut fleet = Fleet {
         run: choice.run.id().clone(),
         verb: choice.verb,
@@ -243,14 +244,16 @@ fn skipped_nobody(choice: &Choice, candidates: &[Candidate], resumed: bool) -> R
 }
 
 /// Of a new run that is a slip in a name; of one that is resumed it is said.
-fn missing(candidates: &[Candidate], resumed: bool) -> Result<(), Problem> {
-    let gone = candidates.iter().filter(|candidate| matches!(candidate.seen, Seen::Gone));
+fn missing(choice: &Choice, candidates: &[Candidate], resumed: bool) -> Result<(), Problem> {
+    let is_gone =
+        |candidate: &&Candidate| matches!(candidate.seen, Seen::Gone) && !choice.skip.contains(&candidate.account);
+    let gone = candidates.iter().filter(is_gone);
     let gone: Vec<&AccountName> = gone.map(|candidate| &candidate.account).collect();
     match gone.is_empty() || resumed {
         true => Ok(()),
         false => {
             let line = format!("there is no account {}; nothing was begun", listed(&gone));
-            let list = Command::new(["kubectl", "deepdesk", "account", "list"].map(str::to_owned).to_vec());
+            let list = command!["kubectl", "deepdesk", "account", "list"];
             Err(Problem::new(Reason::NoSuchNamespace, line).hint(Hint::to("see which there are", list)))
         }
     }
@@ -299,10 +302,12 @@ impl Fleet {
             return Err(WhyNot::Passed(passed));
         }
         if let Some(refusal) = refusal {
-            return Err(match Ended::of(Some(&refusal)) {
-                Ended::Passed(passed) => WhyNot::Passed(passed),
-                _ => WhyNot::Refused(refusal),
-            });
+            match Ended::of(Some(&refusal)) {
+                // Whoever is at work on it now may be done by its turn: its lane asks again.
+                Ended::Passed(Passed::Held) => {}
+                Ended::Passed(passed) => return Err(WhyNot::Passed(passed)),
+                Ended::Proven | Ended::Badly(..) | Ended::Interrupted => return Err(WhyNot::Refused(refusal)),
+            }
         }
         let begun = marks.of(self.verb, &self.run).is_some();
         Ok((state, begun || matches!(state, State::Rotating { .. })))

@@ -65,7 +65,12 @@ fn who_is_in_a_run_follows_from_what_is_seen_and_on_record() {
             vec![refused("a", State::Stable, Reason::CheckFailed), candidate("b")],
             "b |  | a CheckFailed",
         ),
-        ("held by somebody", rotate(), vec![refused("a", State::Stable, Reason::Locked)], " |  | a Locked"),
+        (
+            "held by somebody, who may be done by then",
+            rotate(),
+            vec![refused("a", State::Stable, Reason::Locked)],
+            "a |  | ",
+        ),
         (
             "not seen",
             rotate(),
@@ -92,6 +97,7 @@ fn who_is_in_a_run_follows_from_what_is_seen_and_on_record() {
             "b* a |  | ",
         ),
         ("skipped", skip(&["a"]), vec![candidate("a"), candidate("b")], "b |  | a Skipped"),
+        ("skipped, and not there", skip(&["a"]), vec![seen("a", Seen::Gone), candidate("b")], "b |  | a Skipped"),
         ("skipped, and done before", skip(&["a"]), vec![marked("a", Verb::Rotate, -60, Some(-20))], " | a | "),
         ("a name of --skip that is gone", skip(&["x"]), vec![marked("a", Verb::Rotate, -60, None)], "a* |  | "),
         ("young ones are not selected", older(), vec![aged("a", Some(-501)), aged("b", Some(-500))], "a |  | "),
