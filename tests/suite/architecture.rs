@@ -34,6 +34,7 @@ const PROTOCOL_MAY_IMPORT: &[(&str, &[&str])] = &[
     ("hint", &["facts"]),
     ("problem", &["facts", "hint"]),
     ("event", &["facts"]),
+    ("fleet", &["facts", "hint", "problem", "state"]),
     ("happening", &["event", "facts", "problem", "step"]),
     ("effects", &["facts", "step"]),
     ("invariants", &[]),

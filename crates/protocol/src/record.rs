@@ -8,6 +8,7 @@ use crate::facts::named::ReaderName;
 use crate::facts::names::{SecretId, VersionId};
 use crate::facts::observation::{Announcement, Begun, LastRotation};
 use crate::facts::older::{Older, VersionSet};
+use crate::facts::run_marks::{RunMark, RunMarks};
 
 const LAST: [(&str, Field); 4] = [
     ("deepdesk.com/last-rotation-by", |last| &mut last.by),
@@ -37,6 +38,8 @@ const ANSWERED: &str = "deepdesk.com/versions-asked-about";
 const RUN_ENDED: &str = "deepdesk.com/run-ended";
 /// The readers that the last run left as they were, since its operator said so.
 const LEFT: &str = "deepdesk.com/readers-left";
+/// The runs over accounts that changed this one, the newest first (`RunMarks`).
+const RUNS: &str = "deepdesk.com/runs";
 type Field = fn(&mut LastRotation) -> &mut String;
 /// The annotations of a Lease.
 pub type Annotations = BTreeMap<String, String>;
@@ -128,7 +131,7 @@ pub fn set_out(annotations: &mut Annotations, aim: &Aim) {
         for (name, _) in LAST {
             annotations.remove(name);
         }
-        for other in [BEGUN, RETIRED, ANSWERED, LEFT] {
+        for other in [BEGUN, RETIRED, ANSWERED, LEFT, RUNS] {
             annotations.remove(other);
         }
     }
@@ -168,6 +171,20 @@ pub fn end(annotations: &mut Annotations, ended: Ended) {
     if let Some(mut last) = ended.last {
         annotations.extend(LAST.map(|(name, field)| (name.to_owned(), std::mem::take(field(&mut last)))));
     }
+}
+
+/// The runs over accounts that changed the account of this primary.
+pub fn run_marks(annotations: &Annotations, primary: &SecretId) -> RunMarks {
+    let of_another = annotations.get(SECRET).is_some_and(|of| of != primary.as_str());
+    annotations.get(RUNS).filter(|_| !of_another).map(|runs| RunMarks::read(runs)).unwrap_or_default()
+}
+
+/// Records what a run over accounts does with this one: that it begins, with the write that sets out, or that it is done, with the write of
+/// the end. Each stands in the same write as the rest of the record: nobody is done for a run who is not done.
+pub fn mark_run(annotations: &mut Annotations, mark: &RunMark) {
+    let mut marks = annotations.get(RUNS).map(|runs| RunMarks::read(runs)).unwrap_or_default();
+    marks.put(mark.clone());
+    annotations.insert(RUNS.to_owned(), marks.write());
 }
 
 /// Adds these versions to those that are on record.
@@ -247,6 +264,33 @@ mod tests {
         assert_eq!(Record::read(&annotations, &secret).run_ended, Some(at));
         run_begins(&mut annotations);
         assert_eq!(Record::read(&annotations, &secret), Record::default());
+    }
+
+    #[test]
+    fn the_runs_over_accounts_outlive_each_change_and_not_the_secret() {
+        let mut annotations = Annotations::new();
+        let acme = aim("acme_account_secret");
+        let began = Timestamp::from_second(1_000).ok();
+        let mark = |done| RunMark {
+            verb: crate::facts::run_marks::Verb::Rotate,
+            run: "nightly".parse().expect("a fit id"),
+            began: began.expect("a time"),
+            done,
+        };
+        set_out(&mut annotations, &acme);
+        mark_run(&mut annotations, &mark(None));
+        assert_eq!(run_marks(&annotations, &acme.secret).of(mark(None).verb, &mark(None).run), Some(&mark(None)));
+        end(&mut annotations, Ended { last: Some(last()), ..Ended::default() });
+        mark_run(&mut annotations, &mark(began));
+        // Another change of the same account, by whomever.
+        set_out(&mut annotations, &acme);
+        end(&mut annotations, Ended::default());
+        assert_eq!(run_marks(&annotations, &acme.secret).of(mark(None).verb, &mark(None).run), Some(&mark(began)));
+        let globex = aim("globex_account_secret");
+        assert_eq!(run_marks(&annotations, &globex.secret), RunMarks::default());
+        set_out(&mut annotations, &globex);
+        assert_eq!(run_marks(&annotations, &globex.secret), RunMarks::default());
+        assert!(!annotations.contains_key(RUNS));
     }
 
     #[test]

@@ -9,4 +9,5 @@ pub mod older;
 pub mod payload;
 pub mod reencryption;
 pub mod restart_note;
+pub mod run_marks;
 pub mod shape;

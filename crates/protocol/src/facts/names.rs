@@ -3,6 +3,7 @@
 use std::fmt;
 use std::num::NonZeroU64;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 /// A name that does not fit; says which rule it breaks.
@@ -116,6 +117,31 @@ name!(
         Ok(())
     }
 );
+
+name!(
+    /// Id of a run over accounts (`--run`). It stands in the record of each account, and may be the name of a Job: a label of Kubernetes.
+    RunId,
+    "run",
+    dns_label
+);
+
+impl RunId {
+    /// How a made id tells when its run began.
+    const TIME: &str = "%Y%m%dt%H%M%S";
+
+    /// An id that tells when the run began; `fresh` tells it from those that are made in the same second.
+    pub fn made(at: Timestamp, fresh: u32) -> RunId {
+        RunId(format!("{}-{fresh:08x}", at.strftime(RunId::TIME)))
+    }
+
+    /// When the run began, where the id was made and so tells it.
+    pub fn began(&self) -> Option<Timestamp> {
+        let (time, fresh) = self.0.split_once('-')?;
+        let is_made = fresh.len() == 8 && fresh.bytes().all(|b| b.is_ascii_hexdigit());
+        let time = jiff::civil::DateTime::strptime(RunId::TIME, time).ok().filter(|_| is_made)?;
+        Some(time.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp())
+    }
+}
 
 fn dns_label(given: &str) -> Result<(), &'static str> {
     dns_label_of(given, 63)
@@ -347,6 +373,20 @@ mod tests {
         }
         assert!("pod/x".parse::<WorkloadRef>().is_err());
         assert!("admin".parse::<WorkloadRef>().is_err());
+    }
+
+    #[test]
+    fn a_made_run_tells_when_it_began_and_a_given_one_need_not() {
+        let at: Timestamp = "2026-11-30T19:47:03Z".parse().expect("a time");
+        let made = RunId::made(at, 0x3f2a);
+        assert_eq!((made.as_str(), made.began()), ("20261130t194703-00003f2a", Some(at)));
+        assert_eq!(made.as_str().parse::<RunId>().as_ref(), Ok(&made));
+        for given in ["nightly-28", "20261130t194703", "20261130t194703-job", "20261330t194703-00003f2a"] {
+            assert_eq!(given.parse::<RunId>().expect("a fit id").began(), None, "{given}");
+        }
+        for unfit in ["", "Nightly", "a/b", "a,b", "a b", &"a".repeat(64)] {
+            assert!(unfit.parse::<RunId>().is_err(), "{unfit:?}");
+        }
     }
 
     #[test]
