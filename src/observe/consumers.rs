@@ -195,7 +195,7 @@ fn consumer(all: &Workloads, carriers: &Carriers, common: &Common) -> Option<Con
     let mut reads = Reads::pod_spec(carriers, common.template.spec.as_ref()?);
     let injected = reads.reasons.is_empty();
     let of_pod = |pod: &Pod| pod.spec.as_ref().map(|spec| Reads::pod_spec(carriers, spec)).unwrap_or_default();
-    let mut pods = pods_of(all, common.kind, common.metadata.uid.as_deref());
+    let mut pods = pods_of(all, common.kind, common.metadata);
     if injected {
         // Those that a webhook passed by read nothing.
         pods.retain(|pod| of_pod(pod).any());
@@ -208,7 +208,7 @@ fn consumer(all: &Workloads, carriers: &Carriers, common: &Common) -> Option<Con
     let mut pods: Vec<PodView> = pods.into_iter().map(|pod| pod_view(all, pod)).collect();
     pods.sort_by(|a, b| a.name.cmp(&b.name));
     let kept = pods.iter().filter_map(|pod| pod.place.kept.clone());
-    let lost = lost_pods(all, common.kind, common.metadata.uid.as_deref());
+    let lost = lost_pods(all, common.kind, common.metadata);
     // kubectl waits for each pod of a DaemonSet: one that is not ready is the one to see to.
     let late = common.kind == WorkloadKind::DaemonSet && common.rollout != Rollout::Complete;
     let late = pods.iter().filter(|pod| late && !pod.ready && pod.place.kept.is_none()).map(|pod| {
@@ -249,13 +249,13 @@ fn consumer(all: &Workloads, carriers: &Carriers, common: &Common) -> Option<Con
 }
 
 /// The running pods of a workload: by owner, not by label, since labels can match foreign pods.
-fn pods_of<'a>(all: &'a Workloads, kind: WorkloadKind, uid: Option<&str>) -> Vec<&'a Pod> {
-    listed_of(all, kind, uid).into_iter().filter(|pod| all.runs(pod)).collect()
+fn pods_of<'a>(all: &'a Workloads, kind: WorkloadKind, workload: &ObjectMeta) -> Vec<&'a Pod> {
+    listed_of(all, kind, workload).into_iter().filter(|pod| all.runs(pod)).collect()
 }
 
 /// The same, whatever became of them.
-fn listed_of<'a>(all: &'a Workloads, kind: WorkloadKind, uid: Option<&str>) -> Vec<&'a Pod> {
-    let Some(uid) = uid else { return Vec::new() };
+fn listed_of<'a>(all: &'a Workloads, kind: WorkloadKind, workload: &ObjectMeta) -> Vec<&'a Pod> {
+    let Some(uid) = workload.uid.as_deref() else { return Vec::new() };
     let owned_by =
         |metadata: &ObjectMeta, uid: &str| metadata.owner_references.iter().flatten().any(|owner| owner.uid == uid);
     let owners: Vec<&str> = match kind {
@@ -265,12 +265,31 @@ fn listed_of<'a>(all: &'a Workloads, kind: WorkloadKind, uid: Option<&str>) -> V
         }
         WorkloadKind::StatefulSet | WorkloadKind::DaemonSet => vec![uid],
     };
-    all.pods.iter().filter(|pod| owners.iter().any(|owner| owned_by(&pod.metadata, owner))).collect()
+    let is_of = |pod: &Pod| {
+        owners.iter().any(|owner| owned_by(&pod.metadata, owner))
+            || (kind == WorkloadKind::Deployment && is_of_a_set_that_is_gone(all, workload, pod))
+    };
+    all.pods.iter().filter(|pod| is_of(pod)).collect()
+}
+
+/// Whether a pod was made by a ReplicaSet of this Deployment that is there no more: with `revisionHistoryLimit: 0` a set goes as soon
+/// as its pods are asked to end, and they run on until their grace period is over. A Deployment's sets have its name and the
+/// hash of their template, which their pods have as a label.
+fn is_of_a_set_that_is_gone(all: &Workloads, deployment: &ObjectMeta, pod: &Pod) -> bool {
+    let owners = pod.metadata.owner_references.iter().flatten();
+    let Some(set) = owners.into_iter().find(|owner| owner.controller == Some(true) && owner.kind == "ReplicaSet")
+    else {
+        return false;
+    };
+    let hash = pod.metadata.labels.as_ref().and_then(|labels| labels.get("pod-template-hash"));
+    let made_by = deployment.name.as_deref().zip(hash).map(|(name, hash)| format!("{name}-{hash}"));
+    let is_there = all.replica_sets.iter().any(|one| one.metadata.uid.as_ref() == Some(&set.uid));
+    !is_there && made_by.as_ref() == Some(&set.name)
 }
 
 /// The pods of a workload whose nodes are gone, each with why it does not count.
-fn lost_pods(all: &Workloads, kind: WorkloadKind, uid: Option<&str>) -> Vec<String> {
-    let listed = listed_of(all, kind, uid).into_iter().filter(|pod| has_not_ended(pod));
+fn lost_pods(all: &Workloads, kind: WorkloadKind, workload: &ObjectMeta) -> Vec<String> {
+    let listed = listed_of(all, kind, workload).into_iter().filter(|pod| has_not_ended(pod));
     let lost = listed.filter_map(|pod| match all.nodes.hold(pod) {
         Hold::Lost(why) => Some(format!("pod {} does not count: {why}", pod.metadata.name.as_deref()?)),
         Hold::Kept(_) | Hold::None => None,
@@ -280,7 +299,7 @@ fn lost_pods(all: &Workloads, kind: WorkloadKind, uid: Option<&str>) -> Vec<Stri
 
 /// How many pods of a DaemonSet are on nodes that are gone: it wants them, and they never come.
 fn lost_of(all: &Workloads, metadata: &ObjectMeta) -> i32 {
-    let lost = lost_pods(all, WorkloadKind::DaemonSet, metadata.uid.as_deref());
+    let lost = lost_pods(all, WorkloadKind::DaemonSet, metadata);
     i32::try_from(lost.len()).unwrap_or(0)
 }
 
@@ -640,6 +659,22 @@ mod tests {
         assert!(found[0].moving.injected && pods == ["injected"], "{found:?}");
         let none = Workloads { pods: vec![pod("plain", &idle)], ..all };
         assert!(consumers(&none, &carriers()).is_empty());
+    }
+
+    #[test]
+    fn a_pod_whose_set_is_gone_is_its_deployments_as_long_as_it_runs() {
+        let web = json!({"metadata": {"name": "web", "uid": "web"}, "spec": {"selector": {}, "replicas": 1, "template": {"spec": reading()}}});
+        let pod = |set: &str, hash: &str| -> Pod {
+            let owner = json!([{"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": set, "uid": "gone", "controller": true}]);
+            let labels = json!({"pod-template-hash": hash});
+            typed(&json!({"metadata": {"name": "p", "labels": labels, "ownerReferences": owner}, "spec": reading()}))
+        };
+        for (set, hash, is_its) in [("web-1f", "1f", true), ("web-1f", "2a", false), ("web-api-1f", "1f", false)] {
+            let all = Workloads { deployments: vec![typed(&web)], pods: vec![pod(set, hash)], ..Workloads::default() };
+            let found = consumers(&all, &carriers());
+            assert_eq!(found[0].pods.len(), usize::from(is_its), "{set} {hash}");
+            assert_eq!(other_readers(&all, &carriers(), &found).is_empty(), is_its, "{set} {hash}");
+        }
     }
 
     #[test]
