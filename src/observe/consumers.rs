@@ -220,7 +220,12 @@ fn consumer(all: &Workloads, carriers: &Carriers, common: &Common) -> Option<Con
     let unseen = (common.kind == WorkloadKind::DaemonSet && !common.waits_for.is_empty())
         .then(|| pods.iter().filter_map(|pod| pod.place.node.as_deref()).collect::<Vec<_>>())
         .filter(|nodes| late.is_empty() && !nodes.is_empty() && pods.iter().all(|pod| pod.ready))
-        .map(|nodes| format!("its pods that are listed are ready (on {}): kubectl get nodes shows which node has none", listed(&nodes)));
+        .map(|nodes| {
+            format!(
+                "its pods that are listed are ready (on {}): kubectl get nodes shows which node has none",
+                listed(&nodes)
+            )
+        });
     let waits_for = common.waits_for.iter().cloned().chain(kept).chain(late).chain(unseen).chain(lost).collect();
     let name: ObjectName = common.metadata.name.as_deref()?.parse().ok()?;
     let annotations = common.template.metadata.as_ref().and_then(|metadata| metadata.annotations.as_ref());
