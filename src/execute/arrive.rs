@@ -17,6 +17,7 @@ use crate::observe::external_secrets::{self, Reader};
 use crate::observe::mappings::Mapping;
 use crate::observe::{Seen, found};
 use crate::run::{Run, fence, interrupted};
+use deepdesk_protocol::check::PRINTS_ONE;
 use deepdesk_protocol::command;
 use deepdesk_protocol::event::{StepName, StepState};
 use deepdesk_protocol::facts::names::ObjectName;
@@ -434,6 +435,15 @@ fn timed_out(run: &Run<'_>, now: &Observation, waited_for: &str, lags: bool) -> 
     let problem = Problem::new(Reason::SyncTimeout, format!("gave up after {seconds}s: {waited_for}"));
     if lags {
         return problem.hint(compare_policies(now));
+    }
+    let is_it = |target: &ObjectName| waited_for.starts_with(&format!("{target}: "));
+    let mut all = now.external_secrets.iter();
+    if let Some(one) = all.find(|external| external.unprinted().is_some() && is_it(&external.target)) {
+        let edit = command!["kubectl", "edit", "externalsecret", one.name, "-n", account];
+        return problem.now(format!("external secret {} {PRINTS_ONE}", one.name)).hint(Hint::to(
+            "leave what its template does not print out of its spec.data, or have it print both",
+            edit,
+        ));
     }
     problem
         .hint(Hint::to(

@@ -13,7 +13,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use super::mappings::stands_for_any;
 use super::nodes::{Hold, Nodes};
 use deepdesk_protocol::facts::named::{ReaderName, Words};
-use deepdesk_protocol::facts::names::{ObjectName, WorkloadKind, WorkloadRef};
+use deepdesk_protocol::facts::names::{ObjectName, WorkloadKind, WorkloadRef, listed};
 use deepdesk_protocol::facts::observation::{Consumer, GitOps, Moving, PodPlace, PodView, Rollout, Source};
 use deepdesk_protocol::facts::restart_note::RestartNote;
 
@@ -215,7 +215,18 @@ fn consumer(all: &Workloads, carriers: &Carriers, common: &Common) -> Option<Con
         let node = pod.place.node.as_ref().map(|node| format!(" on node {node}")).unwrap_or_default();
         format!("pod {}{node} is not ready", pod.name)
     });
-    let waits_for = common.waits_for.iter().cloned().chain(kept).chain(late).chain(lost).collect();
+    let late: Vec<String> = late.collect();
+    // Of a node that has none of its pods nothing here knows the name.
+    let unseen = (common.kind == WorkloadKind::DaemonSet && !common.waits_for.is_empty())
+        .then(|| pods.iter().filter_map(|pod| pod.place.node.as_deref()).collect::<Vec<_>>())
+        .filter(|nodes| late.is_empty() && !nodes.is_empty() && pods.iter().all(|pod| pod.ready))
+        .map(|nodes| {
+            format!(
+                "its pods that are listed are ready (on {}): kubectl get nodes shows which node has none",
+                listed(&nodes)
+            )
+        });
+    let waits_for = common.waits_for.iter().cloned().chain(kept).chain(late).chain(unseen).chain(lost).collect();
     let name: ObjectName = common.metadata.name.as_deref()?.parse().ok()?;
     let annotations = common.template.metadata.as_ref().and_then(|metadata| metadata.annotations.as_ref());
     let note = RestartNote::read(annotations);
@@ -452,7 +463,8 @@ fn daemon_set(object: &DaemonSet, lost: i32) -> Option<Common<'_>> {
     let missing = status.number_unavailable.unwrap_or(0) - lost;
     let waits_for = match missing > 0 && rollout != Rollout::Complete {
         true => vec![format!(
-            "{missing} of its pods are not available, and it replaces no others beyond its maxUnavailable"
+            "{missing} of its pods {} not available, and it replaces no others beyond its maxUnavailable",
+            if missing == 1 { "is" } else { "are" }
         )],
         false => Vec::new(),
     };

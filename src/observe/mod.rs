@@ -140,7 +140,7 @@ async fn see(
     now.missing_external_secrets = missing(request, &readers);
     if metadata == Metadata::Read {
         copies::add_copies(cluster, &mut now, &objects, &workloads, &vault).await;
-        doors::add_doors(cluster, &mut now).await;
+        doors::add_doors(cluster, &mut now, &workloads).await;
     }
     add_consumers(request, &mut now, &workloads);
     if metadata == Metadata::Read && in_use::is_unread(&now) {

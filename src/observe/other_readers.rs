@@ -74,6 +74,18 @@ pub fn add_of_copies(found: &mut Vec<OtherReader>, all: &Workloads, copies: &Car
     found.sort();
 }
 
+/// The running pods of which `reads` knows why they are readers, whatever they read.
+pub fn pods_that(all: &Workloads, reads: impl Fn(&Pod) -> Vec<String>) -> Vec<OtherReader> {
+    let owners = Owners::of(all);
+    let found = all.pods.iter().filter(|pod| all.runs(pod)).filter_map(|pod| {
+        let reasons = Some(reads(pod)).filter(|reasons| !reasons.is_empty())?;
+        let running = Running { pod, reads: Reads { reasons, ..Reads::default() } };
+        let reader = running.reader(all, &owners);
+        Some(OtherReader { word: all.words.of(&reader.names), ..reader })
+    });
+    found.collect()
+}
+
 /// The pods that read the carriers and do not count as running, since their nodes are gone.
 pub fn lost_pods(all: &Workloads, carriers: &Carriers) -> Vec<LostPod> {
     let owners = Owners::of(all);

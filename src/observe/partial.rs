@@ -125,7 +125,7 @@ pub async fn observe(request: &Request, cluster: &Cluster, secret_manager: Resul
     now.missing_external_secrets = missing(request, &readers);
     if let Some(workloads) = &workloads {
         super::copies::add_copies(cluster, &mut now, &objects, workloads, &vault).await;
-        super::doors::add_doors(cluster, &mut now).await;
+        super::doors::add_doors(cluster, &mut now, workloads).await;
         super::shared::note_elsewhere(request, cluster, &mut now).await;
         add_consumers(request, &mut now, workloads);
     }

@@ -1,12 +1,11 @@
 //! An account of one scenario: made after one of the sandbox's three, changed as the scenario wants, looked at from outside.
 
 use std::collections::BTreeMap;
-use std::process::Child;
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard};
 
 use serde_json::{Value, json};
 
-use crate::world::{Kind, Ran, World, until, world};
+use crate::world::{Kind, Ran, Running, World, until, world};
 
 /// As whom External Secrets reads Secret Manager, in both worlds.
 const EXTERNAL_SECRETS: &str = "serviceAccount:external-secrets@sandbox-project.iam.gserviceaccount.com";
@@ -41,9 +40,11 @@ impl After {
 pub struct Account {
     pub name: String,
     pub world: &'static World,
-    /// Each value seen so far, in base64, and what it is called.
-    values: Mutex<BTreeMap<String, String>>,
 }
+
+/// By account, each value seen so far, in base64, and what it is called. Whoever looks at an account later knows what was seen before.
+type Values = BTreeMap<String, BTreeMap<String, String>>;
+static VALUES: Mutex<Values> = Mutex::new(Values::new());
 
 /// A pod that runs, and which version each key holds that it read when it started.
 #[derive(Debug)]
@@ -54,6 +55,11 @@ pub struct Pod {
 }
 
 impl Account {
+    /// One that is there already.
+    pub fn at(world: &'static World, name: &str) -> Account {
+        Account { name: name.to_owned(), world }
+    }
+
     /// As it is.
     pub fn new(after: After, name: &str) -> Account {
         Account::with(after, name, |_| {})
@@ -101,7 +107,7 @@ impl Account {
 
     /// Its secrets, its namespace and its operator's rights, and nothing in the namespace.
     pub fn prepared(world: &'static World, after: After, name: &str) -> Account {
-        let account = Account { name: name.to_owned(), world, values: Mutex::default() };
+        let account = Account::at(world, name);
         for number in 1..=FIRST {
             account.add(&account.primary(), &value(&format!("{name} {number}")));
             if number < FIRST {
@@ -146,12 +152,13 @@ impl Account {
     }
 
     /// Runs `secret COMMAND` on this account.
+    #[track_caller]
     pub fn run(&self, command: &str, flags: &[&str]) -> Ran {
-        crate::world::finish(self.spawn(command, flags))
+        self.spawn(command, flags).end()
     }
 
     /// Starts `secret COMMAND` on this account.
-    pub fn spawn(&self, command: &str, flags: &[&str]) -> Child {
+    pub fn spawn(&self, command: &str, flags: &[&str]) -> Running {
         let args = [&["secret", command, &self.name], flags].concat();
         let operator = crate::rights::operator(self);
         let more: Vec<(&str, &str)> = operator.iter().map(|path| ("KUBECONFIG", path.as_str())).collect();
@@ -220,7 +227,8 @@ impl Account {
         let (is_primary, is_back_compat) = (secret == self.primary(), secret == self.back_compat());
         for (number, _) in versions.iter().filter(|(_, state)| state == "ENABLED") {
             let Some(value) = self.value(secret, &number.to_string()) else { continue };
-            let mut values = self.values.lock().expect("no panic");
+            let mut values = values();
+            let values = values.entry(self.name.clone()).or_default();
             match (is_primary, is_back_compat) {
                 (true, _) => drop(values.insert(value, format!("primary v{number}"))),
                 (_, true) => drop(values.entry(value).or_insert_with(|| format!("back-compat v{number}"))),
@@ -230,8 +238,16 @@ impl Account {
         versions.iter().map(|(number, state)| format!("{number}:{state}")).collect::<Vec<_>>().join(" ")
     }
 
+    /// The number of the primary's newest version; none where there is none. Learns the values of both secrets.
+    pub fn newest(&self) -> Option<u64> {
+        self.versions(&self.back_compat());
+        self.versions(&self.primary()).rsplit(' ').next()?.split(':').next()?.parse().ok()
+    }
+
     fn named(&self, value: &str) -> String {
-        self.values.lock().expect("no panic").get(value).cloned().unwrap_or_else(|| "unknown".to_owned())
+        let values = values();
+        let name = values.get(&self.name).and_then(|own| own.get(value));
+        name.cloned().unwrap_or_else(|| "unknown".to_owned())
     }
 
     /// What the Kubernetes Secrets hold: `admin-secrets/SECRET_KEY` to `primary v4`.
@@ -254,7 +270,7 @@ impl Account {
         if self.world.kind == Kind::Sandbox {
             return BTreeMap::new();
         }
-        let values = self.values.lock().expect("no panic").clone();
+        let values = values().get(&self.name).cloned().unwrap_or_default();
         let digest = |value: &str| {
             use base64::Engine as _;
             let bytes = base64::engine::general_purpose::STANDARD.decode(value).expect("base64");
@@ -264,7 +280,7 @@ impl Account {
         values.into_iter().map(|(value, name)| (digest(&value), name)).collect()
     }
 
-    /// The pods that run, but for those of workloads that read nothing.
+    /// The pods that have not ended, with what the (stand-in) kubelet knows that they were given.
     pub fn pods(&self) -> Vec<Pod> {
         self.versions(&self.primary());
         self.versions(&self.back_compat());
@@ -274,8 +290,9 @@ impl Account {
         };
         let names = self.digests();
         let there = self.world.get(&["pods", "-n", &self.name]);
-        let there: Vec<&Value> =
-            there["items"].as_array().expect("a list").iter().map(|pod| &pod["metadata"]["name"]).collect();
+        let ended = |pod: &&Value| matches!(pod["status"]["phase"].as_str(), Some("Succeeded" | "Failed"));
+        let there = there["items"].as_array().expect("a list").iter().filter(|pod| !ended(pod));
+        let there: Vec<&Value> = there.map(|pod| &pod["metadata"]["name"]).collect();
         // The pod of a StatefulSet has the name of the one before: the last of a name is the one that runs.
         let own = lives.as_array().expect("a list").iter();
         let own = own.filter(|pod| pod["namespace"] == *self.name && there.contains(&&pod["name"]));
@@ -373,6 +390,11 @@ impl Account {
         object["metadata"]["namespace"] = self.name.clone().into();
         self.world.create(&object);
     }
+}
+
+fn values() -> MutexGuard<'static, Values> {
+    // A scenario that failed with it in its hands left nothing half done.
+    VALUES.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
 /// A value as good as the program's own, and the same for the same words.

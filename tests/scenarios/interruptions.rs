@@ -1,7 +1,7 @@
 //! Killed in the middle, and two at once.
 
 use crate::account::{Account, After};
-use crate::world::{finish, kubelet, until};
+use crate::world::{Running, kubelet, until};
 
 /// Kills a rotation as soon as `has` holds, and lets the same command go on.
 fn killed_when(name: &str, after: After, has: impl Fn(&Account) -> bool) {
@@ -9,14 +9,14 @@ fn killed_when(name: &str, after: After, has: impl Fn(&Account) -> bool) {
     // Long enough in the restart to be met there.
     account.pods_from_now(kubelet::TERMINATE, "1500ms");
     let before = account.value(&account.primary(), "latest").expect("enabled");
-    let mut child = account.spawn("rotate", &["--yes"]);
+    let mut run = account.spawn("rotate", &["--yes"]);
     // Not with `until`: the moment is short.
-    while !has(&account) && child.try_wait().expect("a child").is_none() {
+    while !has(&account) && run.child.try_wait().expect("a child").is_none() {
         std::thread::sleep(std::time::Duration::from_millis(5));
     }
-    assert!(child.try_wait().expect("a child").is_none(), "it came to its end before");
-    child.kill().expect("it can be killed");
-    child.wait().expect("it ends");
+    assert!(run.child.try_wait().expect("a child").is_none(), "it came to its end before");
+    run.child.kill().expect("it can be killed");
+    run.child.wait().expect("it ends");
     // Nothing is lost: the old value can be read by its number, or as back-compat.
     let readable = [account.value(&account.primary(), "3"), account.value(&account.back_compat(), "latest")];
     assert!(readable.contains(&Some(before)));
@@ -47,7 +47,7 @@ fn killed_in_the_restart() {
 fn two_operators_at_once_make_one_new_version() {
     let account = Account::new(After::Globex, "two-operators");
     let children = [account.spawn("rotate", &["--yes"]), account.spawn("rotate", &["--yes"])];
-    let mut ended = children.map(finish);
+    let mut ended = children.map(Running::end);
     ended.sort_by_key(|ran| ran.code);
     assert_eq!(ended.each_ref().map(|ran| ran.code), [0, 4], "{ended:#?}");
     account.rotated(4);
@@ -57,11 +57,12 @@ fn two_operators_at_once_make_one_new_version() {
 fn asked_to_stop_it_stops_at_a_safe_point() {
     let account = Account::new(After::Globex, "asked-to-stop");
     account.pods_from_now(kubelet::TERMINATE, "1500ms");
-    let child = account.spawn("rotate", &["--yes"]);
+    let run = account.spawn("rotate", &["--yes"]);
     until("the new version", || account.value(&account.primary(), "4").is_some());
-    let sent = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill runs");
+    let sent =
+        std::process::Command::new("kill").args(["-INT", &run.child.id().to_string()]).status().expect("kill runs");
     assert!(sent.success());
-    finish(child).code(130).says("stopping at the next safe point");
+    run.end().code(130).says("stopping at the next safe point");
     assert_eq!(account.lock_holder(), None);
     account.run("rotate", &["--yes"]).code(0);
     account.rotated(4);

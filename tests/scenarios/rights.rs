@@ -16,6 +16,20 @@ pub fn rules() -> Vec<Value> {
     role["rules"].as_array().expect("rules").clone()
 }
 
+/// Lets the account's operator evict, too, as docs/permissions.md has it for `--evict`.
+pub fn grant_evictions(account: &Account) {
+    if account.world.kind == Kind::Sandbox {
+        return;
+    }
+    let block = PERMISSIONS.split("For `--evict`, also:").nth(1).and_then(|rest| rest.split("```yaml\n").nth(1));
+    let block = block.and_then(|block| block.split("```").next()).expect("the page has it");
+    let more: Value = serde_saphyr::from_str(block).expect("YAML");
+    grant(account, &[rules(), more["rules"].as_array().expect("rules").clone()].concat());
+    let user = format!("--as=system:serviceaccount:{}:deepdesk", account.name);
+    let ask = ["auth", "can-i", "create", "pods", "--subresource=eviction", "-n", &account.name, &user];
+    until("evictions are allowed", || account.world.try_kubectl(&ask, None).is_ok());
+}
+
 /// Gives these rules, and the one that the page names for a ClusterSecretStore, to the account's ServiceAccount.
 pub fn grant(account: &Account, rules: &[Value]) {
     let (name, namespace) = ("deepdesk", &account.name);

@@ -186,16 +186,19 @@ impl World {
     }
 
     /// Runs the program to its end, as the operator of these variables.
-    pub fn run(&self, args: &[&str], more: &[(&str, &str)]) -> Ran {
-        finish(self.spawn(args, more))
+    #[track_caller]
+    pub fn run(&'static self, args: &[&str], more: &[(&str, &str)]) -> Ran {
+        self.spawn(args, more).end()
     }
 
     /// Starts the program.
-    pub fn spawn(&self, args: &[&str], more: &[(&str, &str)]) -> Child {
+    pub fn spawn(&'static self, args: &[&str], more: &[(&str, &str)]) -> Running {
         let mut command = Command::new(PROGRAM);
         bare(&mut command, self.home.path());
         command.envs(&self.environment).envs(more.iter().copied()).args(args);
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts")
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let child = command.spawn().expect("the program starts");
+        Running { child, world: self, words: args.iter().map(|word| (*word).to_owned()).collect() }
     }
 
     /// Sends a request to Secret Manager, as its owner.
@@ -284,8 +287,25 @@ fn bare(command: &mut Command, home: &Path) {
     crate::process::bare(command, &std::env::var_os("PATH").unwrap_or_default(), home);
 }
 
+/// A run of the program.
+pub struct Running {
+    pub child: Child,
+    world: &'static World,
+    words: Vec<String>,
+}
+
+impl Running {
+    /// Waits for its end, and holds what it promises against what pods really have.
+    #[track_caller]
+    pub fn end(self) -> Ran {
+        let ran = finish(self.child);
+        crate::journal::judge(self.world, &self.words, &ran);
+        ran
+    }
+}
+
 /// Waits for a run's end, three minutes at most.
-pub fn finish(child: Child) -> Ran {
+fn finish(child: Child) -> Ran {
     crate::process::finish(child, Duration::from_secs(180))
 }
 

@@ -62,6 +62,8 @@ fn what_nothing_moves_is_refused_before_the_first_write_and_evicted_by_name() {
     let world = World::start(&["--accounts=2"]);
     rollout(&world);
     let (before, writes) = (world.state("globex"), world.writes());
+    let checked = world.run(&["check", "globex", "--only", "DD-OTHER-READERS"]).code(0);
+    assert!(checked.stdout.contains("of Rollout/checkout") && !checked.stdout.contains("nothing reads"), "{checked:?}");
     let refused = world.run(&ROTATE).code(4).says("DD-UNMOVED-READERS").says("Rollout/checkout");
     refused.says("secret rotate globex --evict rollout/checkout").says("--leave rollout/checkout");
     assert_eq!((world.state("globex"), world.writes()), (before, writes), "nothing was changed");
@@ -107,9 +109,31 @@ fn what_is_left_by_name_is_on_record_and_finalize_wants_the_name() {
     let refused = world.run(&FINALIZE).code(4).says("DD-OLD-READERS").says("pod import-1");
     refused.says("was left by name").says("secret finalize globex --leave pod/import-1");
     assert_eq!(world.versions(&back_compat("globex")), versions);
+    // Only its own name will do, typed with this command: that it is on record as left says what was agreed to then.
+    world.run(&[&FINALIZE[..], &["--leave", "pod/import-2"]].concat()).code(4).says("pod import-1");
     world.run(&[&FINALIZE[..], &["--leave", "pod/import-1"]].concat()).code(0);
     world.run(&["secret", "rotate", "globex", "--yes", "--evict=pod/a", "--leave=pod/a"]).code(2).says("pod/a");
     world.run(&["secret", "rotate", "globex", "--yes", "--leave=import-1"]).code(2).says("KIND/NAME");
+}
+
+#[test]
+fn a_finalization_evicts_what_is_on_the_newest_value_and_never_what_still_writes_with_an_older_one() {
+    let world = World::start(&["--accounts=2"]);
+    rollout(&world);
+    let evict = ["--evict", "rollout/checkout", "-o", "json"];
+    world.run(&[&ROTATE[..], &["--leave", "rollout/checkout"]].concat()).code(0);
+    let (old, versions) = (ready(&world, "checkout"), world.versions(&back_compat("globex")));
+    // What they write until they are gone would be lost with the value.
+    world.run(&[&FINALIZE[..], &evict].concat()).code(4).says("DD-OLD-READERS").says("of Rollout/checkout");
+    assert_eq!((ready(&world, "checkout"), world.versions(&back_compat("globex"))), (old.clone(), versions));
+    world.run(&["secret", "restart", "globex", "--yes", "--evict", "rollout/checkout"]).code(0);
+    let new = ready(&world, "checkout");
+    assert!(new.len() == 2 && new.iter().all(|name| !old.contains(name)), "{old:?} {new:?}");
+    let ended = world.run(&[&FINALIZE[..], &evict].concat()).code(0);
+    assert_eq!(readers(&ended), ["Rollout/checkout new eviction", "Rollout/checkout new eviction"]);
+    // They are to read what the back-compat has now.
+    let newest = ready(&world, "checkout");
+    assert!(newest.len() == 2 && newest.iter().all(|name| !new.contains(name)), "{new:?} {newest:?}");
 }
 
 #[test]

@@ -133,6 +133,25 @@ fn what_the_bytes_do_not_show_is_refused_before_anything_is_written() {
 }
 
 #[test]
+fn a_template_that_prints_one_of_the_two_secrets_is_told_in_these_words() {
+    let one = json!({"templateFrom": [{"literal": "key: {{ .SECRET_KEY }}"}]});
+    let rotate = ["secret", "rotate", "globex", "--yes", "--timeout", "5s"];
+    let words = "external secret one fetches both secrets, and what it fills shows the value of one alone";
+    let way = "leave what its template does not print out of its spec.data";
+    // It may still come, as far as dates tell: it is waited for, before the first value is touched.
+    let world = World::start(&["--accounts=2"]);
+    made_by(&world, "one", &one);
+    let before = world.versions(&primary("globex"));
+    world.run(&rotate).code(1).says("gave up after 5s").says(words).says(way);
+    assert_eq!(world.versions(&primary("globex")), before);
+    // The hint's way on.
+    let fetched = json!([{"secretKey": "SECRET_KEY", "remoteRef": {"key": primary("globex")}}]);
+    world.patch(&external_secret("globex", "one"), json!({"spec": {"data": fetched}}));
+    world.run(&rotate[..4]).code(0);
+    world.rotated("globex", 3, 4);
+}
+
+#[test]
 fn an_external_secret_of_a_cluster_external_secret_is_synced_like_others() {
     let world = World::start(&["--accounts=2"]);
     let mut own = world.sent("GET", &external_secret("globex", "backend-secrets"), None);

@@ -9,6 +9,8 @@ mod external_secrets;
 pub mod other_readers;
 mod secrets;
 
+pub use external_secrets::PRINTS_ONE;
+
 use crate::facts::copies::NotLookedAt;
 use crate::facts::observation::{Observation, VersionState};
 use crate::hint::Hint;

@@ -316,7 +316,10 @@ pub fn readers(now: &Observation) -> Vec<ReaderResult> {
         moved_by: moved_by(consumer.moving.word, Some(MovedBy::Restart)),
         left: consumer.is_left(),
     });
-    let others = now.other_readers.iter().filter(|reader| reader.running).map(|reader| {
+    let others = now.other_readers.iter().filter(|reader| reader.running);
+    let others = others.map(|reader| (reader, state::standing_of_other(now, reader)));
+    let mounting = now.mounting.iter().map(|reader| (reader, state::standing_of_mounting(now, reader)));
+    let others = others.chain(mounting).map(|(reader, standing)| {
         let owner = reader.owner.as_deref().and_then(|owner| owner.split(' ').next()?.split_once('/'));
         let (kind, name) = owner.unwrap_or((&reader.kind, &reader.name));
         ReaderResult {
@@ -325,7 +328,7 @@ pub fn readers(now: &Observation) -> Vec<ReaderResult> {
             namespace: now.account.to_string(),
             pod: (reader.kind == "Pod").then(|| reader.name.clone()),
             since: reader.since,
-            standing: state::standing_of_other(now, reader).into(),
+            standing: standing.into(),
             moved_by: moved_by(reader.word, reader.ends.then_some(MovedBy::End)),
             left: reader.word == Word::Leave,
         }

@@ -346,6 +346,17 @@ pub fn standing_of_other(now: &Observation, reader: &OtherReader) -> Standing {
     if before { Standing::Older } else { Standing::Unproven }
 }
 
+/// Judges a pod that reads the primary from Secret Manager itself: it began after the newest version was there, by more than clocks differ.
+/// Without a date it counts as older.
+pub fn standing_of_mounting(now: &Observation, reader: &OtherReader) -> Standing {
+    let created = now.primary.newest().and_then(|newest| newest.created);
+    match reader.since.zip(created) {
+        Some((since, at)) if since > at + CLOCKS_DIFFER => Standing::OnNewest,
+        Some((since, at)) if since >= at - CLOCKS_DIFFER => Standing::Unproven,
+        Some(_) | None => Standing::Older,
+    }
+}
+
 /// Whether a Secret that the pod reads was written after its bytes were compared for the restart that made it. What it held
 /// meanwhile nobody can say: the pod may have started on an older version that External Secrets read once more.
 fn written_since(read: &[&ExternalSecretView], pod: &PodView) -> bool {

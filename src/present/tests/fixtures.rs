@@ -389,6 +389,7 @@ pub fn observation() -> Observation {
         }],
         copies: Vec::new(),
         doors: Vec::new(),
+        mounting: Vec::new(),
         not_looked_at: Vec::new(),
         lost_pods: Vec::new(),
         left: Vec::new(),

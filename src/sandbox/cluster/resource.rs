@@ -232,6 +232,15 @@ pub static RESOURCES: &[Resource] = &[
         short_names: &["ss"],
         ..EXTERNAL_SECRETS
     },
+    Resource {
+        group: "secrets-store.csi.x-k8s.io",
+        kind: "SecretProviderClass",
+        plural: "secretproviderclasses",
+        singular: "secretproviderclass",
+        has_generation: true,
+        custom: true,
+        ..PLAIN
+    },
 ];
 
 /// The resource of this plural; for events the core's.

@@ -234,6 +234,10 @@ pub(super) fn unusual_target(seen: &Seen) -> Vec<Finding> {
 }
 
 /// What cannot be followed is proven by its bytes, where these show which value it is.
+/// An ExternalSecret whose template prints one of the two secrets alone.
+pub const PRINTS_ONE: &str = "fetches both secrets, and what it fills shows the value of one alone: the other's never arrives, and which \
+                              of the two it prints cannot be told";
+
 pub(super) fn opaque(seen: &Seen) -> Vec<Finding> {
     each(seen, |external| {
         let key = external.keys.iter().find(|key| key.derivation == Derivation::Opaque)?;
@@ -242,6 +246,13 @@ pub(super) fn opaque(seen: &Seen) -> Vec<Finding> {
             false => format!("key {}", key.key),
         };
         let secret = &seen.now.secret(key.source).secret;
+        if external.unprinted().is_some() {
+            let edit = command!["kubectl", "edit", "externalsecret", external.name, "-n", seen.now.account];
+            return Some((
+                PRINTS_ONE.to_owned(),
+                Hint::to("leave what its template does not print out of its spec.data, or have it print both", edit),
+            ));
+        }
         let how = external.not_followed.as_deref().unwrap_or("a template that computes it");
         Some((
             format!("fills {filled} from {secret} by {how}: its bytes cannot be compared"),

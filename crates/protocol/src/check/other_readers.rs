@@ -10,11 +10,11 @@ use crate::hint::{Command, FRESH_TOKEN, Hint};
 use crate::state::{self, Standing, State};
 
 pub(super) fn other_readers(seen: &Seen) -> Vec<Finding> {
-    // Those that stop the command are told there.
-    let told_elsewhere = |reader: &&OtherReader| is_unmoved(seen.now, reader) && stops_for_unmoved(seen.purpose);
+    // Those that stop the command are told with the ways on by another check; that nothing is there this one must not say.
+    let stops = |reader: &OtherReader| is_unmoved(seen.now, reader) && stops_for_unmoved(seen.purpose);
     // What reads a copy alone is told with it.
     let told_with_copy = |reader: &&OtherReader| reads_copies_alone(seen.now, reader);
-    let readers = seen.now.other_readers.iter().filter(|reader| !told_elsewhere(reader) && !told_with_copy(reader));
+    let readers = seen.now.other_readers.iter().filter(|reader| !told_with_copy(reader));
     let told = |group: &Vec<&OtherReader>| {
         let first = group[0];
         let (reads, runs, them) = if group.len() > 1 { ("read", "run", "them") } else { ("reads", "runs", "it") };
@@ -32,6 +32,9 @@ pub(super) fn other_readers(seen: &Seen) -> Vec<Finding> {
                 },
                 Hint::from(format!("see that nothing needs {them} before finalize: it asks for the name")),
             ),
+            Word::None if stops(first) => {
+                (format!("a restart does not reach {them}"), "see DD-UNMOVED-READERS for the ways on".into())
+            }
             Word::None | Word::Evict | Word::Leave => {
                 (format!("a restart does not reach {them}"), afterwards(seen, group))
             }
@@ -191,7 +194,35 @@ pub(super) fn older_readers(seen: &Seen) -> Vec<Finding> {
         Finding(what, hints)
     };
     let unfit = unfit.filter(|reader| !agreed(reader));
-    grouped(unfit).iter().map(told).collect()
+    let mounting = seen.now.mounting.iter().filter(|reader| !agreed(reader));
+    let mounting = mounting.filter(|reader| state::standing_of_mounting(seen.now, reader) != Standing::OnNewest);
+    let mounting: Vec<Finding> = grouped(mounting).iter().map(|group| told_mounting(seen, group)).collect();
+    grouped(unfit).iter().map(told).chain(mounting).collect()
+}
+
+/// What has the primary from Secret Manager itself: pods that are made afresh read it again there.
+fn told_mounting(seen: &Seen, group: &[&OtherReader]) -> Finding {
+    let (mounts, they, them) = if group.len() > 1 { ("mount", "they", "them") } else { ("mounts", "it", "it") };
+    let what = format!(
+        "{} {mounts} the primary from Secret Manager itself ({}), and nothing shows that {they} started on the newest version",
+        subject(group),
+        group[0].reasons.join("; ")
+    );
+    let (account, names) = (&seen.now.account, by_owner(group));
+    let afresh = match names.as_slice() {
+        [owner] if matches!(owner.kind(), "deployment" | "statefulset" | "daemonset") => {
+            command!["kubectl", "rollout", "restart", owner, "-n", account]
+        }
+        _ => command!["kubectl", "delete", "pod"]
+            .with(group.iter().map(|reader| reader.name.as_str()))
+            .with(["-n", account.as_str()]),
+    };
+    let mut hints = vec![Hint::to(format!("start {them} afresh"), afresh)];
+    if seen.purpose == Purpose::Finalize {
+        let leave = Command::secret("finalize", account).with(named::flags("--leave", &names));
+        hints.push(Hint::to("or, where nothing of what it still writes is needed, name it", leave));
+    }
+    Finding(what, hints)
 }
 
 /// How readers come to the newest version, where that loses nothing: in the middle of a change, or where nothing explains what is

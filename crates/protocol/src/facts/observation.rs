@@ -247,6 +247,18 @@ impl ExternalSecretView {
         let mut keys = self.keys.iter().filter(|key| key.source == source);
         keys.all(|key| key.derivation == Derivation::Opaque || key.found == Found::Value(value))
     }
+
+    /// Whether it fetches both secrets, and the bytes of what it fills without being followed show one alone: the key of the other.
+    pub fn unprinted(&self) -> Option<&KeyView> {
+        let is_shown = |key: &&KeyView| key.derivation == Derivation::Shown && matches!(key.found, Found::Value(_));
+        let beside = |lacking: &KeyView| {
+            self.keys.iter().filter(is_shown).any(|key| key.key == lacking.key && key.source != lacking.source)
+        };
+        let lacks = |key: &&KeyView| {
+            key.found == Found::Missing && matches!(key.derivation, Derivation::Opaque | Derivation::Shown)
+        };
+        self.keys.iter().filter(lacks).find(|key| beside(key))
+    }
 }
 
 /// How far the rollout of a consumer is, judged from its spec and status alone.
@@ -540,6 +552,8 @@ pub struct Observation {
     pub copies: Vec<Copy>,
     /// What else brings the values somewhere, or into the two secrets.
     pub doors: Vec<Door>,
+    /// The pods that have the primary from Secret Manager itself, past every Kubernetes Secret (a SecretProviderClass volume).
+    pub mounting: Vec<OtherReader>,
     /// What nobody looked at.
     pub not_looked_at: Vec<NotLookedAt>,
     /// Pods that do not count as running, since their nodes are gone.
@@ -631,6 +645,7 @@ impl Observation {
             other_readers: Vec::new(),
             copies: Vec::new(),
             doors: Vec::new(),
+            mounting: Vec::new(),
             not_looked_at: vec![NotLookedAt::other_clusters()],
             lost_pods: Vec::new(),
             left: Vec::new(),

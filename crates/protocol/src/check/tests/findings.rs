@@ -273,6 +273,13 @@ fn of_other_readers() -> Vec<Case> {
     let old = reader("debug", None, Some(100));
     let bare = reader("debug", None, None);
     let gone = reader("web-2", Some("ReplicaSet/web-2 (gone)"), Some(1_500));
+    let mounts = |name, owner, since| OtherReader {
+        reasons: vec!["volume keys: SecretProviderClass keys".to_owned()],
+        secrets: Vec::new(),
+        ..reader(name, owner, Some(since))
+    };
+    let web = |name, since| mounts(name, Some("Deployment/web (ReplicaSet web-1)"), since);
+    let mounting = |readers: &[OtherReader]| Observation { mounting: readers.to_vec(), ..read_by(awaiting(), &[]) };
     let wrong =
         |mut now: Observation| external(&mut now, |external| external.keys[0].found = Found::Value(ValueTag(9)));
     vec![
@@ -307,6 +314,9 @@ fn of_other_readers() -> Vec<Case> {
         ("the same, and the Secret has another value", Finalize, wrong(read_by(fit(), &[new]))),
         ("one that is older than the version", Finalize, read_by(awaiting(), std::slice::from_ref(&old))),
         ("the same in the middle of a rotation", Verify, read_by(seen("E1 E2", "E1", (2, Some(1)), 2), &[old])),
+        ("two that mount it, of one Deployment", Finalize, mounting(&[web("web-1-a", 900), web("web-1-b", 1_200)])),
+        ("one that mounts it, of nobody", Verify, mounting(&[mounts("debug", None, 500)])),
+        ("one that began long after the version", Finalize, mounting(&[web("web-1-c", 1_301)])),
     ]
 }
 
