@@ -88,7 +88,24 @@ pub(crate) fn control_plane() -> Done {
     let ended = run_with(&["tests/control-plane/run", "test"], &[("CONTROL_PLANE_LOGS", &logs)]);
     if ended.is_err() {
         // The audit log is thousands of lines, and of use only beside a question.
-        let _ = run(&["find", &logs, "-name", "*.log", "!", "-name", "audit.log", "-size", "+0", "-print", "-exec", "tail", "-n", "40", "{}", ";"]);
+        let _ = run(&[
+            "find",
+            &logs,
+            "-name",
+            "*.log",
+            "!",
+            "-name",
+            "audit.log",
+            "-size",
+            "+0",
+            "-print",
+            "-exec",
+            "tail",
+            "-n",
+            "40",
+            "{}",
+            ";",
+        ]);
         println!("the scenarios failed in the real control plane; logs: {logs}");
     }
     ended
@@ -117,7 +134,8 @@ pub(crate) fn platforms() -> Done {
     }
     if std::path::Path::new(&said_by(&["rustc", "--print", "target-libdir", "--target", windows])?).is_dir() {
         // ring has C, which nobody links here: its compiler and archiver need only say that they are done.
-        let silent = [("CC_x86_64_pc_windows_gnu", "true"), ("AR_x86_64_pc_windows_gnu", "true"), ("RUSTFLAGS", "-D warnings")];
+        let silent =
+            [("CC_x86_64_pc_windows_gnu", "true"), ("AR_x86_64_pc_windows_gnu", "true"), ("RUSTFLAGS", "-D warnings")];
         run_with(&["cargo", "check", "--locked", "--target", windows, "--lib", "--bins"], &silent)?;
     } else {
         println!("note: this Rust toolchain has no library for Windows, and no rustup to get it with: not looked at");
@@ -173,7 +191,20 @@ pub(crate) fn mutants() -> Done {
     }
     let out = target().display().to_string();
     run_with(
-        &["cargo", "mutants", "-p", "deepdesk-protocol", "--jobs", "2", "--timeout", "60", "--output", &out, "--", "--lib"],
+        &[
+            "cargo",
+            "mutants",
+            "-p",
+            "deepdesk-protocol",
+            "--jobs",
+            "2",
+            "--timeout",
+            "60",
+            "--output",
+            &out,
+            "--",
+            "--lib",
+        ],
         &[("CARGO_PROFILE_DEV_DEBUG", "0")],
     )
 }

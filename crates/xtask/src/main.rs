@@ -61,7 +61,12 @@ fn all() -> Vec<Chore> {
         chore("deaths", "5", "a run that dies at every request in turn", chores::deaths),
         chore("waits", "2", "the tests that wait for minutes", chores::waits),
         chore("model", "20", "the model with three acts of people, optimized", chores::model),
-        chore("mutants", "20", "every change of the protocol's sources that a tool can think of is found", chores::mutants),
+        chore(
+            "mutants",
+            "20",
+            "every change of the protocol's sources that a tool can think of is found",
+            chores::mutants,
+        ),
         chore("pictures", "2", "make the pictures of README.md and docs/ anew", chores::pictures),
         chore("speed", "8", "size and speed, side by side with the same requests (tests/bench)", chores::speed),
         chore("size", "7", "the release of this machine, and its size", releases::size),
@@ -122,7 +127,8 @@ fn target() -> PathBuf {
 fn command(words: &[&str]) -> Command {
     let mut made = Command::new(words[0]);
     made.args(&words[1..]).current_dir(root());
-    let home = env::var("CARGO_HOME").or_else(|_| env::var("HOME").map(|home| format!("{home}/.cargo"))).unwrap_or_default();
+    let home =
+        env::var("CARGO_HOME").or_else(|_| env::var("HOME").map(|home| format!("{home}/.cargo"))).unwrap_or_default();
     let path = env::var("PATH").unwrap_or_default();
     made.env("PATH", format!("{path}:/usr/local/go/bin:{home}/bin"));
     made
@@ -134,13 +140,15 @@ fn run(words: &[&str]) -> Done {
 
 fn run_with(words: &[&str], variables: &[(&str, &str)]) -> Done {
     println!("+ {}", words.join(" "));
-    let ended = command(words).envs(variables.iter().copied()).status().map_err(|error| format!("{}: {error}", words[0]))?;
+    let ended =
+        command(words).envs(variables.iter().copied()).status().map_err(|error| format!("{}: {error}", words[0]))?;
     if ended.success() { Ok(()) } else { Err(format!("{} failed: {ended}", words.join(" "))) }
 }
 
 /// A few lines of bash, where pipes are what is meant.
 fn bash(lines: &str) -> Done {
-    let ended = command(&["bash", "-euo", "pipefail", "-c", lines]).status().map_err(|error| format!("bash: {error}"))?;
+    let ended =
+        command(&["bash", "-euo", "pipefail", "-c", lines]).status().map_err(|error| format!("bash: {error}"))?;
     if ended.success() { Ok(()) } else { Err(format!("a step failed: {ended}")) }
 }
 

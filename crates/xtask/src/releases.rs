@@ -17,7 +17,10 @@ pub(crate) fn size() -> Done {
     let built = target().join("release/kubectl-deepdesk");
     let sections = said_by(&["readelf", "-SW", &built.display().to_string()])?;
     // Of this machine's own C library. What is released has its relocations packed into a hundredth (krew/build); here they are not.
-    let relocations = sections.lines().find(|line| line.contains(" .rela.dyn ")).and_then(|line| line.split_whitespace().rev().nth(5));
+    let relocations = sections
+        .lines()
+        .find(|line| line.contains(" .rela.dyn "))
+        .and_then(|line| line.split_whitespace().rev().nth(5));
     let relocations = relocations.and_then(|size| u64::from_str_radix(size, 16).ok()).unwrap_or(0);
     let size = std::fs::metadata(&built).map_err(|error| error.to_string())?.len() - relocations;
     println!("release binary: {size} bytes, and {relocations} of relocations that a release packs");
@@ -38,15 +41,31 @@ pub(crate) fn krew() -> Done {
 
 /// As root on Debian.
 pub(crate) fn tools() -> Done {
-    let packages = ["qemu-user-static", "wine", "wine64", "gcc-mingw-w64-x86-64", "gcc-aarch64-linux-gnu", "libc6-dev-arm64-cross"];
-    let installed =
-        |package: &&str| said_by(&["dpkg-query", "-W", "-f", "${Status}", package]).is_ok_and(|status| status.ends_with(" installed"));
+    let packages = [
+        "qemu-user-static",
+        "wine",
+        "wine64",
+        "gcc-mingw-w64-x86-64",
+        "gcc-aarch64-linux-gnu",
+        "libc6-dev-arm64-cross",
+    ];
+    let installed = |package: &&str| {
+        said_by(&["dpkg-query", "-W", "-f", "${Status}", package]).is_ok_and(|status| status.ends_with(" installed"))
+    };
     install(&packages.into_iter().filter(|package| !installed(package)).collect::<Vec<_>>())?;
     let zig = pinned("ZIG")?;
-    if said_by(&["python3", "-m", "ziglang", "version"]).is_ok_and(|version| version == zig) && is_there("cargo-zigbuild") {
+    if said_by(&["python3", "-m", "ziglang", "version"]).is_ok_and(|version| version == zig)
+        && is_there("cargo-zigbuild")
+    {
         // As pinned.
     } else {
-        run(&["pip", "install", "-q", &format!("ziglang=={zig}"), &format!("cargo-zigbuild=={}", pinned("ZIGBUILD")?)])?;
+        run(&[
+            "pip",
+            "install",
+            "-q",
+            &format!("ziglang=={zig}"),
+            &format!("cargo-zigbuild=={}", pinned("ZIGBUILD")?),
+        ])?;
     }
     for (tool, pin) in [("cargo-auditable", "AUDITABLE"), ("cargo-cyclonedx", "CYCLONEDX")] {
         if !is_there(tool) {

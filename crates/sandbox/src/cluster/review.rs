@@ -1,0 +1,89 @@
+//! Who may do what: the reviews, and the authorizer that the `forbidden` fault drives.
+
+use http::StatusCode;
+use serde_json::{Value, json};
+
+use super::answer::Refusal;
+use super::clock;
+use super::discovery::REVIEWS;
+use super::meta::text;
+use super::request::{Ask, Target};
+use super::resource::RESOURCES;
+use crate::Faults;
+
+/// Refuses what the fault `forbidden=VERB/RESOURCE` forbids, as the RBAC authorizer would.
+pub(super) fn authorize(faults: &Faults, ask: &Ask, verb: &str, target: &Target) -> Result<(), Refusal> {
+    let resource = target.resource;
+    let named = match target.subresource.as_str() {
+        "" => resource.plural.to_owned(),
+        subresource => format!("{}/{subresource}", resource.plural),
+    };
+    if !faults.forbids(verb, &named) {
+        return Ok(());
+    }
+    let place = match &target.namespace {
+        Some(namespace) => format!("in the namespace {namespace:?}"),
+        None => "at the cluster scope".to_owned(),
+    };
+    let why =
+        format!("User {:?} cannot {verb} resource {named:?} in API group {:?} {place}", ask.user(), resource.group);
+    Err(Refusal::forbidden(resource, resource.plural, target.name.as_deref().unwrap_or(""), &why))
+}
+
+/// Answers a review; these objects are never kept.
+pub(super) fn create(faults: &Faults, ask: &Ask, group: &str, plural: &str) -> Result<(StatusCode, Value), Refusal> {
+    let (_, kind, ..) =
+        REVIEWS.iter().find(|review| review.0 == group && review.2 == plural).ok_or_else(Refusal::no_such_path)?;
+    if ask.method != http::Method::POST {
+        return Err(Refusal::method_not_allowed());
+    }
+    let asked = ask.object()?;
+    let mut review = json!({"kind": kind, "apiVersion": format!("{group}/v1"),
+        "metadata": {"creationTimestamp": clock::now()}});
+    if *kind != "SelfSubjectReview" {
+        review["metadata"] = json!({"creationTimestamp": null});
+        review["spec"] = asked["spec"].clone();
+    }
+    review["status"] = match *kind {
+        "SelfSubjectReview" => json!({"userInfo": {"username": ask.user(), "groups": ask.groups()}}),
+        "SelfSubjectRulesReview" => rules(faults),
+        _ => access(faults, &asked["spec"]),
+    };
+    Ok((StatusCode::CREATED, review))
+}
+
+fn access(faults: &Faults, spec: &Value) -> Value {
+    let attributes = &spec["resourceAttributes"];
+    if !attributes.is_object() {
+        return json!({"allowed": true, "reason": "the sandbox's user may read every path"});
+    }
+    let resource = match text(&attributes["subresource"]) {
+        "" => text(&attributes["resource"]).to_owned(),
+        subresource => format!("{}/{subresource}", text(&attributes["resource"])),
+    };
+    match faults.forbids(text(&attributes["verb"]), &resource) {
+        // RBAC allows or has no opinion; it never denies.
+        true => json!({"allowed": false}),
+        false => {
+            json!({"allowed": true, "reason": "RBAC: allowed by ClusterRoleBinding \"sandbox\" of ClusterRole \"cluster-admin\" to User \"sandbox\""})
+        }
+    }
+}
+
+/// What may be done, one rule a resource, without what a fault forbids.
+fn rules(faults: &Faults) -> Value {
+    const VERBS: &[&str] = &["get", "list", "watch", "create", "update", "patch", "delete", "deletecollection"];
+    let mut rules: Vec<Value> = RESOURCES
+        .iter()
+        .map(|resource| {
+            let verbs: Vec<&&str> = VERBS.iter().filter(|verb| !faults.forbids(verb, resource.plural)).collect();
+            json!({"verbs": verbs, "apiGroups": [resource.group], "resources": [resource.plural]})
+        })
+        .collect();
+    rules.push(json!({"verbs": ["create"], "apiGroups": ["authorization.k8s.io"],
+        "resources": ["selfsubjectaccessreviews", "selfsubjectrulesreviews"]}));
+    rules.push(
+        json!({"verbs": ["create"], "apiGroups": ["authentication.k8s.io"], "resources": ["selfsubjectreviews"]}),
+    );
+    json!({"resourceRules": rules, "nonResourceRules": [{"verbs": ["*"], "nonResourceURLs": ["*"]}], "incomplete": false})
+}
