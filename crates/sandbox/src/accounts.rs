@@ -12,7 +12,8 @@ use serde_json::{Value, json};
 
 use super::cluster::resource;
 use super::secret_manager::{Binding, EXTERNAL_SECRETS, Seed};
-use super::{PROJECT, World};
+use crate::options::PROJECT;
+use crate::world::World;
 use values::Values;
 
 /// As whom the objects were made.
@@ -170,31 +171,20 @@ fn external_secret(account: &str, setup: Setup, name: &str) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
     use std::time::Duration;
 
-    use super::super::{Faults, Options, cluster, secret_manager};
     use super::*;
+    use crate::options::Options;
 
     fn world(accounts: usize, seed: Option<u64>) -> World {
-        let faults = Arc::new(Faults::default());
-        let world = World {
-            secret_manager: Arc::new(secret_manager::SecretManager::new(Arc::clone(&faults))),
-            cluster: Arc::new(cluster::Store::default()),
-            faults,
-            log: Arc::default(),
-            doors: Default::default(),
-            history: Default::default(),
-            options: Options {
-                accounts,
-                sync_delay: Duration::ZERO,
-                pod_start: Duration::ZERO,
-                faults: Vec::new(),
-                seed,
-                directory: "unused".into(),
-            },
-            controllers: Default::default(),
-        };
+        let world = World::new(Options {
+            accounts,
+            sync_delay: Duration::ZERO,
+            pod_start: Duration::ZERO,
+            faults: Vec::new(),
+            seed,
+            directory: "unused".into(),
+        });
         populate(&world);
         world
     }

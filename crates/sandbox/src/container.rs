@@ -6,9 +6,9 @@ use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
 use serde_json::{Value, json};
 
-use super::PROJECT;
-use super::secret_manager::{ApiError, json_answer};
-use super::server::Body;
+use crate::body::Body;
+use crate::google::{ApiError, json_answer};
+use crate::options::PROJECT;
 
 /// A certificate authority that nobody has the key of: base64 of its PEM, as the API gives it.
 const CA: &str = concat!(

@@ -7,9 +7,11 @@ use serde_json::{Value, json};
 use super::cluster::resource;
 use super::doors::Strike;
 use super::faults::{Fault, catalogue};
-use super::secret_manager::{json_answer, route::parameter};
-use super::server::Body;
-use super::{World, controllers, data};
+use super::google::json_answer;
+use super::query::parameter;
+use super::world::World;
+use super::{controllers, data};
+use crate::body::Body;
 
 /// Answers one request under `/sandbox/`.
 pub async fn handle(world: &World, request: &Request<Bytes>) -> Response<Body> {
@@ -22,7 +24,7 @@ pub async fn handle(world: &World, request: &Request<Bytes>) -> Response<Body> {
         }
         (&Method::GET, ["sandbox", "v1", "history"]) => found(&json!(world.history.after(after(request)))),
         (method, ["sandbox", "v1", "doors", rest @ ..]) => of_doors(world, method, rest, request).await,
-        (&Method::GET, ["sandbox", "v1", "pods"]) => found(&controllers::pod_lives(world)),
+        (&Method::GET, ["sandbox", "v1", "pods"]) => found(&world.controllers.lives.describe()),
         (&Method::GET, ["sandbox", "v1", "secrets"]) => found(&json!({
             "secretManager": world.secret_manager.describe(&world.history),
             "kubernetes": controllers::secret_holdings(world),
@@ -100,7 +102,9 @@ fn of_data(world: &World, method: &Method, account: &str, rest: &[&str], body: &
             };
             world.controllers.data.write(account, per_second);
         }
-        (&Method::POST, ["reencrypt"]) => data::reencrypt(world, account),
+        (&Method::POST, ["reencrypt"]) => {
+            world.controllers.data.reencrypt(account, |bytes| world.named(account, bytes))
+        }
         _ => return refused(StatusCode::NOT_FOUND, "the control endpoint has no such path"),
     }
     found(&world.controllers.data.describe(account))

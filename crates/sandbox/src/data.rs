@@ -7,15 +7,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value as Json, json};
 use tokio::sync::Notify;
-
-use super::World;
-use super::controllers::named;
 
 /// The most that an account writes in a second.
 pub const MOST: u32 = 1000;
@@ -278,63 +275,67 @@ impl Data {
             data.describe(account)
         })
     }
-}
 
-/// Has the application save all that it can read once more, under the value in use.
-pub fn reencrypt(world: &World, account: &str) {
-    world.controllers.data.with(account, |data| data.reencrypt(|bytes| named(world, account, bytes)));
-}
+    /// Has the application save all that it can read once more, under the value in use.
+    pub fn reencrypt(&self, account: &str, name: impl Fn(&[u8]) -> String) {
+        self.with(account, |data| data.reencrypt(name));
+    }
 
-/// The same by a pod that holds these values; says how many items are still under another value than its primary one.
-pub fn reencrypt_with(world: &World, account: &str, held: &BTreeMap<String, Vec<u8>>) -> u64 {
-    let Some(primary) = held.get(PRIMARY) else { return 0 };
-    let back_compat = held.get(BACK_COMPAT).map(Vec::as_slice);
-    world.controllers.data.with(account, |data| {
-        data.save_again(primary, back_compat, |bytes| named(world, account, bytes));
-        data.left(primary)
-    })
-}
+    /// The same by a pod that holds these values; says how many items are still under another value than its primary one.
+    pub fn reencrypt_with(
+        &self,
+        account: &str,
+        held: &BTreeMap<String, Vec<u8>>,
+        name: impl Fn(&[u8]) -> String,
+    ) -> u64 {
+        let Some(primary) = held.get(PRIMARY) else { return 0 };
+        let back_compat = held.get(BACK_COMPAT).map(Vec::as_slice);
+        self.with(account, |data| {
+            data.save_again(primary, back_compat, name);
+            data.left(primary)
+        })
+    }
 
-/// How many items are under another value than the primary one of a pod that holds these.
-pub fn left(world: &World, account: &str, held: &BTreeMap<String, Vec<u8>>) -> u64 {
-    held.get(PRIMARY).map_or(0, |primary| world.controllers.data.with(account, |data| data.left(primary)))
-}
+    /// How many items are under another value than the primary one of a pod that holds these.
+    pub fn left(&self, account: &str, held: &BTreeMap<String, Vec<u8>>) -> u64 {
+        held.get(PRIMARY).map_or(0, |primary| self.with(account, |data| data.left(primary)))
+    }
 
-/// Runs until it is dropped.
-pub async fn run(world: Arc<World>) {
-    let data = &world.controllers.data;
-    loop {
-        let now = Instant::now();
-        let work = |(account, data): (&String, &mut Account)| data.work(now, |bytes| named(&world, account, bytes));
-        let next = data.lock().iter_mut().filter_map(work).min();
-        match next {
-            Some(next) => {
-                let _ = tokio::time::timeout_at(next.into(), data.changed.notified()).await;
+    /// Writes what is due until it is dropped; `name` says how an account calls a value.
+    pub async fn run(&self, name: impl Fn(&str, &[u8]) -> String) {
+        loop {
+            let now = Instant::now();
+            let work = |(account, data): (&String, &mut Account)| data.work(now, |bytes| name(account, bytes));
+            let next = self.lock().iter_mut().filter_map(work).min();
+            match next {
+                Some(next) => {
+                    let _ = tokio::time::timeout_at(next.into(), self.changed.notified()).await;
+                }
+                None => self.changed.notified().await,
             }
-            None => data.changed.notified().await,
         }
     }
-}
 
-/// What was written in all accounts and what could not be read, in one line; none when nothing was written.
-pub fn told(world: &World) -> Option<String> {
-    let accounts = world.controllers.data.lock();
-    let items: u64 = accounts.values().flat_map(|data| &data.values).map(|value| value.writes).sum();
-    let lacking = accounts.iter().filter(|(_, data)| !data.lacked.is_empty()).map(|(account, data)| {
-        let reads: u64 = data.lacked.values().map(|lack| lack.reads).sum();
-        let places: BTreeSet<usize> = data.lacked.values().flat_map(|lack| lack.values.iter().copied()).collect();
-        let names: Vec<&str> = places.into_iter().map(|at| data.values[at].name.as_str()).collect();
-        format!(
-            "in {account} {} that lacked {} failed {} to read one, within {:.1}s",
-            counted(data.lacked.len() as u64, "pod"),
-            names.join(" and "),
-            counted(reads, "time"),
-            data.lasted().as_secs_f64()
-        )
-    });
-    let lacking: Vec<String> = lacking.collect();
-    let outcome = if lacking.is_empty() { "every pod could read every one".to_owned() } else { lacking.join("; ") };
-    (items > 0).then(|| format!("pods wrote {}; {outcome}", counted(items, "item")))
+    /// What was written in all accounts and what could not be read, in one line; none when nothing was written.
+    pub fn told(&self) -> Option<String> {
+        let accounts = self.lock();
+        let items: u64 = accounts.values().flat_map(|data| &data.values).map(|value| value.writes).sum();
+        let lacking = accounts.iter().filter(|(_, data)| !data.lacked.is_empty()).map(|(account, data)| {
+            let reads: u64 = data.lacked.values().map(|lack| lack.reads).sum();
+            let places: BTreeSet<usize> = data.lacked.values().flat_map(|lack| lack.values.iter().copied()).collect();
+            let names: Vec<&str> = places.into_iter().map(|at| data.values[at].name.as_str()).collect();
+            format!(
+                "in {account} {} that lacked {} failed {} to read one, within {:.1}s",
+                counted(data.lacked.len() as u64, "pod"),
+                names.join(" and "),
+                counted(reads, "time"),
+                data.lasted().as_secs_f64()
+            )
+        });
+        let lacking: Vec<String> = lacking.collect();
+        let outcome = if lacking.is_empty() { "every pod could read every one".to_owned() } else { lacking.join("; ") };
+        (items > 0).then(|| format!("pods wrote {}; {outcome}", counted(items, "item")))
+    }
 }
 
 fn counted(number: u64, thing: &str) -> String {

@@ -4,7 +4,24 @@ use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-use super::{Options, PROJECT, StartError};
+use crate::options::{Options, PROJECT};
+
+/// Why a sandbox did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The loopback interface gave no port.
+    #[error("cannot listen on 127.0.0.1")]
+    Listen(#[source] io::Error),
+    /// The files of its environment could not be written.
+    #[error("cannot write `{}`", .path.display())]
+    Write {
+        /// The file or directory.
+        path: PathBuf,
+        /// What the operating system says.
+        #[source]
+        source: io::Error,
+    },
+}
 
 fn kubeconfig(options: &Options) -> PathBuf {
     options.directory.join("kubeconfig")

@@ -4,10 +4,11 @@ use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
 use serde_json::{Value, json};
 
+use super::body::{Body, whole};
+use super::class::Api;
 use super::faults::Faults;
-use super::operation::{Api, Operation, ResourceRequest};
-use super::secret_manager::{ApiError, json_answer};
-use super::server::{Body, whole};
+use super::google::{ApiError, json_answer};
+use super::operation::{Operation, ResourceRequest};
 
 /// What happens before a request would have its effect. Each carries what the log says of it.
 #[derive(Debug)]

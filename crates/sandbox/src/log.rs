@@ -5,7 +5,8 @@ use std::sync::{Mutex, MutexGuard};
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::operation::{Api, Class, Operation};
+use crate::class::{Api, Class};
+use crate::operation::Operation;
 
 /// The requests since the start, in the order in which they arrived.
 #[derive(Debug, Default)]

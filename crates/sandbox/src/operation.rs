@@ -1,40 +1,10 @@
 //! What a request asks for, read from its method and path alone: the words that faults and the log use.
 
 use http::Method;
-use serde::Serialize;
 
-use super::container;
-use super::secret_manager::route;
-
-/// Which of the services a request is for.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Api {
-    /// The Kubernetes API.
-    Kubernetes,
-    /// Secret Manager.
-    SecretManager,
-    /// Google Kubernetes Engine.
-    Container,
-}
-
-/// What a request counts as.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Class {
-    /// It changes something.
-    Write,
-    /// Secret Manager: a get or a list.
-    MetadataRead,
-    /// Secret Manager: it reads a payload.
-    Access,
-    /// Kubernetes: a get, a list, or a review of what is allowed. Kubernetes Engine: a get or a list.
-    Read,
-    /// Kubernetes: a watch.
-    Watch,
-    /// Kubernetes: what the server serves, and whether it is well.
-    Discovery,
-}
+use crate::class::{Api, Class};
+use crate::container;
+use crate::secret_manager::route;
 
 /// What a request asks for.
 #[derive(Clone, Debug, Eq, PartialEq)]

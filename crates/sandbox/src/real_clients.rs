@@ -290,7 +290,7 @@ async fn a_new_version_reaches_the_cluster_by_the_runbooks_commands() {
     running.ok("gcloud secrets versions disable 3 --secret=globex_account_secret", "").await;
     let versions = "gcloud secrets versions list globex_account_secret --limit=2 --format=value(name,state)";
     assert_eq!(running.ok(versions, "").await, "4\tenabled\n3\tdisabled\n");
-    let lives = controllers::pod_lives(&running.sandbox.world);
+    let lives = running.sandbox.world.controllers.lives.describe();
     let running_now = |life: &&Value| {
         let owner = life["owner"].as_str().unwrap_or_default();
         life["namespace"] == "globex" && life["ended"].is_null() && matches!(owner, "admin" | "backend")

@@ -3,12 +3,11 @@
 //! Faults touch the requests of clients only, never the control paths. A request that is held stands for itself: every
 //! connection is a task of its own, and all of them end with the server.
 
-use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{Request, Response, StatusCode, header};
-use http_body_util::{BodyExt as _, Full, Limited, combinators::BoxBody};
+use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -17,21 +16,15 @@ use serde_json::json;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
-use super::cluster::clock;
+use super::body::{Body, plain};
+use super::class::Api;
 use super::interference::{After, Before, Interference};
-use super::operation::{self, Api, Operation};
-use super::{World, cluster, container, control, doors};
-
-/// The body of every answer: whole, or a stream for a watch.
-pub type Body = BoxBody<Bytes, io::Error>;
+use super::operation::{self, Operation};
+use super::world::World;
+use super::{cluster, container, control, controllers, doors};
 
 /// The largest request that is read: more than any object or payload that the two services take.
 const REQUEST_LIMIT: usize = 4 * 1024 * 1024;
-
-/// A body that is sent at once.
-pub fn whole(bytes: impl Into<Bytes>) -> Body {
-    Full::new(bytes.into()).map_err(|never| match never {}).boxed()
-}
 
 /// Why a request gets no answer: its connection is to be closed.
 #[derive(Debug, thiserror::Error)]
@@ -94,9 +87,8 @@ async fn answer(world: Arc<World>, request: Request<Incoming>, door: usize) -> R
     let n = world.log.arrived(door, client, &operation, request.method().as_str(), place);
     let (stops, acts) = world.doors.arrived(door, &operation.name);
     doors::act(&world.faults, acts, |namespace, name| {
-        super::controllers::scheduled_sync(&world, namespace, name);
+        controllers::scheduled_sync(&world, namespace, name);
     });
-    clock::set_ahead(world.faults.seconds("clock-skew"));
     if stops.before {
         world.log.ended(n, "stopped", None);
         world.doors.stop(door).await;
@@ -107,7 +99,7 @@ async fn answer(world: Arc<World>, request: Request<Incoming>, door: usize) -> R
     }
     // The clock of Kubernetes may differ from the one that the listener would write.
     if let (Ok(answer), Api::Kubernetes, Ok(date)) =
-        (&mut answer, operation.api, header::HeaderValue::from_str(&clock::http_date()))
+        (&mut answer, operation.api, header::HeaderValue::from_str(&world.cluster.clock().http_date()))
     {
         answer.headers_mut().insert(header::DATE, date);
     }
@@ -159,7 +151,7 @@ async fn answer_client(
     let answer = match operation.api {
         Api::Container => container::handle(&request),
         Api::SecretManager => world.secret_manager.handle(&request),
-        Api::Kubernetes => cluster::handle(Arc::clone(world), request).await,
+        Api::Kubernetes => cluster::handle(&world.api_server(), request).await,
     };
     let status = Some(answer.status().as_u16());
     if operation.is_mutating() && answer.status().is_success() {
@@ -177,11 +169,4 @@ async fn answer_client(
         }
     }
     Ok(answer)
-}
-
-/// An answer of a line of text.
-pub(super) fn plain(status: StatusCode, text: &str) -> Response<Body> {
-    let mut answer = Response::new(whole(format!("{text}\n")));
-    *answer.status_mut() = status;
-    answer
 }

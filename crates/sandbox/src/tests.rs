@@ -34,10 +34,19 @@ async fn start(faults: &[&str]) -> Running {
 impl Running {
     /// Sends a request on a connection of its own. None when the connection closes without an answer.
     async fn ask(&self, verb: &str, place: &str, body: &Value) -> Option<(u16, String, Value)> {
+        self.ask_for(verb, place, body, "*/*").await
+    }
+
+    /// An object as rows for people.
+    async fn table(&self, place: &str, accept: &str) -> Value {
+        self.ask_for("GET", place, &Value::Null, accept).await.unwrap().2
+    }
+
+    async fn ask_for(&self, verb: &str, place: &str, body: &Value, accept: &str) -> Option<(u16, String, Value)> {
         let body = if body.is_null() { String::new() } else { body.to_string() };
         let mut stream = TcpStream::connect(&self.address).await.unwrap();
         let head = format!(
-            "{verb} {place} HTTP/1.1\r\nhost: 127.0.0.1\r\nuser-agent: test\r\nconnection: close\r\n\
+            "{verb} {place} HTTP/1.1\r\nhost: 127.0.0.1\r\nuser-agent: test\r\naccept: {accept}\r\nconnection: close\r\n\
              content-type: application/merge-patch+json\r\ncontent-length: {}\r\n\r\n{body}",
             body.len()
         );
@@ -181,4 +190,51 @@ async fn the_log_has_no_bodies() {
     assert_eq!((&add["status"], &add["class"], &add["api"]), (&json!(200), &json!("write"), &json!("secret-manager")));
     assert!(!log.to_string().contains("c2VjcmV0"));
     running.sandbox.stop().await;
+}
+
+/// By how many seconds the server's clock is ahead of this one, in its header and in an object that it made.
+async fn ahead(running: &Running, name: &str) -> [i64; 2] {
+    let object = json!({ "metadata": { "name": name } });
+    let made = running.ask("POST", "/api/v1/namespaces/acme/configmaps", &object).await.unwrap();
+    let (_, head, body) = made;
+    let date = head.lines().find_map(|line| line.strip_prefix("date: ")).unwrap();
+    let date = jiff::fmt::rfc2822::parse(date).unwrap().timestamp();
+    let created: jiff::Timestamp = body["metadata"]["creationTimestamp"].as_str().unwrap().parse().unwrap();
+    [date, created].map(|time| time.duration_since(jiff::Timestamp::now()).as_secs())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_worlds_in_one_process_stand_apart() {
+    let (early, late) = (start(&["clock-skew=-7200"]).await, start(&["clock-skew=3600", "pod-slow-to-stop=1h"]).await);
+    // One after the other and back: nothing that one was asked last is left to the other.
+    for name in ["a", "b"] {
+        for (running, skew) in [(&early, -7200_i64), (&late, 3600)] {
+            let ahead = ahead(running, name).await;
+            assert!(ahead.iter().all(|seconds| (seconds - skew).abs() < 60), "{skew}: {ahead:?}");
+        }
+    }
+    // Ages are seen by the same clock: a new object is young in both.
+    let accept = "application/json;as=Table;g=meta.k8s.io;v=v1";
+    for running in [&early, &late] {
+        let table = running.table("/api/v1/namespaces/acme/configmaps/b", accept).await;
+        let age = table["rows"][0]["cells"][2].as_str().unwrap().to_owned();
+        assert!(age.len() < 4 && age.ends_with('s'), "{age}");
+    }
+    // They are also of different speed: a pod goes at once in one, and stays in the other.
+    for (running, stays) in [(&early, false), (&late, true)] {
+        let pods = "/api/v1/namespaces/acme/pods";
+        let (_, _, list) = running.ask("GET", pods, &Value::Null).await.unwrap();
+        let pod = format!("{pods}/{}", list["items"][0]["metadata"]["name"].as_str().unwrap());
+        running.status("DELETE", &pod, &Value::Null).await;
+        let begun = Instant::now();
+        while running.status("GET", &pod, &Value::Null).await == Some(200) && begun.elapsed() < Duration::from_secs(3) {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        assert_eq!(running.status("GET", &pod, &Value::Null).await == Some(200), stays);
+    }
+    // The same text has another hash in each: nobody learns of one world what the other hides.
+    let hash = |running: &Running| running.sandbox.world.controllers.private_hash(&"text");
+    assert_eq!((hash(&early) == hash(&late), hash(&early) == hash(&early)), (false, true));
+    early.sandbox.stop().await;
+    late.sandbox.stop().await;
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::error::StoreError;
 use super::meta;
 use super::resource::Resource;
-use crate::server::{Body, whole};
+use crate::body::{Body, whole};
 
 /// Why a request is refused; becomes a `Status`.
 #[derive(Clone, Debug, PartialEq)]

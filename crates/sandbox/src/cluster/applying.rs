@@ -5,14 +5,15 @@ use serde_json::{Value, json};
 
 use super::answer::{self, Refusal};
 use super::error::StoreError;
+use super::fields::Write;
 use super::fieldset::{Difference, FieldSet};
 use super::meta::text;
 use super::request::{Ask, Target};
 use super::resource::Resource;
-use super::store::{Store, Write};
+use super::store::Store;
 use super::view::View;
-use super::{clock, fields, patch, rules};
-use crate::server::Body;
+use super::{fields, patch, rules};
+use crate::body::Body;
 
 /// Applies a configuration to the object of this name, and makes it when it is not there.
 pub(super) fn apply(
@@ -37,8 +38,7 @@ pub(super) fn apply(
     configuration["metadata"]["name"] = json!(name);
     rules::check_readable(target.resource, &configuration)?;
     let view = View::of(ask, target)?;
-    let write =
-        Write { apply: true, dry_run: ask.query.dry_run()?, subresource: &target.subresource, ..Write::by(manager) };
+    let write = Write { apply: true, dry_run: ask.dry_run()?, subresource: &target.subresource, ..Write::by(manager) };
     let namespace = target.namespace.as_deref();
     let applied = fields::of(target.resource, &configuration);
     if store.get(target.resource, namespace, name).is_none() && target.subresource.is_empty() {
@@ -46,14 +46,14 @@ pub(super) fn apply(
         if let (true, Some(fields)) = (target.resource.has_status, object.as_object_mut()) {
             fields.shift_remove("status");
         }
-        fields::record_apply(target.resource, &mut object, &applied, &write, &clock::now());
+        fields::record_apply(target.resource, &mut object, &applied, &write, &ask.clock.now());
         let made = store.insert(target.resource, namespace, object, &write)?;
         return Ok(answer::object(StatusCode::CREATED, &view.one(&made)));
     }
     let mut conflict = None;
     let force = ask.query.flag("force");
     let done = store.modify(target.resource, namespace, name, &write, |object| {
-        match merge(target.resource, object, &configuration, &applied, &write, force) {
+        match merge(target.resource, object, &configuration, &applied, &write, (force, &ask.clock.now())) {
             Ok(()) => Ok(()),
             Err(Outcome::Refused(error)) => Err(error),
             Err(Outcome::Conflicts(refusal)) => {
@@ -80,7 +80,7 @@ fn merge(
     configuration: &Value,
     applied: &FieldSet,
     write: &Write<'_>,
-    force: bool,
+    (force, now): (bool, &str),
 ) -> Result<(), Outcome> {
     let before = object.clone();
     patch::apply(patch::Form::Apply, resource, object, configuration)
@@ -104,7 +104,7 @@ fn merge(
     }
     gone.remove_from(object);
     if *object != before || fields::applied_by(resource, &before, write) != *applied {
-        fields::record_apply(resource, object, applied, write, &clock::now());
+        fields::record_apply(resource, object, applied, write, now);
     }
     Ok(())
 }

@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::clock;
 use super::meta::{self, text};
 use super::podstatus;
 use super::resource::Resource;
+use crate::clock::{Clock, human};
 
 /// One column.
 pub(super) struct Column {
@@ -16,28 +16,29 @@ pub(super) struct Column {
     /// Whether only `-o wide` shows it.
     pub wide: bool,
     /// What stands in it.
-    pub cell: fn(&Value) -> Value,
+    pub cell: fn(&Value, &Clock) -> Value,
 }
 
-const fn column(name: &'static str, cell: fn(&Value) -> Value) -> Column {
+const fn column(name: &'static str, cell: fn(&Value, &Clock) -> Value) -> Column {
     Column { name, kind: "string", wide: false, cell }
 }
 
-const fn number(name: &'static str, cell: fn(&Value) -> Value) -> Column {
+const fn number(name: &'static str, cell: fn(&Value, &Clock) -> Value) -> Column {
     Column { kind: "integer", ..column(name, cell) }
 }
 
-const fn wide(name: &'static str, cell: fn(&Value) -> Value) -> Column {
+const fn wide(name: &'static str, cell: fn(&Value, &Clock) -> Value) -> Column {
     Column { wide: true, ..column(name, cell) }
 }
 
-const NAME: Column = column("Name", |object| json!(meta::name(object)));
-const AGE: Column = column("Age", |object| json!(clock::age(&object["metadata"]["creationTimestamp"])));
-const CONTAINERS: Column = wide("Containers", |object| json!(each_container(&object["spec"]["template"], "name")));
-const IMAGES: Column = wide("Images", |object| json!(each_container(&object["spec"]["template"], "image")));
-const SELECTOR: Column = wide("Selector", |object| json!(label_selector(&object["spec"]["selector"])));
+const NAME: Column = column("Name", |object, _| json!(meta::name(object)));
+const AGE: Column = column("Age", |object, clock| json!(clock.age(&object["metadata"]["creationTimestamp"])));
+const CONTAINERS: Column = wide("Containers", |object, _| json!(each_container(&object["spec"]["template"], "name")));
+const IMAGES: Column = wide("Images", |object, _| json!(each_container(&object["spec"]["template"], "image")));
+const SELECTOR: Column = wide("Selector", |object, _| json!(label_selector(&object["spec"]["selector"])));
 
-const BY_DEFAULT: &[Column] = &[NAME, column("Created At", |object| object["metadata"]["creationTimestamp"].clone())];
+const BY_DEFAULT: &[Column] =
+    &[NAME, column("Created At", |object, _| object["metadata"]["creationTimestamp"].clone())];
 
 /// The columns of a kind.
 pub(super) fn columns(resource: &Resource) -> &'static [Column] {
@@ -68,40 +69,40 @@ pub(super) fn columns(resource: &Resource) -> &'static [Column] {
 }
 
 const CONFIG_MAPS: &[Column] =
-    &[NAME, column("Data", |object| json!(count(&object["data"]) + count(&object["binaryData"]))), AGE];
+    &[NAME, column("Data", |object, _| json!(count(&object["data"]) + count(&object["binaryData"]))), AGE];
 
-const LEASES: &[Column] = &[NAME, column("Holder", |object| object["spec"]["holderIdentity"].clone()), AGE];
+const LEASES: &[Column] = &[NAME, column("Holder", |object, _| object["spec"]["holderIdentity"].clone()), AGE];
 
-const NAMESPACES: &[Column] = &[NAME, column("Status", |object| object["status"]["phase"].clone()), AGE];
+const NAMESPACES: &[Column] = &[NAME, column("Status", |object, _| object["status"]["phase"].clone()), AGE];
 
 const SECRETS: &[Column] = &[
     NAME,
-    column("Type", |object| object["type"].clone()),
-    column("Data", |object| json!(count(&object["data"]))),
+    column("Type", |object, _| object["type"].clone()),
+    column("Data", |object, _| json!(count(&object["data"]))),
     AGE,
 ];
 
-const SERVICE_ACCOUNTS: &[Column] = &[NAME, column("Secrets", |object| json!(count(&object["secrets"]))), AGE];
+const SERVICE_ACCOUNTS: &[Column] = &[NAME, column("Secrets", |object, _| json!(count(&object["secrets"]))), AGE];
 
 const PODS: &[Column] = &[
     NAME,
-    column("Ready", |pod| json!(podstatus::of(pod).ready)),
-    column("Status", |pod| json!(podstatus::of(pod).reason)),
-    column("Restarts", |pod| json!(podstatus::of(pod).restarts)),
+    column("Ready", |pod, clock| json!(podstatus::of(pod, clock).ready)),
+    column("Status", |pod, clock| json!(podstatus::of(pod, clock).reason)),
+    column("Restarts", |pod, clock| json!(podstatus::of(pod, clock).restarts)),
     AGE,
-    wide("IP", |pod| or_none(&pod["status"]["podIP"])),
-    wide("Node", |pod| or_none(&pod["spec"]["nodeName"])),
-    wide("Nominated Node", |pod| or_none(&pod["status"]["nominatedNodeName"])),
-    wide("Readiness Gates", |_| json!("<none>")),
+    wide("IP", |pod, _| or_none(&pod["status"]["podIP"])),
+    wide("Node", |pod, _| or_none(&pod["spec"]["nodeName"])),
+    wide("Nominated Node", |pod, _| or_none(&pod["status"]["nominatedNodeName"])),
+    wide("Readiness Gates", |_, _| json!("<none>")),
 ];
 
 const DEPLOYMENTS: &[Column] = &[
     NAME,
-    column("Ready", |object| {
+    column("Ready", |object, _| {
         json!(format!("{}/{}", integer(&object["status"]["readyReplicas"]), integer(&object["spec"]["replicas"])))
     }),
-    column("Up-to-date", |object| json!(integer(&object["status"]["updatedReplicas"]))),
-    column("Available", |object| json!(integer(&object["status"]["availableReplicas"]))),
+    column("Up-to-date", |object, _| json!(integer(&object["status"]["updatedReplicas"]))),
+    column("Available", |object, _| json!(integer(&object["status"]["availableReplicas"]))),
     AGE,
     CONTAINERS,
     IMAGES,
@@ -110,9 +111,9 @@ const DEPLOYMENTS: &[Column] = &[
 
 const REPLICA_SETS: &[Column] = &[
     NAME,
-    number("Desired", |object| json!(integer(&object["spec"]["replicas"]))),
-    number("Current", |object| json!(integer(&object["status"]["replicas"]))),
-    number("Ready", |object| json!(integer(&object["status"]["readyReplicas"]))),
+    number("Desired", |object, _| json!(integer(&object["spec"]["replicas"]))),
+    number("Current", |object, _| json!(integer(&object["status"]["replicas"]))),
+    number("Ready", |object, _| json!(integer(&object["status"]["readyReplicas"]))),
     AGE,
     CONTAINERS,
     IMAGES,
@@ -121,7 +122,7 @@ const REPLICA_SETS: &[Column] = &[
 
 const STATEFUL_SETS: &[Column] = &[
     NAME,
-    column("Ready", |object| {
+    column("Ready", |object, _| {
         json!(format!("{}/{}", integer(&object["status"]["readyReplicas"]), integer(&object["spec"]["replicas"])))
     }),
     AGE,
@@ -131,12 +132,12 @@ const STATEFUL_SETS: &[Column] = &[
 
 const DAEMON_SETS: &[Column] = &[
     NAME,
-    number("Desired", |object| json!(integer(&object["status"]["desiredNumberScheduled"]))),
-    number("Current", |object| json!(integer(&object["status"]["currentNumberScheduled"]))),
-    number("Ready", |object| json!(integer(&object["status"]["numberReady"]))),
-    number("Up-to-date", |object| json!(integer(&object["status"]["updatedNumberScheduled"]))),
-    number("Available", |object| json!(integer(&object["status"]["numberAvailable"]))),
-    column("Node Selector", |object| json!(labels_text(&object["spec"]["template"]["spec"]["nodeSelector"]))),
+    number("Desired", |object, _| json!(integer(&object["status"]["desiredNumberScheduled"]))),
+    number("Current", |object, _| json!(integer(&object["status"]["currentNumberScheduled"]))),
+    number("Ready", |object, _| json!(integer(&object["status"]["numberReady"]))),
+    number("Up-to-date", |object, _| json!(integer(&object["status"]["updatedNumberScheduled"]))),
+    number("Available", |object, _| json!(integer(&object["status"]["numberAvailable"]))),
+    column("Node Selector", |object, _| json!(labels_text(&object["spec"]["template"]["spec"]["nodeSelector"]))),
     AGE,
     CONTAINERS,
     IMAGES,
@@ -145,9 +146,9 @@ const DAEMON_SETS: &[Column] = &[
 
 const JOBS: &[Column] = &[
     NAME,
-    column("Status", |job| json!(job_status(job))),
-    column("Completions", |job| json!(completions(job))),
-    column("Duration", |job| json!(job_duration(job))),
+    column("Status", |job, _| json!(job_status(job))),
+    column("Completions", |job, _| json!(completions(job))),
+    column("Duration", |job, clock| json!(job_duration(job, clock))),
     AGE,
     CONTAINERS,
     IMAGES,
@@ -156,34 +157,34 @@ const JOBS: &[Column] = &[
 
 const CRON_JOBS: &[Column] = &[
     NAME,
-    column("Schedule", |object| object["spec"]["schedule"].clone()),
-    column("Timezone", |object| or_none(&object["spec"]["timeZone"])),
+    column("Schedule", |object, _| object["spec"]["schedule"].clone()),
+    column("Timezone", |object, _| or_none(&object["spec"]["timeZone"])),
     Column {
         kind: "boolean",
-        ..column("Suspend", |object| json!(capital(object["spec"]["suspend"].as_bool().unwrap_or(false))))
+        ..column("Suspend", |object, _| json!(capital(object["spec"]["suspend"].as_bool().unwrap_or(false))))
     },
-    number("Active", |object| json!(count(&object["status"]["active"]))),
-    column("Last Schedule", |object| json!(clock::age_or(&object["status"]["lastScheduleTime"], "<none>"))),
+    number("Active", |object, _| json!(count(&object["status"]["active"]))),
+    column("Last Schedule", |object, clock| json!(clock.age_or(&object["status"]["lastScheduleTime"], "<none>"))),
     AGE,
-    wide("Containers", |object| json!(each_container(&object["spec"]["jobTemplate"]["spec"]["template"], "name"))),
-    wide("Images", |object| json!(each_container(&object["spec"]["jobTemplate"]["spec"]["template"], "image"))),
-    wide("Selector", |object| json!(label_selector(&object["spec"]["jobTemplate"]["spec"]["selector"]))),
+    wide("Containers", |object, _| json!(each_container(&object["spec"]["jobTemplate"]["spec"]["template"], "name"))),
+    wide("Images", |object, _| json!(each_container(&object["spec"]["jobTemplate"]["spec"]["template"], "image"))),
+    wide("Selector", |object, _| json!(label_selector(&object["spec"]["jobTemplate"]["spec"]["selector"]))),
 ];
 
 const EVENTS: &[Column] = &[
-    column("Last Seen", |event| json!(clock::age(last_seen(event)))),
-    column("Type", |event| event["type"].clone()),
-    column("Reason", |event| event["reason"].clone()),
-    column("Object", |event| {
+    column("Last Seen", |event, clock| json!(clock.age(last_seen(event)))),
+    column("Type", |event, _| event["type"].clone()),
+    column("Reason", |event, _| event["reason"].clone()),
+    column("Object", |event, _| {
         let object = &event["involvedObject"];
         let kind = text(&object["kind"]).to_lowercase();
         json!(if text(&object["name"]).is_empty() { kind } else { format!("{kind}/{}", text(&object["name"])) })
     }),
-    wide("Subobject", |event| json!(text(&event["involvedObject"]["fieldPath"]))),
-    wide("Source", |event| json!(event_source(event))),
-    column("Message", |event| json!(text(&event["message"]).trim())),
-    wide("First Seen", |event| json!(clock::age(first_seen(event)))),
-    wide("Count", |event| {
+    wide("Subobject", |event, _| json!(text(&event["involvedObject"]["fieldPath"]))),
+    wide("Source", |event, _| json!(event_source(event))),
+    column("Message", |event, _| json!(text(&event["message"]).trim())),
+    wide("First Seen", |event, clock| json!(clock.age(first_seen(event)))),
+    wide("Count", |event, _| {
         json!(event["series"]["count"].as_i64().unwrap_or_else(|| integer(&event["count"]).max(1)).to_string())
     }),
     Column { wide: true, ..NAME },
@@ -191,30 +192,30 @@ const EVENTS: &[Column] = &[
 
 const CONTROLLER_REVISIONS: &[Column] = &[
     NAME,
-    column("Controller", |object| {
+    column("Controller", |object, _| {
         let owner = &object["metadata"]["ownerReferences"][0];
         match text(&owner["kind"]) {
             "" => json!("<none>"),
             kind => json!(format!("{}.apps/{}", kind.to_lowercase(), text(&owner["name"]))),
         }
     }),
-    column("Revision", |object| json!(integer(&object["revision"]))),
+    column("Revision", |object, _| json!(integer(&object["revision"]))),
     AGE,
 ];
 
 const SERVICES: &[Column] = &[
     NAME,
-    column("Type", |object| object["spec"]["type"].clone()),
-    column("Cluster-IP", |object| or_none(&object["spec"]["clusterIP"])),
-    column("External-IP", |_| json!("<none>")),
-    column("Port(s)", |object| json!(service_ports(object))),
+    column("Type", |object, _| object["spec"]["type"].clone()),
+    column("Cluster-IP", |object, _| or_none(&object["spec"]["clusterIP"])),
+    column("External-IP", |_, _| json!("<none>")),
+    column("Port(s)", |object, _| json!(service_ports(object))),
     AGE,
-    wide("Selector", |object| json!(labels_text(&object["spec"]["selector"]))),
+    wide("Selector", |object, _| json!(labels_text(&object["spec"]["selector"]))),
 ];
 
 const NODES: &[Column] = &[
     NAME,
-    column("Status", |node| {
+    column("Status", |node, _| {
         let ready = match condition(node, "Ready").map(|ready| text(&ready["status"])) {
             None => "Unknown",
             Some("True") => "Ready",
@@ -223,61 +224,61 @@ const NODES: &[Column] = &[
         let cordoned = if node["spec"]["unschedulable"] == true { ",SchedulingDisabled" } else { "" };
         json!(format!("{ready}{cordoned}"))
     }),
-    column("Roles", |_| json!("<none>")),
+    column("Roles", |_, _| json!("<none>")),
     AGE,
-    column("Version", |node| node["status"]["nodeInfo"]["kubeletVersion"].clone()),
-    wide("Internal-IP", |node| or_none(&address(node, "InternalIP"))),
-    wide("External-IP", |node| or_none(&address(node, "ExternalIP"))),
-    wide("OS-Image", |node| or_unknown(&node["status"]["nodeInfo"]["osImage"])),
-    wide("Kernel-Version", |node| or_unknown(&node["status"]["nodeInfo"]["kernelVersion"])),
-    wide("Container-Runtime", |node| or_unknown(&node["status"]["nodeInfo"]["containerRuntimeVersion"])),
+    column("Version", |node, _| node["status"]["nodeInfo"]["kubeletVersion"].clone()),
+    wide("Internal-IP", |node, _| or_none(&address(node, "InternalIP"))),
+    wide("External-IP", |node, _| or_none(&address(node, "ExternalIP"))),
+    wide("OS-Image", |node, _| or_unknown(&node["status"]["nodeInfo"]["osImage"])),
+    wide("Kernel-Version", |node, _| or_unknown(&node["status"]["nodeInfo"]["kernelVersion"])),
+    wide("Container-Runtime", |node, _| or_unknown(&node["status"]["nodeInfo"]["containerRuntimeVersion"])),
 ];
 
 const AUTOSCALERS: &[Column] = &[
     NAME,
-    column("Reference", |object| {
+    column("Reference", |object, _| {
         let target = &object["spec"]["scaleTargetRef"];
         json!(format!("{}/{}", text(&target["kind"]), text(&target["name"])))
     }),
-    column("Targets", |_| json!("<unknown>")),
-    column("MinPods", |object| {
+    column("Targets", |_, _| json!("<unknown>")),
+    column("MinPods", |object, _| {
         json!(object["spec"]["minReplicas"].as_i64().map_or("<unset>".to_owned(), |pods| pods.to_string()))
     }),
-    number("MaxPods", |object| json!(integer(&object["spec"]["maxReplicas"]))),
-    number("Replicas", |object| json!(integer(&object["status"]["currentReplicas"]))),
+    number("MaxPods", |object, _| json!(integer(&object["spec"]["maxReplicas"]))),
+    number("Replicas", |object, _| json!(integer(&object["status"]["currentReplicas"]))),
     AGE,
 ];
 
 const DISRUPTION_BUDGETS: &[Column] = &[
     NAME,
-    column("Min Available", |object| or_not_applicable(&object["spec"]["minAvailable"])),
-    column("Max Unavailable", |object| or_not_applicable(&object["spec"]["maxUnavailable"])),
-    number("Allowed Disruptions", |object| json!(integer(&object["status"]["disruptionsAllowed"]))),
+    column("Min Available", |object, _| or_not_applicable(&object["spec"]["minAvailable"])),
+    column("Max Unavailable", |object, _| or_not_applicable(&object["spec"]["maxUnavailable"])),
+    number("Allowed Disruptions", |object, _| json!(integer(&object["status"]["disruptionsAllowed"]))),
     AGE,
 ];
 
 const EXTERNAL_SECRETS: &[Column] = &[
     NAME,
-    column("StoreType", |object| object["spec"]["secretStoreRef"]["kind"].clone()),
-    column("Store", |object| object["spec"]["secretStoreRef"]["name"].clone()),
-    column("Refresh Interval", |object| object["spec"]["refreshInterval"].clone()),
-    column("Status", |object| ready(object, "reason")),
-    column("Ready", |object| ready(object, "status")),
+    column("StoreType", |object, _| object["spec"]["secretStoreRef"]["kind"].clone()),
+    column("Store", |object, _| object["spec"]["secretStoreRef"]["name"].clone()),
+    column("Refresh Interval", |object, _| object["spec"]["refreshInterval"].clone()),
+    column("Status", |object, _| ready(object, "reason")),
+    column("Ready", |object, _| ready(object, "status")),
 ];
 
 const CLUSTER_EXTERNAL_SECRETS: &[Column] = &[
     NAME,
-    column("Store", |object| object["spec"]["externalSecretSpec"]["secretStoreRef"]["name"].clone()),
-    column("Refresh Interval", |object| object["spec"]["refreshTime"].clone()),
-    column("Ready", |object| ready(object, "status")),
+    column("Store", |object, _| object["spec"]["externalSecretSpec"]["secretStoreRef"]["name"].clone()),
+    column("Refresh Interval", |object, _| object["spec"]["refreshTime"].clone()),
+    column("Ready", |object, _| ready(object, "status")),
 ];
 
 const SECRET_STORES: &[Column] = &[
     NAME,
     Column { name: "AGE", kind: "date", ..AGE },
-    column("Status", |object| ready(object, "reason")),
-    column("Capabilities", |object| object["status"]["capabilities"].clone()),
-    column("Ready", |object| ready(object, "status")),
+    column("Status", |object, _| ready(object, "reason")),
+    column("Capabilities", |object, _| object["status"]["capabilities"].clone()),
+    column("Ready", |object, _| ready(object, "status")),
 ];
 
 fn count(container: &Value) -> usize {
@@ -397,10 +398,10 @@ fn completions(job: &Value) -> String {
     }
 }
 
-fn job_duration(job: &Value) -> String {
-    let seconds = |value: &Value| value.as_str().and_then(clock::seconds_since);
+fn job_duration(job: &Value, clock: &Clock) -> String {
+    let seconds = |value: &Value| value.as_str().and_then(|time| clock.seconds_since(time));
     let Some(started) = seconds(&job["status"]["startTime"]) else { return String::new() };
-    clock::human(started - seconds(&job["status"]["completionTime"]).unwrap_or(0))
+    human(started - seconds(&job["status"]["completionTime"]).unwrap_or(0))
 }
 
 fn first_seen(event: &Value) -> &Value {

@@ -2,11 +2,11 @@
 
 use serde_json::{Value, json};
 
-use super::clock;
 use super::error::StoreError;
 use super::meta::{self, name, resource_version, text, uid};
+use super::objects::{Key, Objects, key};
 use super::resource::{Resource, resource};
-use super::store::{Key, Objects, key};
+use crate::clock::Clock;
 
 /// What becomes of the objects that a deleted one owns.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -43,7 +43,7 @@ impl Objects {
         let key = key(resource, namespace, name);
         check_preconditions(resource, &before, deletion)?;
         let mut after = Value::clone(&before);
-        let stays = mark_deleted(resource, &mut after, deletion.grace_period_seconds);
+        let stays = mark_deleted(resource, &mut after, deletion.grace_period_seconds, &self.clock);
         if deletion.dry_run {
             return Ok((after, stays));
         }
@@ -53,7 +53,7 @@ impl Objects {
             }
             return Ok((after, true));
         }
-        let object = self.take_as(resource, &key, last_state(resource, &before));
+        let object = self.take_as(resource, &key, last_state(resource, &before, &self.clock.now()));
         match deletion.propagation {
             Propagation::Background => self.delete_dependents(&object),
             Propagation::Orphan => self.orphan_dependents(&object),
@@ -113,7 +113,7 @@ pub(super) fn is_released(resource: &Resource, object: &Value) -> bool {
 }
 
 /// Marks the object as deleted when it has to stay for a while; false when it can go now.
-fn mark_deleted(resource: &Resource, object: &mut Value, grace: Option<i64>) -> bool {
+fn mark_deleted(resource: &Resource, object: &mut Value, grace: Option<i64>, clock: &Clock) -> bool {
     let grace = if resource.plural == "pods" { pod_grace(object, grace) } else { 0 };
     let waits = grace > 0 || has_finalizers(object);
     let metadata = &mut object["metadata"];
@@ -125,24 +125,24 @@ fn mark_deleted(resource: &Resource, object: &mut Value, grace: Option<i64>) -> 
         {
             metadata["generation"] = json!(generation + 1);
         }
-        metadata["deletionTimestamp"] = json!(clock::in_seconds(grace));
+        metadata["deletionTimestamp"] = json!(clock.in_seconds(grace));
         metadata["deletionGracePeriodSeconds"] = json!(grace);
     }
     waits
 }
 
 /// The state in which an object goes.
-fn last_state(resource: &Resource, object: &Value) -> Value {
+fn last_state(resource: &Resource, object: &Value, now: &str) -> Value {
     let mut last = object.clone();
     match resource.plural {
         "pods" => {
             if !last["metadata"]["deletionTimestamp"].is_string() {
-                last["metadata"]["deletionTimestamp"] = json!(clock::now());
+                last["metadata"]["deletionTimestamp"] = json!(now);
             }
             last["metadata"]["deletionGracePeriodSeconds"] = json!(0);
         }
         "namespaces" => {
-            last["metadata"]["deletionTimestamp"] = json!(clock::now());
+            last["metadata"]["deletionTimestamp"] = json!(now);
             last["status"]["phase"] = json!("Terminating");
         }
         _ => {}

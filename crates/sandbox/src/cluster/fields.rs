@@ -5,7 +5,28 @@ use serde_json::{Value, json};
 use super::fieldset::{Difference, FieldSet};
 use super::meta::text;
 use super::resource::Resource;
-use super::store::Write;
+
+/// Who writes, and how.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Write<'a> {
+    /// The field manager.
+    pub manager: &'a str,
+    /// Whether this is a server-side apply.
+    pub apply: bool,
+    /// The part that is written: empty, `status` or `scale`.
+    pub subresource: &'a str,
+    /// Answer as if, but keep nothing.
+    pub dry_run: bool,
+    /// The version that the writer saw.
+    pub expected_resource_version: Option<&'a str>,
+}
+
+impl<'a> Write<'a> {
+    /// A plain write.
+    pub fn by(manager: &'a str) -> Self {
+        Self { manager, apply: false, subresource: "", dry_run: false, expected_resource_version: None }
+    }
+}
 
 /// Of the metadata only labels, annotations, owners and finalizers have owners themselves.
 const UNOWNED: &[&str] = &[

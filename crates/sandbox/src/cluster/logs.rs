@@ -1,7 +1,6 @@
 //! GET of `pods/NAME/log`: what a container wrote, and with `follow` what it still writes.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::stream;
@@ -12,20 +11,20 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use super::answer::{self, Refusal};
+use super::api_server::ApiServer;
 use super::error::StoreError;
 use super::meta::{self, text};
 use super::request::{Ask, Target};
-use crate::World;
-use crate::controllers::logs::Line;
-use crate::server::Body;
+use crate::body::Body;
+use crate::pod_logs::Line;
 
 /// The log of one container.
-pub(super) fn get(world: &Arc<World>, ask: &Ask, target: &Target, name: &str) -> Result<Response<Body>, Refusal> {
+pub(super) fn get(server: &ApiServer, ask: &Ask, target: &Target, name: &str) -> Result<Response<Body>, Refusal> {
     if target.resource.plural != "pods" {
         return Err(Refusal::no_such_path());
     }
     let not_found = || StoreError::NotFound { resource: target.resource, name: name.to_owned() };
-    let pod = world.cluster.get(target.resource, target.namespace.as_deref(), name).ok_or_else(not_found)?;
+    let pod = server.store.get(target.resource, target.namespace.as_deref(), name).ok_or_else(not_found)?;
     let container = container(&pod, name, ask.query.text("container"))?;
     let crashed = has_crashed(&pod, &container);
     if ask.query.flag("previous") && !crashed {
@@ -46,7 +45,7 @@ pub(super) fn get(world: &Arc<World>, ask: &Ask, target: &Target, name: &str) ->
     let ago = query.number("sinceSeconds").and_then(|seconds| i64::try_from(seconds).ok());
     let since = ago.map(|seconds| Timestamp::now() - SignedDuration::from_secs(seconds));
     let mut log = Log {
-        world: Arc::clone(world),
+        server: server.clone(),
         target: target.clone(),
         pod: name.to_owned(),
         uid: meta::uid(&pod).to_owned(),
@@ -60,8 +59,8 @@ pub(super) fn get(world: &Arc<World>, ask: &Ask, target: &Target, name: &str) ->
         waiting: VecDeque::new(),
         begun: false,
         tail: query.number("tailLines").and_then(|lines| usize::try_from(lines).ok()),
-        wake: world.controllers.logs.changes(),
-        pods: world.cluster.changes(),
+        wake: server.logs.changes(),
+        pods: server.store.changes(),
     };
     log.catch_up();
     let frames =
@@ -100,7 +99,7 @@ fn has_crashed(pod: &Value, container: &str) -> bool {
 }
 
 struct Log {
-    world: Arc<World>,
+    server: ApiServer,
     target: Target,
     pod: String,
     uid: String,
@@ -123,7 +122,7 @@ impl Log {
         if self.is_silent {
             return;
         }
-        let new = self.world.controllers.logs.from(&self.uid, self.next);
+        let new = self.server.logs.from(&self.uid, self.next);
         self.next += new.len();
         self.waiting.extend(new.into_iter().filter(|(at, _)| self.since.is_none_or(|since| *at >= since)));
         if !std::mem::replace(&mut self.begun, true)
@@ -136,7 +135,7 @@ impl Log {
 
     /// Whether the container still runs.
     fn goes_on(&self) -> bool {
-        let pod = self.world.cluster.get(self.target.resource, self.target.namespace.as_deref(), &self.pod);
+        let pod = self.server.store.get(self.target.resource, self.target.namespace.as_deref(), &self.pod);
         pod.is_some_and(|pod| meta::uid(&pod) == self.uid && state(&pod, &self.container)["running"].is_object())
     }
 

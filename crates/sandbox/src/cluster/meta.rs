@@ -23,7 +23,7 @@ pub(super) fn resource_version(object: &Value) -> &str {
 }
 
 /// The text of a value; empty when it is none.
-pub(super) fn text(value: &Value) -> &str {
+pub fn text(value: &Value) -> &str {
     value.as_str().unwrap_or("")
 }
 

@@ -6,7 +6,7 @@
 //! | file | what it owns |
 //! | --- | --- |
 //! | `resource` | which kinds are served |
-//! | `store`, `deletion` | the objects, their versions and the history of changes; how they go |
+//! | `objects`, `store`, `deletion` | the objects, their versions and the history of changes; how they go |
 //! | `rules`, `defaults`, `validation` | what happens to an object before it is kept |
 //! | `fields`, `fieldset`, `schema` | who owns which field |
 //! | `protobuf`, `messages` | the form in which newer versions of kubectl create things |
@@ -15,8 +15,8 @@
 //! | `discovery`, `served`, `openapi2`, `review`, `selector` | what is served, who may do what, which objects are meant |
 
 mod answer;
+mod api_server;
 mod applying;
-pub mod clock;
 mod columns;
 mod defaults;
 mod deletion;
@@ -29,6 +29,7 @@ mod limits;
 mod logs;
 mod messages;
 mod meta;
+mod objects;
 mod openapi2;
 mod patch;
 mod podstatus;
@@ -49,32 +50,30 @@ mod view;
 mod watching;
 mod write;
 
-use std::sync::Arc;
-
 use http::{Method, Request, Response, StatusCode};
 
+use crate::body::{Body, whole};
 use answer::Refusal;
-pub use deletion::Propagation;
-pub use error::{Cause, StoreError};
+pub use api_server::ApiServer;
+pub use error::StoreError;
 pub use limits::exceeded;
+pub use meta::text;
+pub use objects::{Change, ChangeKind};
 use request::{Ask, Place, Target};
-pub use resource::{RESOURCES, Resource, find, resource};
+pub use resource::{Resource, resource};
 use served::Served;
-pub use store::{Change, ChangeKind, Expired, Store};
-
-use super::World;
-use super::server::{Body, whole};
+pub use store::Store;
 
 /// Answers one Kubernetes request.
-pub async fn handle(world: Arc<World>, request: Request<bytes::Bytes>) -> Response<Body> {
-    let served = Served::now(&world.faults);
+pub async fn handle(server: &ApiServer, request: Request<bytes::Bytes>) -> Response<Body> {
+    let served = Served::now(&server.faults);
     let Some((request, what)) = served.request(request) else { return nowhere() };
-    let (place, ask) = Ask::new(request);
-    let answer = answer(&world, &ask, &place).unwrap_or_else(|refusal| refusal.response());
+    let (place, ask) = Ask::new(request, server.store.clock().clone());
+    let answer = answer(server, &ask, &place).unwrap_or_else(|refusal| refusal.response());
     served.answer(answer, what).await
 }
 
-fn answer(world: &Arc<World>, ask: &Ask, place: &Place) -> Result<Response<Body>, Refusal> {
+fn answer(server: &ApiServer, ask: &Ask, place: &Place) -> Result<Response<Body>, Refusal> {
     let found = |object: Option<serde_json::Value>| match object {
         Some(object) => answer::object(StatusCode::OK, &object),
         None => nowhere(),
@@ -84,10 +83,10 @@ fn answer(world: &Arc<World>, ask: &Ask, place: &Place) -> Result<Response<Body>
         Place::Group(group) => Ok(found(discovery::group(group))),
         Place::GroupVersion { group, version } => Ok(found(discovery::resource_list(group, version))),
         Place::Review { group, plural } => {
-            let (code, review) = review::create(&world.faults, ask, group, plural)?;
+            let (code, review) = review::create(&server.faults, ask, group, plural)?;
             Ok(answer::object(code, &review))
         }
-        Place::Objects(target) => objects(world, ask, target),
+        Place::Objects(target) => objects(server, ask, target),
         Place::Nowhere { is_known_group: true } => Err(Refusal::no_such_path()),
         Place::Nowhere { is_known_group: false } => Ok(nowhere()),
     }
@@ -129,13 +128,13 @@ fn groups(ask: &Ask, core: bool) -> Response<Body> {
     answer::object(StatusCode::OK, &plain)
 }
 
-fn objects(world: &Arc<World>, ask: &Ask, target: &Target) -> Result<Response<Body>, Refusal> {
+fn objects(server: &ApiServer, ask: &Ask, target: &Target) -> Result<Response<Body>, Refusal> {
     let verb = verb(ask, target).ok_or_else(Refusal::method_not_allowed)?;
-    review::authorize(&world.faults, ask, verb, target)?;
-    let store = &*world.cluster;
+    review::authorize(&server.faults, ask, verb, target)?;
+    let store = &*server.store;
     match (verb, target.name.as_deref()) {
-        ("watch", _) => watching::watch(world, ask, target),
-        ("get", Some(name)) if target.subresource == "log" => logs::get(world, ask, target, name),
+        ("watch", _) => watching::watch(server, ask, target),
+        ("get", Some(name)) if target.subresource == "log" => logs::get(server, ask, target, name),
         ("get", Some(name)) => read::get(store, ask, target, name),
         ("list", _) => read::list(store, ask, target),
         ("create", _) => write::create(store, ask, target),

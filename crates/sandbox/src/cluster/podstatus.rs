@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use super::clock;
 use super::meta::text;
+use crate::clock::{Clock, human};
 
 /// What the columns READY, STATUS and RESTARTS say.
 #[derive(Debug, Eq, PartialEq)]
@@ -18,7 +18,7 @@ fn array(value: &Value) -> &[Value] {
 }
 
 /// Reads them from the pod, in the order in which the real server lets one thing hide another.
-pub(super) fn of(pod: &Value) -> PodStatus {
+pub(super) fn of(pod: &Value, clock: &Clock) -> PodStatus {
     let status = &pod["status"];
     let mut reason = text(&status["phase"]).to_owned();
     if !text(&status["reason"]).is_empty() {
@@ -63,7 +63,7 @@ pub(super) fn of(pod: &Value) -> PodStatus {
         reason = if status["reason"] == "NodeLost" { "Unknown" } else { "Terminating" }.to_owned();
     }
     let total = array(&pod["spec"]["containers"]).len();
-    PodStatus { ready: format!("{ready}/{total}"), reason, restarts: restarts.text() }
+    PodStatus { ready: format!("{ready}/{total}"), reason, restarts: restarts.text(clock) }
 }
 
 /// Why the pod's containers have not begun: its first unfinished init container.
@@ -109,9 +109,9 @@ impl Restarts {
         }
     }
 
-    fn text(&self) -> String {
-        match self.last.as_deref().and_then(clock::seconds_since) {
-            Some(seconds) if self.count > 0 => format!("{} ({} ago)", self.count, clock::human(seconds)),
+    fn text(&self, clock: &Clock) -> String {
+        match self.last.as_deref().and_then(|time| clock.seconds_since(time)) {
+            Some(seconds) if self.count > 0 => format!("{} ({} ago)", self.count, human(seconds)),
             _ => self.count.to_string(),
         }
     }

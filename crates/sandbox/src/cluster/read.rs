@@ -8,12 +8,13 @@ use serde_json::{Value, json};
 use super::answer::{self, Refusal};
 use super::error::StoreError;
 use super::meta;
-use super::request::{Ask, Query, Target};
+use super::request::{Ask, Target};
 use super::scale;
 use super::selector::Selector;
 use super::store::Store;
 use super::view::View;
-use crate::server::Body;
+use crate::body::Body;
+use crate::query::Query;
 
 /// One object, its status or its scale.
 pub(super) fn get(store: &Store, ask: &Ask, target: &Target, name: &str) -> Result<Response<Body>, Refusal> {
@@ -42,7 +43,7 @@ pub(super) fn list(store: &Store, ask: &Ask, target: &Target) -> Result<Response
     let view = View::of(ask, target)?;
     let selector = Selector::of(target.resource, &ask.query)?;
     let (version, objects) = store.snapshot(target.resource, target.namespace.as_deref());
-    check_version(&ask.query, version)?;
+    check_version(ask, version)?;
     let matching: Vec<_> = objects.iter().filter(|object| selector.matches(object)).collect();
     let page = Page::of(&ask.query, version)?;
     let after = |object: &Value| page.start.as_ref().is_none_or(|start| key(object) > *start);
@@ -59,12 +60,12 @@ pub(super) fn list(store: &Store, ask: &Ask, target: &Target) -> Result<Response
 }
 
 /// Refuses what only a server with a longer memory, or with more of a future, could answer.
-fn check_version(query: &Query, current: u64) -> Result<(), Refusal> {
-    let Some(asked) = query.resource_version()? else { return Ok(()) };
+fn check_version(ask: &Ask, current: u64) -> Result<(), Refusal> {
+    let Some(asked) = ask.resource_version()? else { return Ok(()) };
     if asked > current {
         return Err(Refusal::too_large_resource_version(asked, current));
     }
-    if query.text("resourceVersionMatch") == "Exact" && asked < current {
+    if ask.query.text("resourceVersionMatch") == "Exact" && asked < current {
         return Err(Refusal::expired(format!("The provided resource version {asked} is too old ({current})")));
     }
     Ok(())

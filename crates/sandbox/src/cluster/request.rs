@@ -6,6 +6,8 @@ use serde_json::Value;
 use super::answer::Refusal;
 use super::protobuf;
 use super::resource::{self, Resource};
+use crate::clock::Clock;
+use crate::query::{Query, decode};
 
 /// What a path of the API names.
 #[derive(Clone, Debug)]
@@ -48,14 +50,16 @@ pub(super) struct Ask {
     pub query: Query,
     pub headers: HeaderMap,
     pub body: bytes::Bytes,
+    /// Of the server that is asked.
+    pub clock: Clock,
 }
 
 impl Ask {
-    pub fn new(request: Request<bytes::Bytes>) -> (Place, Self) {
+    pub fn new(request: Request<bytes::Bytes>, clock: Clock) -> (Place, Self) {
         let (parts, body) = request.into_parts();
         let place = place(&parts.uri);
         let query = Query::parse(parts.uri.query().unwrap_or(""));
-        (place, Self { method: parts.method, query, headers: parts.headers, body })
+        (place, Self { method: parts.method, query, headers: parts.headers, body, clock })
     }
 
     fn header(&self, name: &str) -> &str {
@@ -123,6 +127,30 @@ impl Ask {
         groups
     }
 
+    /// Whether nothing is to be kept.
+    pub fn dry_run(&self) -> Result<bool, Refusal> {
+        match self.query.text("dryRun") {
+            "" => Ok(false),
+            "All" => Ok(true),
+            other => {
+                let message = format!("Unsupported value: [{other:?}]: supported values: \"All\"");
+                Err(Refusal::invalid_options("UpdateOptions", "dryRun", "FieldValueNotSupported", &message))
+            }
+        }
+    }
+
+    /// A `resourceVersion`; none when it is empty or 0.
+    pub fn resource_version(&self) -> Result<Option<u64>, Refusal> {
+        match self.query.text("resourceVersion") {
+            "" | "0" => Ok(None),
+            text => text.parse().map(Some).map_err(|_| {
+                Refusal::bad_request(format!(
+                    "resourceVersion: Invalid value: {text:?}: strconv.ParseUint: parsing {text:?}: invalid syntax"
+                ))
+            }),
+        }
+    }
+
     /// The body as an object, from JSON or YAML.
     pub fn object(&self) -> Result<Value, Refusal> {
         parse(&self.body)
@@ -143,81 +171,6 @@ pub(super) fn parse(body: &[u8]) -> Result<Value, Refusal> {
     let text =
         std::str::from_utf8(body).map_err(|_| Refusal::unsupported_media_type("application/json, application/yaml"))?;
     serde_saphyr::from_str(text).map_err(unreadable)
-}
-
-/// The parameters of a request.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Query(Vec<(String, String)>);
-
-impl Query {
-    fn parse(query: &str) -> Self {
-        let pair = |pair: &str| {
-            let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-            (decode(&key.replace('+', " ")), decode(&value.replace('+', " ")))
-        };
-        Self(query.split('&').filter(|part| !part.is_empty()).map(pair).collect())
-    }
-
-    pub fn get(&self, key: &str) -> Option<&str> {
-        self.0.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str())
-    }
-
-    /// A text, empty when it is not there.
-    pub fn text(&self, key: &str) -> &str {
-        self.get(key).unwrap_or("")
-    }
-
-    pub fn flag(&self, key: &str) -> bool {
-        matches!(self.get(key), Some("true" | "1"))
-    }
-
-    pub fn number(&self, key: &str) -> Option<u64> {
-        self.get(key).and_then(|value| value.parse().ok())
-    }
-
-    /// Whether nothing is to be kept.
-    pub fn dry_run(&self) -> Result<bool, Refusal> {
-        match self.get("dryRun") {
-            None | Some("") => Ok(false),
-            Some("All") => Ok(true),
-            Some(other) => {
-                let message = format!("Unsupported value: [{other:?}]: supported values: \"All\"");
-                Err(Refusal::invalid_options("UpdateOptions", "dryRun", "FieldValueNotSupported", &message))
-            }
-        }
-    }
-
-    /// A `resourceVersion`; none when it is empty or 0.
-    pub fn resource_version(&self) -> Result<Option<u64>, Refusal> {
-        match self.text("resourceVersion") {
-            "" | "0" => Ok(None),
-            text => text.parse().map(Some).map_err(|_| {
-                Refusal::bad_request(format!(
-                    "resourceVersion: Invalid value: {text:?}: strconv.ParseUint: parsing {text:?}: invalid syntax"
-                ))
-            }),
-        }
-    }
-}
-
-fn decode(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((first, after)) = rest.split_first() {
-        let hex =
-            |digits: &[u8]| std::str::from_utf8(digits).ok().and_then(|digits| u8::from_str_radix(digits, 16).ok());
-        match (first, after.get(..2).and_then(hex)) {
-            (b'%', Some(byte)) => {
-                bytes.push(byte);
-                rest = &after[2..];
-            }
-            _ => {
-                bytes.push(*first);
-                rest = after;
-            }
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 fn place(uri: &Uri) -> Place {

@@ -4,12 +4,11 @@ use http::StatusCode;
 use serde_json::{Value, json};
 
 use super::answer::Refusal;
-use super::clock;
 use super::discovery::REVIEWS;
 use super::meta::text;
 use super::request::{Ask, Target};
 use super::resource::RESOURCES;
-use crate::Faults;
+use crate::faults::Faults;
 
 /// Refuses what the fault `forbidden=VERB/RESOURCE` forbids, as the RBAC authorizer would.
 pub(super) fn authorize(faults: &Faults, ask: &Ask, verb: &str, target: &Target) -> Result<(), Refusal> {
@@ -39,7 +38,7 @@ pub(super) fn create(faults: &Faults, ask: &Ask, group: &str, plural: &str) -> R
     }
     let asked = ask.object()?;
     let mut review = json!({"kind": kind, "apiVersion": format!("{group}/v1"),
-        "metadata": {"creationTimestamp": clock::now()}});
+        "metadata": {"creationTimestamp": ask.clock.now()}});
     if *kind != "SelfSubjectReview" {
         review["metadata"] = json!({"creationTimestamp": null});
         review["spec"] = asked["spec"].clone();

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::error::{Cause, StoreError};
 use super::resource::Resource;
-use super::{clock, defaults, meta, validation};
+use super::{defaults, meta, validation};
 
 pub(super) use validation::readable as check_readable;
 
@@ -13,6 +13,7 @@ pub(super) fn before_create(
     resource: &'static Resource,
     namespace: Option<&str>,
     object: &mut Value,
+    now: &str,
 ) -> Result<(), StoreError> {
     check_readable(resource, object)?;
     object["apiVersion"] = json!(resource.stored().api_version());
@@ -38,7 +39,7 @@ pub(super) fn before_create(
         metadata["namespace"] = json!(namespace);
     }
     metadata["uid"] = json!(meta::new_uid());
-    metadata["creationTimestamp"] = json!(clock::now());
+    metadata["creationTimestamp"] = json!(now);
     let fields = metadata.as_object_mut().expect("made an object above");
     for own in ["resourceVersion", "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "generation"] {
         fields.shift_remove(own);

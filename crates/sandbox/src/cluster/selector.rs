@@ -4,8 +4,8 @@ use serde_json::Value;
 
 use super::answer::Refusal;
 use super::meta::{self, text};
-use super::request::Query;
 use super::resource::Resource;
+use crate::query::Query;
 
 /// Which objects are asked for.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]

@@ -7,8 +7,8 @@ use http::{Request, Response, Uri};
 use http_body_util::BodyExt as _;
 use serde_json::Value;
 
+use crate::body::{Body, whole};
 use crate::faults::Faults;
-use crate::server::{Body, whole};
 
 const GROUP: &str = "external-secrets.io";
 const NEW: &str = "external-secrets.io/v1";

@@ -3,91 +3,24 @@
 //! Owns what the real server guarantees whoever writes: one counter of resource versions, generations, time stamps,
 //! owners of fields, graceful deletion, and that a write without a change is no write.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::sync::watch;
 
 use super::deletion::{self, Deletion};
 use super::error::StoreError;
+use super::fields::{self, Write};
+use super::objects::{Change, Expired, FIRST_RESOURCE_VERSION, Objects, key};
 use super::resource::{Resource, resource};
-use super::{clock, fields, meta, rules};
-
-/// How many changes a watch can catch up with; an older one is answered `410 Gone`.
-const HISTORY: usize = 20_000;
-/// Real clusters are never near zero, and clients take 0 and 1 for something else.
-const FIRST_RESOURCE_VERSION: u64 = 1_000;
-
-/// What happened to an object.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum ChangeKind {
-    /// It is new.
-    Added,
-    /// It is another.
-    Modified,
-    /// It is gone.
-    Deleted,
-}
-
-/// One change of one object.
-#[derive(Clone)]
-pub struct Change {
-    /// The version of the whole cluster that this change made.
-    pub resource_version: u64,
-    /// What happened.
-    pub kind: ChangeKind,
-    /// The object's kind.
-    pub resource: &'static Resource,
-    /// The object after the change; for a deletion its last state, with the version of the deletion.
-    pub object: Arc<Value>,
-    /// The object before the change.
-    pub previous: Option<Arc<Value>>,
-}
-
-/// The changes asked for are no longer remembered.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Expired {
-    /// The oldest version from which a watch can still start.
-    pub oldest: u64,
-}
-
-/// Who writes, and how.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Write<'a> {
-    /// The field manager.
-    pub manager: &'a str,
-    /// Whether this is a server-side apply.
-    pub apply: bool,
-    /// The part that is written: empty, `status` or `scale`.
-    pub subresource: &'a str,
-    /// Answer as if, but keep nothing.
-    pub dry_run: bool,
-    /// The version that the writer saw.
-    pub expected_resource_version: Option<&'a str>,
-}
-
-impl<'a> Write<'a> {
-    /// A plain write.
-    pub fn by(manager: &'a str) -> Self {
-        Self { manager, apply: false, subresource: "", dry_run: false, expected_resource_version: None }
-    }
-}
-
-/// Plural, namespace (empty for cluster-wide objects), name.
-pub(super) type Key = (&'static str, String, String);
-
-pub(super) struct Objects {
-    resource_version: u64,
-    /// Everything up to here has been forgotten.
-    forgotten: u64,
-    pub(super) objects: BTreeMap<Key, Arc<Value>>,
-    history: VecDeque<Change>,
-}
+use super::{meta, rules};
+use crate::clock::Clock;
 
 /// The Kubernetes objects.
 pub struct Store {
+    clock: Clock,
     objects: Mutex<Objects>,
     latest: watch::Sender<u64>,
     /// The kinds of which the fault `watch-expired` has had its one watch.
@@ -101,22 +34,22 @@ impl fmt::Debug for Store {
     }
 }
 
-impl Default for Store {
-    fn default() -> Self {
+impl Store {
+    /// An empty one, whose objects get their times from this clock.
+    pub fn new(clock: Clock) -> Self {
         Self {
-            objects: Mutex::new(Objects {
-                resource_version: FIRST_RESOURCE_VERSION,
-                forgotten: FIRST_RESOURCE_VERSION,
-                objects: BTreeMap::new(),
-                history: VecDeque::new(),
-            }),
+            objects: Mutex::new(Objects::new(clock.clone())),
+            clock,
             latest: watch::Sender::new(FIRST_RESOURCE_VERSION),
             expired: Mutex::default(),
         }
     }
-}
 
-impl Store {
+    /// The server's clock.
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
     /// One object.
     pub fn get(&self, resource: &Resource, namespace: Option<&str>, name: &str) -> Option<Value> {
         let objects = self.lock();
@@ -246,7 +179,7 @@ impl Store {
         mut object: Value,
         write: &Write<'_>,
     ) -> Result<Value, StoreError> {
-        rules::before_create(resource, namespace, &mut object)?;
+        rules::before_create(resource, namespace, &mut object, &self.clock.now())?;
         let mut objects = self.lock();
         let name = meta::name(&object).to_owned();
         let key = key(resource, namespace, &name);
@@ -258,7 +191,7 @@ impl Store {
         {
             return Err(StoreError::NotFound { resource: self::resource("namespaces"), name: namespace.to_owned() });
         }
-        fields::record(resource, None, &mut object, write, &clock::now());
+        fields::record(resource, None, &mut object, write, &self.clock.now());
         rules::complete(resource, &mut object)?;
         if write.dry_run {
             return Ok(object);
@@ -292,7 +225,7 @@ impl Store {
         if write.subresource == "status" && after == *before {
             return Ok(after);
         }
-        fields::record(resource, Some(&before), &mut after, write, &clock::now());
+        fields::record(resource, Some(&before), &mut after, write, &self.clock.now());
         if after == *before || write.dry_run {
             return Ok(after);
         }
@@ -343,72 +276,15 @@ impl Store {
     }
 }
 
-impl Objects {
-    pub(super) fn find(&self, resource: &Resource, namespace: Option<&str>, name: &str) -> Option<Arc<Value>> {
-        self.objects.get(&key(resource, namespace, name)).cloned()
-    }
-
-    pub(super) fn put(
-        &mut self,
-        resource: &'static Resource,
-        key: Key,
-        mut object: Value,
-        previous: Option<Arc<Value>>,
-    ) -> Arc<Value> {
-        self.resource_version += 1;
-        object["metadata"]["resourceVersion"] = json!(self.resource_version.to_string());
-        let object = Arc::new(object);
-        self.objects.insert(key, Arc::clone(&object));
-        let kind = if previous.is_some() { ChangeKind::Modified } else { ChangeKind::Added };
-        self.remember(kind, resource, Arc::clone(&object), previous);
-        object
-    }
-
-    pub(super) fn take(&mut self, resource: &'static Resource, key: &Key) -> Result<Arc<Value>, StoreError> {
-        let object =
-            self.objects.get(key).cloned().ok_or_else(|| StoreError::NotFound { resource, name: key.2.clone() })?;
-        Ok(self.take_as(resource, key, Value::clone(&object)))
-    }
-
-    /// Takes the object away and remembers `last` as its last state.
-    pub(super) fn take_as(&mut self, resource: &'static Resource, key: &Key, mut last: Value) -> Arc<Value> {
-        let previous = self.objects.remove(key);
-        self.resource_version += 1;
-        last["metadata"]["resourceVersion"] = json!(self.resource_version.to_string());
-        let last = Arc::new(last);
-        self.remember(ChangeKind::Deleted, resource, Arc::clone(&last), previous);
-        last
-    }
-
-    fn remember(
-        &mut self,
-        kind: ChangeKind,
-        resource: &'static Resource,
-        object: Arc<Value>,
-        previous: Option<Arc<Value>>,
-    ) {
-        let resource_version = self.resource_version;
-        self.history.push_back(Change { resource_version, kind, resource, object, previous });
-        while self.history.len() > HISTORY {
-            if let Some(change) = self.history.pop_front() {
-                self.forgotten = change.resource_version;
-            }
-        }
-    }
-}
-
-pub(super) fn key(resource: &Resource, namespace: Option<&str>, name: &str) -> Key {
-    let namespace = if resource.namespaced { namespace.unwrap_or("") } else { "" };
-    (resource.plural, namespace.to_owned(), name.to_owned())
-}
-
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::super::resource::RESOURCES;
     use super::*;
 
     fn store() -> Store {
-        let store = Store::default();
+        let store = Store::new(Clock::default());
         let namespace = json!({"metadata": {"name": "acme"}});
         store.create(resource("namespaces"), None, namespace, "test").unwrap();
         store

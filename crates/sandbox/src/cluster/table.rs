@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::columns::{Column, columns};
 use super::resource::Resource;
+use crate::clock::Clock;
 
 /// What each row carries of its object.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -27,6 +28,7 @@ impl Carry {
 /// A table of these objects; `with_columns` is false for all but the first of a watch.
 pub(super) fn table(
     resource: &Resource,
+    clock: &Clock,
     metadata: Value,
     objects: &[Value],
     carry: Carry,
@@ -37,7 +39,7 @@ pub(super) fn table(
     let rows: Vec<Value> = objects
         .iter()
         .map(|object| {
-            let cells: Vec<Value> = columns.iter().map(|column| (column.cell)(object)).collect();
+            let cells: Vec<Value> = columns.iter().map(|column| (column.cell)(object, clock)).collect();
             let object = match carry {
                 Carry::Nothing => Value::Null,
                 Carry::Metadata => metadata_only(object),

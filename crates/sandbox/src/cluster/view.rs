@@ -2,23 +2,33 @@
 
 use serde_json::{Value, json};
 
+use super::answer::Refusal;
 use super::eventview;
 use super::request::{Ask, Form, Target};
+use super::resource::Resource;
 use super::table::{self, Carry};
+use crate::clock::Clock;
 
 /// How one request wants its objects.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct View {
     form: Form,
     carry: Carry,
     target_group: &'static str,
-    resource: &'static super::Resource,
+    resource: &'static Resource,
+    clock: Clock,
 }
 
 impl View {
-    pub fn of(ask: &Ask, target: &Target) -> Result<Self, super::answer::Refusal> {
+    pub fn of(ask: &Ask, target: &Target) -> Result<Self, Refusal> {
         let carry = Carry::named(ask.query.text("includeObject"));
-        Ok(Self { form: ask.form()?, carry, target_group: target.resource.group, resource: target.resource })
+        Ok(Self {
+            form: ask.form()?,
+            carry,
+            target_group: target.resource.group,
+            resource: target.resource,
+            clock: ask.clock.clone(),
+        })
     }
 
     /// The object as it is shown when it is not in a table: events have two views.
@@ -64,7 +74,7 @@ impl View {
     pub fn list(&self, objects: &[Value], metadata: Value) -> Value {
         let items = |show: &dyn Fn(&Value) -> Value| objects.iter().map(show).collect::<Vec<Value>>();
         match self.form {
-            Form::Table => table::table(self.resource, metadata, objects, self.carry, true),
+            Form::Table => table::table(self.resource, &self.clock, metadata, objects, self.carry, true),
             Form::Metadata => {
                 json!({"kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1", "metadata": metadata,
                 "items": items(&table::metadata_only)})
@@ -86,6 +96,13 @@ impl View {
     }
 
     fn rows(&self, objects: &[Value], resource_version: &Value, with_columns: bool) -> Value {
-        table::table(self.resource, json!({"resourceVersion": resource_version}), objects, self.carry, with_columns)
+        table::table(
+            self.resource,
+            &self.clock,
+            json!({"resourceVersion": resource_version}),
+            objects,
+            self.carry,
+            with_columns,
+        )
     }
 }

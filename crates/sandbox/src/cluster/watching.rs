@@ -1,7 +1,6 @@
 //! WATCH: the changes of one kind as they happen, one JSON object a line.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,12 +12,12 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::answer::{self, Refusal};
+use super::api_server::ApiServer;
+use super::objects::{Change, ChangeKind};
 use super::request::{Ask, Target};
 use super::selector::Selector;
-use super::store::{Change, ChangeKind};
 use super::view::View;
-use crate::World;
-use crate::server::Body;
+use crate::body::Body;
 
 /// How long the real server lets a watch live when it is not told: half an hour to an hour.
 const LONGEST: Duration = Duration::from_secs(1800);
@@ -28,7 +27,7 @@ const BOOKMARKS: Duration = Duration::from_secs(60);
 const LAST_BOOKMARK: Duration = Duration::from_secs(2);
 
 /// Starts a watch.
-pub(super) fn watch(world: &Arc<World>, ask: &Ask, target: &Target) -> Result<Response<Body>, Refusal> {
+pub(super) fn watch(server: &ApiServer, ask: &Ask, target: &Target) -> Result<Response<Body>, Refusal> {
     let query = &ask.query;
     if query.get("sendInitialEvents").is_some() {
         return Err(Refusal::invalid_options(
@@ -52,9 +51,9 @@ pub(super) fn watch(world: &Arc<World>, ask: &Ask, target: &Target) -> Result<Re
     }
     let lifetime = query.number("timeoutSeconds").filter(|seconds| *seconds > 0).map_or(LONGEST, Duration::from_secs);
     let now = Instant::now();
-    let end = now + world.faults.duration("watch-closed").map_or(lifetime, |cut| cut.min(lifetime));
+    let end = now + server.faults.duration("watch-closed").map_or(lifetime, |cut| cut.min(lifetime));
     let mut watch = Watch {
-        world: Arc::clone(world),
+        server: server.clone(),
         target: target.clone(),
         view: View::of(ask, target)?,
         selector,
@@ -64,16 +63,16 @@ pub(super) fn watch(world: &Arc<World>, ask: &Ask, target: &Target) -> Result<Re
         is_over: false,
         end,
         bookmark: query.flag("allowWatchBookmarks").then(|| (now + BOOKMARKS).min(end - LAST_BOOKMARK.min(end - now))),
-        wake: world.cluster.changes(),
+        wake: server.store.changes(),
     };
-    watch.begin(query.resource_version()?);
+    watch.begin(ask.resource_version()?);
     let frames = stream::unfold(watch, |mut watch| async move { watch.next().await.map(|line| (line, watch)) });
     let body = StreamBody::new(frames).boxed();
     Ok(answer::with_headers(StatusCode::OK, "application/json", body))
 }
 
 struct Watch {
-    world: Arc<World>,
+    server: ApiServer,
     target: Target,
     view: View,
     selector: Selector,
@@ -93,12 +92,12 @@ impl Watch {
     fn begin(&mut self, from: Option<u64>) {
         match from {
             Some(_) if self.is_expired_on_demand() => {
-                self.expire(from.unwrap_or(0), self.world.cluster.resource_version())
+                self.expire(from.unwrap_or(0), self.server.store.resource_version())
             }
             Some(version) => self.since = version,
             None => {
                 let (version, objects) =
-                    self.world.cluster.snapshot(self.target.resource, self.target.namespace.as_deref());
+                    self.server.store.snapshot(self.target.resource, self.target.namespace.as_deref());
                 self.since = version;
                 for object in objects {
                     if self.selector.matches(&object) {
@@ -111,10 +110,10 @@ impl Watch {
 
     /// The fault `watch-expired`: once for each kind, or as often as its number says.
     fn is_expired_on_demand(&self) -> bool {
-        let faults = &self.world.faults;
+        let faults = &self.server.faults;
         match faults.value("watch-expired") {
             Some(_) => faults.take("watch-expired"),
-            None => self.world.cluster.expires_once(self.target.resource, faults.active("watch-expired")),
+            None => self.server.store.expires_once(self.target.resource, faults.active("watch-expired")),
         }
     }
 
@@ -133,7 +132,7 @@ impl Watch {
 
     /// Looks at what happened since the last time.
     fn catch_up(&mut self) {
-        match self.world.cluster.changes_since(self.target.resource, self.since) {
+        match self.server.store.changes_since(self.target.resource, self.since) {
             Err(expired) => self.expire(self.since, expired.oldest),
             Ok(changes) => {
                 for change in changes {
@@ -194,7 +193,7 @@ impl Watch {
                 let now = Instant::now();
                 let last = self.end.checked_sub(LAST_BOOKMARK).unwrap_or(now);
                 self.bookmark = (now < last).then(|| (now + BOOKMARKS).min(last));
-                let version = self.world.cluster.resource_version();
+                let version = self.server.store.resource_version();
                 self.catch_up();
                 if !self.is_over {
                     self.since = self.since.max(version);

@@ -7,15 +7,16 @@ use super::answer::{self, Refusal};
 use super::applying;
 use super::deletion::{Deletion, Propagation};
 use super::error::StoreError;
+use super::fields::Write;
 use super::meta::{self, text};
 use super::patch::{self, Form};
 use super::request::{self, Ask, Target};
 use super::resource::Resource;
 use super::selector::Selector;
-use super::store::{Store, Write};
+use super::store::Store;
 use super::view::View;
 use super::{eventview, limits, rules, scale};
-use crate::server::Body;
+use crate::body::Body;
 
 /// Makes a new object.
 pub(super) fn create(store: &Store, ask: &Ask, target: &Target) -> Result<Response<Body>, Refusal> {
@@ -34,7 +35,7 @@ pub(super) fn create(store: &Store, ask: &Ask, target: &Target) -> Result<Respon
         return Err(Refusal::forbidden(target.resource, "pods", meta::name(&object), &why));
     }
     let manager = ask.manager();
-    let write = Write { dry_run: ask.query.dry_run()?, ..Write::by(&manager) };
+    let write = Write { dry_run: ask.dry_run()?, ..Write::by(&manager) };
     let made = store.insert(target.resource, namespace.as_deref(), object, &write)?;
     Ok(answer::object(StatusCode::CREATED, &view.one(&made)))
 }
@@ -197,7 +198,7 @@ fn change(
 ) -> Result<Response<Body>, Refusal> {
     let view = View::of(ask, target)?;
     let manager = ask.manager();
-    let write = Write { dry_run: ask.query.dry_run()?, subresource: &target.subresource, ..Write::by(&manager) };
+    let write = Write { dry_run: ask.dry_run()?, subresource: &target.subresource, ..Write::by(&manager) };
     let resource = target.resource;
     let done = store.modify(resource, target.namespace.as_deref(), name, &write, |after| {
         let before = after.clone();
@@ -264,7 +265,7 @@ fn deletion(ask: &Ask, target: &Target, options: &Value) -> Result<Deletion, Ref
     Ok(Deletion {
         grace_period_seconds: grace.or_else(|| ask.query.text("gracePeriodSeconds").parse().ok()),
         propagation: if orphans { Propagation::Orphan } else { Propagation::Background },
-        dry_run: ask.query.dry_run()? || options["dryRun"][0] == "All",
+        dry_run: ask.dry_run()? || options["dryRun"][0] == "All",
         expected_uid: precondition("uid"),
         expected_resource_version: precondition("resourceVersion"),
     })

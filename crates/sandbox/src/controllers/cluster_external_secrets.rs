@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::text;
-use crate::World;
+use super::fields::text;
 use crate::cluster::resource;
+use crate::world::World;
 
 const FORCE_SYNC: &str = "external-secrets.io/force-sync";
 const MANAGER: &str = "external-secrets";

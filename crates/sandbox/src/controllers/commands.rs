@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::{World, data};
+use crate::world::World;
 
 /// Where a command runs.
 pub(super) struct Place<'a> {
@@ -84,8 +84,15 @@ pub(super) async fn run(place: &Place<'_>, container: &Value, lasting: Option<Du
             }
             None => 1,
         },
-        ["reencrypt"] => left(place, data::reencrypt_with(place.world, place.namespace, place.held)),
-        ["rows-left"] => left(place, data::left(place.world, place.namespace, place.held)),
+        ["reencrypt"] => left(
+            place,
+            place
+                .world
+                .controllers
+                .data
+                .reencrypt_with(place.namespace, place.held, |bytes| place.world.named(place.namespace, bytes)),
+        ),
+        ["rows-left"] => left(place, place.world.controllers.data.left(place.namespace, place.held)),
         [program, ..] => {
             place.print(&format!("{program}: command not found (the sandbox has reencrypt, rows-left, true, false, sleep, echo, printenv)"));
             127

@@ -22,17 +22,15 @@ use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tokio::task::JoinHandle;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
-use crate::World;
-use crate::cluster::{Change, ChangeKind, resource};
-use events::Recorder;
-use queue::Queue;
+use crate::clock::written;
+use crate::cluster::{Change, ChangeKind, resource, text};
+use crate::world::World;
+use events::{FIELD_MANAGER, Recorder};
+use queue::{Key, Queue};
 use reconcile::Outcome;
 
-/// As whom the controller writes all but the Secrets, and the component in its Events.
-const FIELD_MANAGER: &str = "external-secrets";
 /// How old the first writes look. Younger than the newest version that a seed makes, so that it can be its copy.
 const FIRST_WRITES: SignedDuration = SignedDuration::from_hours(29 * 24);
 /// How often a fault that was added while it ran is noticed: faults wake nobody.
@@ -40,18 +38,7 @@ const FAULTS_NOTICED: Duration = Duration::from_millis(250);
 /// How long the fault `old-value-pod` lasts at most.
 const OLD_VALUE_LASTS: Duration = Duration::from_secs(1);
 
-/// Namespace and name of an ExternalSecret.
-type Key = (String, String);
-
-/// Where reads of single objects are asked for.
-pub type Requests = UnboundedSender<Key>;
-
-/// Syncs everything that is there at once, as if that had been long ago, then starts the controller.
-pub fn spawn(world: Arc<World>) -> JoinHandle<()> {
-    tokio::spawn(start(world))
-}
-
-/// As `spawn`, but the controller is left to the caller to run.
+/// Syncs everything that is there at once, as if that had been long ago; what it returns is the controller, to be run.
 pub fn start(world: Arc<World>) -> impl Future<Output = ()> + Send + 'static {
     let (sender, requests) = unbounded_channel();
     // A world has one such controller; a second one would be deaf to requests, and nothing else.
@@ -70,39 +57,6 @@ pub fn sync_now(world: &World, namespace: &str, name: &str) -> bool {
     controller.is_some_and(|requests| requests.send((namespace.to_owned(), name.to_owned())).is_ok())
 }
 
-/// Waits until every ExternalSecret has been reconciled once; false when that takes longer than `timeout`.
-pub async fn settle(world: &World, timeout: Duration) -> bool {
-    let mut changes = world.cluster.changes();
-    let settled = async {
-        loop {
-            changes.borrow_and_update();
-            let objects = world.cluster.list(resource("externalsecrets"), None);
-            let is_open = |object: &Value| {
-                object["status"]["conditions"].is_null()
-                    && !reconcile::is_others(world, text(&object["metadata"]["namespace"]), &object["spec"])
-            };
-            if !objects.iter().any(is_open) || changes.changed().await.is_err() {
-                break;
-            }
-        }
-    };
-    tokio::time::timeout(timeout, settled).await.is_ok()
-}
-
-/// The text of a value; empty when it is none.
-fn text(value: &Value) -> &str {
-    value.as_str().unwrap_or_default()
-}
-
-/// Now, as the API writes it.
-fn now() -> String {
-    in_seconds(Timestamp::now())
-}
-
-fn in_seconds(time: Timestamp) -> String {
-    time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
-}
-
 fn key_of(object: &Value) -> Key {
     (text(&object["metadata"]["namespace"]).to_owned(), text(&object["metadata"]["name"]).to_owned())
 }
@@ -119,7 +73,7 @@ impl Controller {
     /// What the world starts with was synced long ago, whatever goes wrong now.
     fn first_writes(&mut self) {
         let world = Arc::clone(&self.world);
-        let long_ago = in_seconds(Timestamp::now().checked_sub(FIRST_WRITES).unwrap_or(Timestamp::UNIX_EPOCH));
+        let long_ago = written(Timestamp::now().checked_sub(FIRST_WRITES).unwrap_or(Timestamp::UNIX_EPOCH));
         store::validate_all(&world, &mut self.recorder, Some(&long_ago));
         // Nobody is told: an Event is kept for an hour.
         let mut unheard = Recorder::silent();

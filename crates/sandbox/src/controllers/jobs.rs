@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::fields::text;
 use super::workloads::{is_leaving, is_ready, number, owned_by, pod_of};
-use super::{now, text};
-use crate::World;
+use crate::clock::others_now as now;
 use crate::cluster::resource;
+use crate::world::World;
 
 const MANAGER: &str = "kube-controller-manager";
 /// Deadlines pass without anybody changing anything.

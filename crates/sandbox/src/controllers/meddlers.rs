@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::{private_hash, text};
-use crate::World;
+use super::fields::text;
 use crate::cluster::{ChangeKind, resource};
+use crate::world::World;
 
 /// How long the GitOps controller takes to notice.
 const GITOPS: Duration = Duration::from_secs(1);
@@ -54,7 +54,7 @@ fn reload(world: &World, since: u64) {
     for change in changed {
         let (namespace, secret) = (text(&change.object, "/metadata/namespace"), text(&change.object, "/metadata/name"));
         let variable = format!("STAKATER_{}_SECRET", secret.to_uppercase().replace(['-', '.'], "_"));
-        let hash = private_hash(&change.object.get("data").map(Value::to_string));
+        let hash = world.controllers.private_hash(&change.object.get("data").map(Value::to_string));
         for deployment in world.cluster.list(resource("deployments"), Some(namespace)) {
             let asks = text(&deployment, "/metadata/annotations/reloader.stakater.com~1auto") == "true";
             let reads = deployment

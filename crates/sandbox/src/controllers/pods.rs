@@ -3,16 +3,18 @@
 //! Annotations of a pod or of its namespace tell how it starts and ends; tests/control-plane/kubelet.go knows the same.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use super::{commands, decoded, named, now, text};
-use crate::World;
+use super::commands;
+use super::fields::{decoded, text};
+use crate::clock::others_now as now;
 use crate::cluster::{ChangeKind, resource};
 use crate::faults::duration;
+use crate::world::World;
 
 const MANAGER: &str = "kubelet";
 /// How long a pod takes to start, or `crash`, or `pull`: its image is not there.
@@ -27,26 +29,6 @@ const TERMINATE: &str = "control-plane.deepdesk.com/terminate";
 const GRACE: Duration = Duration::from_millis(200);
 /// Pause before a container whose Secret is missing is tried again.
 const RETRY: Duration = Duration::from_millis(200);
-
-/// What is remembered of every pod that ever ran.
-#[derive(Debug, Default)]
-pub struct Lives(Mutex<BTreeMap<String, Value>>);
-
-impl Lives {
-    /// All of them, in the order in which they were created.
-    pub fn describe(&self) -> Value {
-        let lives = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut all: Vec<Value> = lives.values().cloned().collect();
-        all.sort_by_key(|life| life["order"].as_u64());
-        Value::Array(all)
-    }
-
-    fn note(&self, uid: &str, change: impl FnOnce(&mut Value)) {
-        let mut lives = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let order = lives.len();
-        change(lives.entry(uid.to_owned()).or_insert_with(|| json!({ "order": order })));
-    }
-}
 
 /// With fractions of a second: lives are short here.
 fn precisely_now() -> Value {
@@ -145,8 +127,7 @@ async fn start(world: Arc<World>, (namespace, name): (String, String), uid: Stri
     world.controllers.lives.note(&uid, |life| {
         life["values"] = Value::Object(values);
         life["started"] = precisely_now();
-        life["holds"] =
-            held.iter().map(|(key, value)| (key.clone(), json!(named(&world, &namespace, value)))).collect();
+        life["holds"] = held.iter().map(|(key, value)| (key.clone(), json!(world.named(&namespace, value)))).collect();
     });
     if is_job {
         let run = told(&world, &namespace, &pod, RUN).as_deref().and_then(duration);

@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use super::fields::text;
 use super::rolling::{Counts, Set, resolved, step};
-use super::{now, private_hash, text};
-use crate::World;
+use crate::clock::others_now as now;
 use crate::cluster::{Resource, exceeded, resource};
+use crate::world::World;
 
 const MANAGER: &str = "kube-controller-manager";
 /// `progressDeadlineSeconds` of a Deployment that the fault `rollout-stuck` meets: nobody rehearses for ten minutes.
@@ -177,7 +178,9 @@ fn create_set(world: &World, namespace: &str, deployment: &Value, revision: i64)
     let name = text(deployment, "/metadata/name");
     let mut template = bare_template(deployment);
     // Kubernetes' own hashes look like this: ten characters, none of them a vowel.
-    let hash: String = private_hash(&template.to_string())
+    let hash: String = world
+        .controllers
+        .private_hash(&template.to_string())
         .chars()
         .map(|c| if c == 'a' || c == 'e' { 'x' } else { c })
         .take(10)
@@ -413,7 +416,7 @@ fn ordered_set(world: &World, namespace: &str, kind: &'static Resource, set: &Va
     let name = text(set, "/metadata/name");
     let daemon = kind.plural == "daemonsets";
     let desired = if daemon { 1 } else { set.pointer("/spec/replicas").and_then(Value::as_i64).unwrap_or(1) };
-    let revision = format!("{name}-{}", &private_hash(&bare_template(set).to_string())[..10]);
+    let revision = format!("{name}-{}", &world.controllers.private_hash(&bare_template(set).to_string())[..10]);
     let all = world.cluster.list(resource("pods"), Some(namespace));
     let pods: Vec<&Value> = all.iter().filter(|pod| owned_by(pod, set)).collect();
     let is_new = |pod: &&&Value| text(pod, "/metadata/labels/controller-revision-hash") == revision;

@@ -2,7 +2,7 @@
 //!
 //! Not all of Google's filter language: terms with `AND`, `OR`, `NOT` and parentheses. What it does not know it refuses.
 
-use super::error::ApiError;
+use crate::google::ApiError;
 
 /// A filter, read.
 #[derive(Clone, Debug, Eq, PartialEq)]

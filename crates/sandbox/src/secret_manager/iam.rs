@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::error::ApiError;
+use crate::google::ApiError;
 
 /// The etag of a policy that was never set.
 const UNSET: &str = "ACAB";

@@ -7,12 +7,13 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-use super::error::ApiError;
 use super::filter::Filter;
 use super::iam::{PERMISSIONS, Policy};
-use super::route::{Call, Parent, parameter};
+use super::route::{Call, Parent};
 use super::rules;
 use super::store::{Secret, State, Version, VersionState, is_stale, number_of};
+use crate::google::ApiError;
+use crate::query::parameter;
 
 /// The largest page of a list, and the one that is given when the client names no size.
 const PAGE_LIMIT: usize = 25_000;
@@ -170,7 +171,7 @@ pub(super) fn access<'state>(
         (Some(payload), VersionState::Enabled) => Ok((version.number, &payload.0)),
         _ => {
             let name = format!("{}/versions/{}", state.secret_name(&call.parent, &call.secret), version.number);
-            Err(ApiError::state(&name, version.state))
+            Err(ApiError::state(&name, version.state.name()))
         }
     }
 }

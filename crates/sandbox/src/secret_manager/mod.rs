@@ -3,7 +3,6 @@
 //! It is exact where a rotation is exposed: `latest` is the newest created version in any state, a disabled one answers
 //! FAILED_PRECONDITION, etags change with every change, checksums are verified. It has no quotas.
 
-mod error;
 mod filter;
 mod iam;
 mod methods;
@@ -17,18 +16,19 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderValue, Request, Response, StatusCode, header};
+use http::{Request, Response, StatusCode};
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use tokio::sync::watch;
 
-use super::faults::Faults;
-use super::history::History;
-use super::server::{Body, whole};
-pub use error::ApiError;
+use crate::body::Body;
+use crate::class::Class;
+use crate::faults::Faults;
+use crate::google::{ApiError, json_answer};
+use crate::history::History;
+use crate::query::parameter;
 pub use iam::Binding;
 use iam::Policy;
-use route::{Call, Method, Parent, parameter, route};
+use route::{Call, Method, Parent, route};
 use store::{Payload, Secret, State, Version, VersionState, is_stale};
 
 /// As whom External Secrets reads.
@@ -42,7 +42,6 @@ pub const IDENTITY_HEADER: &str = "x-sandbox-identity";
 pub struct SecretManager {
     state: Mutex<State>,
     faults: Arc<Faults>,
-    changes: watch::Sender<u64>,
 }
 
 impl fmt::Debug for SecretManager {
@@ -107,7 +106,7 @@ pub struct Holder {
 impl SecretManager {
     /// An empty one.
     pub fn new(faults: Arc<Faults>) -> Self {
-        SecretManager { state: Mutex::default(), faults, changes: watch::Sender::new(0) }
+        SecretManager { state: Mutex::default(), faults }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -203,7 +202,6 @@ impl SecretManager {
         };
         state.secrets.entry(parent).or_default().insert(id.to_owned(), secret);
         drop(state);
-        self.tell();
     }
 
     /// Makes a project, if it is not there. Every other project answers "denied, or it may not exist".
@@ -216,11 +214,6 @@ impl SecretManager {
         let mut state = self.lock();
         state.project(project);
         state.grants.entry(project.to_owned()).or_default().grant(role, member);
-    }
-
-    /// Wakes up at every change.
-    pub fn changed(&self) -> watch::Receiver<u64> {
-        self.changes.subscribe()
     }
 
     /// Every version that holds these bytes, in any state: how the records of truth name a value.
@@ -280,8 +273,7 @@ impl SecretManager {
         }
         let answer = self.perform(&mut state, &call, query, &body, identity);
         drop(state);
-        if answer.is_ok() && call.method.class() == super::operation::Class::Write {
-            self.tell();
+        if answer.is_ok() && call.method.class() == Class::Write {
         }
         answer
     }
@@ -360,10 +352,6 @@ impl SecretManager {
             .chain(secret.map(|secret| &secret.policy))
             .any(|policy| policy.allows(identity, permission))
     }
-
-    fn tell(&self) {
-        self.changes.send_modify(|count| *count += 1);
-    }
 }
 
 /// The resource as the client named it: refusals tell no project numbers.
@@ -375,14 +363,6 @@ fn asked_for(call: &Call) -> String {
         }
     }
     name
-}
-
-/// An answer as Google's front end sends it.
-pub(super) fn json_answer(status: StatusCode, body: &Value) -> Response<Body> {
-    let mut answer = Response::new(whole(format!("{body:#}\n")));
-    *answer.status_mut() = status;
-    answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json; charset=UTF-8"));
-    answer
 }
 
 #[cfg(test)]

@@ -2,7 +2,8 @@
 
 use http::Method as Verb;
 
-use crate::operation::Class;
+use crate::class::Class;
+use crate::query::decode;
 
 /// Where secrets live: a project, or one of its locations.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -185,40 +186,6 @@ pub fn route(verb: &Verb, path: &str) -> Option<Call> {
     Some(Call { method, parent, secret: secret.to_owned(), version: version.to_owned() })
 }
 
-/// The value of a query parameter. Pairs are divided by `&` alone: `$alt=json;enum-encoding=int` is one of them.
-pub fn parameter(query: &str, name: &str) -> Option<String> {
-    query.split('&').find_map(|pair| {
-        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-        (decode(key) == name).then(|| decode(&value.replace('+', " ")))
-    })
-}
-
-/// Takes the percent signs out. What is no UTF-8 afterwards names nothing that exists.
-fn decode(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let [first, tail @ ..] = rest {
-        rest = match (first, tail) {
-            (b'%', [high, low, after @ ..]) if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
-                bytes.push(hex(*high) << 4 | hex(*low));
-                after
-            }
-            _ => {
-                bytes.push(*first);
-                tail
-            }
-        };
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
-}
-
-fn hex(digit: u8) -> u8 {
-    match digit {
-        b'0'..=b'9' => digit - b'0',
-        _ => (digit | 0x20) - b'a' + 10,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -247,21 +214,6 @@ mod tests {
                 format!("{:?} {}{location} {} {}", call.method, call.parent.project, call.secret, call.version)
             });
             assert_eq!(seen.as_deref(), expected, "{verb} {path}");
-        }
-    }
-
-    #[test]
-    fn parameters_are_decoded() {
-        let query = "%24alt=json%3Benum-encoding%3Dint&pageToken=&filter=labels.owner%3Ddeep+desk&etag=%22162b%22";
-        let cases = [
-            ("$alt", Some("json;enum-encoding=int")),
-            ("pageToken", Some("")),
-            ("filter", Some("labels.owner=deep desk")),
-            ("etag", Some("\"162b\"")),
-            ("pageSize", None),
-        ];
-        for (name, expected) in cases {
-            assert_eq!(parameter(query, name).as_deref(), expected, "{name}");
         }
     }
 }

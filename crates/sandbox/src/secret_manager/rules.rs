@@ -6,9 +6,9 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value};
 
-use super::error::ApiError;
 use super::route::Parent;
 use super::store::{Payload, number_of};
+use crate::google::ApiError;
 
 /// The most that a version holds.
 const PAYLOAD_LIMIT: usize = 64 * 1024;

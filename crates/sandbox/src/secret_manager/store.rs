@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-use super::error::ApiError;
 use super::iam::Policy;
 use super::route::Parent;
+use crate::google::ApiError;
 
 /// The state of a version.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

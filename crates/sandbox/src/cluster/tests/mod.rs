@@ -7,9 +7,9 @@ use http::Request;
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
 
-use super::{Store, handle, resource};
-use crate::secret_manager::SecretManager;
-use crate::{Faults, Options, World, environment, server};
+use super::{handle, resource};
+use crate::world::World;
+use crate::{Options, environment, server};
 
 mod kube_rs;
 mod kubectl;
@@ -20,26 +20,16 @@ fn world(faults: &[&str]) -> Arc<World> {
 }
 
 fn world_in(faults: &[&str], directory: std::path::PathBuf) -> Arc<World> {
-    let faults = Arc::new(Faults::new(faults.iter().map(|fault| fault.parse().unwrap())));
-    let cluster = Arc::new(Store::default());
-    cluster.create(resource("namespaces"), None, json!({"metadata": {"name": "acme"}}), "test").unwrap();
-    Arc::new(World {
-        secret_manager: Arc::new(SecretManager::new(Arc::clone(&faults))),
-        cluster,
-        faults,
-        log: Arc::default(),
-        doors: Default::default(),
-        history: Default::default(),
-        options: Options {
-            accounts: 1,
-            sync_delay: Duration::ZERO,
-            pod_start: Duration::ZERO,
-            faults: Vec::new(),
-            seed: None,
-            directory,
-        },
-        controllers: crate::controllers::Shared::default(),
-    })
+    let world = World::new(Options {
+        accounts: 1,
+        sync_delay: Duration::ZERO,
+        pod_start: Duration::ZERO,
+        faults: faults.iter().map(|fault| fault.parse().unwrap()).collect(),
+        seed: None,
+        directory,
+    });
+    world.cluster.create(resource("namespaces"), None, json!({"metadata": {"name": "acme"}}), "test").unwrap();
+    Arc::new(world)
 }
 
 /// Such a world behind a socket. It ends when this is dropped.
@@ -79,7 +69,7 @@ async fn ask(world: &Arc<World>, method: &str, place: &str, media: &str, body: &
         .header("user-agent", "test/1")
         .body(bytes.into())
         .unwrap();
-    let answer = handle(Arc::clone(world), request).await;
+    let answer = handle(&world.api_server(), request).await;
     let status = answer.status().as_u16();
     let body = answer.into_body().collect().await.unwrap().to_bytes();
     (status, serde_json::Deserializer::from_slice(&body).into_iter().collect::<Result<_, _>>().unwrap_or_default())

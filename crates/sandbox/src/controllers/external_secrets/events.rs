@@ -9,9 +9,12 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::{FIELD_MANAGER, text};
-use crate::World;
-use crate::cluster::resource;
+use crate::clock::others_now;
+use crate::cluster::{resource, text};
+use crate::world::World;
+
+/// As whom the controller writes all but the Secrets, and the component in its Events.
+pub const FIELD_MANAGER: &str = "external-secrets";
 
 /// How many different texts of one kind there are before they are put together.
 const DIFFERENT_TEXTS: usize = 10;
@@ -68,7 +71,7 @@ impl Recorder {
         if !self.allows(about) {
             return;
         }
-        let now = super::now();
+        let now = others_now();
         let namespace = metadata["namespace"].as_str().unwrap_or("default");
         let events = resource("events");
         if let Some(written) = self.written.get_mut(&same) {

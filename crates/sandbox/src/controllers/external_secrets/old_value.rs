@@ -2,9 +2,10 @@
 
 use serde_json::Value;
 
-use super::{Key, target, text};
-use crate::World;
-use crate::cluster::{Change, Store, resource};
+use super::queue::Key;
+use super::target;
+use crate::cluster::{Change, Store, resource, text};
+use crate::world::World;
 
 /// On the pod template of a workload: the number of the primary's version that its pods were restarted for.
 const PRIMARY_VERSION: &str = "deepdesk.com/primary-version";

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
-use super::Key;
+/// Namespace and name of an ExternalSecret.
+pub type Key = (String, String);
 
 /// The longest that a failing one waits.
 const LONGEST: Duration = Duration::from_secs(7 * 60);

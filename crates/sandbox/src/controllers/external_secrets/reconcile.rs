@@ -2,12 +2,14 @@
 
 use serde_json::{Value, json};
 
-use super::events::Recorder;
+use super::events::{FIELD_MANAGER, Recorder};
+use super::queue::Key;
 use super::resolve::Data;
 use super::target::Refused;
-use super::{FIELD_MANAGER, Key, hash, target, template_from, text};
-use crate::World;
-use crate::cluster::{StoreError, resource};
+use super::{hash, target, template_from};
+use crate::clock::others_now;
+use crate::cluster::{StoreError, resource, text};
+use crate::world::World;
 
 /// Taken by the controller so that it can tidy up before an ExternalSecret goes.
 const FINALIZER: &str = "externalsecrets.external-secrets.io/externalsecret-cleanup";
@@ -79,7 +81,7 @@ pub fn begin(world: &World, key: &Key) -> Option<Attempt> {
         });
         existing = labelled.ok();
     }
-    Some(Attempt { object, existing, started: super::now() })
+    Some(Attempt { object, existing, started: others_now() })
 }
 
 /// Whether any of its stores belongs to another controller: then it is left alone, in silence.
@@ -284,7 +286,7 @@ fn write_status(
         let old = old.map(|at| conditions.remove(at)).unwrap_or_default();
         let since = match old["status"] == ready {
             true => old["lastTransitionTime"].clone(),
-            false => json!(super::now()),
+            false => json!(others_now()),
         };
         conditions.push(json!({ "type": "Ready", "status": ready, "reason": reason, "message": message,
             "lastTransitionTime": since }));

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{hash, target, text};
+use super::{hash, target};
+use crate::cluster::text;
 
 /// The interval at which it is read, if it is read by the clock. A fault may give another to all.
 pub fn interval(spec: &Value, fault: Option<Duration>) -> Option<Duration> {

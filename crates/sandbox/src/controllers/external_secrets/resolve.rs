@@ -4,16 +4,25 @@ use std::collections::BTreeMap;
 
 use base64::Engine as _;
 use base64::alphabet::{Alphabet, STANDARD, URL_SAFE};
-use base64::engine::{GeneralPurpose, GeneralPurposeConfig};
+use base64::engine::{GeneralPurpose, GeneralPurposeConfig, general_purpose};
 use regex::Regex;
 use serde_json::Value;
 
 use super::store::{self, Failure};
-use super::{template, text};
-use crate::World;
+use super::template;
+use crate::cluster::text;
+use crate::world::World;
 
 /// Keys and bytes. For no log.
 pub type Data = BTreeMap<String, Vec<u8>>;
+
+/// A Secret's data as bytes.
+pub fn data(secret: &Value) -> Data {
+    let entries = secret["data"].as_object().into_iter().flatten();
+    entries
+        .map(|(key, value)| (key.clone(), general_purpose::STANDARD.decode(text(value)).unwrap_or_default()))
+        .collect()
+}
 
 /// All that an ExternalSecret reads, and the texts of the Events about what is missing and may be.
 pub fn resolve(world: &World, object: &Value) -> Result<(Data, Vec<String>), String> {

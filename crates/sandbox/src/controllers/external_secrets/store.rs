@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use regex::Regex;
 use serde_json::{Value, json};
 
-use super::events::Recorder;
-use super::{FIELD_MANAGER, text};
-use crate::World;
-use crate::cluster::resource;
+use super::events::{FIELD_MANAGER, Recorder};
+use crate::clock::others_now;
+use crate::cluster::{resource, text};
 use crate::secret_manager::{AccessError, EXTERNAL_SECRETS};
+use crate::world::World;
 
 /// Why a value could not be had.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -81,7 +81,7 @@ pub fn open<'a>(world: &'a World, namespace: &str, reference: &Value) -> Result<
     let project = project.into_iter().map(text).find(|project| !project.is_empty());
     Ok(Client {
         world,
-        project: project.unwrap_or(crate::PROJECT).to_owned(),
+        project: project.unwrap_or(crate::options::PROJECT).to_owned(),
         location: text(&provider["location"]).to_owned(),
         latest_or_fetch: provider["secretVersionSelectionPolicy"] == "LatestOrFetch",
     })
@@ -250,7 +250,7 @@ pub fn validate_all(world: &World, recorder: &mut Recorder, since: Option<&str>)
                 true => ("True", "Valid", "store validated"),
                 false => ("False", "InvalidProviderConfig", "unable to create client"),
             };
-            let at = since.map_or_else(super::now, str::to_owned);
+            let at = since.map_or_else(others_now, str::to_owned);
             let condition = json!({ "type": "Ready", "status": status, "reason": reason, "message": message,
                 "lastTransitionTime": at });
             // It may have been deleted since it was listed.

@@ -6,9 +6,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
-pub use super::resolve::Data;
+pub use super::resolve::{Data, data};
 use super::template_from::{self, Source};
-use super::{hash, template, text};
+use super::{hash, template};
+use crate::cluster::text;
 
 /// The label of every Secret that the controller looks after.
 pub const MANAGED: &str = "reconcile.external-secrets.io/managed";
@@ -46,12 +47,6 @@ pub fn manager(object: &Value) -> String {
     } else {
         format!("externalsecrets.external-secrets.io/sha3/{}", hash::sha3_224(name.as_bytes()))
     }
-}
-
-/// A Secret's data as bytes.
-pub fn data(secret: &Value) -> Data {
-    let entries = secret["data"].as_object().into_iter().flatten();
-    entries.map(|(key, value)| (key.clone(), STANDARD.decode(text(value)).unwrap_or_default())).collect()
 }
 
 /// Puts the values into a Secret, or into a new one when it has no uid, and marks it as looked after.

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::{target, template, text};
-use crate::World;
-use crate::cluster::resource;
+use super::resolve::{Data, data};
+use super::template;
+use crate::cluster::{resource, text};
+use crate::world::World;
 
 /// A template, and what its text becomes.
 #[derive(Debug)]
@@ -38,7 +39,7 @@ pub fn read(world: &World, object: &Value) -> Result<Vec<Source>, String> {
             for item in named["items"].as_array().into_iter().flatten() {
                 let key = text(&item["key"]);
                 let held = match field {
-                    "secret" => target::data(&found).get(key).map(|held| String::from_utf8_lossy(held).into_owned()),
+                    "secret" => data(&found).get(key).map(|held| String::from_utf8_lossy(held).into_owned()),
                     _ => found["data"][key].as_str().map(str::to_owned),
                 };
                 let text_of = held.ok_or_else(|| missing(&format!("has no key {key}")))?;
@@ -51,7 +52,7 @@ pub fn read(world: &World, object: &Value) -> Result<Vec<Source>, String> {
 }
 
 /// Fills one of them.
-pub fn render(source: &Source, values: &target::Data) -> Result<target::Data, String> {
+pub fn render(source: &Source, values: &Data) -> Result<Data, String> {
     match &source.key {
         Some(key) => Ok(BTreeMap::from([(key.clone(), template::render(key, &source.text, values)?)])),
         None => {

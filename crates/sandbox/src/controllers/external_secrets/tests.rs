@@ -2,42 +2,55 @@
 
 mod resolution;
 
+use tokio::task::JoinHandle;
+
 use super::*;
-use crate::secret_manager::{Binding, EXTERNAL_SECRETS, SecretManager, Seed};
-use crate::{Faults, Options, PROJECT, cluster};
+use crate::options::{Options, PROJECT};
+use crate::secret_manager::{Binding, EXTERNAL_SECRETS, Seed};
 
 const NAMESPACE: &str = "acme";
 
 /// A world with one store, and secrets that External Secrets may read.
 fn world(faults: &[&str], secrets: &[(&str, &[&str])]) -> Arc<World> {
-    let faults = Arc::new(Faults::new(faults.iter().map(|text| text.parse().unwrap())));
-    let secret_manager = Arc::new(SecretManager::new(Arc::clone(&faults)));
-    secret_manager.grant_project(PROJECT, "roles/secretmanager.viewer", EXTERNAL_SECRETS);
-    let options = Options {
+    let world = Arc::new(World::new(Options {
         accounts: 0,
         sync_delay: Duration::from_millis(20),
         pod_start: Duration::ZERO,
-        faults: Vec::new(),
+        faults: faults.iter().map(|text| text.parse().unwrap()).collect(),
         seed: None,
         directory: "unused".into(),
-    };
-    let cluster = Arc::new(cluster::Store::default());
-    let world = Arc::new(World {
-        secret_manager,
-        cluster,
-        faults,
-        log: Arc::default(),
-        doors: Default::default(),
-        history: Default::default(),
-        options,
-        controllers: Default::default(),
-    });
+    }));
+    world.secret_manager.grant_project(PROJECT, "roles/secretmanager.viewer", EXTERNAL_SECRETS);
     for (id, versions) in secrets {
         seed(&world, id, versions, true);
     }
     put(&world, "namespaces", None, json!({"metadata": {"name": NAMESPACE, "labels": {"team": "a"}}}));
     put(&world, "secretstores", Some(NAMESPACE), store_object("store"));
     world
+}
+
+/// Starts the controller.
+fn spawn(world: Arc<World>) -> JoinHandle<()> {
+    tokio::spawn(start(world))
+}
+
+/// Waits until every ExternalSecret has been reconciled once; false when that takes longer than `timeout`.
+async fn settle(world: &World, timeout: Duration) -> bool {
+    let mut changes = world.cluster.changes();
+    let settled = async {
+        loop {
+            changes.borrow_and_update();
+            let objects = world.cluster.list(resource("externalsecrets"), None);
+            let is_open = |object: &Value| {
+                object["status"]["conditions"].is_null()
+                    && !reconcile::is_others(world, text(&object["metadata"]["namespace"]), &object["spec"])
+            };
+            if !objects.iter().any(is_open) || changes.changed().await.is_err() {
+                break;
+            }
+        }
+    };
+    tokio::time::timeout(timeout, settled).await.is_ok()
 }
 
 /// Without it a secret that is missing is one that may not be read, and no policy lets that pass.

@@ -1,9 +1,9 @@
-//! Secret Manager's refusals, in Google's words and in Google's JSON.
+//! Answers as Google's front end sends them, and refusals in Google's words.
 
-use http::StatusCode;
+use http::{HeaderValue, Response, StatusCode, header};
 use serde_json::{Value, json};
 
-use super::store::VersionState;
+use crate::body::{Body, whole};
 
 /// An answer that is not a success.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -58,8 +58,8 @@ impl ApiError {
     }
 
     /// 400: the version is not ENABLED. External Secrets looks for "is in DISABLED state" in this text.
-    pub fn state(name: &str, state: VersionState) -> Self {
-        Self::precondition(format!("Secret Version [{name}] is in {} state.", state.name()))
+    pub fn state(name: &str, state: &str) -> Self {
+        Self::precondition(format!("Secret Version [{name}] is in {state} state."))
     }
 
     /// 404: no such secret.
@@ -129,4 +129,12 @@ impl ApiError {
         }
         json!({ "error": error })
     }
+}
+
+/// An answer as Google's front end sends it.
+pub fn json_answer(status: StatusCode, body: &Value) -> Response<Body> {
+    let mut answer = Response::new(whole(format!("{body:#}\n")));
+    *answer.status_mut() = status;
+    answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json; charset=UTF-8"));
+    answer
 }
