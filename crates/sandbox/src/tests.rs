@@ -195,7 +195,7 @@ async fn the_log_has_no_bodies() {
 /// By how many seconds the server's clock is ahead of this one, in its header and in an object that it made.
 async fn ahead(running: &Running, name: &str) -> [i64; 2] {
     let object = json!({ "metadata": { "name": name } });
-    let made = running.ask("POST", "/api/v1/namespaces/acme/configmaps", &object).await.unwrap();
+    let made = running.ask("POST", "/api/v1/namespaces/acme/secrets", &object).await.unwrap();
     let (_, head, body) = made;
     let date = head.lines().find_map(|line| line.strip_prefix("date: ")).unwrap();
     let date = jiff::fmt::rfc2822::parse(date).unwrap().timestamp();
@@ -216,8 +216,8 @@ async fn two_worlds_in_one_process_stand_apart() {
     // Ages are seen by the same clock: a new object is young in both.
     let accept = "application/json;as=Table;g=meta.k8s.io;v=v1";
     for running in [&early, &late] {
-        let table = running.table("/api/v1/namespaces/acme/configmaps/b", accept).await;
-        let age = table["rows"][0]["cells"][2].as_str().unwrap().to_owned();
+        let table = running.table("/api/v1/namespaces/acme/secrets/b", accept).await;
+        let age = table["rows"][0]["cells"][3].as_str().unwrap().to_owned();
         assert!(age.len() < 4 && age.ends_with('s'), "{age}");
     }
     // They are also of different speed: a pod goes at once in one, and stays in the other.

@@ -120,11 +120,6 @@ impl Refusal {
         Self { details: Some(details), ..Self::new(StatusCode::TOO_MANY_REQUESTS, "TooManyRequests", message) }
     }
 
-    /// 409: fields that others own would change.
-    pub fn apply_conflict(message: String, causes: Vec<Value>) -> Self {
-        Self { details: Some(json!({"causes": causes})), ..Self::new(StatusCode::CONFLICT, "Conflict", message) }
-    }
-
     /// 504: a version that does not exist yet is asked for.
     pub fn too_large_resource_version(asked: u64, current: u64) -> Self {
         let message = format!("Timeout: Too large resource version: {asked}, current: {current}");

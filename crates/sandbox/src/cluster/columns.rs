@@ -43,33 +43,22 @@ const BY_DEFAULT: &[Column] =
 /// The columns of a kind.
 pub(super) fn columns(resource: &Resource) -> &'static [Column] {
     match resource.plural {
-        "configmaps" => CONFIG_MAPS,
-        "controllerrevisions" => CONTROLLER_REVISIONS,
         "cronjobs" => CRON_JOBS,
         "daemonsets" => DAEMON_SETS,
         "deployments" => DEPLOYMENTS,
         "events" => EVENTS,
         "externalsecrets" => EXTERNAL_SECRETS,
-        "clusterexternalsecrets" => CLUSTER_EXTERNAL_SECRETS,
-        "horizontalpodautoscalers" => AUTOSCALERS,
         "jobs" => JOBS,
         "leases" => LEASES,
         "namespaces" => NAMESPACES,
-        "nodes" => NODES,
-        "poddisruptionbudgets" => DISRUPTION_BUDGETS,
         "pods" => PODS,
         "replicasets" => REPLICA_SETS,
         "secrets" => SECRETS,
         "secretstores" | "clustersecretstores" => SECRET_STORES,
-        "serviceaccounts" => SERVICE_ACCOUNTS,
-        "services" => SERVICES,
         "statefulsets" => STATEFUL_SETS,
         _ => BY_DEFAULT,
     }
 }
-
-const CONFIG_MAPS: &[Column] =
-    &[NAME, column("Data", |object, _| json!(count(&object["data"]) + count(&object["binaryData"]))), AGE];
 
 const LEASES: &[Column] = &[NAME, column("Holder", |object, _| object["spec"]["holderIdentity"].clone()), AGE];
 
@@ -81,8 +70,6 @@ const SECRETS: &[Column] = &[
     column("Data", |object, _| json!(count(&object["data"]))),
     AGE,
 ];
-
-const SERVICE_ACCOUNTS: &[Column] = &[NAME, column("Secrets", |object, _| json!(count(&object["secrets"]))), AGE];
 
 const PODS: &[Column] = &[
     NAME,
@@ -190,86 +177,12 @@ const EVENTS: &[Column] = &[
     Column { wide: true, ..NAME },
 ];
 
-const CONTROLLER_REVISIONS: &[Column] = &[
-    NAME,
-    column("Controller", |object, _| {
-        let owner = &object["metadata"]["ownerReferences"][0];
-        match text(&owner["kind"]) {
-            "" => json!("<none>"),
-            kind => json!(format!("{}.apps/{}", kind.to_lowercase(), text(&owner["name"]))),
-        }
-    }),
-    column("Revision", |object, _| json!(integer(&object["revision"]))),
-    AGE,
-];
-
-const SERVICES: &[Column] = &[
-    NAME,
-    column("Type", |object, _| object["spec"]["type"].clone()),
-    column("Cluster-IP", |object, _| or_none(&object["spec"]["clusterIP"])),
-    column("External-IP", |_, _| json!("<none>")),
-    column("Port(s)", |object, _| json!(service_ports(object))),
-    AGE,
-    wide("Selector", |object, _| json!(labels_text(&object["spec"]["selector"]))),
-];
-
-const NODES: &[Column] = &[
-    NAME,
-    column("Status", |node, _| {
-        let ready = match condition(node, "Ready").map(|ready| text(&ready["status"])) {
-            None => "Unknown",
-            Some("True") => "Ready",
-            Some(_) => "NotReady",
-        };
-        let cordoned = if node["spec"]["unschedulable"] == true { ",SchedulingDisabled" } else { "" };
-        json!(format!("{ready}{cordoned}"))
-    }),
-    column("Roles", |_, _| json!("<none>")),
-    AGE,
-    column("Version", |node, _| node["status"]["nodeInfo"]["kubeletVersion"].clone()),
-    wide("Internal-IP", |node, _| or_none(&address(node, "InternalIP"))),
-    wide("External-IP", |node, _| or_none(&address(node, "ExternalIP"))),
-    wide("OS-Image", |node, _| or_unknown(&node["status"]["nodeInfo"]["osImage"])),
-    wide("Kernel-Version", |node, _| or_unknown(&node["status"]["nodeInfo"]["kernelVersion"])),
-    wide("Container-Runtime", |node, _| or_unknown(&node["status"]["nodeInfo"]["containerRuntimeVersion"])),
-];
-
-const AUTOSCALERS: &[Column] = &[
-    NAME,
-    column("Reference", |object, _| {
-        let target = &object["spec"]["scaleTargetRef"];
-        json!(format!("{}/{}", text(&target["kind"]), text(&target["name"])))
-    }),
-    column("Targets", |_, _| json!("<unknown>")),
-    column("MinPods", |object, _| {
-        json!(object["spec"]["minReplicas"].as_i64().map_or("<unset>".to_owned(), |pods| pods.to_string()))
-    }),
-    number("MaxPods", |object, _| json!(integer(&object["spec"]["maxReplicas"]))),
-    number("Replicas", |object, _| json!(integer(&object["status"]["currentReplicas"]))),
-    AGE,
-];
-
-const DISRUPTION_BUDGETS: &[Column] = &[
-    NAME,
-    column("Min Available", |object, _| or_not_applicable(&object["spec"]["minAvailable"])),
-    column("Max Unavailable", |object, _| or_not_applicable(&object["spec"]["maxUnavailable"])),
-    number("Allowed Disruptions", |object, _| json!(integer(&object["status"]["disruptionsAllowed"]))),
-    AGE,
-];
-
 const EXTERNAL_SECRETS: &[Column] = &[
     NAME,
     column("StoreType", |object, _| object["spec"]["secretStoreRef"]["kind"].clone()),
     column("Store", |object, _| object["spec"]["secretStoreRef"]["name"].clone()),
     column("Refresh Interval", |object, _| object["spec"]["refreshInterval"].clone()),
     column("Status", |object, _| ready(object, "reason")),
-    column("Ready", |object, _| ready(object, "status")),
-];
-
-const CLUSTER_EXTERNAL_SECRETS: &[Column] = &[
-    NAME,
-    column("Store", |object, _| object["spec"]["externalSecretSpec"]["secretStoreRef"]["name"].clone()),
-    column("Refresh Interval", |object, _| object["spec"]["refreshTime"].clone()),
     column("Ready", |object, _| ready(object, "status")),
 ];
 
@@ -297,25 +210,11 @@ fn capital(flag: bool) -> &'static str {
     if flag { "True" } else { "False" }
 }
 
-fn or(value: &Value, otherwise: &str) -> Value {
-    match value {
-        Value::Null => json!(otherwise),
-        Value::String(text) if text.is_empty() => json!(otherwise),
-        Value::String(text) => json!(text),
-        other => json!(other.to_string()),
-    }
-}
-
 fn or_none(value: &Value) -> Value {
-    or(value, "<none>")
-}
-
-fn or_unknown(value: &Value) -> Value {
-    or(value, "<unknown>")
-}
-
-fn or_not_applicable(value: &Value) -> Value {
-    or(value, "N/A")
+    match text(value) {
+        "" => json!("<none>"),
+        text => json!(text),
+    }
 }
 
 fn each_container(template: &Value, field: &str) -> String {
@@ -356,20 +255,6 @@ fn condition<'a>(object: &'a Value, kind: &str) -> Option<&'a Value> {
 
 fn ready(object: &Value, field: &str) -> Value {
     condition(object, "Ready").map_or(Value::Null, |ready| ready[field].clone())
-}
-
-fn address(node: &Value, kind: &str) -> Value {
-    let addresses = node["status"]["addresses"].as_array().map(Vec::as_slice).unwrap_or_default();
-    addresses.iter().find(|address| address["type"] == kind).map_or(Value::Null, |address| address["address"].clone())
-}
-
-fn service_ports(service: &Value) -> String {
-    let ports = service["spec"]["ports"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let texts: Vec<String> = ports
-        .iter()
-        .map(|port| format!("{}/{}", integer(&port["port"]), port["protocol"].as_str().unwrap_or("TCP")))
-        .collect();
-    if texts.is_empty() { "<none>".to_owned() } else { texts.join(",") }
 }
 
 fn is_true(job: &Value, kind: &str) -> bool {

@@ -1,18 +1,15 @@
-//! What is served: versions, groups and resources, in the old and the aggregated form, and just enough OpenAPI.
+//! What is served: versions, groups and resources, in the aggregated form, and just enough OpenAPI.
 
 use serde_json::{Value, json};
 
 use super::resource::{RESOURCES, Resource};
 
-const VERBS: &[&str] = &["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
+const VERBS: &[&str] = &["create", "delete", "get", "list", "patch", "update", "watch"];
 
-/// The reviews: group, kind, plural, whether they name a namespace.
-pub(super) const REVIEWS: &[(&str, &str, &str, bool)] = &[
-    ("authentication.k8s.io", "SelfSubjectReview", "selfsubjectreviews", false),
-    ("authorization.k8s.io", "LocalSubjectAccessReview", "localsubjectaccessreviews", true),
-    ("authorization.k8s.io", "SelfSubjectAccessReview", "selfsubjectaccessreviews", false),
-    ("authorization.k8s.io", "SelfSubjectRulesReview", "selfsubjectrulesreviews", false),
-    ("authorization.k8s.io", "SubjectAccessReview", "subjectaccessreviews", false),
+/// The reviews: group, kind, plural. None is of a namespace.
+pub(super) const REVIEWS: &[(&str, &str, &str)] = &[
+    ("authentication.k8s.io", "SelfSubjectReview", "selfsubjectreviews"),
+    ("authorization.k8s.io", "SelfSubjectAccessReview", "selfsubjectaccessreviews"),
 ];
 
 /// `/version`.
@@ -35,18 +32,6 @@ fn groups() -> Vec<(&'static str, &'static str)> {
     groups
 }
 
-/// `/api`.
-pub(super) fn core_versions(host: &str) -> Value {
-    json!({"kind": "APIVersions", "versions": ["v1"],
-        "serverAddressByClientCIDRs": [{"clientCIDR": "0.0.0.0/0", "serverAddress": host}]})
-}
-
-/// `/apis`.
-pub(super) fn group_list() -> Value {
-    let groups: Vec<Value> = groups().iter().map(|(name, version)| plain_group(name, version)).collect();
-    json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": groups})
-}
-
 fn plain_group(name: &str, version: &str) -> Value {
     let version = json!({"groupVersion": format!("{name}/{version}"), "version": version});
     json!({"name": name, "versions": [version], "preferredVersion": version})
@@ -61,47 +46,11 @@ pub(super) fn group(name: &str) -> Option<Value> {
     Some(group)
 }
 
-/// `/api/v1` and `/apis/GROUP/VERSION`.
-pub(super) fn resource_list(group: &str, version: &str) -> Option<Value> {
-    let mut listed = Vec::new();
-    for resource in in_group(group, version) {
-        let mut entry = json!({"name": resource.plural, "singularName": resource.singular, "namespaced": resource.namespaced,
-            "kind": resource.kind, "verbs": VERBS});
-        for (key, names) in [("shortNames", resource.short_names), ("categories", resource.categories)] {
-            if !names.is_empty() {
-                entry[key] = json!(names);
-            }
-        }
-        listed.push(entry);
-        for (name, kind) in subresources(resource) {
-            let mut entry = json!({"name": format!("{}/{name}", resource.plural), "singularName": "",
-                "namespaced": resource.namespaced, "kind": kind.2, "verbs": ["get", "patch", "update"]});
-            if kind.0 != resource.group || kind.1 != resource.version {
-                entry["group"] = json!(kind.0);
-                entry["version"] = json!(kind.1);
-            }
-            listed.push(entry);
-        }
-    }
-    for (_, kind, plural, namespaced) in reviews_in(group, version) {
-        listed
-            .push(json!({"name": plural, "singularName": kind.to_lowercase(), "namespaced": namespaced, "kind": kind,
-            "verbs": ["create"]}));
-    }
-    let group_version = if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") };
-    (!listed.is_empty()).then(
-        || json!({"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": group_version, "resources": listed}),
-    )
-}
-
 fn in_group<'a>(group: &'a str, version: &'a str) -> impl Iterator<Item = &'static Resource> + 'a {
     RESOURCES.iter().filter(move |resource| resource.group == group && resource.version == version)
 }
 
-fn reviews_in<'a>(
-    group: &'a str,
-    version: &'a str,
-) -> impl Iterator<Item = &'static (&'static str, &'static str, &'static str, bool)> + 'a {
+fn reviews_in<'a>(group: &'a str, version: &'a str) -> impl Iterator<Item = &'static Kind> + 'a {
     REVIEWS.iter().filter(move |review| review.0 == group && version == "v1")
 }
 
@@ -146,8 +95,8 @@ fn aggregated_group(group: &str, version: &str) -> Value {
                 "shortNames": resource.short_names, "categories": resource.categories, "subresources": below})
         })
         .collect();
-    resources.extend(reviews_in(group, version).map(|(group, name, plural, namespaced)| {
-        json!({"resource": plural, "responseKind": kind((group, "v1", name)), "scope": scope(*namespaced),
+    resources.extend(reviews_in(group, version).map(|(group, name, plural)| {
+        json!({"resource": plural, "responseKind": kind((group, "v1", name)), "scope": "Cluster",
             "singularResource": name.to_lowercase(), "verbs": ["create"]})
     }));
     let metadata = if group.is_empty() {

@@ -11,8 +11,6 @@ use super::resource::Resource;
 pub(super) struct Write<'a> {
     /// The field manager.
     pub manager: &'a str,
-    /// Whether this is a server-side apply.
-    pub apply: bool,
     /// The part that is written: empty, `status` or `scale`.
     pub subresource: &'a str,
     /// Answer as if, but keep nothing.
@@ -24,7 +22,7 @@ pub(super) struct Write<'a> {
 impl<'a> Write<'a> {
     /// A plain write.
     pub fn by(manager: &'a str) -> Self {
-        Self { manager, apply: false, subresource: "", dry_run: false, expected_resource_version: None }
+        Self { manager, subresource: "", dry_run: false, expected_resource_version: None }
     }
 }
 
@@ -50,7 +48,7 @@ pub(super) fn record(resource: &Resource, before: Option<&Value>, after: &mut Va
     let kept = || before.map(|before| before["metadata"]["managedFields"].clone());
     let mut entries = match written {
         // An empty list is a writer's wish to forget them; none at all is a writer that does not know them.
-        Some(Value::Array(entries)) if write.subresource.is_empty() || write.apply => entries,
+        Some(Value::Array(entries)) if write.subresource.is_empty() => entries,
         _ => kept().and_then(|kept| kept.as_array().cloned()).unwrap_or_default(),
     };
     let difference = Difference::between(&owned(resource, before), &owned(resource, Some(after)), resource.custom);
@@ -64,47 +62,11 @@ pub(super) fn record(resource: &Resource, before: Option<&Value>, after: &mut Va
         fields.subtract(&difference.removed);
         entry["fieldsV1"] = fields.render();
     }
-    if !write.apply && !difference.set.is_empty() {
+    if !difference.set.is_empty() {
         mine.set(&mut entries, &difference.set, now);
     }
     entries.retain(|entry| entry["fieldsV1"].as_object().is_some_and(|fields| !fields.is_empty()));
     keep(after, entries);
-}
-
-/// Makes the applied configuration the writer's own, whatever it owned before; true when that changed something.
-pub(super) fn record_apply(resource: &Resource, object: &mut Value, applied: &FieldSet, write: &Write<'_>, now: &str) {
-    let mut entries = object["metadata"]["managedFields"].as_array().cloned().unwrap_or_default();
-    let mine = Entry::of(resource, write);
-    entries.retain(|entry| !mine.is(entry));
-    mine.set(&mut entries, applied, now);
-    keep(object, entries);
-}
-
-/// What the writer applied before.
-pub(super) fn applied_by(resource: &Resource, object: &Value, write: &Write<'_>) -> FieldSet {
-    let mine = Entry::of(resource, write);
-    let entries = object["metadata"]["managedFields"].as_array().map(Vec::as_slice).unwrap_or_default();
-    entries.iter().find(|entry| mine.is(entry)).map(|entry| FieldSet::parse(&entry["fieldsV1"])).unwrap_or_default()
-}
-
-/// The other writers of an object and what each owns.
-pub(super) fn others(resource: &Resource, object: &Value, write: &Write<'_>) -> Vec<(Value, FieldSet)> {
-    let mine = Entry::of(resource, write);
-    let entries = object["metadata"]["managedFields"].as_array().map(Vec::as_slice).unwrap_or_default();
-    entries
-        .iter()
-        .filter(|entry| !mine.is(entry))
-        .map(|entry| (entry.clone(), FieldSet::parse(&entry["fieldsV1"])))
-        .collect()
-}
-
-/// The fields of a whole configuration.
-pub(super) fn of(resource: &Resource, configuration: &Value) -> FieldSet {
-    let mut configuration = owned(resource, Some(configuration));
-    if let Some(fields) = configuration.as_object_mut() {
-        fields.retain(|key, value| !(matches!(key.as_str(), "metadata" | "status") && *value == json!({})));
-    }
-    Difference::between(&json!({}), &configuration, resource.custom).set.without_containers()
 }
 
 /// The part of an object that has owners. Before it exists, the parts that the server's types always have.
@@ -148,22 +110,20 @@ fn keep(object: &mut Value, mut entries: Vec<Value>) {
 /// What tells one entry of `managedFields` from another.
 struct Entry<'a> {
     manager: &'a str,
-    operation: &'static str,
     api_version: String,
     subresource: &'a str,
 }
 
 impl<'a> Entry<'a> {
     fn of(resource: &Resource, write: &Write<'a>) -> Self {
-        let operation = if write.apply { "Apply" } else { "Update" };
         // A write of the scale is one of the object's own replicas.
         let api_version = resource.api_version();
-        Self { manager: write.manager, operation, api_version, subresource: write.subresource }
+        Self { manager: write.manager, api_version, subresource: write.subresource }
     }
 
     fn is(&self, entry: &Value) -> bool {
         entry["manager"] == self.manager
-            && entry["operation"] == self.operation
+            && entry["operation"] == "Update"
             && entry["apiVersion"] == self.api_version.as_str()
             && text(&entry["subresource"]) == self.subresource
     }
@@ -176,7 +136,7 @@ impl<'a> Entry<'a> {
             entry["time"] = json!(now);
             return;
         }
-        let mut entry = json!({"manager": self.manager, "operation": self.operation, "apiVersion": self.api_version,
+        let mut entry = json!({"manager": self.manager, "operation": "Update", "apiVersion": self.api_version,
             "time": now, "fieldsType": "FieldsV1", "fieldsV1": fields.render()});
         if !self.subresource.is_empty() {
             entry["subresource"] = json!(self.subresource);

@@ -69,85 +69,6 @@ impl FieldSet {
         }
     }
 
-    /// What is in both sets.
-    pub fn common(&self, other: &Self) -> Self {
-        let mut only_mine = self.clone();
-        only_mine.subtract(other);
-        let mut common = self.clone();
-        common.subtract(&only_mine);
-        common
-    }
-
-    /// The members' paths as the server's messages spell them, for example `.spec.replicas`.
-    pub fn paths(&self) -> Vec<String> {
-        let mut paths = Vec::new();
-        self.collect("", &mut paths);
-        paths
-    }
-
-    fn collect(&self, prefix: &str, paths: &mut Vec<String>) {
-        if self.member {
-            paths.push(prefix.to_owned());
-        }
-        for (key, child) in &self.children {
-            let step = match key.split_once(':') {
-                Some(("f", field)) => format!(".{field}"),
-                Some(("k", item)) => format!("[{}]", spelled_key(item)),
-                _ => format!("[={}]", key.trim_start_matches("v:")),
-            };
-            child.collect(&format!("{prefix}{step}"), paths);
-        }
-    }
-
-    /// Removes from the object every field of the set that has no other reason to be there.
-    pub fn remove_from(&self, object: &mut Value) {
-        match object {
-            Value::Object(fields) => {
-                for (key, below) in &self.children {
-                    let Some(field) = key.strip_prefix("f:") else { continue };
-                    if below.children.is_empty() {
-                        fields.shift_remove(field);
-                    } else if let Some(value) = fields.get_mut(field) {
-                        below.remove_from(value);
-                    }
-                }
-            }
-            Value::Array(items) => {
-                for (key, below) in &self.children {
-                    let found = items.iter().position(|item| names_item(key, item));
-                    let Some(found) = found else { continue };
-                    if below.member {
-                        items.remove(found);
-                    } else {
-                        below.remove_from(&mut items[found]);
-                    }
-                }
-            }
-            _ => {}
-        }
-    }
-
-    /// The same set without the `.` of named fields: an applied configuration owns what is in a map, not the map.
-    pub fn without_containers(mut self) -> Self {
-        self.children = self
-            .children
-            .into_iter()
-            .map(|(key, child)| {
-                let mut child = child.without_containers();
-                child.member &= child.children.is_empty() || !key.starts_with("f:");
-                (key, child)
-            })
-            .collect();
-        self
-    }
-
-    /// The same set with every map that it has something in: such a map is not one that its owner no longer wants.
-    pub fn with_containers(mut self) -> Self {
-        self.member |= !self.children.is_empty();
-        self.children = self.children.into_iter().map(|(key, child)| (key, child.with_containers())).collect();
-        self
-    }
-
     fn child(&mut self, key: String) -> &mut Self {
         self.children.entry(key).or_default()
     }
@@ -157,21 +78,6 @@ impl FieldSet {
             child.prune();
             !child.is_empty()
         });
-    }
-}
-
-fn spelled_key(item: &str) -> String {
-    let keys: Map<String, Value> = serde_json::from_str(item).unwrap_or_default();
-    let keys: Vec<String> = keys.iter().map(|(key, value)| format!("{key}={value}")).collect();
-    keys.join(",")
-}
-
-fn names_item(key: &str, item: &Value) -> bool {
-    match key.split_once(':') {
-        Some(("k", keys)) => serde_json::from_str::<Map<String, Value>>(keys)
-            .is_ok_and(|keys| keys.iter().all(|(key, value)| item.get(key) == Some(value))),
-        Some(("v", value)) => serde_json::from_str::<Value>(value).is_ok_and(|value| value == *item),
-        _ => false,
     }
 }
 

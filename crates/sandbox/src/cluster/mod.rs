@@ -11,18 +11,16 @@
 //! | `fields`, `fieldset`, `schema` | who owns which field |
 //! | `protobuf`, `messages` | the form in which newer versions of kubectl create things |
 //! | `request`, `answer`, `view`, `table`, `columns`, `podstatus` | reading requests, showing objects |
-//! | `read`, `logs`, `watching`, `write`, `patch`, `applying`, `scale`, `eventview` | the verbs |
+//! | `read`, `logs`, `watching`, `write`, `patch`, `scale` | the verbs |
 //! | `discovery`, `served`, `openapi2`, `review`, `selector` | what is served, who may do what, which objects are meant |
 
 mod answer;
 mod api_server;
-mod applying;
 mod columns;
 mod defaults;
 mod deletion;
 mod discovery;
 mod error;
-mod eventview;
 mod fields;
 mod fieldset;
 mod limits;
@@ -79,9 +77,8 @@ fn answer(server: &ApiServer, ask: &Ask, place: &Place) -> Result<Response<Body>
         None => nowhere(),
     };
     match place {
-        Place::Root(path) => Ok(root(ask, path)),
+        Place::Root(path) => root(ask, path),
         Place::Group(group) => Ok(found(discovery::group(group))),
-        Place::GroupVersion { group, version } => Ok(found(discovery::resource_list(group, version))),
         Place::Review { group, plural } => {
             let (code, review) = review::create(&server.faults, ask, group, plural)?;
             Ok(answer::object(code, &review))
@@ -96,36 +93,29 @@ fn nowhere() -> Response<Body> {
     answer::text(StatusCode::NOT_FOUND, "404 page not found\n")
 }
 
-fn root(ask: &Ask, path: &[String]) -> Response<Body> {
+fn root(ask: &Ask, path: &[String]) -> Result<Response<Body>, Refusal> {
     let path: Vec<&str> = path.iter().map(String::as_str).collect();
     let object = |object| answer::object(StatusCode::OK, &object);
-    match path.as_slice() {
+    Ok(match path.as_slice() {
         ["version"] => object(discovery::version()),
-        ["api" | "apis"] => groups(ask, path == ["api"]),
+        ["api" | "apis"] => return groups(ask, path == ["api"]),
         ["readyz" | "healthz" | "livez", ..] => answer::text(StatusCode::OK, "ok"),
         ["openapi", "v2"] => answer::with_headers(StatusCode::OK, openapi2::MEDIA_TYPE, whole(openapi2::document())),
         ["openapi", "v3"] => object(discovery::openapi_index()),
         ["openapi", "v3", "api", version] => object(discovery::openapi("", version)),
         ["openapi", "v3", "apis", group, version] => object(discovery::openapi(group, version)),
-        [] => object(
-            serde_json::json!({"paths": ["/api", "/api/v1", "/apis", "/healthz", "/livez", "/openapi/v3", "/readyz", "/version"]}),
-        ),
         _ => nowhere(),
-    }
+    })
 }
 
-/// `/api` and `/apis`: aggregated for those who ask so, plain for the others.
-fn groups(ask: &Ask, core: bool) -> Response<Body> {
-    for accepted in ask.accepts() {
-        if accepted.contains("as=APIGroupDiscoveryList") {
-            let form = if accepted.contains("v=v2beta1") { "v2beta1" } else { "v2" };
-            let content_type = format!("application/json;g=apidiscovery.k8s.io;v={form};as=APIGroupDiscoveryList");
-            return answer::typed(StatusCode::OK, &content_type, &discovery::aggregated(core, form));
-        }
-    }
-    let host = ask.headers.get("host").and_then(|host| host.to_str().ok()).unwrap_or("");
-    let plain = if core { discovery::core_versions(host) } else { discovery::group_list() };
-    answer::object(StatusCode::OK, &plain)
+/// `/api` and `/apis`, for those who ask for all of it at once: kubectl since 1.26.
+fn groups(ask: &Ask, core: bool) -> Result<Response<Body>, Refusal> {
+    let form = ask.accepts().into_iter().find(|accepted| accepted.contains("as=APIGroupDiscoveryList"));
+    let accepted = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
+    let form = form.ok_or_else(|| Refusal::not_acceptable(accepted))?;
+    let form = if form.contains("v=v2beta1") { "v2beta1" } else { "v2" };
+    let content_type = format!("application/json;g=apidiscovery.k8s.io;v={form};as=APIGroupDiscoveryList");
+    Ok(answer::typed(StatusCode::OK, &content_type, &discovery::aggregated(core, form)))
 }
 
 fn objects(server: &ApiServer, ask: &Ask, target: &Target) -> Result<Response<Body>, Refusal> {
@@ -141,7 +131,6 @@ fn objects(server: &ApiServer, ask: &Ask, target: &Target) -> Result<Response<Bo
         ("update", Some(name)) => write::update(store, ask, target, name),
         ("patch", Some(name)) => write::patch(store, ask, target, name),
         ("delete", Some(name)) => write::delete(store, ask, target, name),
-        ("deletecollection", _) => write::delete_collection(store, ask, target),
         _ => Err(Refusal::method_not_allowed()),
     }
 }
@@ -157,7 +146,6 @@ fn verb(ask: &Ask, target: &Target) -> Option<&'static str> {
         Method::PUT if is_one => "update",
         Method::PATCH if is_one => "patch",
         Method::DELETE if is_one => "delete",
-        Method::DELETE => "deletecollection",
         _ => return None,
     })
 }

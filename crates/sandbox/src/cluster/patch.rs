@@ -13,7 +13,6 @@ pub(super) enum Form {
     Json,
     Merge,
     Strategic,
-    Apply,
 }
 
 impl Form {
@@ -23,10 +22,9 @@ impl Form {
             "application/json-patch+json" => Ok(Self::Json),
             "application/merge-patch+json" => Ok(Self::Merge),
             "application/strategic-merge-patch+json" if !resource.custom => Ok(Self::Strategic),
-            "application/apply-patch+yaml" => Ok(Self::Apply),
-            "application/strategic-merge-patch+json" => Err(Refusal::unsupported_media_type(
-                "application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml",
-            )),
+            "application/strategic-merge-patch+json" => {
+                Err(Refusal::unsupported_media_type("application/json-patch+json, application/merge-patch+json"))
+            }
             _ => Err(Refusal::unknown_media_type()),
         }
     }
@@ -41,24 +39,19 @@ pub(super) enum Unfit {
     Inapplicable,
 }
 
-/// Applies a JSON, merge or strategic merge patch. Server-side apply is another story.
+/// Applies a JSON, merge or strategic merge patch.
 pub(super) fn apply(form: Form, resource: &Resource, object: &mut Value, patch: &Value) -> Result<(), Unfit> {
     match form {
         Form::Json => json(object, patch),
-        Form::Merge | Form::Strategic | Form::Apply if !patch.is_object() => {
+        Form::Merge | Form::Strategic if !patch.is_object() => {
             Err(Unfit::Undecodable("json: cannot unmarshal the body into Go value of type map[string]interface {}"))
         }
-        // Custom objects have no keyed lists, so an applied configuration merges as plain JSON.
-        Form::Apply if !resource.custom => {
-            strategic(object, patch, Place { custom: false, path: &[] }, Order::AsItWas);
-            Ok(())
-        }
-        Form::Merge | Form::Apply => {
+        Form::Merge => {
             json_patch::merge(object, patch);
             Ok(())
         }
         Form::Strategic => {
-            strategic(object, patch, Place { custom: resource.custom, path: &[] }, Order::AsPatched);
+            strategic(object, patch, Place { custom: resource.custom, path: &[] });
             Ok(())
         }
     }
@@ -82,17 +75,8 @@ fn json(object: &mut Value, patch: &Value) -> Result<(), Unfit> {
     Ok(())
 }
 
-/// In which order a merged list stands.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Order {
-    /// What the patch names stands as the patch names it.
-    AsPatched,
-    /// What is new stands last.
-    AsItWas,
-}
-
 /// Merges as the server does for its own types: lists whose items have a key are merged item by item.
-fn strategic(target: &mut Value, patch: &Value, place: Place<'_>, order: Order) {
+fn strategic(target: &mut Value, patch: &Value, place: Place<'_>) {
     let Value::Object(patch) = patch else {
         *target = patch.clone();
         return;
@@ -127,11 +111,11 @@ fn strategic(target: &mut Value, patch: &Value, place: Place<'_>, order: Order) 
             Value::Object(inner) if inner.get("$patch").is_some_and(|directive| directive == "delete") => {
                 fields.shift_remove(key);
             }
-            Value::Object(_) => strategic(fields.entry(key.clone()).or_insert(Value::Null), value, below, order),
+            Value::Object(_) => strategic(fields.entry(key.clone()).or_insert(Value::Null), value, below),
             Value::Array(items) => {
                 let named = patch.get(&format!("$setElementOrder/{key}")).and_then(Value::as_array);
                 let list = fields.entry(key.clone()).or_insert_with(|| json!([]));
-                merge_list(list, items, named, below, order);
+                merge_list(list, items, named, below);
             }
             value => {
                 fields.insert(key.clone(), value.clone());
@@ -154,7 +138,7 @@ fn without_directives(fields: &Map<String, Value>) -> Map<String, Value> {
     fields.iter().filter(|(key, _)| !key.starts_with('$')).map(|(key, value)| (key.clone(), value.clone())).collect()
 }
 
-fn merge_list(list: &mut Value, patch: &[Value], named: Option<&Vec<Value>>, place: Place<'_>, order: Order) {
+fn merge_list(list: &mut Value, patch: &[Value], named: Option<&Vec<Value>>, place: Place<'_>) {
     let replaces = patch.iter().any(|item| item.get("$patch").is_some_and(|directive| directive == "replace"));
     let is_set = place.path.last() == Some(&"finalizers");
     let key = place.strategic_key().filter(|_| patch.iter().all(Value::is_object));
@@ -166,7 +150,7 @@ fn merge_list(list: &mut Value, patch: &[Value], named: Option<&Vec<Value>>, pla
     match key {
         Some(key) if !replaces => {
             for change in patch {
-                merge_item(items, change, key, place, order);
+                merge_item(items, change, key, place);
             }
         }
         None if is_set => {
@@ -181,23 +165,23 @@ fn merge_list(list: &mut Value, patch: &[Value], named: Option<&Vec<Value>>, pla
         }
     }
     let patched: Vec<Value> = patch.iter().filter(|item| item.get("$patch").is_none()).cloned().collect();
-    if order == Order::AsPatched && (key.is_some() || named.is_some()) {
+    if key.is_some() || named.is_some() {
         *items = in_order(std::mem::take(items), &before, named.map_or(patched.as_slice(), Vec::as_slice), key);
     }
 }
 
-fn merge_item(items: &mut Vec<Value>, change: &Value, key: &str, place: Place<'_>, order: Order) {
+fn merge_item(items: &mut Vec<Value>, change: &Value, key: &str, place: Place<'_>) {
     let found = items.iter().position(|item| item.get(key) == change.get(key));
     let deletes = change.get("$patch").is_some_and(|directive| directive == "delete");
     match found {
         Some(at) if deletes => {
             items.remove(at);
         }
-        Some(at) => strategic(&mut items[at], change, place, order),
+        Some(at) => strategic(&mut items[at], change, place),
         None if deletes => {}
         None => {
             let mut item = json!({});
-            strategic(&mut item, change, place, order);
+            strategic(&mut item, change, place);
             items.push(item);
         }
     }

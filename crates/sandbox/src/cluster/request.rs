@@ -24,8 +24,6 @@ pub(super) struct Target {
 pub(super) enum Place {
     /// `/version`, `/api`, `/openapi/…`: one segment list, as it is.
     Root(Vec<String>),
-    /// The list of resources of one group and version.
-    GroupVersion { group: String, version: String },
     /// A group's versions.
     Group(String),
     /// An access review and its like, which is only created.
@@ -189,7 +187,7 @@ fn objects(group: &str, version: &str, rest: &[&str]) -> Place {
     let is_known_group = resource::RESOURCES.iter().any(|known| known.group == group && known.version == version);
     let nowhere = Place::Nowhere { is_known_group };
     let (namespace, rest) = match rest {
-        [] => return Place::GroupVersion { group: group.to_owned(), version: version.to_owned() },
+        [] => return Place::Nowhere { is_known_group: false },
         // `namespaces/acme/status` is a part of the namespace itself.
         ["namespaces", _] | ["namespaces", _, "status" | "finalize"] => (None, rest),
         ["namespaces", namespace, rest @ ..] => (Some((*namespace).to_owned()), rest),
@@ -229,7 +227,7 @@ mod tests {
             ("/apis/apps/v1/deployments/web", "nowhere"),
             ("/apis/apps/v2/deployments", "nowhere"),
             ("/api/v1/namespaces/a/nodes/n", "nowhere"),
-            ("/apis/events.k8s.io/v1/namespaces/acme/events", "events acme - "),
+            ("/apis/events.k8s.io/v1/namespaces/acme/events", "nowhere"),
         ];
         for (path, expected) in cases {
             let seen = match place(&path.parse().unwrap()) {

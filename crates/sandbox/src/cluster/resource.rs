@@ -46,11 +46,6 @@ impl Resource {
         }
     }
 
-    /// The resource as which its objects are kept: both views of events are one.
-    pub(super) fn stored(&'static self) -> &'static Self {
-        if self.plural == "events" { resource("events") } else { self }
-    }
-
     /// `DeploymentList`.
     pub fn list_kind(&self) -> String {
         format!("{}List", self.kind)
@@ -84,7 +79,7 @@ const EXTERNAL_SECRETS: Resource = Resource {
     ..PLAIN
 };
 
-/// Every kind that is served. The two views of events share one store: the core's comes first.
+/// Every kind that is served.
 pub static RESOURCES: &[Resource] = &[
     Resource { kind: "ConfigMap", plural: "configmaps", singular: "configmap", short_names: &["cm"], ..PLAIN },
     Resource { kind: "Event", plural: "events", singular: "event", short_names: &["ev"], ..PLAIN },
@@ -163,14 +158,6 @@ pub static RESOURCES: &[Resource] = &[
     Resource { kind: "ReplicaSet", plural: "replicasets", singular: "replicaset", short_names: &["rs"], ..APPS },
     Resource { kind: "StatefulSet", plural: "statefulsets", singular: "statefulset", short_names: &["sts"], ..APPS },
     Resource {
-        kind: "Event",
-        plural: "events",
-        singular: "event",
-        short_names: &["ev"],
-        group: "events.k8s.io",
-        ..PLAIN
-    },
-    Resource {
         group: "autoscaling",
         version: "v2",
         kind: "HorizontalPodAutoscaler",
@@ -234,7 +221,7 @@ pub static RESOURCES: &[Resource] = &[
     },
 ];
 
-/// The resource of this plural; for events the core's.
+/// The resource of this plural.
 ///
 /// # Panics
 ///

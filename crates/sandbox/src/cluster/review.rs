@@ -7,7 +7,6 @@ use super::answer::Refusal;
 use super::discovery::REVIEWS;
 use super::meta::text;
 use super::request::{Ask, Target};
-use super::resource::RESOURCES;
 use crate::faults::Faults;
 
 /// Refuses what the fault `forbidden=VERB/RESOURCE` forbids, as the RBAC authorizer would.
@@ -45,7 +44,6 @@ pub(super) fn create(faults: &Faults, ask: &Ask, group: &str, plural: &str) -> R
     }
     review["status"] = match *kind {
         "SelfSubjectReview" => json!({"userInfo": {"username": ask.user(), "groups": ask.groups()}}),
-        "SelfSubjectRulesReview" => rules(faults),
         _ => access(faults, &asked["spec"]),
     };
     Ok((StatusCode::CREATED, review))
@@ -67,22 +65,4 @@ fn access(faults: &Faults, spec: &Value) -> Value {
             json!({"allowed": true, "reason": "RBAC: allowed by ClusterRoleBinding \"sandbox\" of ClusterRole \"cluster-admin\" to User \"sandbox\""})
         }
     }
-}
-
-/// What may be done, one rule a resource, without what a fault forbids.
-fn rules(faults: &Faults) -> Value {
-    const VERBS: &[&str] = &["get", "list", "watch", "create", "update", "patch", "delete", "deletecollection"];
-    let mut rules: Vec<Value> = RESOURCES
-        .iter()
-        .map(|resource| {
-            let verbs: Vec<&&str> = VERBS.iter().filter(|verb| !faults.forbids(verb, resource.plural)).collect();
-            json!({"verbs": verbs, "apiGroups": [resource.group], "resources": [resource.plural]})
-        })
-        .collect();
-    rules.push(json!({"verbs": ["create"], "apiGroups": ["authorization.k8s.io"],
-        "resources": ["selfsubjectaccessreviews", "selfsubjectrulesreviews"]}));
-    rules.push(
-        json!({"verbs": ["create"], "apiGroups": ["authentication.k8s.io"], "resources": ["selfsubjectreviews"]}),
-    );
-    json!({"resourceRules": rules, "nonResourceRules": [{"verbs": ["*"], "nonResourceURLs": ["*"]}], "incomplete": false})
 }

@@ -16,7 +16,7 @@ pub(super) fn before_create(
     now: &str,
 ) -> Result<(), StoreError> {
     check_readable(resource, object)?;
-    object["apiVersion"] = json!(resource.stored().api_version());
+    object["apiVersion"] = json!(resource.api_version());
     object["kind"] = json!(resource.kind);
     if !object["metadata"].is_object() {
         object["metadata"] = json!({});

@@ -93,14 +93,12 @@ impl Served {
             answer["apiVersion"] = "v1".into();
             return answer;
         }
-        for list in ["groups", "items"] {
-            let Some(groups) = answer[list].as_array_mut() else { continue };
-            let is_ours = |group: &Value| group["name"] == GROUP || group["metadata"]["name"] == GROUP;
-            if self == Served::Nothing {
-                groups.retain(|group| !is_ours(group));
-            }
-            groups.iter_mut().filter(|group| is_ours(group)).for_each(renamed);
+        let Some(groups) = answer["items"].as_array_mut() else { return answer };
+        let is_ours = |group: &Value| group["metadata"]["name"] == GROUP;
+        if self == Served::Nothing {
+            groups.retain(|group| !is_ours(group));
         }
+        groups.iter_mut().filter(|group| is_ours(group)).for_each(renamed);
         answer
     }
 }

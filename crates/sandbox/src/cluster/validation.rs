@@ -115,7 +115,7 @@ pub(super) fn check(resource: &'static Resource, before: Option<&Value>, object:
         "secrets" => secret(before, object, &mut causes),
         "configmaps" => immutable_data(before, object, &mut causes),
         "leases" => lease(object, &mut causes),
-        "events" => event(resource, object, &mut causes),
+        "events" => event(object, &mut causes),
         "pods" => pod(before, object, &mut causes),
         "externalsecrets" => external_secret(object, &mut causes),
         _ => {}
@@ -323,16 +323,7 @@ fn lease(object: &Value, causes: &mut Causes) {
     }
 }
 
-fn event(resource: &Resource, object: &Value, causes: &mut Causes) {
-    if resource.group == "events.k8s.io" {
-        if !object["eventTime"].is_string() {
-            causes.required("eventTime", "");
-        }
-        if !matches!(text(&object["type"]), "Normal" | "Warning") {
-            let given = text(&object["type"]);
-            causes.invalid("type", &Value::from(given), &format!("has invalid value: {given}"));
-        }
-    }
+fn event(object: &Value, causes: &mut Causes) {
     let about = text(&object["involvedObject"]["namespace"]);
     let own = meta::namespace(object);
     // Events about objects of the whole cluster live in `default`.

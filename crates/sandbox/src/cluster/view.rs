@@ -1,9 +1,8 @@
-//! In which form objects are shown: plain, as a table, or their metadata only; and which view of events.
+//! In which form objects are shown: plain, as a table, or their metadata only.
 
 use serde_json::{Value, json};
 
 use super::answer::Refusal;
-use super::eventview;
 use super::request::{Ask, Form, Target};
 use super::resource::Resource;
 use super::table::{self, Carry};
@@ -14,7 +13,6 @@ use crate::clock::Clock;
 pub(super) struct View {
     form: Form,
     carry: Carry,
-    target_group: &'static str,
     resource: &'static Resource,
     clock: Clock,
 }
@@ -22,27 +20,13 @@ pub(super) struct View {
 impl View {
     pub fn of(ask: &Ask, target: &Target) -> Result<Self, Refusal> {
         let carry = Carry::named(ask.query.text("includeObject"));
-        Ok(Self {
-            form: ask.form()?,
-            carry,
-            target_group: target.resource.group,
-            resource: target.resource,
-            clock: ask.clock.clone(),
-        })
-    }
-
-    /// The object as it is shown when it is not in a table: events have two views.
-    fn plain(&self, object: &Value) -> Value {
-        match self.target_group {
-            "events.k8s.io" => eventview::to_new(object),
-            _ => object.clone(),
-        }
+        Ok(Self { form: ask.form()?, carry, resource: target.resource, clock: ask.clock.clone() })
     }
 
     /// One object.
     pub fn one(&self, object: &Value) -> Value {
         match self.form {
-            Form::Plain => self.plain(object),
+            Form::Plain => object.clone(),
             Form::Metadata => table::metadata_only(object),
             Form::Table => self.rows(std::slice::from_ref(object), &object["metadata"]["resourceVersion"], true),
         }
@@ -82,7 +66,7 @@ impl View {
             Form::Plain => {
                 // Items of the server's own kinds do not repeat their kind; custom ones do.
                 let item = |object: &Value| {
-                    let mut object = self.plain(object);
+                    let mut object = object.clone();
                     if let (false, Some(fields)) = (self.resource.custom, object.as_object_mut()) {
                         fields.shift_remove("kind");
                         fields.shift_remove("apiVersion");

@@ -4,7 +4,6 @@ use http::{Response, StatusCode};
 use serde_json::{Value, json};
 
 use super::answer::{self, Refusal};
-use super::applying;
 use super::deletion::{Deletion, Propagation};
 use super::error::StoreError;
 use super::fields::Write;
@@ -12,10 +11,9 @@ use super::meta::{self, text};
 use super::patch::{self, Form};
 use super::request::{self, Ask, Target};
 use super::resource::Resource;
-use super::selector::Selector;
 use super::store::Store;
 use super::view::View;
-use super::{eventview, limits, rules, scale};
+use super::{limits, rules, scale};
 use crate::body::Body;
 
 /// Makes a new object.
@@ -41,7 +39,7 @@ pub(super) fn create(store: &Store, ask: &Ask, target: &Target) -> Result<Respon
 }
 
 /// The object of a request, if it is of the kind that the path names.
-fn readable(target: &Target, mut object: Value) -> Result<Value, Refusal> {
+fn readable(target: &Target, object: Value) -> Result<Value, Refusal> {
     let resource = target.resource;
     let (kind, version) = (text(&object["kind"]), text(&object["apiVersion"]));
     // The server's own kinds are known by their path; a custom object has to say what it is.
@@ -59,9 +57,6 @@ fn readable(target: &Target, mut object: Value) -> Result<Value, Refusal> {
             if resource.group.is_empty() { "core" } else { resource.group },
             resource.kind
         )));
-    }
-    if resource.group == "events.k8s.io" {
-        object = eventview::to_core(&object);
     }
     rules::check_readable(resource, &object)?;
     Ok(object)
@@ -130,17 +125,12 @@ pub(super) fn update(store: &Store, ask: &Ask, target: &Target, name: &str) -> R
 pub(super) fn patch(store: &Store, ask: &Ask, target: &Target, name: &str) -> Result<Response<Body>, Refusal> {
     let part = Part::of(target)?;
     let form = Form::of(target.resource, ask.content_type())?;
-    if form == Form::Apply {
-        return applying::apply(store, ask, target, name, request::parse(&ask.body)?);
-    }
     let body: Value = serde_json::from_slice(&ask.body)
         .map_err(|_| Refusal::bad_request("error decoding patch: the body is not JSON"))?;
     let mut unfit = None;
-    let is_new_view = target.resource.group == "events.k8s.io";
     let changed = change(store, ask, target, name, part, |before, after| {
         let mut shown = match part {
             Part::Scale => scale::of(target.resource, after),
-            _ if is_new_view => eventview::to_new(after),
             _ => after.clone(),
         };
         if let Err(why) = patch::apply(form, target.resource, &mut shown, &body) {
@@ -159,7 +149,7 @@ pub(super) fn patch(store: &Store, ask: &Ask, target: &Target, name: &str) -> Re
         }
         match part {
             Part::Scale => scale::take_over(after, &shown),
-            _ => *after = if is_new_view { eventview::to_core(&shown) } else { shown },
+            _ => *after = shown,
         }
         Ok(())
     });
@@ -228,27 +218,6 @@ pub(super) fn delete(store: &Store, ask: &Ask, target: &Target, name: &str) -> R
 /// The kinds whose deletion is answered with the object.
 fn returns_deleted(resource: &Resource) -> bool {
     matches!(resource.plural, "namespaces" | "pods" | "serviceaccounts" | "services")
-}
-
-/// Deletes all that is selected.
-pub(super) fn delete_collection(store: &Store, ask: &Ask, target: &Target) -> Result<Response<Body>, Refusal> {
-    let view = View::of(ask, target)?;
-    let selector = Selector::of(target.resource, &ask.query)?;
-    let options = if ask.body.is_empty() { Value::Null } else { request::parse(&ask.body)? };
-    let deletion = deletion(ask, target, &options)?;
-    let (version, objects) = store.snapshot(target.resource, target.namespace.as_deref());
-    let mut deleted = Vec::new();
-    for object in objects.iter().filter(|object| selector.matches(object)) {
-        let namespace = target.resource.namespaced.then(|| meta::namespace(object));
-        match store.delete_with(target.resource, namespace, meta::name(object), &deletion) {
-            Ok((object, _)) => deleted.push(object),
-            // Somebody else was faster.
-            Err(StoreError::NotFound { .. }) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-    let list = view.list(&deleted, json!({"resourceVersion": version.to_string()}));
-    Ok(answer::object(StatusCode::OK, &list))
 }
 
 /// `DeleteOptions` of the body, or the parameters that do the same.

@@ -273,8 +273,7 @@ impl SecretManager {
         }
         let answer = self.perform(&mut state, &call, query, &body, identity);
         drop(state);
-        if answer.is_ok() && call.method.class() == Class::Write {
-        }
+        if answer.is_ok() && call.method.class() == Class::Write {}
         answer
     }
 

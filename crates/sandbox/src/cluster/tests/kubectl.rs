@@ -67,11 +67,6 @@ async fn every_version_reads_and_writes() {
         ("apply -f -", WEB, "deployment.apps/web created"),
         ("apply -f -", WEB, "deployment.apps/web unchanged"),
         ("create -f -", EXTERNAL, "externalsecret.external-secrets.io/web created"),
-        (
-            "apply --server-side --field-manager other --force-conflicts -f -",
-            WEB,
-            "deployment.apps/web serverside-applied",
-        ),
         ("-n test get es", "", "NAME STORETYPE STORE REFRESH INTERVAL STATUS READY web SecretStore gcp 1h"),
         ("-n test get secret web -o jsonpath={.data.K}", "", "dg=="),
         ("-n test get deploy,es -o name", "", "deployment.apps/web externalsecret.external-secrets.io/web"),

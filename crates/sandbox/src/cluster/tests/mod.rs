@@ -300,20 +300,6 @@ async fn managers_own_what_they_last_set() {
 }
 
 #[tokio::test]
-async fn an_event_has_two_views() {
-    let world = world(&[]);
-    let event = json!({"metadata": {"generateName": "e-"}, "regarding": {"kind": "Secret", "name": "s", "namespace": "acme"},
-        "note": "text", "reason": "R", "action": "A", "type": "Normal", "reportingController": "c", "reportingInstance": "i",
-        "eventTime": "2026-01-01T00:00:00.000000Z"});
-    let (status, made) = send(&world, "POST", "/apis/events.k8s.io/v1/namespaces/acme/events", event).await;
-    assert_eq!((status, text(&made, "/note"), text(&made, "/apiVersion")), (201, "text", "events.k8s.io/v1"));
-    let core = "/api/v1/namespaces/acme/events?fieldSelector=involvedObject.name%3Ds,reportingComponent%3Dc";
-    let (_, list) = send(&world, "GET", core, Value::Null).await;
-    assert_eq!(text(&list, "/items/0/message"), "text");
-    assert_eq!(text(&list, "/items/0/involvedObject/name"), "s");
-}
-
-#[tokio::test]
 async fn deletion_waits_for_finalizers_and_for_nodes() {
     let world = world(&[]);
     let store = &world.cluster;
