@@ -6,11 +6,8 @@ use serde::Serialize;
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Api {
-    /// The Kubernetes API.
     Kubernetes,
-    /// Secret Manager.
     SecretManager,
-    /// Google Kubernetes Engine.
     Container,
 }
 
@@ -18,7 +15,6 @@ pub enum Api {
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Class {
-    /// It changes something.
     Write,
     /// Secret Manager: a get or a list.
     MetadataRead,
@@ -26,7 +22,6 @@ pub enum Class {
     Access,
     /// Kubernetes: a get, a list, or a review of what is allowed. Kubernetes Engine: a get or a list.
     Read,
-    /// Kubernetes: a watch.
     Watch,
     /// Kubernetes: what the server serves, and whether it is well.
     Discovery,

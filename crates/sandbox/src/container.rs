@@ -62,7 +62,6 @@ fn asked(path: &str) -> Option<Asked<'_>> {
     }
 }
 
-/// Answers one request.
 pub(super) fn handle(request: &Request<Bytes>) -> Response<Body> {
     let as_integers = request.uri().query().is_some_and(|query| query.contains("enum-encoding"));
     match answer(request) {

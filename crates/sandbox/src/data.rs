@@ -254,7 +254,6 @@ impl Data {
         self.with(account, |data| data.start(uid, name, owner, held));
     }
 
-    /// A pod is gone.
     pub fn ended(&self, account: &str, uid: &str) {
         self.with(account, |data| data.end(uid));
     }

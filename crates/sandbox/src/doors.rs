@@ -38,7 +38,6 @@ pub struct Strike {
     pub at: usize,
     /// Of this operation; none counts all.
     pub operation: Option<String>,
-    /// What.
     pub act: Act,
 }
 

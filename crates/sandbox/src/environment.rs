@@ -15,7 +15,6 @@ pub enum StartError {
     /// The files of its environment could not be written.
     #[error("cannot write `{}`", .path.display())]
     Write {
-        /// The file or directory.
         path: PathBuf,
         /// What the operating system says.
         #[source]

@@ -8,11 +8,9 @@ use crate::body::{Body, whole};
 /// An answer that is not a success.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct ApiError {
-    /// The HTTP status.
     pub code: StatusCode,
     /// The name of the gRPC code.
     pub status: &'static str,
-    /// What Google says.
     pub message: String,
     /// Typed details, each with its `@type`.
     pub details: Vec<Value>,
@@ -23,7 +21,6 @@ impl ApiError {
         ApiError { code, status, message: message.into(), details: Vec::new() }
     }
 
-    /// 400 INVALID_ARGUMENT.
     pub fn invalid(message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "INVALID_ARGUMENT", message)
     }
@@ -33,12 +30,10 @@ impl ApiError {
         Self::new(StatusCode::BAD_REQUEST, "FAILED_PRECONDITION", message)
     }
 
-    /// 404 NOT_FOUND.
     pub fn not_found(message: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, "NOT_FOUND", message)
     }
 
-    /// 409 ALREADY_EXISTS.
     pub fn already_exists(name: &str) -> Self {
         Self::new(StatusCode::CONFLICT, "ALREADY_EXISTS", format!("Secret [{name}] already exists."))
     }
@@ -62,7 +57,6 @@ impl ApiError {
         Self::precondition(format!("Secret Version [{name}] is in {state} state."))
     }
 
-    /// 404: no such secret.
     pub fn no_secret(name: &str) -> Self {
         Self::not_found(format!("Secret [{name}] not found."))
     }
@@ -72,7 +66,6 @@ impl ApiError {
         Self::not_found(format!("Secret [{name}] not found or has no versions."))
     }
 
-    /// 404: no such version.
     pub fn no_version(name: &str) -> Self {
         Self::not_found(format!("Secret Version [{name}] not found."))
     }
@@ -111,12 +104,10 @@ impl ApiError {
         error
     }
 
-    /// 503.
     pub fn unavailable() -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE", "The service is currently unavailable.")
     }
 
-    /// 500.
     pub fn internal() -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL", "Internal error encountered.")
     }

@@ -13,11 +13,8 @@ use super::operation::{Operation, ResourceRequest};
 /// What happens before a request would have its effect. Each carries what the log says of it.
 #[derive(Debug)]
 pub enum Before {
-    /// Nothing: it goes on.
     Nothing,
-    /// It is never answered.
     Never(&'static str),
-    /// Its connection is closed.
     Close(&'static str),
     /// It is answered with this instead.
     Answer(&'static str, Box<Response<Body>>),
@@ -26,11 +23,8 @@ pub enum Before {
 /// What happens once a request had its effect. Each carries what the log says of it.
 #[derive(Debug)]
 pub enum After {
-    /// Nothing: it is answered.
     Nothing,
-    /// It is never answered.
     Never(&'static str),
-    /// Its connection is closed.
     Close(&'static str),
 }
 
@@ -39,7 +33,6 @@ pub enum After {
 pub struct Interference {
     /// Before its effect.
     pub before: Before,
-    /// After its effect.
     pub after: After,
 }
 

@@ -19,7 +19,6 @@ pub struct RequestLog {
 pub struct Entry {
     /// Its place in the order of arrival, from 1.
     pub n: usize,
-    /// When it arrived.
     pub time: Timestamp,
     /// The user agent that the client gave, if it gave one.
     pub client: Option<String>,
@@ -31,7 +30,6 @@ pub struct Entry {
     pub operation: String,
     /// What it counts as: Secret Manager's quotas tell writes, metadata reads and accesses apart.
     pub class: Class,
-    /// The HTTP method.
     pub method: String,
     /// The path and the query.
     pub path: String,

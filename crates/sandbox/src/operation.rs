@@ -9,11 +9,9 @@ use crate::secret_manager::route;
 /// What a request asks for.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Operation {
-    /// Which service is asked.
     pub api: Api,
     /// For Secret Manager the method's name, for Kubernetes `VERB/RESOURCE`.
     pub name: String,
-    /// What it counts as.
     pub class: Class,
     /// The Kubernetes resource; none for the rest.
     pub resource: Option<ResourceRequest>,

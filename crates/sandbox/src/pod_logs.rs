@@ -10,7 +10,6 @@ use tokio::sync::watch;
 /// A line, and when it was written.
 pub type Line = (Timestamp, String);
 
-/// All logs.
 #[derive(Default)]
 pub struct Logs {
     lines: Mutex<BTreeMap<String, Vec<Line>>>,
@@ -29,7 +28,6 @@ impl Logs {
         self.lines.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Writes a line.
     pub fn write(&self, uid: &str, line: &str) {
         self.lock().entry(uid.to_owned()).or_default().push((Timestamp::now(), line.to_owned()));
         self.tell();

@@ -5,7 +5,6 @@
 pub struct Query(Vec<(String, String)>);
 
 impl Query {
-    /// Reads them.
     pub fn parse(query: &str) -> Self {
         let pair = |pair: &str| {
             let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
@@ -35,7 +34,6 @@ impl Query {
     }
 }
 
-/// One parameter.
 pub fn parameter(query: &str, name: &str) -> Option<String> {
     Query::parse(query).get(name).map(str::to_owned)
 }

@@ -23,9 +23,7 @@ use crate::secret_manager::SecretManager;
 pub struct World {
     /// The secrets and their versions.
     pub secret_manager: SecretManager,
-    /// The Kubernetes objects.
     pub cluster: Arc<Store>,
-    /// What goes wrong now.
     pub faults: Arc<Faults>,
     /// What was asked, by whom, and how it ended. Never a body.
     pub log: RequestLog,
@@ -35,7 +33,6 @@ pub struct World {
     pub history: History,
     /// How this sandbox was started.
     pub options: Options,
-    /// What the controllers share.
     pub controllers: Shared,
 }
 
@@ -61,7 +58,6 @@ impl Shared {
         self.settled.store(true, Ordering::Relaxed);
     }
 
-    /// Whether it is.
     pub fn is_settled(&self) -> bool {
         self.settled.load(Ordering::Relaxed)
     }
@@ -78,7 +74,6 @@ impl Shared {
 }
 
 impl World {
-    /// An empty one.
     pub fn new(options: Options) -> Self {
         let faults = Arc::new(Faults::new(options.faults.iter().cloned()));
         Self {

@@ -34,13 +34,11 @@ impl Refusal {
         Self { details: Some(json!({})), ..Self::new(StatusCode::NOT_FOUND, "NotFound", message) }
     }
 
-    /// 405.
     pub fn method_not_allowed() -> Self {
         let message = "the server does not allow this method on the requested resource";
         Self { details: Some(json!({})), ..Self::new(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", message) }
     }
 
-    /// 406.
     pub fn not_acceptable(accepted: &str) -> Self {
         let message = format!("only the following media types are accepted: {accepted}");
         Self::new(StatusCode::NOT_ACCEPTABLE, "NotAcceptable", message)
@@ -55,7 +53,6 @@ impl Refusal {
         }
     }
 
-    /// 415.
     pub fn unsupported_media_type(accepted: &str) -> Self {
         let message =
             format!("the body of the request was in an unknown format - accepted media types include: {accepted}");
@@ -128,7 +125,6 @@ impl Refusal {
         Self { details: Some(details), ..Self::new(StatusCode::GATEWAY_TIMEOUT, "Timeout", message) }
     }
 
-    /// The `Status` object.
     pub fn status(&self) -> Value {
         let mut status = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
             "message": self.message, "reason": self.reason});
@@ -139,7 +135,6 @@ impl Refusal {
         status
     }
 
-    /// The answer.
     pub fn response(&self) -> Response<Body> {
         object(self.code, &self.status())
     }
@@ -196,7 +191,6 @@ pub(super) fn typed(code: StatusCode, content_type: &str, object: &Value) -> Res
     with_headers(code, content_type, whole(bytes))
 }
 
-/// Plain text.
 pub(super) fn text(code: StatusCode, text: &'static str) -> Response<Body> {
     with_headers(code, "text/plain; charset=utf-8", whole(Bytes::from_static(text.as_bytes())))
 }

@@ -7,7 +7,6 @@ use super::podstatus;
 use super::resource::Resource;
 use crate::clock::{Clock, human};
 
-/// One column.
 pub(super) struct Column {
     /// The title; kubectl writes it in capitals.
     pub name: &'static str,
@@ -15,7 +14,6 @@ pub(super) struct Column {
     pub kind: &'static str,
     /// Whether only `-o wide` shows it.
     pub wide: bool,
-    /// What stands in it.
     pub cell: fn(&Value, &Clock) -> Value,
 }
 

@@ -92,7 +92,6 @@ impl Objects {
     }
 }
 
-/// Takes this owner away.
 fn disown(object: &mut Value, uid: &str) {
     let Some(metadata) = object["metadata"].as_object_mut() else { return };
     let Some(owners) = metadata.get_mut("ownerReferences").and_then(Value::as_array_mut) else { return };

@@ -6,10 +6,8 @@ use super::fieldset::{Difference, FieldSet};
 use super::meta::text;
 use super::resource::Resource;
 
-/// Who writes, and how.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Write<'a> {
-    /// The field manager.
     pub manager: &'a str,
     /// The part that is written: empty, `status` or `scale`.
     pub subresource: &'a str,
@@ -20,7 +18,6 @@ pub(super) struct Write<'a> {
 }
 
 impl<'a> Write<'a> {
-    /// A plain write.
     pub fn by(manager: &'a str) -> Self {
         Self { manager, subresource: "", dry_run: false, expected_resource_version: None }
     }

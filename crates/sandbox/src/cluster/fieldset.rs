@@ -86,7 +86,6 @@ impl FieldSet {
 pub(super) struct Difference {
     /// Fields that are new or other.
     pub set: FieldSet,
-    /// Fields that are gone.
     pub removed: FieldSet,
 }
 

@@ -12,12 +12,10 @@ pub(super) fn namespace(object: &Value) -> &str {
     text(&object["metadata"]["namespace"])
 }
 
-/// The object's uid.
 pub(super) fn uid(object: &Value) -> &str {
     text(&object["metadata"]["uid"])
 }
 
-/// The object's version.
 pub(super) fn resource_version(object: &Value) -> &str {
     text(&object["metadata"]["resourceVersion"])
 }

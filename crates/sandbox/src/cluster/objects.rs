@@ -17,11 +17,8 @@ pub(super) const FIRST_RESOURCE_VERSION: u64 = 1_000;
 /// What happened to an object.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum ChangeKind {
-    /// It is new.
     Added,
-    /// It is another.
     Modified,
-    /// It is gone.
     Deleted,
 }
 
@@ -30,9 +27,7 @@ pub enum ChangeKind {
 pub struct Change {
     /// The version of the whole cluster that this change made.
     pub resource_version: u64,
-    /// What happened.
     pub kind: ChangeKind,
-    /// The object's kind.
     pub resource: &'static Resource,
     /// The object after the change; for a deletion its last state, with the version of the deletion.
     pub object: Arc<Value>,
@@ -60,7 +55,6 @@ pub(super) struct Objects {
 }
 
 impl Objects {
-    /// None yet.
     pub(super) fn new(clock: Clock) -> Self {
         Self {
             clock,

@@ -240,7 +240,6 @@ fn int_or_string(bytes: &[u8]) -> Result<Value, Unreadable> {
 mod tests {
     use super::*;
 
-    /// A length-delimited field.
     fn bytes(number: u8, content: &[u8]) -> Vec<u8> {
         let mut field = vec![number << 3 | 2, u8::try_from(content.len()).unwrap()];
         field.extend_from_slice(content);

@@ -19,19 +19,21 @@ pub(super) struct Target {
     pub subresource: String,
 }
 
-/// Where a path leads.
 #[derive(Clone, Debug)]
 pub(super) enum Place {
     /// `/version`, `/api`, `/openapi/…`: one segment list, as it is.
     Root(Vec<String>),
-    /// A group's versions.
     Group(String),
     /// An access review and its like, which is only created.
-    Review { group: String, plural: String },
-    /// Objects.
+    Review {
+        group: String,
+        plural: String,
+    },
     Objects(Target),
     /// Nothing is served there, though perhaps something in the same group.
-    Nowhere { is_known_group: bool },
+    Nowhere {
+        is_known_group: bool,
+    },
 }
 
 /// Which form the caller wants objects in.

@@ -1,6 +1,5 @@
 //! The kinds of objects that this cluster knows, and how the API names them.
 
-/// One kind of object.
 #[derive(Debug, Eq, PartialEq)]
 pub struct Resource {
     /// The API group; empty for the core.
@@ -21,7 +20,6 @@ pub struct Resource {
     pub namespaced: bool,
     /// Whether `status` is written by itself, so that a plain write cannot change it.
     pub has_status: bool,
-    /// Whether `scale` is served.
     pub has_scale: bool,
     /// Whether `metadata.generation` counts the changes of what is wanted.
     pub has_generation: bool,

@@ -1,4 +1,4 @@
-//! Who may do what: the reviews, and the authorizer that the `forbidden` fault drives.
+//! Who may do what, which is all that the fault `forbidden` does not refuse.
 
 use http::StatusCode;
 use serde_json::{Value, json};
@@ -6,27 +6,8 @@ use serde_json::{Value, json};
 use super::answer::Refusal;
 use super::discovery::REVIEWS;
 use super::meta::text;
-use super::request::{Ask, Target};
+use super::request::Ask;
 use crate::faults::Faults;
-
-/// Refuses what the fault `forbidden=VERB/RESOURCE` forbids, as the RBAC authorizer would.
-pub(super) fn authorize(faults: &Faults, ask: &Ask, verb: &str, target: &Target) -> Result<(), Refusal> {
-    let resource = target.resource;
-    let named = match target.subresource.as_str() {
-        "" => resource.plural.to_owned(),
-        subresource => format!("{}/{subresource}", resource.plural),
-    };
-    if !faults.forbids(verb, &named) {
-        return Ok(());
-    }
-    let place = match &target.namespace {
-        Some(namespace) => format!("in the namespace {namespace:?}"),
-        None => "at the cluster scope".to_owned(),
-    };
-    let why =
-        format!("User {:?} cannot {verb} resource {named:?} in API group {:?} {place}", ask.user(), resource.group);
-    Err(Refusal::forbidden(resource, resource.plural, target.name.as_deref().unwrap_or(""), &why))
-}
 
 /// Answers a review; these objects are never kept.
 pub(super) fn create(faults: &Faults, ask: &Ask, group: &str, plural: &str) -> Result<(StatusCode, Value), Refusal> {

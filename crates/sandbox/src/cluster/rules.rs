@@ -8,7 +8,6 @@ use super::{defaults, meta, validation};
 
 pub(super) use validation::readable as check_readable;
 
-/// Prepares a new object.
 pub(super) fn before_create(
     resource: &'static Resource,
     namespace: Option<&str>,

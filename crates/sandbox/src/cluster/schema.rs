@@ -3,7 +3,6 @@
 /// How a list is compared and merged.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum ListKind {
-    /// As one value.
     Atomic,
     /// Item by item, told apart by these fields.
     Keyed(&'static [&'static str]),

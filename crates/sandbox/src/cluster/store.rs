@@ -18,7 +18,6 @@ use super::resource::{Resource, resource};
 use super::{meta, rules};
 use crate::clock::Clock;
 
-/// The Kubernetes objects.
 pub struct Store {
     clock: Clock,
     objects: Mutex<Objects>,
@@ -45,12 +44,10 @@ impl Store {
         }
     }
 
-    /// The server's clock.
     pub fn clock(&self) -> &Clock {
         &self.clock
     }
 
-    /// One object.
     pub fn get(&self, resource: &Resource, namespace: Option<&str>, name: &str) -> Option<Value> {
         let objects = self.lock();
         objects.find(resource, namespace, name).map(|object| Value::clone(&object))

@@ -23,7 +23,6 @@ impl View {
         Ok(Self { form: ask.form()?, carry, resource: target.resource, clock: ask.clock.clone() })
     }
 
-    /// One object.
     pub fn one(&self, object: &Value) -> Value {
         match self.form {
             Form::Plain => object.clone(),

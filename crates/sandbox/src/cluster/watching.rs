@@ -26,7 +26,6 @@ const BOOKMARKS: Duration = Duration::from_secs(60);
 /// So long before its end a watch gets a last one.
 const LAST_BOOKMARK: Duration = Duration::from_secs(2);
 
-/// Starts a watch.
 pub(super) fn watch(server: &ApiServer, ask: &Ask, target: &Target) -> Result<Response<Body>, Refusal> {
     let query = &ask.query;
     if query.get("sendInitialEvents").is_some() {

@@ -16,7 +16,6 @@ use super::view::View;
 use super::{limits, rules, scale};
 use crate::body::Body;
 
-/// Makes a new object.
 pub(super) fn create(store: &Store, ask: &Ask, target: &Target) -> Result<Response<Body>, Refusal> {
     if let Some(name) = &target.name {
         return evict(store, ask, target, name);
@@ -201,7 +200,6 @@ fn change(
     Ok(answer::object(StatusCode::OK, &shown))
 }
 
-/// Deletes one object.
 pub(super) fn delete(store: &Store, ask: &Ask, target: &Target, name: &str) -> Result<Response<Body>, Refusal> {
     if !target.subresource.is_empty() {
         return Err(Refusal::method_not_allowed());

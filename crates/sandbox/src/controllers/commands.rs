@@ -16,7 +16,6 @@ use serde_json::Value;
 
 use crate::world::World;
 
-/// Where a command runs.
 pub(super) struct Place<'a> {
     pub world: &'a World,
     pub namespace: &'a str,

@@ -18,7 +18,6 @@ pub struct Counts {
     pub surge: i64,
     /// `maxUnavailable`, resolved.
     pub unavailable: i64,
-    /// The newest ReplicaSet.
     pub new: Set,
     /// The older ones, the oldest first.
     pub old: Vec<Set>,
@@ -27,9 +26,7 @@ pub struct Counts {
 /// What each side is asked for next.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Next {
-    /// The newest ReplicaSet.
     pub new: i64,
-    /// The older ones, each.
     pub old: Vec<i64>,
 }
 

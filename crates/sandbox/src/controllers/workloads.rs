@@ -125,8 +125,8 @@ fn deployment(world: &World, namespace: &str, deployment: &Value, marks: &mut Ma
         None => create_set(world, namespace, deployment, revision + 1),
         Some(newest) if revision_of(newest) < revision && !paused => {
             // A template of before is wanted again: its ReplicaSet becomes the newest revision.
-            set_revision(world, namespace, newest, revision + 1);
-            mark_revision(world, namespace, deployment, revision + 1);
+            mark_revision(world, namespace, "replicasets", newest, revision + 1);
+            mark_revision(world, namespace, "deployments", deployment, revision + 1);
         }
         Some(newest) => {
             let old: Vec<&Value> =
@@ -148,30 +148,11 @@ fn revision_of(set: &Value) -> i64 {
         .unwrap_or(0)
 }
 
-fn set_revision(world: &World, namespace: &str, set: &Value, revision: i64) {
-    let _ = world.cluster.update(
-        resource("replicasets"),
-        Some(namespace),
-        text(set, "/metadata/name"),
-        MANAGER,
-        None,
-        |set| {
-            set["metadata"]["annotations"][REVISION] = json!(revision.to_string());
-        },
-    );
-}
-
-fn mark_revision(world: &World, namespace: &str, deployment: &Value, revision: i64) {
-    let _ = world.cluster.update(
-        resource("deployments"),
-        Some(namespace),
-        text(deployment, "/metadata/name"),
-        MANAGER,
-        None,
-        |object| {
-            object["metadata"]["annotations"][REVISION] = json!(revision.to_string());
-        },
-    );
+fn mark_revision(world: &World, namespace: &str, plural: &str, object: &Value, revision: i64) {
+    let name = text(object, "/metadata/name");
+    let _ = world.cluster.update(resource(plural), Some(namespace), name, MANAGER, None, |object| {
+        object["metadata"]["annotations"][REVISION] = json!(revision.to_string());
+    });
 }
 
 fn create_set(world: &World, namespace: &str, deployment: &Value, revision: i64) {
@@ -197,7 +178,7 @@ fn create_set(world: &World, namespace: &str, deployment: &Value, revision: i64)
         "spec": {"replicas": 0, "selector": selector, "template": template},
     });
     if world.cluster.create(resource("replicasets"), Some(namespace), set, MANAGER).is_ok() {
-        mark_revision(world, namespace, deployment, revision);
+        mark_revision(world, namespace, "deployments", deployment, revision);
     }
 }
 
@@ -234,16 +215,10 @@ fn has_pods(world: &World, namespace: &str, set: &Value) -> bool {
 
 fn scale(world: &World, namespace: &str, set: &Value, replicas: i64) {
     if number(set, "/spec/replicas") != replicas {
-        let _ = world.cluster.update(
-            resource("replicasets"),
-            Some(namespace),
-            text(set, "/metadata/name"),
-            MANAGER,
-            None,
-            |set| {
-                set["spec"]["replicas"] = json!(replicas);
-            },
-        );
+        let name = text(set, "/metadata/name");
+        let _ = world.cluster.update(resource("replicasets"), Some(namespace), name, MANAGER, None, |set| {
+            set["spec"]["replicas"] = json!(replicas);
+        });
     }
 }
 

@@ -4,7 +4,6 @@
 
 use crate::google::ApiError;
 
-/// A filter, read.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Filter {
     /// Lets everything through.
@@ -18,9 +17,7 @@ pub enum Filter {
         /// What to compare with; `*` is "is there at all".
         value: String,
     },
-    /// All of them.
     And(Vec<Filter>),
-    /// One of them.
     Or(Vec<Filter>),
     /// The opposite.
     Not(Box<Filter>),

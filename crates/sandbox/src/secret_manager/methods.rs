@@ -247,17 +247,6 @@ pub(super) fn test_iam_permissions(state: &State, call: &Call, body: &Value, has
     Ok(if held.is_empty() { json!({}) } else { json!({ "permissions": held }) })
 }
 
-pub(super) fn locations(state: &State, call: &Call) -> Answer {
-    const LOCATIONS: &[&str] = &["europe-west1", "europe-west4", "us-central1", "us-east1"];
-    let parent = state.parent_name(&call.parent);
-    let answer = |location: &str| json!({ "name": format!("{parent}/locations/{location}"), "locationId": location });
-    match call.secret.as_str() {
-        "" => Ok(json!({ "locations": LOCATIONS.iter().map(|location| answer(location)).collect::<Vec<_>>() })),
-        location if LOCATIONS.contains(&location) => Ok(answer(location)),
-        location => Err(ApiError::not_found(format!("Location [{parent}/locations/{location}] not found."))),
-    }
-}
-
 fn check_etag(given: Option<&str>, current: &str, what: &str, name: &str) -> Result<(), ApiError> {
     match given {
         Some(given) if !given.is_empty() && given != current => Err(ApiError::etag(what, name)),

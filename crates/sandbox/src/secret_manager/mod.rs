@@ -61,7 +61,6 @@ pub enum AccessError {
     FailedPrecondition {
         /// `DISABLED` or `DESTROYED`.
         state: &'static str,
-        /// Google's text.
         message: String,
     },
     /// The identity may not read it (gRPC PERMISSION_DENIED).
@@ -97,14 +96,11 @@ impl fmt::Debug for Seed {
 pub struct Holder {
     /// `projects/P` or `projects/P/locations/L`.
     pub parent: String,
-    /// The secret's id.
     pub secret: String,
-    /// The version's number.
     pub version: u64,
 }
 
 impl SecretManager {
-    /// An empty one.
     pub fn new(faults: Arc<Faults>) -> Self {
         SecretManager { state: Mutex::default(), faults }
     }
@@ -238,7 +234,6 @@ impl SecretManager {
         self.lock().describe(|payload| history.number(payload))
     }
 
-    /// Answers one HTTP request.
     pub fn handle(&self, request: &Request<Bytes>) -> Response<Body> {
         let query = request.uri().query().unwrap_or_default();
         let mut status = StatusCode::OK;
@@ -309,7 +304,6 @@ impl SecretManager {
             Method::TestIamPermissions => methods::test_iam_permissions(state, call, body, |permission| {
                 self.allows(state, identity, call, permission)
             }),
-            Method::ListLocations | Method::GetLocation => methods::locations(state, call),
         }
     }
 

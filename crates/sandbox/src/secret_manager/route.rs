@@ -53,8 +53,6 @@ pub enum Method {
     GetIamPolicy,
     SetIamPolicy,
     TestIamPermissions,
-    ListLocations,
-    GetLocation,
 }
 
 impl Method {
@@ -76,8 +74,6 @@ impl Method {
             Method::GetIamPolicy => "getIamPolicy",
             Method::SetIamPolicy => "setIamPolicy",
             Method::TestIamPermissions => "testIamPermissions",
-            Method::ListLocations => "listLocations",
-            Method::GetLocation => "getLocation",
         }
     }
 
@@ -98,8 +94,6 @@ impl Method {
             Method::DestroySecretVersion => "secretmanager.versions.destroy",
             Method::GetIamPolicy => "secretmanager.secrets.getIamPolicy",
             Method::SetIamPolicy => "secretmanager.secrets.setIamPolicy",
-            Method::ListLocations => "secretmanager.locations.list",
-            Method::GetLocation => "secretmanager.locations.get",
             Method::TestIamPermissions => return None,
         })
     }
@@ -121,9 +115,7 @@ impl Method {
             | Method::GetSecretVersion
             | Method::ListSecretVersions
             | Method::GetIamPolicy
-            | Method::TestIamPermissions
-            | Method::ListLocations
-            | Method::GetLocation => Class::MetadataRead,
+            | Method::TestIamPermissions => Class::MetadataRead,
         }
     }
 }
@@ -131,9 +123,7 @@ impl Method {
 /// A method, and the resource that the URL names.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Call {
-    /// What is asked for.
     pub method: Method,
-    /// Where.
     pub parent: Parent,
     /// The secret's id; empty for methods on all secrets of the parent.
     pub secret: String,
@@ -157,9 +147,6 @@ pub fn route(verb: &Verb, path: &str) -> Option<Call> {
         _ => return None,
     };
     let (method, secret, version) = match (verb.as_str(), rest, action) {
-        ("GET", ["locations"], "") => (Method::ListLocations, "", ""),
-        // The location itself stands where a secret's id does: the locations have no other use here.
-        ("GET", ["locations", location], "") => (Method::GetLocation, *location, ""),
         ("POST", ["secrets"], "") => (Method::CreateSecret, "", ""),
         ("GET", ["secrets"], "") => (Method::ListSecrets, "", ""),
         ("GET", ["secrets", secret], "") => (Method::GetSecret, *secret, ""),
@@ -201,8 +188,8 @@ mod tests {
             ("POST", "/v1/projects/p/secrets/x%3AaddVersion", Some("AddSecretVersion p x ")),
             ("GET", "/v1/projects/p/secrets/x/versions/latest:access", Some("AccessSecretVersion p x latest")),
             ("POST", "/v1/projects/p/secrets/x/versions/3:disable", Some("DisableSecretVersion p x 3")),
-            ("GET", "/v1/projects/p/locations", Some("ListLocations p  ")),
-            ("GET", "/v1/projects/p/locations/eu", Some("GetLocation p eu ")),
+            ("GET", "/v1/projects/p/locations", None),
+            ("GET", "/v1/projects/p/locations/eu", None),
             ("GET", "/v1/projects/p/secrets/x:addVersion", None),
             ("POST", "/v1/projects/p/secrets/x/versions/3:access", None),
             ("GET", "/v1/projects/p/secrets/x/y", None),

@@ -14,11 +14,9 @@ use crate::google::ApiError;
 /// The state of a version.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum VersionState {
-    /// It can be read.
     Enabled,
     /// It cannot be read until it is enabled again.
     Disabled,
-    /// Its payload is gone.
     Destroyed,
 }
 
@@ -57,7 +55,6 @@ impl fmt::Debug for Payload {
 pub struct Version {
     /// Its number, from 1.
     pub number: u64,
-    /// When it was added.
     pub created: Timestamp,
     /// When it was added, for faults that count from then; none for one that was there from the start.
     pub added: Option<Instant>,
@@ -75,12 +72,9 @@ pub struct Version {
     pub checksum_given: bool,
 }
 
-/// One secret.
 #[derive(Clone, Debug)]
 pub struct Secret {
-    /// Its id.
     pub id: String,
-    /// When it was made.
     pub created: Timestamp,
     /// When it was made, for faults that count from then; none for one that was there from the start.
     pub added: Option<Instant>,
@@ -128,7 +122,6 @@ pub fn is_stale(added: Option<Instant>, stale: Option<Duration>) -> bool {
     matches!((added, stale), (Some(added), Some(stale)) if added.elapsed() < stale)
 }
 
-/// All that is kept.
 #[derive(Debug, Default)]
 pub struct State {
     /// The number of each project, by its id.

@@ -25,7 +25,6 @@ const BURST: f64 = 25.0;
 /// How long until it may cause one more.
 const REFILL: Duration = Duration::from_secs(300);
 
-/// What the recorder remembers.
 #[derive(Debug, Default)]
 pub struct Recorder {
     /// The Event of each text, by all that makes it the same: object, type, reason, text.
@@ -49,7 +48,6 @@ struct Similar {
 }
 
 impl Recorder {
-    /// One that writes nothing.
     pub fn silent() -> Self {
         Self { is_silent: true, ..Self::default() }
     }

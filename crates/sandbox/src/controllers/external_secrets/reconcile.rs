@@ -17,17 +17,14 @@ const FINALIZER: &str = "externalsecrets.external-secrets.io/externalsecret-clea
 /// A sync under way: the objects as they were when it began.
 #[derive(Debug)]
 pub struct Attempt {
-    /// The ExternalSecret.
     pub object: Value,
     /// Its target.
     pub existing: Option<Value>,
     started: String,
 }
 
-/// How a sync ended.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Outcome {
-    /// All is written.
     Done,
     /// It failed and is tried again after a while.
     Failed,
@@ -153,7 +150,7 @@ pub fn finish(
 /// The Secrets that it made under an earlier target's name.
 fn delete_orphans(world: &World, recorder: &mut Recorder, object: &Value, name: &str) {
     let namespace = text(&object["metadata"]["namespace"]);
-    let mark = hash::sha3_224(format!("{namespace}/{}", text(&object["metadata"]["name"])).as_bytes());
+    let mark = hash::fingerprint(&format!("{namespace}/{}", text(&object["metadata"]["name"])));
     for secret in world.cluster.list(resource("secrets"), Some(namespace)) {
         let other = text(&secret["metadata"]["name"]);
         if secret["metadata"]["labels"][target::CREATED_BY] == mark.as_str()

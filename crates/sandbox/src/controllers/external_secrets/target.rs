@@ -21,9 +21,7 @@ pub const DATA_HASH: &str = "reconcile.external-secrets.io/data-hash";
 /// Why a Secret cannot be filled.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Refused {
-    /// Another ExternalSecret owns it.
     Owned(String),
-    /// Something else controls it.
     Controlled(String),
     /// The template does not work.
     Template(String),
@@ -45,7 +43,7 @@ pub fn manager(object: &Value) -> String {
     if manager.len() <= 63 {
         manager
     } else {
-        format!("externalsecrets.external-secrets.io/sha3/{}", hash::sha3_224(name.as_bytes()))
+        format!("externalsecrets.external-secrets.io/sha3/{}", hash::fingerprint(name))
     }
 }
 
@@ -71,7 +69,7 @@ pub fn fill(secret: &mut Value, object: &Value, values: &Data, from: &[Source]) 
     let labels = map(&mut secret["metadata"]["labels"]);
     if owns {
         let names = format!("{}/{}", text(&object["metadata"]["namespace"]), text(&object["metadata"]["name"]));
-        labels.insert(CREATED_BY.to_owned(), json!(hash::sha3_224(names.as_bytes())));
+        labels.insert(CREATED_BY.to_owned(), json!(hash::fingerprint(&names)));
     } else {
         labels.shift_remove(CREATED_BY);
     }

@@ -23,7 +23,6 @@ enum Token {
     Action(String),
 }
 
-/// What an action sees.
 #[derive(Clone)]
 struct Scope<'a> {
     data: &'a BTreeMap<String, Vec<u8>>,

@@ -51,7 +51,6 @@ pub fn read(world: &World, object: &Value) -> Result<Vec<Source>, String> {
     Ok(sources)
 }
 
-/// Fills one of them.
 pub fn render(source: &Source, values: &Data) -> Result<Data, String> {
     match &source.key {
         Some(key) => Ok(BTreeMap::from([(key.clone(), template::render(key, &source.text, values)?)])),
