@@ -36,7 +36,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
 pub use environment::StartError;
-pub use faults::{Fault, Faults};
+pub use faults::Fault;
 use options::PROJECT;
 pub use options::{ACCOUNTS, Options};
 use world::World;
@@ -45,6 +45,7 @@ use world::World;
 pub struct Sandbox {
     world: Arc<World>,
     kubernetes_url: String,
+    /// It ends with a slash: gcloud takes nothing else.
     secret_manager_url: String,
     server: JoinSet<()>,
     controllers: JoinSet<()>,
@@ -69,24 +70,9 @@ impl Sandbox {
         Ok(Sandbox { world, secret_manager_url: format!("{kubernetes_url}/"), kubernetes_url, server, controllers })
     }
 
-    /// Where the Kubernetes API is.
-    pub fn kubernetes_url(&self) -> &str {
-        &self.kubernetes_url
-    }
-
-    /// Where Secret Manager is. It ends with a slash: gcloud takes nothing else.
-    pub fn secret_manager_url(&self) -> &str {
-        &self.secret_manager_url
-    }
-
     /// The variables with which kubectl, gcloud and the plugin reach this sandbox and nothing else.
     pub fn environment(&self) -> Vec<(String, String)> {
         environment::variables(&self.world.options, &self.kubernetes_url, &self.secret_manager_url)
-    }
-
-    /// The faults, to be changed while it runs.
-    pub fn faults(&self) -> &Faults {
-        &self.world.faults
     }
 
     /// Has the pods of every account write that many items a second, all together, and read what others wrote.

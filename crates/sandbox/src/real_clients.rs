@@ -137,7 +137,7 @@ async fn googles_rust_client_works() {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let running = start().await;
     let client = SecretManagerService::builder()
-        .with_endpoint(running.sandbox.secret_manager_url())
+        .with_endpoint(running.sandbox.secret_manager_url.as_str())
         .with_credentials(anonymous::Builder::new().build())
         .build()
         .await
@@ -213,7 +213,7 @@ async fn kubectl_works_and_its_watch_ends_with_the_sandbox() {
     );
     running.ok("kubectl -n apart patch configmap here --type=merge -p {\"data\":{\"a\":\"c\"}}", "").await;
     assert_eq!(running.ok("kubectl -n apart get cm here -o jsonpath={.data.a}", "").await, "c");
-    running.sandbox.faults().add("forbidden=delete/configmaps".parse().unwrap());
+    running.sandbox.world.faults.add("forbidden=delete/configmaps".parse().unwrap());
     let (code, _, refused) = running.run("kubectl -n apart delete configmap here", "").await;
     assert!(code == 1 && refused.contains("User \"sandbox\" cannot delete resource \"configmaps\""), "{refused}");
     for (verb, allowed) in [("delete", false), ("create", true)] {

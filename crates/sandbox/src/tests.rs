@@ -27,7 +27,7 @@ async fn start(faults: &[&str]) -> Running {
         directory: directory.path().to_owned(),
     };
     let sandbox = Sandbox::start(options).await.unwrap();
-    let address = sandbox.kubernetes_url().strip_prefix("http://").unwrap().to_owned();
+    let address = sandbox.kubernetes_url.strip_prefix("http://").unwrap().to_owned();
     Running { sandbox, address, _directory: directory }
 }
 
