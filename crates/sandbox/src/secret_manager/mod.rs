@@ -21,7 +21,6 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::body::Body;
-use crate::class::Class;
 use crate::faults::Faults;
 use crate::google::{ApiError, json_answer};
 use crate::history::History;
@@ -266,10 +265,7 @@ impl SecretManager {
         if !permission.is_empty() && !self.allows(&state, identity, &call, permission) {
             return Err(ApiError::denied(permission, &asked_for(&call)));
         }
-        let answer = self.perform(&mut state, &call, query, &body, identity);
-        drop(state);
-        if answer.is_ok() && call.method.class() == Class::Write {}
-        answer
+        self.perform(&mut state, &call, query, &body, identity)
     }
 
     fn perform(
