@@ -15,6 +15,5 @@ pub mod observe;
 pub mod present;
 pub mod request;
 pub mod run;
-pub mod sandbox;
 pub mod setting;
 pub mod settings;

@@ -11,9 +11,9 @@ use super::{Voice, speak};
 use crate::cli;
 use crate::environment::Environment;
 use crate::run::Interrupt;
-use crate::sandbox::{Options, Sandbox, faults};
 use deepdesk_protocol::command;
 use deepdesk_protocol::problem::{Exit, Problem, Reason};
+use deepdesk_sandbox::{Options, Sandbox, faults};
 
 /// Runs one of the sandbox's commands; returns the exit code, for `run` and `shell` that of the program run.
 pub async fn run(command: cli::Sandbox, environment: &Environment, voice: &Voice, interrupt: Interrupt) -> u8 {

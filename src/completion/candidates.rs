@@ -11,8 +11,8 @@ use super::Context;
 use super::cache::Word;
 use crate::clients::gcloud::Gcloud;
 use crate::clients::kubeconfig::Named;
-use crate::sandbox::{self, faults};
 use deepdesk_protocol::check::catalogue::{self, CATALOGUE};
+use deepdesk_sandbox::faults;
 
 /// Where words come from.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -179,7 +179,10 @@ fn checks() -> Vec<Word> {
 
 /// The accounts that a sandbox has by itself.
 fn sandbox_accounts() -> Vec<Word> {
-    sandbox::ACCOUNTS.iter().map(|name| Word((*name).to_owned(), "account of the sandbox".to_owned())).collect()
+    deepdesk_sandbox::ACCOUNTS
+        .iter()
+        .map(|name| Word((*name).to_owned(), "account of the sandbox".to_owned()))
+        .collect()
 }
 
 /// Paths, as the shells complete them: `~/` stays as it was typed.
