@@ -118,7 +118,7 @@ fn paths(code: &str) -> Vec<Vec<String>> {
                     // Only behind `::` a brace goes on with a path.
                     let goes_on = word.is_empty() && !path.is_empty();
                     prefixes.push(if goes_on { [begun, std::mem::take(&mut path)].concat() } else { Vec::new() });
-                } else if !word.is_empty() && !(begun.is_empty() && path.is_empty()) {
+                } else if !(word.is_empty() || begun.is_empty() && path.is_empty()) {
                     found.push([begun, path.clone(), vec![word.clone()]].concat());
                 }
                 if letter == '}' {
@@ -190,7 +190,7 @@ fn nobody_imports_against_the_arrows() {
     let top = |module: &Module| module.first().map_or("lib", String::as_str).to_owned();
     for (place, (name, may)) in MAY_IMPORT.iter().enumerate() {
         let above = |import: &&str| MAY_IMPORT[..place].iter().any(|(other, _)| other == import);
-        assert!(may.iter().all(|import| above(&import)), "{name} names one that does not stand above it");
+        assert!(may.iter().all(above), "{name} names one that does not stand above it");
     }
     for (module, imported) in imports(&modules()) {
         let here = top(&module);

@@ -134,7 +134,11 @@ fn found(line: &str, template: &str) -> Option<(usize, usize)> {
 
 /// What a test asserts, when it is long enough to be of this message alone.
 fn is_of(words: &str, template: &str) -> bool {
-    words.len() >= 12 && (parts(template).iter().any(|part| part.contains(words)) || found(words, template).is_some())
+    let all: usize = parts(template).iter().map(|part| part.len()).sum();
+    words.contains(' ')
+        && words.len() >= 12
+        && 3 * words.len() >= all
+        && (parts(template).iter().any(|part| part.contains(words)) || found(words, template).is_some())
 }
 
 /// What runs said, each line once, with the test that came first.
@@ -266,6 +270,10 @@ mod tests {
         assert!(found("does not exist: namespace \"acmee\"", "namespace \"…\" does not exist").is_none());
         assert!(is_of("does not exist", "namespace \"…\" does not exist"));
         assert!(!is_of("exist", "namespace \"…\" does not exist"));
+        assert!(!is_of(
+            "does not exist",
+            "the namespace, in which nobody has ever looked for it before, does not exist"
+        ));
     }
 
     #[test]
