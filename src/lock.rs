@@ -104,9 +104,7 @@ pub enum Ended {
 pub struct Completed {
     /// From which version to which, where the version in use changed.
     pub changed: Option<(VersionId, VersionId)>,
-    /// What it retired.
     pub retired: VersionSet,
-    /// The readers that it left.
     pub left: Vec<ReaderName>,
 }
 

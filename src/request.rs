@@ -14,7 +14,6 @@ use deepdesk_protocol::problem::{Problem, Reason};
 /// What is asked of one account.
 #[derive(Clone, Debug)]
 pub struct Request {
-    /// The account.
     pub account: AccountName,
     /// The kubeconfig context in use; empty when only a server was given.
     pub context: String,
@@ -52,9 +51,7 @@ pub struct Sources {
 /// Names of the account's things.
 #[derive(Clone, Debug)]
 pub struct Names {
-    /// The primary.
     pub primary: SecretId,
-    /// The back-compat.
     pub back_compat: SecretId,
     /// ExternalSecrets that must be among those found.
     pub external_secrets: Vec<ObjectName>,

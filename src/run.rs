@@ -24,9 +24,7 @@ use deepdesk_protocol::trail::{Look, Span, Trail};
 pub struct Run<'a> {
     /// What is asked.
     pub request: &'a Request,
-    /// The cluster.
     pub cluster: &'a Cluster,
-    /// Secret Manager.
     pub secret_manager: &'a SecretManager,
     /// Tells what happens.
     pub teller: &'a Teller,

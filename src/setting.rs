@@ -12,7 +12,6 @@ use deepdesk_protocol::result::ProblemResult;
 pub enum Source {
     /// An argument of the command line.
     Argument,
-    /// This flag.
     Flag(&'static str),
     /// This environment variable.
     Environment(String),
@@ -93,14 +92,12 @@ impl fmt::Display for Source {
 /// A value with where it came from.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Sourced<T> {
-    /// The value.
     pub value: T,
     /// Where it came from.
     pub source: Source,
 }
 
 impl<T> Sourced<T> {
-    /// A value from there.
     pub fn new(value: T, source: Source) -> Sourced<T> {
         Sourced { value, source }
     }
@@ -109,7 +106,6 @@ impl<T> Sourced<T> {
 /// One row of `config list`. The value is for people: no token, and no password, ever gets into one.
 #[derive(Clone, Debug, Serialize)]
 pub struct Setting {
-    /// Its name.
     pub name: &'static str,
     /// What is used; empty when it is not set.
     pub value: String,
@@ -130,7 +126,6 @@ pub struct Config {
     pub api_version: &'static str,
     /// `Config`.
     pub kind: &'static str,
-    /// Every setting.
     pub settings: Vec<Setting>,
     /// What the command ends with.
     pub exit_code: u8,

@@ -102,7 +102,6 @@ pub fn say_refused(line: &str) {
 /// What gcloud's configuration has to be put into the process's environment for Google's client.
 #[derive(Debug, Default)]
 pub struct ForGoogle {
-    /// The proxy.
     pub proxy: Option<String>,
     /// The file of certificate authorities.
     pub authorities: Option<std::path::PathBuf>,

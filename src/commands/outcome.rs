@@ -23,7 +23,6 @@ use deepdesk_protocol::status;
 pub struct Found {
     /// The last observation.
     pub now: Option<Observation>,
-    /// The checks.
     pub checks: Vec<CheckResult>,
     /// Those of them that are about rights.
     pub access: Vec<CheckResult>,

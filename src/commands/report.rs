@@ -27,7 +27,6 @@ pub struct Record {
     pub context: String,
     /// The accounts that were worked on.
     pub accounts: Vec<AccountReport>,
-    /// Those that were not begun.
     pub not_begun: Vec<String>,
 }
 

@@ -13,7 +13,6 @@ use crate::request;
 use deepdesk_protocol::facts::names::AccountName;
 use deepdesk_protocol::problem::{Problem, Reason};
 
-/// What was selected.
 pub struct Selected {
     /// Each account, with its ExternalSecrets.
     pub accounts: Vec<(Desk, Vec<Value>)>,

@@ -50,7 +50,6 @@ pub struct Desk {
     pub request: Request,
     /// The cluster, in the account's namespace.
     pub cluster: Cluster,
-    /// Secret Manager.
     pub secret_manager: SecretManager,
     /// Who asks.
     pub operator: Operator,
@@ -223,7 +222,6 @@ impl Session {
         Ok(self.cluster.for_account(&namespace))
     }
 
-    /// Secret Manager.
     pub fn secret_manager(&self) -> &SecretManager {
         &self.secret_manager
     }

@@ -262,7 +262,6 @@ async fn everywhere(session: &Session, args: &cli::Status, remarks: &mut Vec<Rem
     Ok((desks, subjects, only_here.is_some()))
 }
 
-/// The result of one account.
 fn result(desk: &Desk, look: Look, at_work: Option<AtWork>, args: &cli::Status) -> AccountResult {
     let Look { seen, last_rotation } = look;
     let now = match seen {

@@ -22,7 +22,6 @@ use deepdesk_protocol::problem::{Exit, Problem};
 use deepdesk_protocol::result::{AccountResult, CheckResult, Kind, Verdict};
 use deepdesk_protocol::trail::Look;
 
-/// Syncs one account.
 pub async fn sync(desk: &Desk, command: &cli::Secret, args: &cli::Sync) -> (AccountResult, Option<Problem>) {
     let mut found = Found { dry_run: args.change.dry_run != DryRun::None, ..Found::default() };
     let retired: Vec<(ObjectName, String)> =

@@ -41,7 +41,6 @@ pub enum Known {
 /// What was seen of an account.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Note {
-    /// Its state.
     pub state: String,
     /// The number of the primary's newest version; empty when it was not seen.
     pub version: String,

@@ -106,7 +106,6 @@ fn completions(source: Source, typed: &OsStr, context: &Context) -> Vec<Completi
     fitting.enumerate().map(|(order, word)| candidate(word).display_order(Some(order))).collect()
 }
 
-/// All words of a source.
 pub fn words(source: Source, context: &Context) -> Vec<Word> {
     match source {
         Source::Accounts | Source::Namespaces if context.sandbox => sandbox_accounts(),

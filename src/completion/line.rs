@@ -13,7 +13,6 @@ pub struct Line {
     pub command: Vec<String>,
     /// The values of flags, by the flag's long name.
     flags: BTreeMap<String, Vec<String>>,
-    /// The arguments.
     pub arguments: Vec<String>,
     /// Where flags stand without the value that only `=` could give them.
     pub bare: Vec<usize>,

@@ -23,7 +23,6 @@ pub type Carriers = BTreeMap<ObjectName, Vec<(String, Source)>>;
 /// Everything in a namespace that can have pods.
 #[derive(Default)]
 pub struct Workloads {
-    /// Deployments.
     pub deployments: Vec<Deployment>,
     /// Their ReplicaSets.
     pub replica_sets: Vec<ReplicaSet>,
@@ -33,9 +32,7 @@ pub struct Workloads {
     pub daemon_sets: Vec<DaemonSet>,
     /// CronJobs.
     pub cron_jobs: Vec<CronJob>,
-    /// Jobs.
     pub jobs: Vec<Job>,
-    /// Pods.
     pub pods: Vec<Pod>,
     /// What is known of nodes that seem to keep some of them.
     pub nodes: Nodes,

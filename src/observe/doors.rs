@@ -13,7 +13,6 @@ use deepdesk_protocol::facts::copies::{Door, NotLookedAt};
 use deepdesk_protocol::facts::names::listed;
 use deepdesk_protocol::facts::observation::{Observation, OtherReader};
 
-/// The Secrets Store CSI Driver.
 const DRIVER: &str = "secrets-store.csi.k8s.io";
 
 /// Looks for them, and notes what may not be looked at.

@@ -14,9 +14,7 @@ use deepdesk_protocol::facts::observation::{Ready, Refresh, Source};
 /// An ExternalSecret that reads one of the two, as its object says.
 #[derive(Clone, Debug)]
 pub struct Reader {
-    /// Its name.
     pub name: ObjectName,
-    /// Its UID.
     pub uid: String,
     /// The Kubernetes Secret that it writes.
     pub target: ObjectName,

@@ -38,7 +38,6 @@ const MALFORMED: &str = "an item that cannot be read";
 /// The labels of the two secrets, for `dataFrom.find.tags`.
 #[derive(Clone, Debug, Default)]
 pub struct Labels {
-    /// Of the primary.
     pub primary: Vec<(String, String)>,
     /// Of the back-compat; before it exists, the primary's, which it will get.
     pub back_compat: Vec<(String, String)>,
@@ -46,9 +45,7 @@ pub struct Labels {
 
 /// The two secrets of an account.
 pub struct Secrets<'a> {
-    /// The primary.
     pub primary: &'a SecretId,
-    /// The back-compat.
     pub back_compat: &'a SecretId,
     /// Their labels; none while they were not read: what is found by tags may then find both.
     pub labels: Option<&'a Labels>,

@@ -35,7 +35,6 @@ pub enum Text {
 pub enum Piece {
     /// These characters.
     Literal(String),
-    /// The value.
     Value,
     /// A value of one of the account's two secrets that another key of the ExternalSecret fetches.
     Other(Transform),

@@ -22,7 +22,6 @@ pub struct Template {
     pub workload: WorkloadRef,
     /// Which pods the consumer takes for its own.
     pub selector: LabelSelector,
-    /// Its pod template.
     pub template: PodTemplateSpec,
     /// The container's name.
     pub container: String,

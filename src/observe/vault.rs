@@ -40,7 +40,6 @@ impl Vault {
         &self.0
     }
 
-    /// The value with this tag.
     pub fn value(&self, tag: ValueTag) -> Option<&Payload> {
         self.0.get(usize::from(tag.0))
     }

@@ -26,7 +26,6 @@ const PROBES: usize = 64;
 /// Whether Secret Manager's metadata is read: dates, older versions, labels. Its quota is small (600 a minute and project).
 #[derive(Clone, Copy, Eq, PartialEq)]
 pub enum Metadata {
-    /// It is.
     Read,
     /// It is left: values and states of the newest versions come by access, and accesses are plenty.
     Leave,

@@ -44,7 +44,6 @@ fn short_of_several(result: &AccountResult, paint: Paint) -> String {
     if failed.is_empty() { failed } else { format!("{}:\n{failed}", result.account) }
 }
 
-/// One account.
 fn account(result: &AccountResult, width: Option<usize>, paint: Paint, detail: Detail) -> String {
     // Whoever asks for more gets all of it.
     let fits = match detail {

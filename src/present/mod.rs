@@ -76,9 +76,7 @@ pub enum Color {
     /// On a terminal that wants it.
     #[default]
     Auto,
-    /// Always.
     Always,
-    /// Never.
     Never,
 }
 

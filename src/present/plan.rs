@@ -18,7 +18,6 @@ pub struct PlanView<'a> {
     pub context: &'a str,
     /// The project of the secrets.
     pub project: &'a ProjectId,
-    /// The account.
     pub account: &'a AccountName,
     /// What is to be done.
     pub plan: &'a Plan,

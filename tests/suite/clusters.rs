@@ -269,6 +269,7 @@ fn a_context_is_picked_at_the_terminal() {
     let world = World::start(&["--seed=7"]);
     let mut terminal = Terminal::open(&world, &["cluster", "use"]);
     terminal.until("sandbox-initech");
+    std::thread::sleep(Duration::from_millis(500));
     terminal.types("glob");
     std::thread::sleep(Duration::from_millis(200));
     terminal.types("\r");
@@ -279,6 +280,8 @@ fn a_context_is_picked_at_the_terminal() {
     for keys in ["\u{3}", "\u{1b}"] {
         let mut terminal = Terminal::open(&world, &["cluster", "use"]);
         terminal.until("sandbox-initech");
+        // The list reads a key only after it is drawn; one that comes between is echoed.
+        std::thread::sleep(Duration::from_millis(500));
         terminal.types(keys);
         terminal.ends(130);
         assert!(read(Path::new(&file)).contains("current-context: \"sandbox-globex\""));

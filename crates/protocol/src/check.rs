@@ -58,7 +58,6 @@ pub struct Seen<'a> {
     pub purpose: Purpose,
     /// What the operator wants.
     pub want: &'a Want,
-    /// What is there.
     pub now: &'a Observation,
 }
 
@@ -77,7 +76,6 @@ use Grave::{Fail, No, Warn};
 /// A finding: what, and what to do.
 struct Finding(String, Vec<Hint>);
 
-/// One check.
 pub struct Check {
     /// Stable id.
     pub id: &'static str,

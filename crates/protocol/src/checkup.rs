@@ -54,7 +54,6 @@ pub struct Asked {
     pub group_title: &'static str,
     /// What should hold, in words.
     pub title: &'static str,
-    /// The answer.
     pub result: Answer,
     /// What was found; of a check that passed a detail worth knowing, or nothing.
     pub message: String,
@@ -76,7 +75,6 @@ pub struct Checkup {
     pub kind: &'static str,
     /// The account; empty when no kubeconfig said one.
     pub account: String,
-    /// Its namespace.
     pub namespace: String,
     /// The kubeconfig context in use.
     pub context: String,

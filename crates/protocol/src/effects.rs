@@ -17,22 +17,11 @@ pub enum Effect {
         like: SecretId,
     },
     /// Enable a version that is disabled, and read its value.
-    Enable {
-        /// Its secret.
-        secret: SecretId,
-        /// The version.
-        version: VersionId,
-    },
+    Enable { secret: SecretId, version: VersionId },
     /// See, by number, that this version does not exist: whoever looked before the lock was taken may have missed it.
-    Absent {
-        /// Its secret.
-        secret: SecretId,
-        /// The version.
-        version: VersionId,
-    },
+    Absent { secret: SecretId, version: VersionId },
     /// Add a version, and read it back by number. After a lost answer it is looked for, and not added once more (I4).
     Add {
-        /// The secret.
         secret: SecretId,
         /// What the version holds.
         value: Content,
@@ -49,7 +38,6 @@ pub enum Effect {
     /// Restart workloads at the same moment, and wait until every pod is a new one and no old one is left. Where a Kubernetes Secret was
     /// written meanwhile: compare, and once more.
     Restart {
-        /// The workloads.
         workloads: Vec<WorkloadRef>,
         /// The version that the restart notes.
         version: VersionId,
@@ -57,34 +45,18 @@ pub enum Effect {
         one_value: bool,
     },
     /// Look at everything afresh; what is not on this version is put right, by `Arrive` and `Restart` (I7).
-    Verify {
-        /// The version.
-        version: VersionId,
-    },
+    Verify { version: VersionId },
     /// Wait as long as the operator asked for (`--soak`), and where that was any time at all verify once more.
-    Soak {
-        /// The version.
-        version: VersionId,
-    },
+    Soak { version: VersionId },
     /// See, by number, that the back-compat holds the value of a version of the primary (I1).
     Held {
         /// The version; the newest one where none is named.
         version: Option<VersionId>,
     },
     /// Disable a version, with its etag.
-    Disable {
-        /// Its secret.
-        secret: SecretId,
-        /// The version.
-        version: VersionId,
-    },
+    Disable { secret: SecretId, version: VersionId },
     /// Destroy a version, with its etag. One that was enabled meanwhile is refused.
-    Destroy {
-        /// Its secret.
-        secret: SecretId,
-        /// The version.
-        version: VersionId,
-    },
+    Destroy { secret: SecretId, version: VersionId },
 }
 
 /// What a version is added with.
@@ -96,7 +68,6 @@ pub enum Content {
     Of(Origin),
 }
 
-/// The effects of a step.
 pub fn effects(step: &Step) -> Vec<Effect> {
     match step {
         Step::DisableOlder { secret, versions } => each(secret, versions, disable).collect(),

@@ -95,9 +95,7 @@ pub enum StepState {
 pub struct Event {
     /// When, UTC.
     pub time: Timestamp,
-    /// In which account.
     pub account: AccountName,
-    /// In which step.
     pub step: StepName,
     /// How the step stands.
     pub state: StepState,
@@ -121,10 +119,8 @@ pub struct Subject {
     /// The ExternalSecrets.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub external_secrets: Vec<ObjectName>,
-    /// The workloads.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub workloads: Vec<WorkloadRef>,
-    /// The pods.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub pods: Vec<String>,
     /// How many new pods of the workloads are ready.

@@ -17,7 +17,6 @@ pub struct Explanation {
 }
 
 impl Explanation {
-    /// A problem with it.
     pub fn told(self, problem: Problem) -> Problem {
         let problem = self.now.into_iter().fold(problem, Problem::now);
         self.hints.into_iter().fold(problem, Problem::hint)

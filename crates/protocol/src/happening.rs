@@ -23,7 +23,6 @@ pub enum Happening {
     Warns {
         /// Its id.
         check: String,
-        /// Its message.
         message: String,
     },
     /// The plan is shown, and the question asked.
@@ -32,7 +31,6 @@ pub enum Happening {
     Confirmed,
     /// Nobody was asked, by these flags.
     Unasked {
-        /// The flags.
         flags: String,
     },
     /// The lock is taken.
@@ -44,16 +42,13 @@ pub enum Happening {
     },
     /// It is given back.
     ReleasesLock,
-    /// It was.
     Released,
     /// It was not: it ends by itself.
     NotReleased {
-        /// Why.
         why: String,
     },
     /// No Kubernetes Event was written.
     NoEvent {
-        /// Why.
         why: String,
     },
     /// A step of a plan begins.
@@ -65,7 +60,6 @@ pub enum Happening {
         /// What is there already.
         why: String,
     },
-    /// It failed.
     Failed {
         /// The problem's message.
         message: String,
@@ -79,12 +73,10 @@ pub enum Happening {
     },
     /// External Secrets is asked to copy.
     AsksToCopy {
-        /// Which.
         external_secrets: Vec<ObjectName>,
     },
     /// A sync would be asked for: a dry run.
     WouldSync {
-        /// Which.
         external_secrets: Vec<ObjectName>,
         /// Whether the API server was asked, too.
         on_server: bool,
@@ -95,19 +87,16 @@ pub enum Happening {
     Awaits(Vec<Awaited>),
     /// Workloads are restarted.
     Restarts {
-        /// Which.
         workloads: Vec<WorkloadRef>,
     },
     /// Workloads would be restarted: a dry run.
     WouldRestart {
-        /// Which.
         workloads: Vec<WorkloadRef>,
         /// Whether the API server was asked, too.
         on_server: bool,
     },
     /// Workloads were restarted; none where there was nothing to restart.
     Restarted {
-        /// Which.
         workloads: Vec<WorkloadRef>,
     },
     /// Waits for pods to be replaced.
@@ -119,12 +108,10 @@ pub enum Happening {
     },
     /// Kubernetes Secrets were written while pods started.
     WrittenMeanwhile {
-        /// Which.
         secrets: Vec<ObjectName>,
     },
     /// Something took a restart's annotation away.
     NoteTakenAway {
-        /// From which workload.
         workload: WorkloadRef,
     },
     /// What a verification found wrong, and is put right.
@@ -134,28 +121,22 @@ pub enum Happening {
     },
     /// The application's own command runs as a Job.
     RunsJob {
-        /// The command.
         command: String,
-        /// The Job.
         job: String,
         /// From which workload's template.
         workload: WorkloadRef,
-        /// From which of its containers.
         container: String,
     },
     /// It says that nothing is left to be saved again.
     NothingLeft {
-        /// The command.
         command: String,
     },
     /// A Job that an earlier run left behind was deleted.
     DeletedJob {
-        /// The Job.
         job: String,
     },
     /// What the command writes cannot be shown.
     LogUnread {
-        /// Why.
         why: String,
     },
     /// Words of a server or of the application's own command.
@@ -191,7 +172,6 @@ impl fmt::Display for Awaited {
 /// How far a workload's pods are replaced.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Replacement {
-    /// The workload.
     pub workload: WorkloadRef,
     /// New pods that are ready.
     pub ready: usize,

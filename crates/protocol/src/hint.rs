@@ -33,7 +33,6 @@ pub struct CallFlags {
 }
 
 impl CallFlags {
-    /// All of them.
     pub fn all(&self) -> impl Iterator<Item = &str> {
         [&self.kubectl, &self.gcloud, &self.own].into_iter().flatten().map(String::as_str)
     }
@@ -56,7 +55,6 @@ impl Command {
         self
     }
 
-    /// All its words.
     pub fn words(&self) -> impl Iterator<Item = &str> {
         self.words.iter().chain(&self.carried).map(String::as_str)
     }

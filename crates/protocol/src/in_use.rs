@@ -22,7 +22,6 @@ pub enum Held {
 /// What some place has, with the place in words.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct InUse {
-    /// What it has.
     pub held: Held,
     /// Where: a Kubernetes Secret's key, or a pod.
     pub place: String,
@@ -224,9 +223,7 @@ pub enum Displaced {
     Copy {
         /// The Kubernetes Secret.
         secret: ObjectName,
-        /// The key.
         key: String,
-        /// Its value.
         value: ValueTag,
     },
 }

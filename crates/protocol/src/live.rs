@@ -8,7 +8,6 @@ use crate::facts::observation::{Found, Observation, Source, ValueTag, Version, V
 use crate::in_use;
 use crate::state::{self, Standing};
 
-/// One of them.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct LiveValue {

@@ -83,9 +83,7 @@ pub struct Aim {
 pub struct Ended {
     /// The last change of the value, where this was one.
     pub last: Option<LastRotation>,
-    /// The versions that it retired.
     pub retired: VersionSet,
-    /// The readers that it left.
     pub left: Vec<ReaderName>,
 }
 

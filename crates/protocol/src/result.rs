@@ -45,9 +45,7 @@ pub struct AccountResult {
     pub api_version: &'static str,
     /// Which command.
     pub kind: Kind,
-    /// The account.
     pub account: String,
-    /// Its namespace.
     pub namespace: String,
     /// The kubeconfig context in use.
     pub context: String,
@@ -75,15 +73,12 @@ pub struct AccountResult {
     /// Who is at work on the account; absent when nobody is, or it was not asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub at_work: Option<AtWork>,
-    /// The primary.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub primary: Option<PrimaryResult>,
-    /// The back-compat.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub back_compat: Option<BackCompatResult>,
     /// The ExternalSecrets.
     pub external_secrets: Vec<ExternalSecretResult>,
-    /// The consumers.
     pub consumers: Vec<ConsumerResult>,
     /// Readers that a restart does not reach.
     pub other_readers: Vec<crate::facts::observation::OtherReader>,
@@ -95,7 +90,6 @@ pub struct AccountResult {
     /// Pods that do not count as running, since their nodes are gone.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub lost_pods: Vec<crate::facts::observation::LostPod>,
-    /// Each check.
     pub checks: Vec<CheckResult>,
     /// Of a rotation: what only it has.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
@@ -151,7 +145,6 @@ impl NextResult {
     }
 }
 
-/// The primary in a result.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PrimaryResult {
@@ -163,7 +156,6 @@ pub struct PrimaryResult {
     pub versions: Vec<VersionResult>,
 }
 
-/// A version in a result.
 #[derive(Clone, Debug, Serialize)]
 pub struct VersionResult {
     /// Its number.
@@ -194,7 +186,6 @@ pub struct BackCompatResult {
 /// An ExternalSecret in a result.
 #[derive(Clone, Debug, Serialize)]
 pub struct ExternalSecretResult {
-    /// Its name.
     pub name: String,
     /// Its `Ready` condition.
     pub ready: bool,
@@ -206,11 +197,9 @@ pub struct ExternalSecretResult {
     pub keys: Vec<KeyResult>,
 }
 
-/// A key in a result.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct KeyResult {
-    /// The key.
     pub key: String,
     /// `primary` or `backCompat`.
     pub source: crate::facts::observation::Source,
@@ -223,13 +212,11 @@ pub struct KeyResult {
     pub as_expected: bool,
 }
 
-/// A consumer in a result.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ConsumerResult {
     /// `Deployment`, `StatefulSet` or `DaemonSet`.
     pub kind: String,
-    /// Its name.
     pub name: String,
     /// Why it is one.
     pub reasons: Vec<String>,
@@ -249,9 +236,7 @@ pub struct ConsumerResult {
 pub struct ReaderResult {
     /// The kind of what it belongs to, as far up as could be seen: `Deployment`, `Rollout`; `Pod` where it belongs to nobody.
     pub kind: String,
-    /// Its name.
     pub name: String,
-    /// The namespace.
     pub namespace: String,
     /// The pod; null for a Job or CronJob, whose pods are told together.
     pub pod: Option<String>,
@@ -348,7 +333,6 @@ pub enum Verdict {
     Fail,
 }
 
-/// A check in a result.
 #[derive(Clone, Debug, Serialize)]
 pub struct CheckResult {
     /// Stable id: `DD-…`.
@@ -448,10 +432,8 @@ pub enum EvidenceResult {
     },
 }
 
-/// A step in a result.
 #[derive(Clone, Debug, Serialize)]
 pub struct StepResult {
-    /// Its name.
     pub name: StepName,
     /// How it ended.
     pub state: StepState,

@@ -181,7 +181,6 @@ pub struct Announced {
     pub current: VersionId,
     /// The version of the back-compat that holds the value.
     pub next: VersionId,
-    /// The value.
     pub value: ValueTag,
     /// Whether every pod can read it, and the back-compat holds the value in use again: the second phase.
     pub withdrawn: bool,

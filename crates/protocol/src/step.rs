@@ -14,7 +14,6 @@ use crate::state::{self, State};
 /// version that the plan enables.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Origin {
-    /// A version of the primary.
     Primary(VersionId),
     /// A version of the back-compat.
     BackCompat(VersionId),
@@ -22,9 +21,7 @@ pub enum Origin {
     Copy {
         /// The Kubernetes Secret.
         secret: ObjectName,
-        /// The key.
         key: String,
-        /// Its value.
         value: ValueTag,
     },
 }
@@ -60,7 +57,6 @@ pub enum RescueFrom {
     Copy {
         /// The Kubernetes Secret.
         secret: ObjectName,
-        /// The key.
         key: String,
     },
 }
@@ -80,7 +76,6 @@ pub enum Step {
     Enable {
         /// The primary or the back-compat.
         secret: SecretId,
-        /// The version.
         version: VersionId,
     },
     /// Create the back-compat with the settings and the IAM policy of the primary.
@@ -171,7 +166,6 @@ pub enum Step {
     DisablePrevious {
         /// The primary.
         secret: SecretId,
-        /// The version.
         version: VersionId,
     },
 }
@@ -199,7 +193,6 @@ impl Step {
 /// A step of the plan: to do, or already there.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Planned {
-    /// To do.
     Do(Step),
     /// Its result is already there, with the reason in words.
     Skip(StepName, String),
@@ -335,7 +328,6 @@ impl Plan {
         slots
     }
 
-    /// The workloads that it restarts.
     pub fn restarted(&self) -> Vec<WorkloadRef> {
         let mut restarted: Vec<WorkloadRef> = Vec::new();
         for step in self.to_do() {

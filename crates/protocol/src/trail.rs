@@ -53,9 +53,7 @@ pub struct SyncLife {
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PodLife {
-    /// Its name.
     pub name: String,
-    /// Whose it is.
     pub workload: WorkloadRef,
     /// The version of the primary that it is proven to have started with; none when nothing proves one.
     #[serde(serialize_with = "number")]

@@ -9,7 +9,9 @@ use crate::{Done, root, run_with, target};
 const PAGE: &str = "docs/messages.md";
 
 /// What is never a message: marks to know other programs' words by, pages of HTML, scripts for shells.
-const NO_MESSAGES: [&str; 5] = [
+const NO_MESSAGES: [&str; 6] = [
+    // The table of docs/output.md.
+    "crates/protocol/src/problem/reason.rs",
     "src/present/report/",
     "src/completion/shells.rs",
     "src/cli/habits.rs",

@@ -19,7 +19,6 @@ pub enum Standing {
     Running,
     /// Its command ended with 0.
     Complete,
-    /// It failed.
     Failed {
         /// What the command ended with, where it did.
         code: Option<i32>,

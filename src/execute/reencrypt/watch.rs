@@ -39,9 +39,7 @@ const LOG_TRIES: u32 = 3;
 
 /// The Job that is watched.
 pub struct Watched<'a> {
-    /// Its name.
     pub name: &'a str,
-    /// Its uid.
     pub uid: Option<&'a str>,
     /// What it was made from.
     pub from: &'a Template,

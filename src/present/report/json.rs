@@ -46,7 +46,6 @@ struct Told<'a> {
     hints: &'a [Hint],
 }
 
-/// One account.
 #[derive(Serialize)]
 struct Account<'a> {
     started: Timestamp,

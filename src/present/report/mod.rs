@@ -47,7 +47,6 @@ pub struct Report {
     pub not_begun: Vec<String>,
 }
 
-/// One account of it.
 #[derive(Clone, Debug)]
 pub struct AccountReport {
     /// The result, as `-o json` prints it.

@@ -24,7 +24,6 @@ const LOCK: Group = ("lock", "lock");
 pub struct Entry {
     /// Stable id.
     pub id: &'static str,
-    /// Its group.
     pub group: Group,
     /// Its name: the group's, and what should hold in a word.
     pub name: &'static str,
@@ -292,7 +291,6 @@ pub fn selected(only: &[String], skip: &[String]) -> Result<Vec<&'static Entry>,
 /// What is neither an id, nor a name, nor a group.
 #[derive(Debug, Eq, PartialEq)]
 pub struct Unknown {
-    /// What was given.
     pub given: String,
     /// What may have been meant, likeliest first.
     pub near: Vec<&'static str>,

@@ -19,7 +19,6 @@ pub struct Group {
     pub result: Answer,
     /// What it is, in a few words.
     pub what: String,
-    /// The accounts.
     pub accounts: Vec<String>,
     /// The one command that leads on, as a list of words.
     #[serde(serialize_with = "crate::hint::as_words")]

@@ -16,14 +16,12 @@ pub struct SecretGlance {
     pub versions: Vec<VersionGlance>,
 }
 
-/// A version at a glance.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct VersionGlance {
     /// Its number.
     #[serde(rename = "version", serialize_with = "number")]
     pub id: VersionId,
-    /// Its state.
     pub state: VersionState,
     /// When it was created.
     pub created: Timestamp,
@@ -37,9 +35,7 @@ fn number<S: serde::Serializer>(id: &VersionId, serializer: S) -> Result<S::Ok, 
 /// What is looked at.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Glance {
-    /// The primary.
     pub primary: SecretGlance,
-    /// The back-compat.
     pub back_compat: SecretGlance,
     /// What the account's lock says of the last rotation.
     pub last_rotation: Option<LastRotation>,

@@ -9,7 +9,6 @@ use super::observation::KeyView;
 /// A Kubernetes Secret that holds a value of the account and that something else writes: a controller that copies, a chart, a hand.
 #[derive(Clone, Debug)]
 pub struct Copy {
-    /// Its name.
     pub secret: ObjectName,
     /// The ExternalSecret that copies it from another Kubernetes Secret, if one does: it can be synced.
     pub external_secret: Option<ObjectName>,

@@ -10,7 +10,6 @@ use super::names::{NameError, ObjectName, WorkloadRef, printable};
 pub struct ReaderName {
     /// Its kind, in small letters and as one: `deployment`, `rollout`, `pod`.
     kind: String,
-    /// Its name.
     name: String,
 }
 
@@ -33,12 +32,10 @@ impl ReaderName {
         ReaderName { kind: kind.to_ascii_lowercase(), name: name.to_owned() }
     }
 
-    /// Its kind.
     pub fn kind(&self) -> &str {
         &self.kind
     }
 
-    /// Its name.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -95,7 +92,6 @@ pub enum Word {
 /// What the operator says of readers.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Words {
-    /// Those that are evicted.
     pub evict: Vec<ReaderName>,
     /// Those that are left.
     pub leave: Vec<ReaderName>,

@@ -233,7 +233,6 @@ impl fmt::Display for VersionId {
 /// Where secrets live: a project, and a location when they are regional.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct SecretHome {
-    /// The project.
     pub project: ProjectId,
     /// The location of regional secrets; none for global ones.
     pub location: Option<LocationId>,
@@ -262,7 +261,6 @@ pub enum WorkloadKind {
 }
 
 impl WorkloadKind {
-    /// All of them.
     pub const ALL: [WorkloadKind; 3] = [WorkloadKind::Deployment, WorkloadKind::StatefulSet, WorkloadKind::DaemonSet];
 
     /// The kind as the API spells it.
@@ -288,9 +286,7 @@ impl WorkloadKind {
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Deserialize, Serialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct WorkloadRef {
-    /// Its kind.
     pub kind: WorkloadKind,
-    /// Its name.
     pub name: ObjectName,
 }
 

@@ -32,7 +32,6 @@ pub enum VersionState {
 pub struct Version {
     /// Its number.
     pub id: VersionId,
-    /// Its state.
     pub state: VersionState,
     /// Its value, where it was read.
     pub value: Option<ValueTag>,
@@ -43,7 +42,6 @@ pub struct Version {
 /// A Secret Manager secret: its versions that were looked at, newest first. The newest is found by number.
 #[derive(Clone, Debug)]
 pub struct SecretView {
-    /// Its id.
     pub secret: SecretId,
     /// The versions seen, newest first. Empty when the secret has none or does not exist.
     pub versions: Vec<Version>,
@@ -197,7 +195,6 @@ pub enum Ready {
 /// An ExternalSecret that reads one of the two secrets.
 #[derive(Clone, Debug)]
 pub struct ExternalSecretView {
-    /// Its name.
     pub name: ObjectName,
     /// Its UID: Events are found by it.
     pub uid: String,
@@ -283,7 +280,6 @@ pub enum Rollout {
 /// One pod of a consumer. Pods that have ended are not listed.
 #[derive(Clone, Debug)]
 pub struct PodView {
-    /// Its name.
     pub name: String,
     /// The version that its annotation names: written by a restart of ours, after the bytes were compared.
     pub version: Option<VersionId>,
@@ -320,9 +316,7 @@ pub struct PodPlace {
 /// A pod whose node has not answered for so long that the pod does not count as running. Nobody can ask the node whether it still does.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 pub struct LostPod {
-    /// The pod.
     pub pod: String,
-    /// Its node.
     pub node: String,
     /// What it belongs to: `DaemonSet/spooler`; null when it belongs to nobody.
     pub owner: Option<String>,
@@ -335,7 +329,6 @@ pub struct LostPod {
 /// A workload whose pods read a Kubernetes Secret that carries one of the two values.
 #[derive(Clone, Debug)]
 pub struct Consumer {
-    /// Which.
     pub workload: WorkloadRef,
     /// Why it is one, in words: `container api: envFrom admin-secrets`.
     pub reasons: Vec<String>,
@@ -408,7 +401,6 @@ impl Consumer {
 pub enum GitOps {
     /// Flux: leaves fields alone that its own field manager wrote.
     Flux,
-    /// Argo CD.
     ArgoCd,
 }
 
@@ -418,7 +410,6 @@ pub enum GitOps {
 pub struct OtherReader {
     /// `CronJob`, `Job`, `ReplicaSet`, or `Pod` for a running pod of anything else.
     pub kind: String,
-    /// Its name.
     pub name: String,
     /// What it belongs to, as far up as could be seen: `Rollout/payments (ReplicaSet payments-7f9c)`; null when it belongs to nobody.
     pub owner: Option<String>,
@@ -499,13 +490,11 @@ pub struct Begun {
 /// The last rotation, as the Lease's annotations tell it.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 pub struct LastRotation {
-    /// Who.
     pub by: String,
     /// When, by that operator's clock.
     pub at: String,
     /// From which version.
     pub from: String,
-    /// To which.
     pub to: String,
 }
 
@@ -528,21 +517,17 @@ fn number(recorded: &str) -> Option<VersionId> {
 /// Everything seen of one account at one moment.
 #[derive(Clone, Debug)]
 pub struct Observation {
-    /// The account.
     pub account: AccountName,
     /// Where its secrets live, as its stores say.
     pub home: SecretHome,
     /// The project that was asked for by flag, when one was.
     pub asked_project: Option<ProjectId>,
-    /// The primary.
     pub primary: SecretView,
-    /// The back-compat.
     pub back_compat: SecretView,
     /// The ExternalSecrets that read one of the two.
     pub external_secrets: Vec<ExternalSecretView>,
     /// ExternalSecrets that were named (by the runbook, a flag or the settings) and are missing or read neither.
     pub missing_external_secrets: Vec<ObjectName>,
-    /// The consumers.
     pub consumers: Vec<Consumer>,
     /// Workloads that were named and are missing.
     pub missing_workloads: Vec<WorkloadRef>,

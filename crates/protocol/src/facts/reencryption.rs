@@ -50,7 +50,6 @@ impl fmt::Display for Command {
 /// What is to be run, from which pod template, and for how long at most.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Reencryption {
-    /// The command.
     pub command: Command,
     /// The consumer whose pod template it gets; none for the first Deployment that reads both values.
     pub workload: Option<WorkloadRef>,

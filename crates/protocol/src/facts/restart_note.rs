@@ -23,7 +23,6 @@ pub const ANNOTATIONS: [&str; 5] = [VERSION, BACK_COMPAT, COMPARED, RESTART, RES
 pub struct RestartNote {
     /// The primary's version.
     pub version: Option<VersionId>,
-    /// The back-compat's.
     pub back_compat: Option<VersionId>,
     /// The resource version of each Kubernetes Secret when its bytes were compared.
     pub compared: BTreeMap<ObjectName, String>,

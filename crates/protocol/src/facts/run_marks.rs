@@ -23,7 +23,6 @@ pub enum Verb {
 }
 
 impl Verb {
-    /// All of them.
     pub const ALL: [Verb; 5] = [Verb::Rotate, Verb::Sync, Verb::Verify, Verb::Restart, Verb::Finalize];
 
     /// The command's word.
@@ -54,7 +53,6 @@ impl fmt::Display for Verb {
 pub struct RunMark {
     /// What it did. The same id with another command is another run.
     pub verb: Verb,
-    /// Which run.
     pub run: RunId,
     /// When the run began, not the account: by that is told who appeared later. By the API server's clock.
     pub began: Timestamp,
@@ -70,7 +68,6 @@ impl RunMarks {
     /// How many are kept. A run that is resumed after so many others changed the account would not know that it is done.
     pub const MOST: usize = 8;
 
-    /// The mark of this run.
     pub fn of(&self, verb: Verb, run: &RunId) -> Option<&RunMark> {
         self.0.iter().find(|mark| mark.verb == verb && mark.run == *run)
     }

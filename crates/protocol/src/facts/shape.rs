@@ -87,7 +87,6 @@ pub enum Kind {
     Hex,
     /// So many bytes in base64.
     Base64(usize, Dialect),
-    /// Letters and digits.
     LettersAndDigits,
     /// Characters that the operator names.
     Named,

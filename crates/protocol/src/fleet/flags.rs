@@ -89,7 +89,6 @@ impl FromStr for MaxFailures {
 pub struct Waves(Vec<Share>);
 
 impl Waves {
-    /// The sizes.
     pub fn sizes(&self) -> &[Share] {
         &self.0
     }

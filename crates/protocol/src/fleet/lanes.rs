@@ -18,7 +18,6 @@ pub enum Next {
     Wait {
         /// The moment; none where only an end changes anything.
         until: Option<Timestamp>,
-        /// What is waited for.
         why: Waiting,
     },
     /// Nothing is under way, and nothing begins any more.
@@ -64,7 +63,6 @@ pub struct Turn {
 }
 
 impl Turn {
-    /// The account.
     pub fn account(&self) -> &AccountName {
         &self.account
     }

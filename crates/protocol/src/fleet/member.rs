@@ -24,7 +24,6 @@ pub enum Run {
 }
 
 impl Run {
-    /// Its id.
     pub fn id(&self) -> &RunId {
         match self {
             Run::Made(id) | Run::Given(id) => id,
@@ -35,7 +34,6 @@ impl Run {
 /// What was asked for.
 #[derive(Clone, Debug)]
 pub struct Choice {
-    /// Which run.
     pub run: Run,
     /// What is done with each account.
     pub verb: Verb,
@@ -52,14 +50,11 @@ pub struct Choice {
 /// What was seen of an account before the run.
 #[derive(Clone, Debug)]
 pub enum Seen {
-    /// It was looked at.
     Looked {
-        /// Its state.
         state: State,
         /// Why it would be refused, where that was asked and it would.
         refusal: Option<Problem>,
     },
-    /// It is not there.
     Gone,
     /// It could not be looked at.
     NotSeen(Problem),
@@ -81,17 +76,14 @@ pub struct Cost {
 /// An account that was named or selected, as it was seen.
 #[derive(Clone, Debug)]
 pub struct Candidate {
-    /// Its name.
     pub account: AccountName,
     /// When it became an account: the later of its namespace's and its first ExternalSecret's creation, by the API server's clock.
     pub appeared: Option<Timestamp>,
     /// The runs in its record.
     pub marks: RunMarks,
-    /// What was seen.
     pub seen: Seen,
     /// Since when its newest version is there, where that is known.
     pub in_use_since: Option<Timestamp>,
-    /// What it costs.
     pub cost: Cost,
 }
 
@@ -139,29 +131,24 @@ pub enum WhyNot {
 /// An account that is not begun by this process.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct LeftOut {
-    /// Which.
     pub account: AccountName,
-    /// Why not.
     pub why: WhyNot,
 }
 
 /// An account that is to be done.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Member {
-    /// Which.
     pub account: AccountName,
     /// Its state before the run.
     pub state: State,
     /// Whether an earlier process left it half-way.
     pub half_way: bool,
-    /// What it costs.
     pub cost: Cost,
 }
 
 /// A run, decided: who is in it, in which order, how much at once and when to stop. What is asked about, and what [`super::Lanes`] carry out.
 #[derive(Clone, Debug)]
 pub struct Fleet {
-    /// Which run.
     pub run: RunId,
     /// What is done with each account.
     pub verb: Verb,

@@ -60,7 +60,6 @@ pub struct Counts {
     pub not_in_run: usize,
 }
 
-/// A wave.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct WaveResult {
@@ -78,11 +77,9 @@ pub struct WaveResult {
     pub counts: Counts,
 }
 
-/// How an account ended.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AccountEnd {
-    /// Which.
     pub account: String,
     /// Its wave, counted from one.
     pub wave: usize,
@@ -102,7 +99,6 @@ pub struct AccountEnd {
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct NotBegunResult {
-    /// Which.
     pub account: String,
     /// Stable word for why, `PascalCase`.
     pub reason: &'static str,

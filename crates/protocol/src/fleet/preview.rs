@@ -25,7 +25,6 @@ pub struct Queue {
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Preview {
-    /// Which run.
     pub run: RunId,
     /// `rotate`, `sync`, `verify`, `restart` or `finalize`.
     pub command: &'static str,
@@ -85,7 +84,6 @@ pub struct WavePreview {
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct StateCount {
-    /// The state.
     pub state: String,
     /// How many.
     pub accounts: usize,
@@ -128,7 +126,6 @@ pub fn preview(fleet: &Fleet, queue: Queue) -> Preview {
     }
 }
 
-/// Each wave, with its members.
 fn waves(fleet: &Fleet) -> Vec<(WavePreview, &[Member])> {
     let (mut done, mut members) = (fleet.done.len(), fleet.members.as_slice());
     let sizes = fleet.limits.waves.iter().map(|size| (*size, true)).chain([(usize::MAX, false)]);
