@@ -258,16 +258,9 @@ fn near(name: &str) -> Vec<&'static str> {
 
 /// Reads `500ms`, `1.5s`, `10s`, `2m`, `1h`; a bare number is seconds.
 pub(super) fn duration(text: &str) -> Option<Duration> {
-    let digits = text.find(|letter: char| !letter.is_ascii_digit() && letter != '.').unwrap_or(text.len());
-    let (number, unit) = text.split_at(digits);
-    let seconds = match unit {
-        "ms" => 0.001,
-        "" | "s" => 1.0,
-        "m" => 60.0,
-        "h" => 3600.0,
-        _ => return None,
-    };
-    Duration::try_from_secs_f64(number.parse::<f64>().ok()? * seconds).ok()
+    let is_bare = text.ends_with(|letter: char| letter.is_ascii_digit());
+    let text = if is_bare { format!("{text}s") } else { text.to_owned() };
+    text.parse::<jiff::SignedDuration>().ok()?.try_into().ok()
 }
 
 /// Reads `N` or `OPERATION:N`.

@@ -71,9 +71,9 @@ const SECRETS: &[Column] = &[
 
 const PODS: &[Column] = &[
     NAME,
-    column("Ready", |pod, clock| json!(podstatus::of(pod, clock).ready)),
-    column("Status", |pod, clock| json!(podstatus::of(pod, clock).reason)),
-    column("Restarts", |pod, clock| json!(podstatus::of(pod, clock).restarts)),
+    column("Ready", |pod, _| json!(podstatus::of(pod).ready)),
+    column("Status", |pod, _| json!(podstatus::of(pod).reason)),
+    column("Restarts", |pod, _| json!(podstatus::of(pod).restarts)),
     AGE,
     wide("IP", |pod, _| or_none(&pod["status"]["podIP"])),
     wide("Node", |pod, _| or_none(&pod["spec"]["nodeName"])),

@@ -36,11 +36,14 @@ pub enum StoreError {
     BadRequest(String),
 }
 
+/// Why a write that carries an older version is refused.
+pub const MODIFIED: &str =
+    "the object has been modified; please apply your changes to the latest version and try again";
+
 impl StoreError {
     /// The conflict of a write that carries an older `resourceVersion`.
     pub fn modified(resource: &'static Resource, name: &str) -> Self {
-        let why = "the object has been modified; please apply your changes to the latest version and try again";
-        Self::Conflict { resource, name: name.to_owned(), why: why.to_owned() }
+        Self::Conflict { resource, name: name.to_owned(), why: MODIFIED.to_owned() }
     }
 }
 

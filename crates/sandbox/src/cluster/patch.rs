@@ -22,10 +22,7 @@ impl Form {
             "application/json-patch+json" => Ok(Self::Json),
             "application/merge-patch+json" => Ok(Self::Merge),
             "application/strategic-merge-patch+json" if !resource.custom => Ok(Self::Strategic),
-            "application/strategic-merge-patch+json" => {
-                Err(Refusal::unsupported_media_type("application/json-patch+json, application/merge-patch+json"))
-            }
-            _ => Err(Refusal::unknown_media_type()),
+            _ => Err(Refusal::unsupported_media_type("application/json-patch+json, application/merge-patch+json")),
         }
     }
 }

@@ -135,24 +135,6 @@ fn is_member(member: &str) -> bool {
     matches!(member, "allUsers" | "allAuthenticatedUsers") || TYPES.iter().any(|kind| member.starts_with(kind))
 }
 
-/// Every permission of Secret Manager that can be asked for on a secret.
-pub const PERMISSIONS: &[&str] = &[
-    "secretmanager.secrets.create",
-    "secretmanager.secrets.delete",
-    "secretmanager.secrets.get",
-    "secretmanager.secrets.getIamPolicy",
-    "secretmanager.secrets.list",
-    "secretmanager.secrets.setIamPolicy",
-    "secretmanager.secrets.update",
-    "secretmanager.versions.access",
-    "secretmanager.versions.add",
-    "secretmanager.versions.destroy",
-    "secretmanager.versions.disable",
-    "secretmanager.versions.enable",
-    "secretmanager.versions.get",
-    "secretmanager.versions.list",
-];
-
 /// Whether a role has a permission.
 fn includes(role: &str, permission: &str) -> bool {
     match role {
@@ -169,8 +151,6 @@ fn includes(role: &str, permission: &str) -> bool {
                 | "secretmanager.secrets.getIamPolicy"
                 | "secretmanager.versions.get"
                 | "secretmanager.versions.list"
-                | "secretmanager.locations.get"
-                | "secretmanager.locations.list"
         ),
         // What a custom role holds is not modelled.
         _ => false,

@@ -8,8 +8,8 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::filter::Filter;
-use super::iam::{PERMISSIONS, Policy};
-use super::route::{Call, Parent};
+use super::iam::Policy;
+use super::route::{Call, Parent, is_permission};
 use super::rules;
 use super::store::{Secret, State, Version, VersionState, is_stale, number_of};
 use crate::google::ApiError;
@@ -237,7 +237,7 @@ pub(super) fn set_iam_policy(state: &mut State, call: &Call, body: &Value) -> An
 pub(super) fn test_iam_permissions(state: &State, call: &Call, body: &Value, has: impl Fn(&str) -> bool) -> Answer {
     let asked: Vec<&str> =
         body.get("permissions").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
-    if let Some(unknown) = asked.iter().find(|permission| !PERMISSIONS.contains(permission)) {
+    if let Some(unknown) = asked.iter().find(|permission| !is_permission(permission)) {
         return Err(ApiError::invalid(format!("Permission {unknown} is not valid for this resource.")));
     }
     if state.secret(&call.parent, &call.secret).is_err() {

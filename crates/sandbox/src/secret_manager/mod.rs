@@ -259,11 +259,11 @@ impl SecretManager {
         };
         let identity = request.headers().get(IDENTITY_HEADER).and_then(|identity| identity.to_str().ok());
         let mut state = self.lock();
-        let permission = call.method.permission().unwrap_or_default();
-        let denied = || ApiError::denied(permission, &asked_for(&call));
+        let permission = call.method.permission();
+        let denied = || ApiError::denied(&permission, &asked_for(&call));
         call.parent = state.canonical(&call.parent).ok_or_else(denied)?;
-        if !permission.is_empty() && !self.allows(&state, identity, &call, permission) {
-            return Err(ApiError::denied(permission, &asked_for(&call)));
+        if !permission.is_empty() && !self.allows(&state, identity, &call, &permission) {
+            return Err(ApiError::denied(&permission, &asked_for(&call)));
         }
         self.perform(&mut state, &call, query, &body, identity)
     }
@@ -313,12 +313,12 @@ impl SecretManager {
         secret: &str,
         version: &str,
     ) -> Result<Call, AccessError> {
-        let permission = method.permission().unwrap_or_default();
-        let denied = |resource: &str| AccessError::PermissionDenied(ApiError::denied(permission, resource).message);
+        let permission = method.permission();
+        let denied = |resource: &str| AccessError::PermissionDenied(ApiError::denied(&permission, resource).message);
         let known = Parent::parse(parent).and_then(|parent| state.canonical(&parent));
         let known = known.ok_or_else(|| denied(parent))?;
         let call = Call { method, parent: known, secret: secret.to_owned(), version: version.to_owned() };
-        match self.allows(state, Some(identity), &call, permission) {
+        match self.allows(state, Some(identity), &call, &permission) {
             true => Ok(call),
             false => Err(denied(&asked_for(&call))),
         }
