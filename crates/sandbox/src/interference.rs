@@ -29,10 +29,8 @@ pub enum After {
     Close(&'static str),
 }
 
-/// What is done to one request.
 #[derive(Debug)]
 pub struct Interference {
-    /// Before its effect.
     pub before: Before,
     pub after: After,
 }

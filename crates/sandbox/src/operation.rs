@@ -8,7 +8,6 @@ use crate::path::{RestPath, verb};
 use crate::query::Query;
 use crate::secret_manager::route;
 
-/// What a request asks for.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Operation {
     pub api: Api,
@@ -19,7 +18,6 @@ pub struct Operation {
     pub resource: Option<ResourceRequest>,
 }
 
-/// A request for a Kubernetes resource.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct ResourceRequest {
     /// As RBAC names it: get, list, watch, create, update, patch, delete, deletecollection.
@@ -44,18 +42,15 @@ impl ResourceRequest {
 }
 
 impl Operation {
-    /// Whether the request changes something.
     pub fn is_mutating(&self) -> bool {
         self.class == Class::Write
     }
 }
 
-/// Whether this path belongs to Secret Manager.
 pub fn is_secret_manager(path: &str) -> bool {
     path.starts_with("/v1/projects/")
 }
 
-/// Reads what a request asks for.
 pub fn describe(method: &Method, path: &str, query: &str) -> Operation {
     if container::is_container(path) {
         let name = container::method(path).to_owned();

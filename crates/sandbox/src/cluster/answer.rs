@@ -105,14 +105,6 @@ impl Refusal {
         Self::new(StatusCode::TOO_MANY_REQUESTS, "TooManyRequests", message).with(details)
     }
 
-    /// 504: a version that does not exist yet is asked for.
-    pub fn too_large_resource_version(asked: u64, current: u64) -> Self {
-        let message = format!("Timeout: Too large resource version: {asked}, current: {current}");
-        let causes = json!([{"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}]);
-        let details = json!({"causes": causes, "retryAfterSeconds": 1});
-        Self::new(StatusCode::GATEWAY_TIMEOUT, "Timeout", message).with(details)
-    }
-
     pub fn status(&self) -> Value {
         let mut status = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
             "message": self.message, "reason": self.reason});

@@ -61,6 +61,7 @@ pub use meta::text;
 pub use objects::{Change, ChangeKind};
 use request::{Ask, Place, Target};
 pub use resource::{Resource, resource};
+pub use selector::selects;
 use served::Served;
 pub use store::Store;
 

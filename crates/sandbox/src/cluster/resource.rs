@@ -2,11 +2,8 @@
 
 #[derive(Debug, Eq, PartialEq)]
 pub struct Resource {
-    /// The API group; empty for the core.
     pub group: &'static str,
-    /// The version of the group that is served.
     pub version: &'static str,
-    /// The kind, for example `Deployment`.
     pub kind: &'static str,
     /// The name in paths; also the key under which the objects are kept.
     pub plural: &'static str,

@@ -7,7 +7,6 @@ use crate::google::ApiError;
 /// The etag of a policy that was never set.
 const UNSET: &str = "ACAB";
 
-/// A role and its members.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Binding {
     /// For example `roles/secretmanager.secretAccessor`.
@@ -22,12 +21,11 @@ pub struct Policy {
     bindings: Vec<Value>,
     version: u64,
     etag: String,
-    rest: Map<String, Value>,
 }
 
 impl Default for Policy {
     fn default() -> Self {
-        Policy { bindings: Vec::new(), version: 1, etag: UNSET.to_owned(), rest: Map::new() }
+        Policy { bindings: Vec::new(), version: 1, etag: UNSET.to_owned() }
     }
 }
 
@@ -42,12 +40,10 @@ impl Policy {
         Policy { bindings, etag, ..Policy::default() }
     }
 
-    /// Adds a member to a role.
     pub fn grant(&mut self, role: &str, member: &str) {
         self.bindings.push(json!({ "role": role, "members": [member] }));
     }
 
-    /// The policy as the API answers with it.
     pub fn answer(&self) -> Value {
         let mut answer = Map::new();
         if !self.bindings.is_empty() {
@@ -57,7 +53,6 @@ impl Policy {
         if !self.bindings.is_empty() {
             answer.insert("bindings".to_owned(), Value::Array(self.bindings.clone()));
         }
-        answer.extend(self.rest.clone());
         Value::Object(answer)
     }
 
@@ -94,9 +89,6 @@ impl Policy {
         self.version = if conditional { 3 } else { 1 };
         self.bindings = bindings;
         self.etag = etag();
-        if let Some(audit) = wanted.get("auditConfigs") {
-            self.rest.insert("auditConfigs".to_owned(), audit.clone());
-        }
         Ok(())
     }
 

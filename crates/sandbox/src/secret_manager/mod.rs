@@ -37,7 +37,6 @@ pub const EXTERNAL_SECRETS: &str = "serviceAccount:external-secrets@sandbox-proj
 /// real controller before the sandbox this way.
 pub const IDENTITY_HEADER: &str = "x-sandbox-identity";
 
-/// The secrets of all projects and locations.
 pub struct SecretManager {
     state: Mutex<State>,
     faults: Arc<Faults>,
@@ -70,14 +69,11 @@ pub enum AccessError {
 /// A secret's id and labels.
 pub type Listed = (String, BTreeMap<String, String>);
 
-/// A secret that is there from the start.
 #[derive(Clone)]
 pub struct Seed {
     /// The payloads, oldest first, and whether each is enabled.
     pub versions: Vec<(Vec<u8>, bool)>,
-    /// The labels of the secret.
     pub labels: BTreeMap<String, String>,
-    /// The policy of the secret itself.
     pub bindings: Vec<Binding>,
     /// The replication as the API spells it, for example `{"automatic":{}}`; null for a regional secret.
     pub replication: Value,

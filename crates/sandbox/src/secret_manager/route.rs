@@ -85,7 +85,6 @@ impl Method {
         METHODS.iter().find(|row| row.0 == self).expect("every method has its row")
     }
 
-    /// The name that faults and the log use.
     pub fn name(self) -> &'static str {
         self.row().4
     }
@@ -101,7 +100,6 @@ impl Method {
     }
 }
 
-/// Whether it can be asked for on a secret.
 pub fn is_permission(text: &str) -> bool {
     METHODS.iter().any(|row| text == row.0.permission())
 }
