@@ -45,13 +45,8 @@ impl Clock {
 
     /// The age of something as kubectl writes it.
     pub fn age(&self, time: &Value) -> String {
-        self.age_or(time, "<unknown>")
-    }
-
-    /// The age, or a text for when there is no time.
-    pub fn age_or(&self, time: &Value, otherwise: &str) -> String {
         let seconds = time.as_str().and_then(|time| self.seconds_since(time));
-        seconds.map_or_else(|| otherwise.to_owned(), human)
+        seconds.map_or_else(|| "<unknown>".to_owned(), human)
     }
 }
 

@@ -13,7 +13,6 @@ use super::world::World;
 use super::{controllers, data};
 use crate::body::Body;
 
-/// Answers one request under `/sandbox/`.
 pub async fn handle(world: &World, request: &Request<Bytes>) -> Response<Body> {
     let path = request.uri().path().to_owned();
     let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
@@ -48,7 +47,6 @@ pub async fn handle(world: &World, request: &Request<Bytes>) -> Response<Body> {
     }
 }
 
-/// The number in `?after=N`.
 fn after(request: &Request<Bytes>) -> usize {
     let after = parameter(request.uri().query().unwrap_or_default(), "after");
     after.and_then(|after| after.parse().ok()).unwrap_or(0)

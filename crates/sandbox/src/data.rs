@@ -22,7 +22,6 @@ const BACK_COMPAT: &str = "SECRET_KEY_BACK_COMPAT";
 /// Writes that are later than this are left out: a machine that stood still must not make up for it in one moment.
 const LATE: Duration = Duration::from_secs(1);
 
-/// The data of all accounts.
 #[derive(Default)]
 pub struct Data {
     accounts: Mutex<BTreeMap<String, Account>>,
@@ -57,11 +56,9 @@ struct Value {
     bytes: Vec<u8>,
     /// How it was called when the first item was written under it.
     name: String,
-    /// Items written under it by pods.
     writes: u64,
     /// Items ever saved under it, those that were saved again too.
     saved: u64,
-    /// Items under it now.
     items: u64,
 }
 

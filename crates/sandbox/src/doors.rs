@@ -16,7 +16,6 @@ use super::faults::{Fault, Faults};
 /// The world's first address, which counts nothing.
 pub const MAIN: usize = 0;
 
-/// What happens at a request.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Act {
     /// A fault begins, and meets this request already.
@@ -68,13 +67,11 @@ impl Strike {
 /// Where a request is to wait.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Stops {
-    /// Before its effect.
     pub before: bool,
     /// After it.
     pub after: bool,
 }
 
-/// How far the stops of a door are.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 struct Progress {
     reached: usize,
@@ -89,7 +86,6 @@ struct Door {
     progress: watch::Sender<Progress>,
 }
 
-/// All doors of a world.
 pub struct Doors {
     doors: Mutex<Vec<Door>>,
     opened: mpsc::UnboundedSender<(TcpListener, usize)>,

@@ -6,7 +6,6 @@ use std::str::FromStr;
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
-/// One thing that goes wrong.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Fault {
     /// One of the names in the catalogue.
@@ -67,14 +66,10 @@ impl Form {
     }
 }
 
-/// One line of the catalogue.
 #[derive(Clone, Copy, Debug)]
 pub struct FaultKind {
-    /// How the fault is called.
     pub name: &'static str,
-    /// The form of its value.
     pub value: Form,
-    /// What it does, in one line.
     pub summary: &'static str,
 }
 
@@ -150,22 +145,10 @@ pub fn catalogue() -> &'static [FaultKind] {
 pub enum FaultError {
     /// No fault has that name.
     #[error("there is no fault `{name}`{}", suggestion(.near))]
-    Unknown {
-        /// The name that was given.
-        name: String,
-        /// The names that look like it, nearest first.
-        near: Vec<&'static str>,
-    },
+    Unknown { name: String, near: Vec<&'static str> },
     /// The value does not have the form that this fault takes.
     #[error("fault `{name}` is written `{name}{}`{}", .form.usage(), given(.value))]
-    Value {
-        /// The fault.
-        name: &'static str,
-        /// The form of its value.
-        form: Form,
-        /// The value that was given.
-        value: Option<String>,
-    },
+    Value { name: &'static str, form: Form, value: Option<String> },
 }
 
 fn suggestion(near: &[&str]) -> String {
@@ -205,31 +188,19 @@ impl Fault {
             return Err(FaultError::Unknown { name: name.to_owned(), near: near(name) });
         };
         let fits = match (kind.value, value) {
-            (Form::Nothing | Form::OptionalDuration | Form::OptionalNumber, None) => true,
-            (Form::Operation | Form::OptionalName, None) => true,
-            (Form::Nothing, Some(_)) => false,
+            (Form::Nothing, value) => value.is_none(),
+            (Form::Operation | Form::OptionalName, _) => true,
+            (form, None) => matches!(form, Form::OptionalDuration | Form::OptionalNumber),
             (Form::Duration | Form::OptionalDuration, Some(value)) => duration(value).is_some(),
             (Form::Number | Form::OptionalNumber, Some(value)) => value.parse::<u64>().is_ok_and(|number| number > 0),
             (Form::Nth, Some(value)) => nth(value).1.is_some_and(|number| number > 0),
             (Form::Seconds, Some(value)) => value.parse::<u32>().is_ok(),
             (Form::SignedSeconds, Some(value)) => value.parse::<i32>().is_ok(),
-            (Form::Operation | Form::OptionalName, Some(_)) => true,
             (Form::VerbResource, Some(value)) => {
                 value.split_once('/').is_some_and(|(verb, resource)| !verb.is_empty() && !resource.is_empty())
             }
             (Form::Permission, Some(value)) => value.starts_with("secretmanager."),
             (Form::Api, Some(value)) => matches!(value, "v1beta1" | "none"),
-            (
-                Form::Duration
-                | Form::Number
-                | Form::Nth
-                | Form::Seconds
-                | Form::SignedSeconds
-                | Form::VerbResource
-                | Form::Permission
-                | Form::Api,
-                None,
-            ) => false,
         };
         if !fits {
             return Err(FaultError::Value { name: kind.name, form: kind.value, value: value.map(str::to_owned) });
@@ -258,16 +229,9 @@ fn near(name: &str) -> Vec<&'static str> {
 
 /// Reads `500ms`, `1.5s`, `10s`, `2m`, `1h`; a bare number is seconds.
 pub(super) fn duration(text: &str) -> Option<Duration> {
-    let digits = text.find(|letter: char| !letter.is_ascii_digit() && letter != '.').unwrap_or(text.len());
-    let (number, unit) = text.split_at(digits);
-    let seconds = match unit {
-        "ms" => 0.001,
-        "" | "s" => 1.0,
-        "m" => 60.0,
-        "h" => 3600.0,
-        _ => return None,
-    };
-    Duration::try_from_secs_f64(number.parse::<f64>().ok()? * seconds).ok()
+    let is_bare = text.ends_with(|letter: char| letter.is_ascii_digit());
+    let text = if is_bare { format!("{text}s") } else { text.to_owned() };
+    text.parse::<jiff::SignedDuration>().ok()?.try_into().ok()
 }
 
 /// Reads `N` or `OPERATION:N`.
@@ -278,7 +242,6 @@ fn nth(value: &str) -> (Option<&str>, Option<u64>) {
     }
 }
 
-/// The faults in force.
 #[derive(Debug, Default)]
 pub struct Faults {
     active: Mutex<Vec<Active>>,
@@ -329,12 +292,10 @@ impl Faults {
         active.len() != before
     }
 
-    /// Those in force now.
     pub fn list(&self) -> Vec<Fault> {
         self.lock().iter().map(|one| one.fault.clone()).collect()
     }
 
-    /// Whether this fault is in force.
     pub fn active(&self, name: &str) -> bool {
         self.lock().iter().any(|one| one.fault.name == name)
     }

@@ -112,7 +112,6 @@ impl ApiError {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL", "Internal error encountered.")
     }
 
-    /// The body of the answer.
     pub fn body(&self) -> Value {
         let mut error = json!({ "code": self.code.as_u16(), "message": self.message, "status": self.status });
         if !self.details.is_empty() {

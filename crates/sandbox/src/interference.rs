@@ -1,14 +1,15 @@
 //! What the faults at the level of HTTP do to one request.
 
-use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
 use serde_json::{Value, json};
 
-use super::body::{Body, whole};
+use super::body::Body;
 use super::class::Api;
+use super::cluster;
 use super::faults::Faults;
 use super::google::{ApiError, json_answer};
 use super::operation::{Operation, ResourceRequest};
+use super::path::RestPath;
 
 /// What happens before a request would have its effect. Each carries what the log says of it.
 #[derive(Debug)]
@@ -28,10 +29,8 @@ pub enum After {
     Close(&'static str),
 }
 
-/// What is done to one request.
 #[derive(Debug)]
 pub struct Interference {
-    /// Before its effect.
     pub before: Before,
     pub after: After,
 }
@@ -61,27 +60,48 @@ impl Interference {
     }
 }
 
-/// The faults that answer in the service's place.
+/// The faults that answer in the service's place: what the log says of it, and Kubernetes' words.
+const REFUSALS: [(&str, &str, StatusCode, &str, &str); 4] = [
+    (RETRY_AFTER, "too many requests", StatusCode::TOO_MANY_REQUESTS, "TooManyRequests", LATER),
+    ("too-many-requests", "too many requests", StatusCode::TOO_MANY_REQUESTS, "TooManyRequests", LATER),
+    (
+        "unavailable",
+        "unavailable",
+        StatusCode::SERVICE_UNAVAILABLE,
+        "ServiceUnavailable",
+        "the server is currently unable to handle the request",
+    ),
+    (
+        "internal-error",
+        "internal error",
+        StatusCode::INTERNAL_SERVER_ERROR,
+        "InternalError",
+        "Internal error occurred: the sandbox was told to fail",
+    ),
+];
+const RETRY_AFTER: &str = "too-many-requests-retry-after";
+const LATER: &str = "the server has received too many requests and has asked us to try again later";
+
 fn refusal(faults: &Faults, operation: &Operation) -> Before {
-    let answer = |outcome, code, retry_after: Option<&str>| {
-        Before::Answer(outcome, Box::new(error_answer(operation, code, retry_after)))
-    };
-    let retry_after = faults.value("too-many-requests-retry-after");
-    if faults.take("too-many-requests-retry-after") {
-        return answer("too many requests", StatusCode::TOO_MANY_REQUESTS, retry_after.as_deref());
-    }
-    let refusals = [
-        ("too-many-requests", "too many requests", StatusCode::TOO_MANY_REQUESTS),
-        ("unavailable", "unavailable", StatusCode::SERVICE_UNAVAILABLE),
-        ("internal-error", "internal error", StatusCode::INTERNAL_SERVER_ERROR),
-    ];
-    for (name, outcome, code) in refusals {
+    let seconds = faults.value(RETRY_AFTER);
+    for (name, outcome, code, reason, message) in REFUSALS {
         if faults.take(name) {
-            return answer(outcome, code, None);
+            let seconds = seconds.as_deref().filter(|_| name == RETRY_AFTER).and_then(|text| text.parse::<u32>().ok());
+            let mut answer = match operation.api {
+                Api::SecretManager | Api::Container => google_answer(code),
+                Api::Kubernetes => {
+                    let details = seconds.map_or_else(|| json!({}), |seconds| json!({"retryAfterSeconds": seconds}));
+                    cluster::refusal(code, reason, message, details)
+                }
+            };
+            if let Some(seconds) = seconds {
+                answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+            }
+            return Before::Answer(outcome, Box::new(answer));
         }
     }
     let Some(request) = &operation.resource else { return Before::Nothing };
-    if faults.forbids(request.verb, &request.resource) {
+    if faults.forbids(request.verb, &request.resource()) {
         return Before::Answer("forbidden", Box::new(forbidden(request)));
     }
     if matches!(request.verb, "update" | "patch") && faults.take("conflict") {
@@ -90,90 +110,39 @@ fn refusal(faults: &Faults, operation: &Operation) -> Before {
     Before::Nothing
 }
 
-fn error_answer(operation: &Operation, code: StatusCode, retry_after: Option<&str>) -> Response<Body> {
-    let mut answer = match operation.api {
-        Api::SecretManager | Api::Container => {
-            let error = match code {
-                StatusCode::TOO_MANY_REQUESTS => ApiError::too_many_requests(),
-                StatusCode::SERVICE_UNAVAILABLE => ApiError::unavailable(),
-                _ => ApiError::internal(),
-            };
-            json_answer(error.code, &error.body())
-        }
-        Api::Kubernetes => {
-            let (reason, message) = match code {
-                StatusCode::TOO_MANY_REQUESTS => {
-                    ("TooManyRequests", "the server has received too many requests and has asked us to try again later")
-                }
-                StatusCode::SERVICE_UNAVAILABLE => {
-                    ("ServiceUnavailable", "the server is currently unable to handle the request")
-                }
-                _ => ("InternalError", "Internal error occurred: the sandbox was told to fail"),
-            };
-            let seconds = retry_after.and_then(|seconds| seconds.parse::<u32>().ok());
-            let details = seconds.map_or_else(|| json!({}), |seconds| json!({ "retryAfterSeconds": seconds }));
-            status(code, reason, message, details)
-        }
+fn google_answer(code: StatusCode) -> Response<Body> {
+    let error = match code {
+        StatusCode::TOO_MANY_REQUESTS => ApiError::too_many_requests(),
+        StatusCode::SERVICE_UNAVAILABLE => ApiError::unavailable(),
+        _ => ApiError::internal(),
     };
-    if let Some(value) = retry_after.and_then(|seconds| HeaderValue::from_str(seconds).ok()) {
-        answer.headers_mut().insert(header::RETRY_AFTER, value);
-    }
-    answer
+    json_answer(error.code, &error.body())
 }
 
-/// `deployments.apps`, or `pods` of the core group.
-fn qualified(request: &ResourceRequest) -> String {
-    let plural = request.resource.split('/').next().unwrap_or_default();
-    if request.group.is_empty() { plural.to_owned() } else { format!("{plural}.{}", request.group) }
+/// `deployments.apps "web"`, or `pods` of the core group where none is named.
+fn named(RestPath { plural, group, name, .. }: &RestPath) -> String {
+    let qualified = if group.is_empty() { plural.clone() } else { format!("{plural}.{group}") };
+    name.as_ref().map_or_else(|| qualified.clone(), |name| format!("{qualified} \"{name}\""))
 }
 
-fn named(request: &ResourceRequest) -> String {
-    request.name.as_ref().map_or_else(|| qualified(request), |name| format!("{} \"{name}\"", qualified(request)))
-}
-
-fn details(request: &ResourceRequest) -> Value {
-    let plural = request.resource.split('/').next().unwrap_or_default();
-    json!({ "name": request.name, "group": request.group, "kind": plural })
+fn details(path: &RestPath) -> Value {
+    json!({ "name": path.name, "group": path.group, "kind": path.plural })
 }
 
 fn forbidden(request: &ResourceRequest) -> Response<Body> {
-    let scope = match &request.namespace {
+    let scope = match request.namespace() {
         Some(namespace) => format!("in the namespace \"{namespace}\""),
         None => "at the cluster scope".to_owned(),
     };
+    let (named, resource, group) = (named(&request.path), request.resource(), &request.path.group);
     let message = format!(
-        "{} is forbidden: User \"sandbox\" cannot {} resource \"{}\" in API group \"{}\" {scope}",
-        named(request),
-        request.verb,
-        request.resource,
-        request.group
+        "{named} is forbidden: User \"sandbox\" cannot {} resource \"{resource}\" in API group \"{group}\" {scope}",
+        request.verb
     );
-    status(StatusCode::FORBIDDEN, "Forbidden", &message, details(request))
+    cluster::refusal(StatusCode::FORBIDDEN, "Forbidden", &message, details(&request.path))
 }
 
 fn conflict(request: &ResourceRequest) -> Response<Body> {
-    let message = format!(
-        "Operation cannot be fulfilled on {}: the object has been modified; please apply your changes to the latest \
-         version and try again",
-        named(request)
-    );
-    status(StatusCode::CONFLICT, "Conflict", &message, details(request))
-}
-
-/// A refusal in Kubernetes' words.
-fn status(code: StatusCode, reason: &str, message: &str, details: Value) -> Response<Body> {
-    let body = json!({
-        "kind": "Status",
-        "apiVersion": "v1",
-        "metadata": {},
-        "status": "Failure",
-        "message": message,
-        "reason": reason,
-        "details": details,
-        "code": code.as_u16(),
-    });
-    let mut answer = Response::new(whole(Bytes::from(body.to_string())));
-    *answer.status_mut() = code;
-    answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    answer
+    let message = format!("Operation cannot be fulfilled on {}: {}", named(&request.path), cluster::MODIFIED);
+    cluster::refusal(StatusCode::CONFLICT, "Conflict", &message, details(&request.path))
 }

@@ -22,6 +22,7 @@ mod lives;
 mod log;
 mod operation;
 mod options;
+mod path;
 mod pod_logs;
 mod query;
 mod secret_manager;

@@ -14,24 +14,20 @@ pub struct RequestLog {
     entries: Mutex<Vec<Entry>>,
 }
 
-/// One request of a client.
 #[derive(Clone, Debug, Serialize)]
 pub struct Entry {
     /// Its place in the order of arrival, from 1.
     pub n: usize,
     pub time: Timestamp,
-    /// The user agent that the client gave, if it gave one.
     pub client: Option<String>,
     /// The door that it came through; 0 is the first address.
     pub door: usize,
-    /// Which of the two services was asked.
     pub api: Api,
     /// For Secret Manager the method's name, for Kubernetes `VERB/RESOURCE`.
     pub operation: String,
     /// What it counts as: Secret Manager's quotas tell writes, metadata reads and accesses apart.
     pub class: Class,
     pub method: String,
-    /// The path and the query.
     pub path: String,
     /// The status of the answer; none while there is no answer.
     pub status: Option<u16>,

@@ -4,9 +4,10 @@ use http::Method;
 
 use crate::class::{Api, Class};
 use crate::container;
+use crate::path::{RestPath, verb};
+use crate::query::Query;
 use crate::secret_manager::route;
 
-/// What a request asks for.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Operation {
     pub api: Api,
@@ -17,123 +18,69 @@ pub struct Operation {
     pub resource: Option<ResourceRequest>,
 }
 
-/// A request for a Kubernetes resource.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct ResourceRequest {
     /// As RBAC names it: get, list, watch, create, update, patch, delete, deletecollection.
     pub verb: &'static str,
-    /// The API group; empty for the core group.
-    pub group: String,
+    pub path: RestPath,
+}
+
+impl ResourceRequest {
     /// The plural, with the subresource behind a slash.
-    pub resource: String,
-    /// The namespace, unless the request is for the whole cluster.
-    pub namespace: Option<String>,
-    /// The object's name, unless the request is for many or makes a new one.
-    pub name: Option<String>,
+    pub fn resource(&self) -> String {
+        match self.path.subresource.as_str() {
+            "" => self.path.plural.clone(),
+            subresource => format!("{}/{subresource}", self.path.plural),
+        }
+    }
+
+    /// The namespace that RBAC looks at: for a namespace itself its own.
+    pub fn namespace(&self) -> Option<&str> {
+        let own = self.path.name.as_ref().filter(|_| self.path.plural == "namespaces");
+        self.path.namespace.as_ref().or(own).map(String::as_str)
+    }
 }
 
 impl Operation {
-    /// Whether the request changes something.
     pub fn is_mutating(&self) -> bool {
         self.class == Class::Write
     }
 }
 
-/// Whether this path belongs to Secret Manager.
 pub fn is_secret_manager(path: &str) -> bool {
     path.starts_with("/v1/projects/")
 }
 
-/// Reads what a request asks for.
 pub fn describe(method: &Method, path: &str, query: &str) -> Operation {
     if container::is_container(path) {
         let name = container::method(path).to_owned();
         return Operation { api: Api::Container, name, class: Class::Read, resource: None };
     }
     if is_secret_manager(path) {
-        return match route::route(method, path) {
-            Some(call) => Operation {
-                api: Api::SecretManager,
-                name: call.method.name().to_owned(),
-                class: call.method.class(),
-                resource: None,
-            },
-            None => Operation {
-                api: Api::SecretManager,
-                name: "unknown".to_owned(),
-                class: Class::MetadataRead,
-                resource: None,
-            },
-        };
+        let method = route::route(method, path).map(|call| call.method);
+        let (name, class) = method.map_or(("unknown", Class::MetadataRead), |method| (method.name(), method.class()));
+        return Operation { api: Api::SecretManager, name: name.to_owned(), class, resource: None };
     }
-    match resource_request(method, path, query) {
-        Some(request) => {
-            let class = match request.verb {
-                "watch" => Class::Watch,
-                "get" | "list" => Class::Read,
-                // A review asks a question; nothing is stored. A dry run stores nothing either.
-                _ if request.group == "authorization.k8s.io" || request.group == "authentication.k8s.io" => Class::Read,
-                _ if query.split('&').any(|pair| pair.starts_with("dryRun=")) => Class::Read,
-                _ => Class::Write,
-            };
-            // A fault of an operation meets the one that does it.
-            let dry = if query.split('&').any(|pair| pair.starts_with("dryRun=")) { "dry-run-" } else { "" };
-            let name = format!("{dry}{}/{}", request.verb, request.resource);
-            Operation { api: Api::Kubernetes, name, class, resource: Some(request) }
-        }
-        None => {
-            Operation { api: Api::Kubernetes, name: "discovery".to_owned(), class: Class::Discovery, resource: None }
-        }
-    }
-}
-
-/// Splits a Kubernetes path; none for discovery, health and the like.
-fn resource_request(method: &Method, path: &str, query: &str) -> Option<ResourceRequest> {
-    let mut parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
-    let group = match parts.as_slice() {
-        ["api", _version, _, ..] => {
-            parts.drain(..2);
-            String::new()
-        }
-        ["apis", group, _version, _, ..] => {
-            let group = (*group).to_owned();
-            parts.drain(..3);
-            group
-        }
-        _ => return None,
+    let query = Query::parse(query);
+    let asked = RestPath::parse(path)
+        .and_then(|path| Some(ResourceRequest { verb: verb(method, &query, path.name.is_some())?, path }));
+    let Some(asked) = asked else {
+        let name = "discovery".to_owned();
+        return Operation { api: Api::Kubernetes, name, class: Class::Discovery, resource: None };
     };
-    let mut request = ResourceRequest { group, ..ResourceRequest::default() };
-    // `namespaces/acme` and `namespaces/acme/status` are about the namespace itself, `namespaces/acme/pods` about what is in it.
-    if let ["namespaces", namespace, rest @ ..] = parts.as_slice() {
-        request.namespace = Some((*namespace).to_owned());
-        if !rest.is_empty() && !matches!(rest, ["status" | "finalize"]) {
-            parts.drain(..2);
-        }
-    }
-    let (plural, name, subresource) = match parts.as_slice() {
-        [plural] => (*plural, None, None),
-        [plural, name] => (*plural, Some(*name), None),
-        [plural, name, rest @ ..] => (*plural, Some(*name), Some(rest.join("/"))),
-        [] => return None,
+    let is_dry = query.get("dryRun").is_some();
+    let class = match asked.verb {
+        "watch" => Class::Watch,
+        "get" | "list" => Class::Read,
+        // A review asks a question; nothing is stored. A dry run stores nothing either.
+        _ if matches!(asked.path.group.as_str(), "authorization.k8s.io" | "authentication.k8s.io") => Class::Read,
+        _ if is_dry => Class::Read,
+        _ => Class::Write,
     };
-    request.resource = match subresource {
-        Some(subresource) => format!("{plural}/{subresource}"),
-        None => plural.to_owned(),
-    };
-    request.name = name.map(str::to_owned);
-    let watch = query.split('&').any(|pair| matches!(pair, "watch=true" | "watch=1" | "watch"));
-    request.verb = match (method, name) {
-        (&Method::GET | &Method::HEAD, _) if watch => "watch",
-        (&Method::GET | &Method::HEAD, Some(_)) => "get",
-        (&Method::GET | &Method::HEAD, None) => "list",
-        (&Method::POST, _) => "create",
-        (&Method::PUT, _) => "update",
-        (&Method::PATCH, _) => "patch",
-        (&Method::DELETE, Some(_)) => "delete",
-        (&Method::DELETE, None) => "deletecollection",
-        _ => return None,
-    };
-    Some(request)
+    // A fault of an operation meets the one that does it.
+    let dry = if is_dry { "dry-run-" } else { "" };
+    let name = format!("{dry}{}/{}", asked.verb, asked.resource());
+    Operation { api: Api::Kubernetes, name, class, resource: Some(asked) }
 }
 
 #[cfg(test)]

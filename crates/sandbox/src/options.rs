@@ -11,7 +11,6 @@ pub const PROJECT: &str = "sandbox-project";
 /// The accounts that a sandbox has by itself.
 pub const ACCOUNTS: [&str; 3] = ["acme", "globex", "initech"];
 
-/// How a sandbox is shaped.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// How many accounts there are: `acme`, `globex`, `initech`, then `account-004` and so on.

@@ -6,11 +6,7 @@ pub struct Query(Vec<(String, String)>);
 
 impl Query {
     pub fn parse(query: &str) -> Self {
-        let pair = |pair: &str| {
-            let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-            (decode(&key.replace('+', " ")), decode(&value.replace('+', " ")))
-        };
-        Self(query.split('&').filter(|part| !part.is_empty()).map(pair).collect())
+        Self(form_urlencoded::parse(query.as_bytes()).into_owned().collect())
     }
 
     /// The first of this name.
@@ -40,17 +36,7 @@ pub fn parameter(query: &str, name: &str) -> Option<String> {
 
 /// Takes the percent signs out. What is no UTF-8 afterwards names nothing that exists.
 pub fn decode(text: &str) -> String {
-    let digit = |byte: &u8| char::from(*byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let [first, tail @ ..] = rest {
-        let pair =
-            tail.split_first_chunk().and_then(|([high, low], after)| Some((digit(high)? << 4 | digit(low)?, after)));
-        let (byte, after) = pair.filter(|_| *first == b'%').unwrap_or((*first, tail));
-        bytes.push(byte);
-        rest = after;
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
+    percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned()
 }
 
 #[cfg(test)]

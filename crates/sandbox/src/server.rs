@@ -110,8 +110,8 @@ async fn answer(world: Arc<World>, request: Request<Incoming>, door: usize) -> R
 fn note_effect(world: &World, door: usize, n: usize, operation: &Operation, path: &str) {
     let event = match (operation.api, &operation.resource) {
         (Api::SecretManager, _) => json!({ "secrets": world.secret_manager.describe(&world.history) }),
-        (Api::Kubernetes, Some(asked)) if asked.resource == "leases" => {
-            let (namespace, name) = (asked.namespace.as_deref(), asked.name.as_deref().unwrap_or("deepdesk-rotation"));
+        (Api::Kubernetes, Some(asked)) if asked.resource() == "leases" => {
+            let (namespace, name) = (asked.namespace(), asked.path.name.as_deref().unwrap_or("deepdesk-rotation"));
             let lease = world.cluster.get(cluster::resource("leases"), namespace, name);
             let holder = lease.as_ref().map(|lease| lease["spec"]["holderIdentity"].clone()).unwrap_or_default();
             json!({ "lease": namespace, "holder": holder })

@@ -21,7 +21,6 @@ use crate::secret_manager::SecretManager;
 
 /// One sandbox. Nothing of it is the process's: several stand beside each other.
 pub struct World {
-    /// The secrets and their versions.
     pub secret_manager: SecretManager,
     pub cluster: Arc<Store>,
     pub faults: Arc<Faults>,
@@ -31,7 +30,6 @@ pub struct World {
     pub doors: Doors,
     /// What really happened, in one order.
     pub history: History,
-    /// How this sandbox was started.
     pub options: Options,
     pub controllers: Shared,
 }
@@ -41,11 +39,8 @@ pub struct World {
 pub struct Shared {
     /// Until the world has settled nothing takes time: it starts as one that has been up for long.
     settled: AtomicBool,
-    /// The lives of all pods.
     pub lives: Lives,
-    /// What the commands of Jobs wrote.
     pub logs: Arc<Logs>,
-    /// What the pods write and read.
     pub data: Data,
     /// Tells the External Secrets controller to read one object now, by its namespace and name.
     pub sync_requests: OnceLock<UnboundedSender<(String, String)>>,

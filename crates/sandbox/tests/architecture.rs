@@ -13,17 +13,18 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("lives", &[]),
     ("pod_logs", &[]),
     ("query", &[]),
+    ("path", &["query"]),
     ("clock", &["faults"]),
     ("doors", &["faults"]),
     ("google", &["body"]),
     ("options", &["faults"]),
     // The two services: neither is given the world.
-    ("cluster", &["body", "clock", "faults", "pod_logs", "query"]),
+    ("cluster", &["body", "clock", "faults", "path", "pod_logs", "query"]),
     ("secret_manager", &["body", "class", "faults", "google", "history", "query"]),
     ("container", &["body", "google", "options"]),
     // What is asked of them.
-    ("operation", &["class", "container", "secret_manager"]),
-    ("interference", &["body", "class", "faults", "google", "operation"]),
+    ("operation", &["class", "container", "path", "query", "secret_manager"]),
+    ("interference", &["body", "class", "cluster", "faults", "google", "operation", "path"]),
     ("log", &["class", "operation"]),
     // All of it, and what acts on it by itself.
     (

@@ -1,10 +1,8 @@
 //! The values of the secrets: random at each start, or repeatable from a seed.
 
-/// How long a value is.
 const LENGTH: usize = 64;
 const LETTERS: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
 
-/// Makes values, one after another.
 pub struct Values {
     /// The state of the repeatable source; without one the operating system's source is used.
     state: Option<u64>,

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::{Response, StatusCode};
 use serde_json::{Value, json};
 
-use super::error::StoreError;
+use super::error::{Cause, StoreError};
 use super::meta;
 use super::resource::Resource;
 use crate::body::{Body, whole};
@@ -23,7 +23,14 @@ impl Refusal {
         Self { code, reason, message: message.into(), details: None }
     }
 
-    /// 400: the request makes no sense.
+    fn with(self, details: Value) -> Self {
+        Self { details: Some(details), ..self }
+    }
+
+    fn invalid(message: impl Into<String>, details: Value) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "Invalid", message).with(details)
+    }
+
     pub fn bad_request(message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "BadRequest", message)
     }
@@ -31,26 +38,17 @@ impl Refusal {
     /// 404 without an object: nothing is served at this path.
     pub fn no_such_path() -> Self {
         let message = "the server could not find the requested resource";
-        Self { details: Some(json!({})), ..Self::new(StatusCode::NOT_FOUND, "NotFound", message) }
+        Self::new(StatusCode::NOT_FOUND, "NotFound", message).with(json!({}))
     }
 
     pub fn method_not_allowed() -> Self {
         let message = "the server does not allow this method on the requested resource";
-        Self { details: Some(json!({})), ..Self::new(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", message) }
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", message).with(json!({}))
     }
 
     pub fn not_acceptable(accepted: &str) -> Self {
         let message = format!("only the following media types are accepted: {accepted}");
         Self::new(StatusCode::NOT_ACCEPTABLE, "NotAcceptable", message)
-    }
-
-    /// 415 for what no resource takes.
-    pub fn unknown_media_type() -> Self {
-        let message = "415: Unsupported Media Type";
-        Self {
-            details: Some(json!({})),
-            ..Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UnsupportedMediaType", message)
-        }
     }
 
     pub fn unsupported_media_type(accepted: &str) -> Self {
@@ -68,61 +66,43 @@ impl Refusal {
     pub fn must_be_specified(resource: &Resource, name: &str) -> Self {
         let why = "Invalid value: 0: must be specified for an update";
         let message = format!("{} {name:?} is invalid: metadata.resourceVersion: {why}", resource.group_resource());
-        let details = json!({"name": name, "group": resource.group, "kind": resource.plural,
-            "causes": [{"reason": "FieldValueInvalid", "message": why, "field": "metadata.resourceVersion"}]});
-        Self { details: Some(details), ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, "Invalid", message) }
+        let causes = json!([{"reason": "FieldValueInvalid", "message": why, "field": "metadata.resourceVersion"}]);
+        let details = json!({"name": name, "group": resource.group, "kind": resource.plural, "causes": causes});
+        Self::invalid(message, details)
     }
 
     /// 422: a patch after which the object could not be read any more. The real server repeats the whole object here.
     pub fn unreadable_patch(why: &str) -> Self {
         let why = format!("Invalid value: \"\": {why}");
-        let details = json!({"causes": [{"reason": "FieldValueInvalid", "message": why, "field": "patch"}]});
         let message = format!(" \"\" is invalid: patch: {why}");
-        Self { details: Some(details), ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, "Invalid", message) }
+        Self::invalid(message, json!({"causes": [{"reason": "FieldValueInvalid", "message": why, "field": "patch"}]}))
     }
 
     /// 422 about the options of a request.
     pub fn invalid_options(kind: &str, field: &str, cause: &'static str, message: &str) -> Self {
         let text = format!("{kind}.meta.k8s.io \"\" is invalid: {field}: {message}");
-        let details = json!({"group": "meta.k8s.io", "kind": kind,
-            "causes": [{"reason": cause, "message": message, "field": field}]});
-        Self { details: Some(details), ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, "Invalid", text) }
+        let causes = json!([{"reason": cause, "message": message, "field": field}]);
+        Self::invalid(text, json!({"group": "meta.k8s.io", "kind": kind, "causes": causes}))
     }
 
     /// 422 about a patch that cannot be applied: the real server does not say why.
     pub fn unprocessable() -> Self {
-        let text = "the server rejected our request due to an error in our request";
-        Self { details: Some(json!({})), ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, "Invalid", text) }
+        Self::invalid("the server rejected our request due to an error in our request", json!({}))
     }
 
-    /// 403 as the RBAC authorizer words it.
-    pub fn forbidden(resource: &Resource, named: &str, name: &str, why: &str) -> Self {
-        let object = if name.is_empty() { String::new() } else { format!(" {name:?}") };
-        let message = format!("{}{object} is forbidden: {why}", resource.group_resource());
-        let mut details = json!({"kind": named});
-        if !name.is_empty() {
-            details = json!({"name": name, "kind": named});
-        }
-        if !resource.group.is_empty() {
-            details["group"] = json!(resource.group);
-        }
-        Self { details: Some(details), ..Self::new(StatusCode::FORBIDDEN, "Forbidden", message) }
+    /// 403 of a quota.
+    pub fn forbidden(resource: &Resource, name: &str, why: &str) -> Self {
+        let message = format!("{} {name:?} is forbidden: {why}", resource.group_resource());
+        let details = json!({"name": name, "kind": resource.plural});
+        Self::new(StatusCode::FORBIDDEN, "Forbidden", message).with(details)
     }
 
     /// 429: a PodDisruptionBudget does not allow an eviction now.
     pub fn protected(budget: &str, needed: i64, healthy: i64) -> Self {
         let why = format!("The disruption budget {budget} needs {needed} healthy pods and has {healthy} currently");
-        let details = json!({"causes": [{"reason": "DisruptionBudget", "message": why}]});
         let message = "Cannot evict pod as it would violate the pod's disruption budget.";
-        Self { details: Some(details), ..Self::new(StatusCode::TOO_MANY_REQUESTS, "TooManyRequests", message) }
-    }
-
-    /// 504: a version that does not exist yet is asked for.
-    pub fn too_large_resource_version(asked: u64, current: u64) -> Self {
-        let message = format!("Timeout: Too large resource version: {asked}, current: {current}");
-        let details = json!({"causes": [{"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}],
-            "retryAfterSeconds": 1});
-        Self { details: Some(details), ..Self::new(StatusCode::GATEWAY_TIMEOUT, "Timeout", message) }
+        let details = json!({"causes": [{"reason": "DisruptionBudget", "message": why}]});
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "TooManyRequests", message).with(details)
     }
 
     pub fn status(&self) -> Value {
@@ -143,40 +123,40 @@ impl Refusal {
 impl From<StoreError> for Refusal {
     fn from(error: StoreError) -> Self {
         let message = error.to_string();
-        let details = |resource: &Resource, kind: &str, name: &str| {
-            let mut details = if name.is_empty() { json!({}) } else { json!({"name": name}) };
-            if !resource.group.is_empty() {
-                details["group"] = json!(resource.group);
-            }
-            details["kind"] = json!(kind);
-            details
-        };
-        let (code, reason, details) = match &error {
+        let (code, reason, resource, kind, name) = match &error {
+            StoreError::BadRequest(_) => return Self::bad_request(message),
             StoreError::NotFound { resource, name } => {
-                (StatusCode::NOT_FOUND, "NotFound", Some(details(resource, resource.plural, name)))
+                (StatusCode::NOT_FOUND, "NotFound", resource, resource.plural, name)
             }
             StoreError::AlreadyExists { resource, name } => {
-                (StatusCode::CONFLICT, "AlreadyExists", Some(details(resource, resource.plural, name)))
+                (StatusCode::CONFLICT, "AlreadyExists", resource, resource.plural, name)
             }
             StoreError::Conflict { resource, name, .. } => {
-                (StatusCode::CONFLICT, "Conflict", Some(details(resource, resource.plural, name)))
+                (StatusCode::CONFLICT, "Conflict", resource, resource.plural, name)
             }
             StoreError::Precondition { resource, name, .. } => {
-                (StatusCode::CONFLICT, "Conflict", Some(details(resource, resource.kind, name)))
+                (StatusCode::CONFLICT, "Conflict", resource, resource.kind, name)
             }
-            StoreError::Invalid { resource, name, causes } => {
-                let mut details = details(resource, resource.kind, name);
-                let causes: Vec<Value> = causes
-                    .iter()
-                    .map(|cause| json!({"reason": cause.reason, "message": cause.message, "field": cause.field}))
-                    .collect();
-                details["causes"] = json!(causes);
-                (StatusCode::UNPROCESSABLE_ENTITY, "Invalid", Some(details))
+            StoreError::Invalid { resource, name, .. } => {
+                (StatusCode::UNPROCESSABLE_ENTITY, "Invalid", resource, resource.kind, name)
             }
-            StoreError::BadRequest(_) => (StatusCode::BAD_REQUEST, "BadRequest", None),
         };
-        Self { code, reason, message, details }
+        let mut details = json!({"name": name});
+        if !resource.group.is_empty() {
+            details["group"] = json!(resource.group);
+        }
+        details["kind"] = json!(kind);
+        if let StoreError::Invalid { causes, .. } = &error {
+            let cause = |cause: &Cause| json!({"reason": cause.reason, "message": cause.message, "field": cause.field});
+            details["causes"] = causes.iter().map(cause).collect();
+        }
+        Self::new(code, reason, message).with(details)
     }
+}
+
+/// A refusal by what stands in front of this API, in its form.
+pub fn refusal(code: StatusCode, reason: &'static str, message: &str, details: Value) -> Response<Body> {
+    Refusal::new(code, reason, message).with(details).response()
 }
 
 /// An object as JSON, with the headers of the real server.

@@ -38,10 +38,8 @@ const SELECTOR: Column = wide("Selector", |object, _| json!(label_selector(&obje
 const BY_DEFAULT: &[Column] =
     &[NAME, column("Created At", |object, _| object["metadata"]["creationTimestamp"].clone())];
 
-/// The columns of a kind.
 pub(super) fn columns(resource: &Resource) -> &'static [Column] {
     match resource.plural {
-        "cronjobs" => CRON_JOBS,
         "daemonsets" => DAEMON_SETS,
         "deployments" => DEPLOYMENTS,
         "events" => EVENTS,
@@ -71,9 +69,9 @@ const SECRETS: &[Column] = &[
 
 const PODS: &[Column] = &[
     NAME,
-    column("Ready", |pod, clock| json!(podstatus::of(pod, clock).ready)),
-    column("Status", |pod, clock| json!(podstatus::of(pod, clock).reason)),
-    column("Restarts", |pod, clock| json!(podstatus::of(pod, clock).restarts)),
+    column("Ready", |pod, _| json!(podstatus::of(pod).ready)),
+    column("Status", |pod, _| json!(podstatus::of(pod).reason)),
+    column("Restarts", |pod, _| json!(podstatus::of(pod).restarts)),
     AGE,
     wide("IP", |pod, _| or_none(&pod["status"]["podIP"])),
     wide("Node", |pod, _| or_none(&pod["spec"]["nodeName"])),
@@ -140,22 +138,6 @@ const JOBS: &[Column] = &[
     SELECTOR,
 ];
 
-const CRON_JOBS: &[Column] = &[
-    NAME,
-    column("Schedule", |object, _| object["spec"]["schedule"].clone()),
-    column("Timezone", |object, _| or_none(&object["spec"]["timeZone"])),
-    Column {
-        kind: "boolean",
-        ..column("Suspend", |object, _| json!(capital(object["spec"]["suspend"].as_bool().unwrap_or(false))))
-    },
-    number("Active", |object, _| json!(count(&object["status"]["active"]))),
-    column("Last Schedule", |object, clock| json!(clock.age_or(&object["status"]["lastScheduleTime"], "<none>"))),
-    AGE,
-    wide("Containers", |object, _| json!(each_container(&object["spec"]["jobTemplate"]["spec"]["template"], "name"))),
-    wide("Images", |object, _| json!(each_container(&object["spec"]["jobTemplate"]["spec"]["template"], "image"))),
-    wide("Selector", |object, _| json!(label_selector(&object["spec"]["jobTemplate"]["spec"]["selector"]))),
-];
-
 const EVENTS: &[Column] = &[
     column("Last Seen", |event, clock| json!(clock.age(last_seen(event)))),
     column("Type", |event, _| event["type"].clone()),
@@ -165,14 +147,7 @@ const EVENTS: &[Column] = &[
         let kind = text(&object["kind"]).to_lowercase();
         json!(if text(&object["name"]).is_empty() { kind } else { format!("{kind}/{}", text(&object["name"])) })
     }),
-    wide("Subobject", |event, _| json!(text(&event["involvedObject"]["fieldPath"]))),
-    wide("Source", |event, _| json!(event_source(event))),
     column("Message", |event, _| json!(text(&event["message"]).trim())),
-    wide("First Seen", |event, clock| json!(clock.age(first_seen(event)))),
-    wide("Count", |event, _| {
-        json!(event["series"]["count"].as_i64().unwrap_or_else(|| integer(&event["count"]).max(1)).to_string())
-    }),
-    Column { wide: true, ..NAME },
 ];
 
 const EXTERNAL_SECRETS: &[Column] = &[
@@ -202,10 +177,6 @@ fn count(container: &Value) -> usize {
 
 fn integer(value: &Value) -> i64 {
     value.as_i64().unwrap_or(0)
-}
-
-fn capital(flag: bool) -> &'static str {
-    if flag { "True" } else { "False" }
 }
 
 fn or_none(value: &Value) -> Value {
@@ -266,8 +237,6 @@ fn job_status(job: &Value) -> &'static str {
         () if is_true(job, "Failed") => "Failed",
         () if terminating => "Terminating",
         () if is_true(job, "Suspended") => "Suspended",
-        () if is_true(job, "FailureTarget") => "FailureTarget",
-        () if is_true(job, "SuccessCriteriaMet") => "SuccessCriteriaMet",
         () => "Running",
     }
 }
@@ -287,22 +256,7 @@ fn job_duration(job: &Value, clock: &Clock) -> String {
     human(started - seconds(&job["status"]["completionTime"]).unwrap_or(0))
 }
 
-fn first_seen(event: &Value) -> &Value {
-    if event["firstTimestamp"].is_string() { &event["firstTimestamp"] } else { &event["eventTime"] }
-}
-
 fn last_seen(event: &Value) -> &Value {
-    let choices = [&event["series"]["lastObservedTime"], &event["lastTimestamp"], first_seen(event)];
+    let choices = [&event["series"]["lastObservedTime"], &event["lastTimestamp"], &event["eventTime"]];
     choices.into_iter().find(|time| time.is_string()).unwrap_or(&Value::Null)
-}
-
-fn event_source(event: &Value) -> String {
-    let component = match text(&event["source"]["component"]) {
-        "" => text(&event["reportingComponent"]),
-        component => component,
-    };
-    match text(&event["source"]["host"]) {
-        "" => component.to_owned(),
-        host => format!("{component}, {host}"),
-    }
 }

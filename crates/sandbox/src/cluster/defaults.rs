@@ -14,13 +14,6 @@ pub(super) fn apply(resource: &Resource, object: &mut Value) {
         "secrets" => secret(object),
         "namespaces" => namespace(object),
         "pods" => pod(object),
-        "services" => {
-            fill(
-                &mut object["spec"],
-                json!({"type": "ClusterIP", "sessionAffinity": "None", "clusterIP": "10.96.0.1"}),
-            );
-            fill(&mut object["status"], json!({"loadBalancer": {}}));
-        }
         "deployments" => deployment(&mut object["spec"]),
         "replicasets" => {
             fill(&mut object["spec"], json!({"replicas": 1}));
@@ -45,7 +38,7 @@ pub(super) fn by_server(resource: &Resource, object: &mut Value) {
         }
         "pods" => admitted_pod(object),
         "services" => {
-            fill(&mut object["spec"], json!({"clusterIP": "10.96.0.1", "clusterIPs": ["10.96.0.1"]}));
+            fill(&mut object["spec"], json!({"type": "ClusterIP", "clusterIP": "10.96.0.1"}));
             fill(&mut object["status"], json!({"loadBalancer": {}}));
         }
         "daemonsets" => {
@@ -68,13 +61,8 @@ pub(super) fn by_server(resource: &Resource, object: &mut Value) {
 
 /// What admission adds to a pod.
 fn admitted_pod(pod: &mut Value) {
-    let stays = |key: &str| json!({"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300});
-    let tolerations = [stays("node.kubernetes.io/not-ready"), stays("node.kubernetes.io/unreachable")];
-    fill(
-        &mut pod["spec"],
-        json!({"serviceAccountName": "default", "serviceAccount": "default", "priority": 0,
-            "preemptionPolicy": "PreemptLowerPriority", "tolerations": tolerations}),
-    );
+    let account = json!({"serviceAccountName": "default", "serviceAccount": "default", "priority": 0});
+    fill(&mut pod["spec"], account);
     fill(&mut pod["status"], json!({"phase": "Pending", "qosClass": "BestEffort"}));
 }
 
@@ -185,32 +173,26 @@ fn deployment(spec: &mut Value) {
     {
         fields.shift_remove("paused");
     }
-    fill(&mut spec["strategy"], json!({"type": "RollingUpdate"}));
-    if spec["strategy"]["type"] == "RollingUpdate" {
-        fill(&mut spec["strategy"]["rollingUpdate"], json!({"maxUnavailable": "25%", "maxSurge": "25%"}));
-    }
+    rolling(&mut spec["strategy"], json!({"maxUnavailable": "25%", "maxSurge": "25%"}));
     template(&mut spec["template"]);
 }
 
-fn stateful_set(spec: &mut Value) {
-    fill(
-        spec,
-        json!({"replicas": 1, "revisionHistoryLimit": 10, "podManagementPolicy": "OrderedReady",
-            "persistentVolumeClaimRetentionPolicy": {"whenDeleted": "Retain", "whenScaled": "Retain"}}),
-    );
-    fill(&mut spec["updateStrategy"], json!({"type": "RollingUpdate"}));
-    if spec["updateStrategy"]["type"] == "RollingUpdate" {
-        fill(&mut spec["updateStrategy"]["rollingUpdate"], json!({"partition": 0}));
+fn rolling(strategy: &mut Value, update: Value) {
+    fill(strategy, json!({"type": "RollingUpdate"}));
+    if strategy["type"] == "RollingUpdate" {
+        fill(&mut strategy["rollingUpdate"], update);
     }
+}
+
+fn stateful_set(spec: &mut Value) {
+    fill(spec, json!({"replicas": 1, "revisionHistoryLimit": 10, "podManagementPolicy": "OrderedReady"}));
+    rolling(&mut spec["updateStrategy"], json!({"partition": 0}));
     template(&mut spec["template"]);
 }
 
 fn daemon_set(spec: &mut Value) {
     fill(spec, json!({"revisionHistoryLimit": 10}));
-    fill(&mut spec["updateStrategy"], json!({"type": "RollingUpdate"}));
-    if spec["updateStrategy"]["type"] == "RollingUpdate" {
-        fill(&mut spec["updateStrategy"]["rollingUpdate"], json!({"maxUnavailable": 1, "maxSurge": 0}));
-    }
+    rolling(&mut spec["updateStrategy"], json!({"maxUnavailable": 1, "maxSurge": 0}));
     template(&mut spec["template"]);
 }
 
@@ -271,25 +253,6 @@ fn container(container: &mut Value) {
         json!({"resources": {}, "terminationMessagePath": "/dev/termination-log", "terminationMessagePolicy": "File",
             "imagePullPolicy": pull}),
     );
-    for port in container.get_mut("ports").and_then(Value::as_array_mut).into_iter().flatten() {
-        fill(port, json!({"protocol": "TCP"}));
-    }
-    for probe in ["livenessProbe", "readinessProbe", "startupProbe"] {
-        if let Some(probe) = container.get_mut(probe).filter(|probe| probe.is_object()) {
-            fill(
-                probe,
-                json!({"timeoutSeconds": 1, "periodSeconds": 10, "successThreshold": 1, "failureThreshold": 3}),
-            );
-            if let Some(get) = probe.get_mut("httpGet").filter(|get| get.is_object()) {
-                fill(get, json!({"path": "/", "scheme": "HTTP"}));
-            }
-        }
-    }
-    for variable in container.get_mut("env").and_then(Value::as_array_mut).into_iter().flatten() {
-        if let Some(field) = variable.get_mut("valueFrom").and_then(|from| from.get_mut("fieldRef")) {
-            fill(field, json!({"apiVersion": "v1"}));
-        }
-    }
 }
 
 /// The defaults of the CustomResourceDefinition.

@@ -18,7 +18,6 @@ pub enum Propagation {
     Orphan,
 }
 
-/// How an object is deleted.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Deletion {
     pub grace_period_seconds: Option<i64>,

@@ -91,7 +91,7 @@ fn aggregated_group(group: &str, version: &str) -> Value {
                 })
                 .collect();
             json!({"resource": resource.plural, "responseKind": kind((resource.group, resource.version, resource.kind)),
-                "scope": scope(resource.namespaced), "singularResource": resource.singular, "verbs": VERBS,
+                "scope": scope(resource.namespaced), "singularResource": resource.kind.to_lowercase(), "verbs": VERBS,
                 "shortNames": resource.short_names, "categories": resource.categories, "subresources": below})
         })
         .collect();

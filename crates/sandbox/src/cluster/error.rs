@@ -16,31 +16,29 @@ pub struct Cause {
 /// Why an object could not be read or written.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum StoreError {
-    /// There is no such object.
     #[error("{} \"{name}\" not found", resource.group_resource())]
     NotFound { resource: &'static Resource, name: String },
-    /// There is one of this name already.
     #[error("{} \"{name}\" already exists", resource.group_resource())]
     AlreadyExists { resource: &'static Resource, name: String },
-    /// It is not as the writer last saw it.
     #[error("Operation cannot be fulfilled on {} \"{name}\": {why}", resource.group_resource())]
     Conflict { resource: &'static Resource, name: String, why: String },
     /// It is not the one that was to be deleted.
     #[error("Operation cannot be fulfilled on {} \"{name}\": {why}", kind_group(resource))]
     Precondition { resource: &'static Resource, name: String, why: String },
-    /// The object would break a rule of its kind.
     #[error("{} \"{name}\" is invalid: {}", kind_group(resource), causes_text(causes))]
     Invalid { resource: &'static Resource, name: String, causes: Vec<Cause> },
-    /// The request makes no sense.
     #[error("{0}")]
     BadRequest(String),
 }
 
+/// Why a write that carries an older version is refused.
+pub const MODIFIED: &str =
+    "the object has been modified; please apply your changes to the latest version and try again";
+
 impl StoreError {
     /// The conflict of a write that carries an older `resourceVersion`.
     pub fn modified(resource: &'static Resource, name: &str) -> Self {
-        let why = "the object has been modified; please apply your changes to the latest version and try again";
-        Self::Conflict { resource, name: name.to_owned(), why: why.to_owned() }
+        Self::Conflict { resource, name: name.to_owned(), why: MODIFIED.to_owned() }
     }
 }
 

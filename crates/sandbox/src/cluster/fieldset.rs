@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use super::schema::{self, ListKind};
+use super::schema::Place;
 
 /// A set of paths. A node is a member by itself (`.`), through its children, or both.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -48,7 +48,6 @@ impl FieldSet {
         !self.member && self.children.is_empty()
     }
 
-    /// Adds what is in the other set.
     pub fn add(&mut self, other: &Self) {
         self.member |= other.member;
         for (key, child) in &other.children {
@@ -56,7 +55,6 @@ impl FieldSet {
         }
     }
 
-    /// Takes away what is in the other set.
     pub fn subtract(&mut self, other: &Self) {
         self.member &= !other.member;
         for (key, gone) in &other.children {
@@ -81,7 +79,6 @@ impl FieldSet {
     }
 }
 
-/// What differs between two objects.
 #[derive(Debug, Default)]
 pub(super) struct Difference {
     /// Fields that are new or other.
@@ -90,10 +87,9 @@ pub(super) struct Difference {
 }
 
 impl Difference {
-    /// Compares two objects of one kind.
     pub fn between(before: &Value, after: &Value, custom: bool) -> Self {
         let mut difference = Self::default();
-        let place = schema::Place { custom, path: &[] };
+        let place = Place::top(custom);
         compare(Some(before), Some(after), place, &mut difference.set, &mut difference.removed);
         difference.set.prune();
         difference.removed.prune();
@@ -113,7 +109,7 @@ fn is_empty(value: Option<&Value>) -> bool {
 fn compare(
     before: Option<&Value>,
     after: Option<&Value>,
-    place: schema::Place<'_>,
+    place: Place<'_>,
     set: &mut FieldSet,
     removed: &mut FieldSet,
 ) {
@@ -122,7 +118,7 @@ fn compare(
     let shape = after.or(before);
     let is_leaf = match shape {
         Some(Value::Object(_)) => place.is_atomic_map() || (is_empty(before) && is_empty(after)),
-        Some(Value::Array(_)) => place.list_kind() == ListKind::Atomic || (is_empty(before) && is_empty(after)),
+        Some(Value::Array(_)) => place.list_key().is_none() || (is_empty(before) && is_empty(after)),
         _ => true,
     };
     if is_leaf {
@@ -141,12 +137,11 @@ fn compare(
                 let (before, after) =
                     (before.and_then(|fields| fields.get(key)), after.and_then(|fields| fields.get(key)));
                 let step = format!("f:{key}");
-                compare(before, after, place.below(key).as_place(), set.child(step.clone()), removed.child(step));
+                compare(before, after, place.below(key), set.child(step.clone()), removed.child(step));
             }
         }
         _ => {
-            let kind = place.list_kind();
-            let (before, after) = (keyed(before, kind), keyed(after, kind));
+            let (before, after) = (keyed(before, place), keyed(after, place));
             for key in after.keys().chain(before.keys()) {
                 let (before, after) = (before.get(key).copied(), after.get(key).copied());
                 compare(before, after, place, set.child(key.clone()), removed.child(key.clone()));
@@ -161,24 +156,10 @@ fn compare(
 }
 
 /// The items of a list by their path elements.
-fn keyed(list: Option<&Value>, kind: ListKind) -> BTreeMap<String, &Value> {
-    let items = list.and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-    items.iter().map(|item| (path_element(item, kind), item)).collect()
-}
-
-fn path_element(item: &Value, kind: ListKind) -> String {
-    match kind {
-        ListKind::Keyed(keys) => {
-            let mut element = BTreeMap::new();
-            for key in keys {
-                // The one key with a default in the schema.
-                let value = item.get(key).cloned().unwrap_or(json!(if *key == "protocol" { "TCP" } else { "" }));
-                element.insert(*key, value);
-            }
-            format!("k:{}", serde_json::to_string(&element).expect("a map of texts to JSON is JSON"))
-        }
-        ListKind::Set | ListKind::Atomic => format!("v:{item}"),
-    }
+fn keyed<'a>(list: Option<&'a Value>, place: Place<'_>) -> BTreeMap<String, &'a Value> {
+    let (items, key) = (list.and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default(), place.list_key());
+    let element = |item: &Value| key.map(|key| format!("k:{}", json!({key: item[key]}))).unwrap_or_default();
+    items.iter().map(|item| (element(item), item)).collect()
 }
 
 #[cfg(test)]

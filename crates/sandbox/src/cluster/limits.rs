@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::meta::{name, text};
 use super::resource::resource;
+use super::selector::selects;
 use super::store::Store;
 
 /// The quota that one more pod would exceed, as the real server words it; none where there is room.
@@ -34,8 +35,7 @@ pub fn protected(store: &Store, namespace: &str, pod: &Value) -> Option<(String,
     }
     let pods = store.list(resource("pods"), Some(namespace));
     store.list(resource("poddisruptionbudgets"), Some(namespace)).iter().find_map(|budget| {
-        let wanted = budget["spec"]["selector"]["matchLabels"].as_object()?;
-        let matches = |pod: &Value| wanted.iter().all(|(key, value)| pod["metadata"]["labels"][key] == *value);
+        let matches = |pod: &Value| selects(&budget["spec"]["selector"], &pod["metadata"]["labels"]);
         if !matches(pod) {
             return None;
         }

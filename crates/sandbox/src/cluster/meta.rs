@@ -2,7 +2,6 @@
 
 use serde_json::Value;
 
-/// The object's name; empty when it has none.
 pub(super) fn name(object: &Value) -> &str {
     text(&object["metadata"]["name"])
 }

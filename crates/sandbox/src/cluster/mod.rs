@@ -48,17 +48,20 @@ mod view;
 mod watching;
 mod write;
 
-use http::{Method, Request, Response, StatusCode};
+use http::{Request, Response, StatusCode};
 
 use crate::body::{Body, whole};
+use crate::path::verb;
 use answer::Refusal;
+pub use answer::refusal;
 pub use api_server::ApiServer;
-pub use error::StoreError;
+pub use error::{MODIFIED, StoreError};
 pub use limits::exceeded;
 pub use meta::text;
 pub use objects::{Change, ChangeKind};
 use request::{Ask, Place, Target};
 pub use resource::{Resource, resource};
+pub use selector::selects;
 use served::Served;
 pub use store::Store;
 
@@ -118,7 +121,7 @@ fn groups(ask: &Ask, core: bool) -> Result<Response<Body>, Refusal> {
 }
 
 fn objects(server: &ApiServer, ask: &Ask, target: &Target) -> Result<Response<Body>, Refusal> {
-    let verb = verb(ask, target).ok_or_else(Refusal::method_not_allowed)?;
+    let verb = verb(&ask.method, &ask.query, target.name.is_some()).ok_or_else(Refusal::method_not_allowed)?;
     let store = &*server.store;
     match (verb, target.name.as_deref()) {
         ("watch", _) => watching::watch(server, ask, target),
@@ -131,21 +134,6 @@ fn objects(server: &ApiServer, ask: &Ask, target: &Target) -> Result<Response<Bo
         ("delete", Some(name)) => write::delete(store, ask, target, name),
         _ => Err(Refusal::method_not_allowed()),
     }
-}
-
-/// The verb as RBAC names it.
-fn verb(ask: &Ask, target: &Target) -> Option<&'static str> {
-    let is_one = target.name.is_some();
-    Some(match ask.method {
-        Method::GET | Method::HEAD if ask.query.flag("watch") => "watch",
-        Method::GET | Method::HEAD if is_one => "get",
-        Method::GET | Method::HEAD => "list",
-        Method::POST => "create",
-        Method::PUT if is_one => "update",
-        Method::PATCH if is_one => "patch",
-        Method::DELETE if is_one => "delete",
-        _ => return None,
-    })
 }
 
 #[cfg(test)]

@@ -14,7 +14,6 @@ const HISTORY: usize = 20_000;
 /// Real clusters are never near zero, and clients take 0 and 1 for something else.
 pub(super) const FIRST_RESOURCE_VERSION: u64 = 1_000;
 
-/// What happened to an object.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum ChangeKind {
     Added,
@@ -22,7 +21,6 @@ pub enum ChangeKind {
     Deleted,
 }
 
-/// One change of one object.
 #[derive(Clone)]
 pub struct Change {
     /// The version of the whole cluster that this change made.

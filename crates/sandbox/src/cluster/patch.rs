@@ -1,13 +1,12 @@
 //! The patches of the API: JSON, merge and strategic merge.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::answer::Refusal;
 use super::error::{Cause, StoreError};
 use super::resource::Resource;
 use super::schema::Place;
 
-/// The forms in which a patch can come.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Form {
     Json,
@@ -22,15 +21,11 @@ impl Form {
             "application/json-patch+json" => Ok(Self::Json),
             "application/merge-patch+json" => Ok(Self::Merge),
             "application/strategic-merge-patch+json" if !resource.custom => Ok(Self::Strategic),
-            "application/strategic-merge-patch+json" => {
-                Err(Refusal::unsupported_media_type("application/json-patch+json, application/merge-patch+json"))
-            }
-            _ => Err(Refusal::unknown_media_type()),
+            _ => Err(Refusal::unsupported_media_type("application/json-patch+json, application/merge-patch+json")),
         }
     }
 }
 
-/// A patch that does not fit.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) enum Unfit {
     /// It is no patch of this form.
@@ -51,7 +46,7 @@ pub(super) fn apply(form: Form, resource: &Resource, object: &mut Value, patch: 
             Ok(())
         }
         Form::Strategic => {
-            strategic(object, patch, Place { custom: resource.custom, path: &[] });
+            strategic(object, patch, Place::top(resource.custom));
             Ok(())
         }
     }
@@ -81,10 +76,6 @@ fn strategic(target: &mut Value, patch: &Value, place: Place<'_>) {
         *target = patch.clone();
         return;
     };
-    if patch.get("$patch").is_some_and(|directive| directive == "replace") {
-        *target = Value::Object(without_directives(patch));
-        return;
-    }
     if !target.is_object() {
         *target = json!({});
     }
@@ -93,17 +84,10 @@ fn strategic(target: &mut Value, patch: &Value, place: Place<'_>) {
         fields.retain(|key, _| kept.iter().any(|one| one == key.as_str()));
     }
     for (key, value) in patch {
-        if let Some(list) = key.strip_prefix("$deleteFromPrimitiveList/") {
-            if let (Some(Value::Array(items)), Value::Array(gone)) = (fields.get_mut(list), value) {
-                items.retain(|item| !gone.contains(item));
-            }
-            continue;
-        }
         if key.starts_with('$') {
             continue;
         }
         let below = place.below(key);
-        let below = below.as_place();
         match value {
             Value::Null => {
                 fields.shift_remove(key);
@@ -129,26 +113,21 @@ fn strategic(target: &mut Value, patch: &Value, place: Place<'_>) {
             && let Some(Value::Array(items)) = fields.get_mut(list)
         {
             let before = items.clone();
-            *items = in_order(std::mem::take(items), &before, order, place.below(list).as_place().strategic_key());
+            *items = in_order(std::mem::take(items), &before, order, place.below(list).list_key());
         }
     }
 }
 
-fn without_directives(fields: &Map<String, Value>) -> Map<String, Value> {
-    fields.iter().filter(|(key, _)| !key.starts_with('$')).map(|(key, value)| (key.clone(), value.clone())).collect()
-}
-
 fn merge_list(list: &mut Value, patch: &[Value], named: Option<&Vec<Value>>, place: Place<'_>) {
-    let replaces = patch.iter().any(|item| item.get("$patch").is_some_and(|directive| directive == "replace"));
-    let is_set = place.path.last() == Some(&"finalizers");
-    let key = place.strategic_key().filter(|_| patch.iter().all(Value::is_object));
+    let is_set = place.field == "finalizers";
+    let key = place.list_key().filter(|_| patch.iter().all(Value::is_object));
     let Value::Array(items) = list else {
         *list = Value::Array(patch.to_vec());
         return;
     };
     let before = items.clone();
     match key {
-        Some(key) if !replaces => {
+        Some(key) => {
             for change in patch {
                 merge_item(items, change, key, place);
             }
@@ -160,9 +139,7 @@ fn merge_list(list: &mut Value, patch: &[Value], named: Option<&Vec<Value>>, pla
                 }
             }
         }
-        _ => {
-            *items = patch.iter().filter(|item| item.get("$patch").is_none()).cloned().collect();
-        }
+        None => *items = patch.to_vec(),
     }
     let patched: Vec<Value> = patch.iter().filter(|item| item.get("$patch").is_none()).cloned().collect();
     if key.is_some() || named.is_some() {

@@ -43,7 +43,6 @@ pub(super) fn list(store: &Store, ask: &Ask, target: &Target) -> Result<Response
     let view = View::of(ask, target)?;
     let selector = Selector::of(target.resource, &ask.query)?;
     let (version, objects) = store.snapshot(target.resource, target.namespace.as_deref());
-    check_version(ask, version)?;
     let matching: Vec<_> = objects.iter().filter(|object| selector.matches(object)).collect();
     let page = Page::of(&ask.query, version)?;
     let after = |object: &Value| page.start.as_ref().is_none_or(|start| key(object) > *start);
@@ -59,23 +58,10 @@ pub(super) fn list(store: &Store, ask: &Ask, target: &Target) -> Result<Response
     Ok(answer::object(StatusCode::OK, &view.list(shown, metadata)))
 }
 
-/// Refuses what only a server with a longer memory, or with more of a future, could answer.
-fn check_version(ask: &Ask, current: u64) -> Result<(), Refusal> {
-    let Some(asked) = ask.resource_version()? else { return Ok(()) };
-    if asked > current {
-        return Err(Refusal::too_large_resource_version(asked, current));
-    }
-    if ask.query.text("resourceVersionMatch") == "Exact" && asked < current {
-        return Err(Refusal::expired(format!("The provided resource version {asked} is too old ({current})")));
-    }
-    Ok(())
-}
-
 fn key(object: &Value) -> String {
     format!("{}/{}", meta::namespace(object), meta::name(object))
 }
 
-/// Which part of a list is asked for.
 struct Page {
     limit: Option<usize>,
     start: Option<String>,

@@ -5,8 +5,9 @@ use serde_json::Value;
 
 use super::answer::Refusal;
 use super::protobuf;
-use super::resource::{self, Resource};
+use super::resource::{self, RESOURCES, Resource};
 use crate::clock::Clock;
+use crate::path::RestPath;
 use crate::query::{Query, decode};
 
 /// What a path of the API names.
@@ -174,43 +175,27 @@ pub(super) fn parse(body: &[u8]) -> Result<Value, Refusal> {
 }
 
 fn place(uri: &Uri) -> Place {
-    let segments: Vec<String> = uri.path().split('/').filter(|part| !part.is_empty()).map(decode).collect();
-    let parts: Vec<&str> = segments.iter().map(String::as_str).collect();
-    let (group, version, rest) = match parts.as_slice() {
-        ["api", version, rest @ ..] => ("", *version, rest),
-        ["apis", group, version, rest @ ..] => (*group, *version, rest),
-        ["apis", group] => return Place::Group((*group).to_owned()),
-        _ => return Place::Root(segments),
+    let Some(path) = RestPath::parse(uri.path()) else {
+        let segments: Vec<String> = uri.path().split('/').filter(|part| !part.is_empty()).map(decode).collect();
+        return match segments.as_slice() {
+            [root, group] if root == "apis" => Place::Group(group.clone()),
+            _ => Place::Root(segments),
+        };
     };
-    objects(group, version, rest)
-}
-
-fn objects(group: &str, version: &str, rest: &[&str]) -> Place {
-    let is_known_group = resource::RESOURCES.iter().any(|known| known.group == group && known.version == version);
-    let nowhere = Place::Nowhere { is_known_group };
-    let (namespace, rest) = match rest {
-        [] => return Place::Nowhere { is_known_group: false },
-        // `namespaces/acme/status` is a part of the namespace itself.
-        ["namespaces", _] | ["namespaces", _, "status" | "finalize"] => (None, rest),
-        ["namespaces", namespace, rest @ ..] => (Some((*namespace).to_owned()), rest),
-        rest => (None, rest),
-    };
-    let (plural, name, subresource) = match rest {
-        [plural] => (*plural, None, String::new()),
-        [plural, name, subresource @ ..] if subresource.len() < 2 => {
-            (*plural, Some((*name).to_owned()), subresource.concat())
-        }
-        _ => return nowhere,
-    };
-    if let ("authorization.k8s.io" | "authentication.k8s.io", "v1", None) = (group, version, &name) {
-        return Place::Review { group: group.to_owned(), plural: plural.to_owned() };
+    let RestPath { group, version, namespace, plural, name, subresource } = path;
+    if let ("authorization.k8s.io" | "authentication.k8s.io", "v1", None) = (group.as_str(), version.as_str(), &name) {
+        return Place::Review { group, plural };
     }
-    let Some(resource) = resource::find(group, version, plural) else { return nowhere };
     // An object of a namespace has no address outside of it.
-    if (namespace.is_some() && !resource.namespaced) || (resource.namespaced && namespace.is_none() && name.is_some()) {
-        return nowhere;
+    let has_address = |resource: &Resource| {
+        if resource.namespaced { namespace.is_some() || name.is_none() } else { namespace.is_none() }
+    };
+    match resource::find(&group, &version, &plural).filter(|resource| has_address(resource)) {
+        Some(resource) => Place::Objects(Target { resource, namespace, name, subresource }),
+        None => Place::Nowhere {
+            is_known_group: RESOURCES.iter().any(|known| known.group == group && known.version == version),
+        },
     }
-    Place::Objects(Target { resource, namespace, name, subresource })
 }
 
 #[cfg(test)]

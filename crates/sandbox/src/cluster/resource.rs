@@ -2,16 +2,11 @@
 
 #[derive(Debug, Eq, PartialEq)]
 pub struct Resource {
-    /// The API group; empty for the core.
     pub group: &'static str,
-    /// The version of the group that is served.
     pub version: &'static str,
-    /// The kind, for example `Deployment`.
     pub kind: &'static str,
     /// The name in paths; also the key under which the objects are kept.
     pub plural: &'static str,
-    /// The name of one, as kubectl accepts it.
-    pub singular: &'static str,
     /// What kubectl accepts besides.
     pub short_names: &'static [&'static str],
     /// The groups of resources that it is part of, for example `all`.
@@ -55,7 +50,6 @@ const PLAIN: Resource = Resource {
     version: "v1",
     kind: "",
     plural: "",
-    singular: "",
     short_names: &[],
     categories: &[],
     namespaced: true,
@@ -65,163 +59,73 @@ const PLAIN: Resource = Resource {
     custom: false,
 };
 
-const APPS: Resource =
-    Resource { group: "apps", categories: &["all"], has_status: true, has_scale: true, has_generation: true, ..PLAIN };
+const CLUSTER: Resource = Resource { namespaced: false, has_status: true, ..PLAIN };
 
-const EXTERNAL_SECRETS: Resource = Resource {
-    group: "external-secrets.io",
-    categories: &["external-secrets"],
-    has_status: true,
-    has_generation: true,
-    custom: true,
-    ..PLAIN
-};
+const COUNTED: Resource = Resource { categories: &["all"], has_status: true, has_generation: true, ..PLAIN };
+
+const APPS: Resource = Resource { group: "apps", has_scale: true, ..COUNTED };
+
+const BATCH: Resource = Resource { group: "batch", ..COUNTED };
+
+const EXTERNAL_SECRETS: Resource =
+    Resource { group: "external-secrets.io", categories: &["external-secrets"], custom: true, ..COUNTED };
+
+const CLUSTER_EXTERNAL_SECRETS: Resource = Resource { namespaced: false, ..EXTERNAL_SECRETS };
 
 /// Every kind that is served.
 pub static RESOURCES: &[Resource] = &[
-    Resource { kind: "ConfigMap", plural: "configmaps", singular: "configmap", short_names: &["cm"], ..PLAIN },
-    Resource { kind: "Event", plural: "events", singular: "event", short_names: &["ev"], ..PLAIN },
-    Resource {
-        kind: "Namespace",
-        plural: "namespaces",
-        singular: "namespace",
-        short_names: &["ns"],
-        namespaced: false,
-        has_status: true,
-        ..PLAIN
-    },
-    Resource {
-        kind: "Node",
-        plural: "nodes",
-        singular: "node",
-        short_names: &["no"],
-        namespaced: false,
-        has_status: true,
-        ..PLAIN
-    },
-    Resource {
-        kind: "Pod",
-        plural: "pods",
-        singular: "pod",
-        short_names: &["po"],
-        categories: &["all"],
-        has_status: true,
-        has_generation: true,
-        ..PLAIN
-    },
-    Resource {
-        kind: "ResourceQuota",
-        plural: "resourcequotas",
-        singular: "resourcequota",
-        short_names: &["quota"],
-        has_status: true,
-        ..PLAIN
-    },
-    Resource { kind: "Secret", plural: "secrets", singular: "secret", ..PLAIN },
-    Resource {
-        kind: "ServiceAccount",
-        plural: "serviceaccounts",
-        singular: "serviceaccount",
-        short_names: &["sa"],
-        ..PLAIN
-    },
-    Resource {
-        kind: "Service",
-        plural: "services",
-        singular: "service",
-        short_names: &["svc"],
-        categories: &["all"],
-        has_status: true,
-        ..PLAIN
-    },
-    Resource {
-        kind: "ControllerRevision",
-        plural: "controllerrevisions",
-        singular: "controllerrevision",
-        categories: &[],
-        has_status: false,
-        has_scale: false,
-        has_generation: false,
-        ..APPS
-    },
-    Resource {
-        kind: "DaemonSet",
-        plural: "daemonsets",
-        singular: "daemonset",
-        short_names: &["ds"],
-        has_scale: false,
-        ..APPS
-    },
-    Resource { kind: "Deployment", plural: "deployments", singular: "deployment", short_names: &["deploy"], ..APPS },
-    Resource { kind: "ReplicaSet", plural: "replicasets", singular: "replicaset", short_names: &["rs"], ..APPS },
-    Resource { kind: "StatefulSet", plural: "statefulsets", singular: "statefulset", short_names: &["sts"], ..APPS },
+    Resource { kind: "ConfigMap", plural: "configmaps", short_names: &["cm"], ..PLAIN },
+    Resource { kind: "Event", plural: "events", short_names: &["ev"], ..PLAIN },
+    Resource { kind: "Namespace", plural: "namespaces", short_names: &["ns"], ..CLUSTER },
+    Resource { kind: "Node", plural: "nodes", short_names: &["no"], ..CLUSTER },
+    Resource { kind: "Pod", plural: "pods", short_names: &["po"], ..COUNTED },
+    Resource { kind: "ResourceQuota", plural: "resourcequotas", short_names: &["quota"], has_status: true, ..PLAIN },
+    Resource { kind: "Secret", plural: "secrets", ..PLAIN },
+    Resource { kind: "ServiceAccount", plural: "serviceaccounts", short_names: &["sa"], ..PLAIN },
+    Resource { kind: "Service", plural: "services", short_names: &["svc"], has_generation: false, ..COUNTED },
+    Resource { group: "apps", kind: "ControllerRevision", plural: "controllerrevisions", ..PLAIN },
+    Resource { kind: "DaemonSet", plural: "daemonsets", short_names: &["ds"], has_scale: false, ..APPS },
+    Resource { kind: "Deployment", plural: "deployments", short_names: &["deploy"], ..APPS },
+    Resource { kind: "ReplicaSet", plural: "replicasets", short_names: &["rs"], ..APPS },
+    Resource { kind: "StatefulSet", plural: "statefulsets", short_names: &["sts"], ..APPS },
     Resource {
         group: "autoscaling",
         version: "v2",
         kind: "HorizontalPodAutoscaler",
         plural: "horizontalpodautoscalers",
-        singular: "horizontalpodautoscaler",
         short_names: &["hpa"],
-        categories: &["all"],
-        has_status: true,
-        ..PLAIN
+        has_generation: false,
+        ..COUNTED
     },
-    Resource {
-        group: "batch",
-        kind: "CronJob",
-        plural: "cronjobs",
-        singular: "cronjob",
-        short_names: &["cj"],
-        has_scale: false,
-        ..APPS
-    },
-    Resource { group: "batch", kind: "Job", plural: "jobs", singular: "job", has_scale: false, ..APPS },
-    Resource { group: "coordination.k8s.io", kind: "Lease", plural: "leases", singular: "lease", ..PLAIN },
+    Resource { kind: "CronJob", plural: "cronjobs", short_names: &["cj"], ..BATCH },
+    Resource { kind: "Job", plural: "jobs", ..BATCH },
+    Resource { group: "coordination.k8s.io", kind: "Lease", plural: "leases", ..PLAIN },
     Resource {
         group: "policy",
         kind: "PodDisruptionBudget",
         plural: "poddisruptionbudgets",
-        singular: "poddisruptionbudget",
         short_names: &["pdb"],
-        has_status: true,
-        has_generation: true,
-        ..PLAIN
+        categories: &[],
+        ..COUNTED
     },
     Resource {
         kind: "ClusterExternalSecret",
         plural: "clusterexternalsecrets",
-        singular: "clusterexternalsecret",
         short_names: &["ces"],
-        namespaced: false,
-        ..EXTERNAL_SECRETS
+        ..CLUSTER_EXTERNAL_SECRETS
     },
     Resource {
         kind: "ClusterSecretStore",
         plural: "clustersecretstores",
-        singular: "clustersecretstore",
         short_names: &["css"],
-        namespaced: false,
-        ..EXTERNAL_SECRETS
+        ..CLUSTER_EXTERNAL_SECRETS
     },
-    Resource {
-        kind: "ExternalSecret",
-        plural: "externalsecrets",
-        singular: "externalsecret",
-        short_names: &["es"],
-        ..EXTERNAL_SECRETS
-    },
-    Resource {
-        kind: "SecretStore",
-        plural: "secretstores",
-        singular: "secretstore",
-        short_names: &["ss"],
-        ..EXTERNAL_SECRETS
-    },
+    Resource { kind: "ExternalSecret", plural: "externalsecrets", short_names: &["es"], ..EXTERNAL_SECRETS },
+    Resource { kind: "SecretStore", plural: "secretstores", short_names: &["ss"], ..EXTERNAL_SECRETS },
     Resource {
         group: "secrets-store.csi.x-k8s.io",
         kind: "SecretProviderClass",
         plural: "secretproviderclasses",
-        singular: "secretproviderclass",
         has_generation: true,
         custom: true,
         ..PLAIN

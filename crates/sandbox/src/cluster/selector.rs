@@ -7,7 +7,6 @@ use super::meta::{self, text};
 use super::resource::Resource;
 use crate::query::Query;
 
-/// Which objects are asked for.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(super) struct Selector {
     labels: Vec<Requirement>,
@@ -42,17 +41,31 @@ impl Selector {
         self
     }
 
-    /// Whether nothing is asked for in particular.
     pub fn is_empty(&self) -> bool {
         self.labels.is_empty() && self.fields.is_empty()
     }
 
-    /// Whether the object is among those asked for.
     pub fn matches(&self, object: &Value) -> bool {
         let labels = &object["metadata"]["labels"];
         self.labels.iter().all(|requirement| requirement.matches(labels))
             && self.fields.iter().all(|(path, equal, value)| (field(object, path) == *value) == *equal)
     }
+}
+
+/// Whether the label selector of an object is for these labels; one that asks for nothing is for all.
+pub fn selects(selector: &Value, labels: &Value) -> bool {
+    let equal = selector["matchLabels"].as_object().into_iter().flatten().all(|(key, value)| labels[key] == *value);
+    equal
+        && selector["matchExpressions"].as_array().into_iter().flatten().all(|expression| {
+            let label = &labels[text(&expression["key"])];
+            let listed = expression["values"].as_array().is_some_and(|values| values.contains(label));
+            match text(&expression["operator"]) {
+                "In" => listed,
+                "NotIn" => !listed,
+                "Exists" => label.is_string(),
+                _ => label.is_null(),
+            }
+        })
 }
 
 impl Requirement {
@@ -143,17 +156,7 @@ fn fields(resource: &Resource, selector: &str) -> Result<Vec<(String, bool, Stri
             }
         };
         if !is_selectable(resource, path) {
-            let indexes_more = resource.custom
-                || matches!(
-                    resource.plural,
-                    "pods" | "events" | "secrets" | "namespaces" | "nodes" | "replicasets" | "jobs"
-                );
-            let why = match indexes_more {
-                true => format!("field label not supported: {path}"),
-                false => {
-                    format!("{path:?} is not a known field selector: only \"metadata.name\", \"metadata.namespace\"")
-                }
-            };
+            let why = format!("field label not supported: {path}");
             return Err(Refusal::bad_request(why));
         }
         wanted.push((path.to_owned(), equal, value.to_owned()));
@@ -164,37 +167,18 @@ fn fields(resource: &Resource, selector: &str) -> Result<Vec<(String, bool, Stri
 /// What the real server indexes; anything else is refused.
 fn is_selectable(resource: &Resource, path: &str) -> bool {
     let own: &[&str] = match resource.plural {
-        "pods" => &[
-            "spec.nodeName",
-            "spec.restartPolicy",
-            "spec.schedulerName",
-            "spec.serviceAccountName",
-            "spec.hostNetwork",
-            "status.phase",
-            "status.podIP",
-            "status.nominatedNodeName",
-        ],
+        "pods" => &["spec.nodeName", "spec.serviceAccountName", "status.phase", "status.podIP"],
         "events" => &[
             "involvedObject.kind",
             "involvedObject.namespace",
             "involvedObject.name",
             "involvedObject.uid",
-            "involvedObject.apiVersion",
-            "involvedObject.resourceVersion",
-            "involvedObject.fieldPath",
             "reason",
             "reportingComponent",
-            "source",
             "type",
         ],
         "secrets" => &["type"],
         "namespaces" => &["status.phase"],
-        "nodes" => &["spec.unschedulable"],
-        "replicasets" => &["status.replicas"],
-        "jobs" => &["status.successful"],
-        "externalsecrets" => {
-            &["spec.secretStoreRef.name", "spec.secretStoreRef.kind", "spec.target.name", "spec.refreshInterval"]
-        }
         _ => &[],
     };
     path == "metadata.name" || (path == "metadata.namespace" && resource.namespaced) || own.contains(&path)
@@ -203,8 +187,6 @@ fn is_selectable(resource: &Resource, path: &str) -> bool {
 fn field(object: &Value, path: &str) -> String {
     let path = match path {
         "metadata.name" => return meta::name(object).to_owned(),
-        "source" => "source.component",
-        "status.successful" => "status.succeeded",
         path => path,
     };
     let mut value = object;

@@ -118,20 +118,6 @@ fn quoted(text: &str) -> String {
     format!("\"{text}\"")
 }
 
-fn replaced(bytes: &[u8], from: &str, to: &str) -> Vec<u8> {
-    let mut made = Vec::with_capacity(bytes.len());
-    let mut rest = bytes;
-    while let Some((first, after)) = rest.split_first() {
-        match rest.strip_prefix(from.as_bytes()) {
-            Some(after) => {
-                made.extend_from_slice(to.as_bytes());
-                rest = after;
-            }
-            None => {
-                made.push(*first);
-                rest = after;
-            }
-        }
-    }
-    made
+fn replaced(bytes: &[u8], from: &str, to: &str) -> String {
+    String::from_utf8_lossy(bytes).replace(from, to)
 }

@@ -92,6 +92,13 @@ impl Store {
         Ok(objects.history.range(first..).filter(|change| change.resource.plural == resource.plural).cloned().collect())
     }
 
+    /// The same for who acts on changes: far behind, the oldest that are remembered have to do.
+    pub fn changes_from(&self, plural: &str, since: u64) -> Vec<Change> {
+        let resource = resource(plural);
+        let changes = self.changes_since(resource, since);
+        changes.or_else(|expired| self.changes_since(resource, expired.oldest)).unwrap_or_default()
+    }
+
     /// Keeps a new object. Sets `uid`, `resourceVersion`, `generation`, `creationTimestamp`, a name from `generateName`
     /// and the defaults of its kind. A `status` that it carries is kept: only the HTTP API drops it.
     pub fn create(

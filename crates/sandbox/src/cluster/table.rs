@@ -6,7 +6,6 @@ use super::columns::{Column, columns};
 use super::resource::Resource;
 use crate::clock::Clock;
 
-/// What each row carries of its object.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Carry {
     Nothing,

@@ -1,13 +1,14 @@
 //! The rules of each kind that a client can run into: what cannot be read at all (400) and what is invalid (422).
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use std::sync::LazyLock;
+
 use regex::Regex;
 use serde_json::Value;
 
 use super::error::{Cause, StoreError};
 use super::meta::{self, text};
 use super::resource::Resource;
+use super::selector::selects;
 
 /// Refuses what the real server's types cannot even be read from.
 pub(super) fn readable(resource: &'static Resource, object: &Value) -> Result<(), StoreError> {
@@ -32,16 +33,6 @@ pub(super) fn readable(resource: &'static Resource, object: &Value) -> Result<()
             }
         }
     }
-    if resource.plural == "secrets" {
-        for value in object["data"].as_object().into_iter().flatten().map(|(_, value)| value) {
-            let value = if value.is_null() { "" } else { text(value) };
-            if STANDARD.decode(value).is_err() {
-                let is_base64 = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=');
-                let at = value.bytes().position(|byte| !is_base64(byte)).unwrap_or(value.len());
-                return refuse(format!("illegal base64 data at input byte {at}"));
-            }
-        }
-    }
     let precise: &[&Value] = match resource.plural {
         "leases" => &[&object["spec"]["acquireTime"], &object["spec"]["renewTime"]],
         "events" => &[&object["eventTime"], &object["series"]["lastObservedTime"]],
@@ -55,13 +46,6 @@ pub(super) fn readable(resource: &'static Resource, object: &Value) -> Result<()
                 "parsing time {time:?} as \"2006-01-02T15:04:05.000000Z07:00\": cannot parse {rest:?} as {part:?}"
             ));
         }
-    }
-    if let replicas @ (Value::String(_) | Value::Bool(_)) = &object["spec"]["replicas"] {
-        let given = json_kind(replicas);
-        return refuse(format!(
-            "json: cannot unmarshal {given} into Go struct field {}Spec.spec.replicas of type int32",
-            resource.kind
-        ));
     }
     Ok(())
 }
@@ -105,18 +89,13 @@ pub(super) fn check(resource: &'static Resource, before: Option<&Value>, object:
     metadata(resource, object, &mut causes);
     match resource.plural {
         "deployments" | "replicasets" | "statefulsets" | "daemonsets" => workload(before, object, &mut causes),
-        "jobs" => job(before, object, &mut causes),
-        "cronjobs" => {
-            job_template(&object["spec"]["jobTemplate"]["spec"], "spec.jobTemplate.spec", &mut causes);
-            if text(&object["spec"]["schedule"]).is_empty() {
-                causes.required("spec.schedule", "");
-            }
-        }
+        "jobs" => job_template(&object["spec"], "spec", &mut causes),
+        "cronjobs" => job_template(&object["spec"]["jobTemplate"]["spec"], "spec.jobTemplate.spec", &mut causes),
         "secrets" => secret(before, object, &mut causes),
         "configmaps" => immutable_data(before, object, &mut causes),
         "leases" => lease(object, &mut causes),
         "events" => event(object, &mut causes),
-        "pods" => pod(before, object, &mut causes),
+        "pods" => containers(&object["spec"], "spec", &mut causes),
         "externalsecrets" => external_secret(object, &mut causes),
         _ => {}
     }
@@ -128,17 +107,10 @@ pub(super) fn check(resource: &'static Resource, before: Option<&Value>, object:
 
 fn metadata(resource: &Resource, object: &Value, causes: &mut Causes) {
     let name = meta::name(object);
-    let (valid, why) = match resource.plural {
-        "namespaces" => (
-            is_label(name),
-            "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')",
-        ),
-        _ => (
-            name.len() <= 253 && name.split('.').all(is_label_of_any_length),
-            "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')",
-        ),
-    };
-    if !valid {
+    // A namespace's is a label: one of these parts.
+    let is_one = resource.plural != "namespaces" || !name.contains('.');
+    if !(name.len() <= 253 && is_one && name.split('.').all(is_label)) {
+        let why = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')";
         causes.invalid("metadata.name", &object["metadata"]["name"], why);
     }
     let mut total = 0;
@@ -172,28 +144,22 @@ fn labels(labels: &Value, field: &str, causes: &mut Causes) {
     }
 }
 
+/// A part of a name, as RFC 1123 has it.
 fn is_label(text: &str) -> bool {
-    text.len() <= 63 && is_label_of_any_length(text)
-}
-
-fn is_label_of_any_length(text: &str) -> bool {
-    let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    !text.is_empty() && text.bytes().all(inner) && !text.starts_with('-') && !text.ends_with('-')
+    static LABEL: LazyLock<Regex> =
+        LazyLock::new(|| Regex::new("^[a-z0-9]([-a-z0-9]*[a-z0-9])?$").expect("a constant"));
+    LABEL.is_match(text)
 }
 
 fn is_name_part(text: &str) -> bool {
-    let ends = |byte: Option<u8>| byte.is_some_and(|byte| byte.is_ascii_alphanumeric());
-    ends(text.bytes().next())
-        && ends(text.bytes().last())
-        && text.len() <= 63
-        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'))
+    static PART: LazyLock<Regex> =
+        LazyLock::new(|| Regex::new("^([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]$").expect("a constant"));
+    text.len() <= 63 && PART.is_match(text)
 }
 
 fn is_qualified(key: &str) -> bool {
     match key.split_once('/') {
-        Some((prefix, name)) => {
-            prefix.len() <= 253 && prefix.split('.').all(is_label_of_any_length) && is_name_part(name)
-        }
+        Some((prefix, name)) => prefix.len() <= 253 && prefix.split('.').all(is_label) && is_name_part(name),
         None => is_name_part(key),
     }
 }
@@ -207,29 +173,13 @@ fn workload(before: Option<&Value>, object: &Value, causes: &mut Causes) {
         causes.required("spec.selector", "");
     }
     let labels = &spec["template"]["metadata"]["labels"];
-    let matches = spec["selector"]["matchLabels"]
-        .as_object()
-        .into_iter()
-        .flatten()
-        .all(|(key, value)| labels.get(key) == Some(value));
-    if !matches {
+    if !selects(&spec["selector"], labels) {
         causes.invalid("spec.template.metadata.labels", labels, "`selector` does not match template `labels`");
     }
     if before.is_some_and(|before| before["spec"]["selector"] != spec["selector"]) {
         causes.invalid("spec.selector", &spec["selector"], "field is immutable");
     }
     containers(&spec["template"]["spec"], "spec.template.spec", causes);
-}
-
-fn job(before: Option<&Value>, object: &Value, causes: &mut Causes) {
-    job_template(&object["spec"], "spec", causes);
-    for (field, path) in
-        [("template", "spec.template"), ("selector", "spec.selector"), ("completions", "spec.completions")]
-    {
-        if before.is_some_and(|before| before["spec"][field] != object["spec"][field]) {
-            causes.invalid(path, &object["spec"][field], "field is immutable");
-        }
-    }
 }
 
 fn job_template(job: &Value, path: &str, causes: &mut Causes) {
@@ -251,50 +201,10 @@ fn containers(spec: &Value, path: &str, causes: &mut Causes) {
                 causes.required(format!("{path}.containers[{at}].{field}"), "");
             }
         }
-        if containers[..at].iter().any(|other| other["name"] == container["name"]) {
-            causes.add(
-                "FieldValueDuplicate",
-                format!("{path}.containers[{at}].name"),
-                format!("Duplicate value: {}", container["name"]),
-            );
-        }
-    }
-}
-
-fn pod(before: Option<&Value>, object: &Value, causes: &mut Causes) {
-    containers(&object["spec"], "spec", causes);
-    let Some(before) = before else { return };
-    // Of a pod that exists, only these may change; scheduling sets the node.
-    let fixed = |pod: &Value| {
-        let mut spec = pod["spec"].clone();
-        for own in
-            ["activeDeadlineSeconds", "tolerations", "terminationGracePeriodSeconds", "nodeName", "schedulingGates"]
-        {
-            spec[own] = Value::Null;
-        }
-        for list in ["containers", "initContainers"] {
-            for container in spec.get_mut(list).and_then(Value::as_array_mut).into_iter().flatten() {
-                container["image"] = Value::Null;
-            }
-        }
-        spec
-    };
-    if fixed(before) != fixed(object) {
-        causes.add(
-            "FieldValueForbidden",
-            "spec",
-            "Forbidden: pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)",
-        );
     }
 }
 
 fn secret(before: Option<&Value>, object: &Value, causes: &mut Causes) {
-    let key = Regex::new("^[-._a-zA-Z0-9]+$").expect("the pattern is a constant");
-    for name in object["data"].as_object().into_iter().flatten().map(|(name, _)| name) {
-        if !key.is_match(name) {
-            causes.invalid(format!("data[{name}]"), &Value::String(name.clone()), "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')");
-        }
-    }
     if before.is_some_and(|before| before["type"] != object["type"]) {
         causes.invalid("type", &object["type"], "field is immutable");
     }

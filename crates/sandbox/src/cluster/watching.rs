@@ -28,21 +28,14 @@ const LAST_BOOKMARK: Duration = Duration::from_secs(2);
 
 pub(super) fn watch(server: &ApiServer, ask: &Ask, target: &Target) -> Result<Response<Body>, Refusal> {
     let query = &ask.query;
-    if query.get("sendInitialEvents").is_some() {
-        return Err(Refusal::invalid_options(
-            "ListOptions",
-            "sendInitialEvents",
-            "FieldValueForbidden",
-            "Forbidden: sendInitialEvents is forbidden for watch unless the WatchList feature gate is enabled",
-        ));
-    }
-    if query.get("resourceVersionMatch").is_some() {
-        return Err(Refusal::invalid_options(
-            "ListOptions",
-            "resourceVersionMatch",
-            "FieldValueForbidden",
-            "Forbidden: resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided",
-        ));
+    for (option, what) in [
+        ("sendInitialEvents", "the WatchList feature gate is enabled"),
+        ("resourceVersionMatch", "sendInitialEvents is provided"),
+    ] {
+        if query.get(option).is_some() {
+            let why = format!("Forbidden: {option} is forbidden for watch unless {what}");
+            return Err(Refusal::invalid_options("ListOptions", option, "FieldValueForbidden", &why));
+        }
     }
     let mut selector = Selector::of(target.resource, query)?;
     if let Some(name) = &target.name {

@@ -29,7 +29,7 @@ pub(super) fn create(store: &Store, ask: &Ask, target: &Target) -> Result<Respon
     let namespace = namespace_of(target, &object)?;
     let exceeded = namespace.as_deref().filter(|_| target.resource.plural == "pods");
     if let Some(why) = exceeded.and_then(|namespace| limits::exceeded(store, namespace)) {
-        return Err(Refusal::forbidden(target.resource, "pods", meta::name(&object), &why));
+        return Err(Refusal::forbidden(target.resource, meta::name(&object), &why));
     }
     let manager = ask.manager();
     let write = Write { dry_run: ask.dry_run()?, ..Write::by(&manager) };

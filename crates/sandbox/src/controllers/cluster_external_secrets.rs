@@ -7,13 +7,12 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::fields::text;
-use crate::cluster::resource;
+use crate::cluster::{resource, selects};
 use crate::world::World;
 
 const FORCE_SYNC: &str = "external-secrets.io/force-sync";
 const MANAGER: &str = "external-secrets";
 
-/// Runs until it is dropped.
 pub async fn run(world: Arc<World>) {
     let mut changes = world.cluster.changes();
     loop {
@@ -70,16 +69,12 @@ fn wanted(owner: &Value) -> Value {
         "spec": owner["spec"]["externalSecretSpec"]})
 }
 
-/// By its name, or by all labels of one of the selectors.
+/// By its name, or by one of the selectors.
 fn is_chosen(owner: &Value, namespace: &Value) -> bool {
     let spec = &owner["spec"];
     let named = spec["namespaces"].as_array().is_some_and(|all| all.contains(&namespace["metadata"]["name"]));
     let mut selectors =
         spec["namespaceSelectors"].as_array().into_iter().flatten().chain(spec.get("namespaceSelector"));
     let labels = &namespace["metadata"]["labels"];
-    named
-        || selectors.any(|selector| {
-            let wanted = selector["matchLabels"].as_object();
-            wanted.is_some_and(|wanted| wanted.iter().all(|(name, value)| labels.get(name) == Some(value)))
-        })
+    named || selectors.any(|selector| selector["matchLabels"].is_object() && selects(selector, labels))
 }

@@ -121,12 +121,7 @@ impl Controller {
     fn look_at_changes(&mut self) {
         let (world, since) = (Arc::clone(&self.world), self.seen);
         self.seen = world.cluster.resource_version();
-        let of = |plural: &str| {
-            let kind = resource(plural);
-            // Far behind, the oldest that is remembered has to do.
-            let changes = world.cluster.changes_since(kind, since);
-            changes.or_else(|expired| world.cluster.changes_since(kind, expired.oldest)).unwrap_or_default()
-        };
+        let of = |plural: &str| world.cluster.changes_from(plural, since);
         if !of("secretstores").is_empty() || !of("clustersecretstores").is_empty() {
             store::validate_all(&world, &mut self.recorder, None);
         }

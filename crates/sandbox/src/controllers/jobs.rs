@@ -15,7 +15,6 @@ const MANAGER: &str = "kube-controller-manager";
 /// Deadlines pass without anybody changing anything.
 const TICK: Duration = Duration::from_millis(200);
 
-/// Runs until it is dropped.
 pub async fn run(world: Arc<World>) {
     let mut changes = world.cluster.changes();
     loop {

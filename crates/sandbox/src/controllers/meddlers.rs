@@ -13,7 +13,6 @@ use crate::world::World;
 /// How long the GitOps controller takes to notice.
 const GITOPS: Duration = Duration::from_secs(1);
 
-/// Runs until it is dropped.
 pub async fn run(world: Arc<World>) {
     let mut changes = world.cluster.changes();
     let mut seen = world.cluster.resource_version();
@@ -46,7 +45,7 @@ pub async fn run(world: Arc<World>) {
 /// Reloader compares the data of a Secret, and restarts each workload that asks for it and reads that Secret
 /// (its default strategy, `env-vars`).
 fn reload(world: &World, since: u64) {
-    let changes = world.cluster.changes_since(resource("secrets"), since).unwrap_or_default();
+    let changes = world.cluster.changes_from("secrets", since);
     let changed = changes.iter().filter(|change| change.kind == ChangeKind::Modified);
     let changed = changed.filter(|change| {
         change.previous.as_ref().is_some_and(|before| before.get("data") != change.object.get("data"))
@@ -77,7 +76,7 @@ fn reload(world: &World, since: u64) {
 
 /// Deployments whose template got annotations that git does not know, with the moment at which that is put right.
 fn annotated(world: &World, since: u64) -> Vec<(Instant, String, String)> {
-    let changes = world.cluster.changes_since(resource("deployments"), since).unwrap_or_default();
+    let changes = world.cluster.changes_from("deployments", since);
     let foreign = changes.iter().filter(|change| foreign_annotations(&change.object).next().is_some());
     foreign
         .map(|change| {

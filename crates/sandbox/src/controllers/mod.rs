@@ -21,6 +21,7 @@ use tokio::task::JoinSet;
 
 use crate::cluster::{Store, resource};
 use crate::world::World;
+pub use external_secrets::sync_now as scheduled_sync;
 use fields::{decoded, text};
 
 /// Starts every controller; they end when the set is dropped.
@@ -79,9 +80,4 @@ pub fn secret_holdings(world: &World) -> Value {
         json!({"namespace": namespace, "name": text(secret, "/metadata/name"), "keys": keys, "values": values})
     });
     Value::Array(described.collect())
-}
-
-/// Starts a scheduled sync of one ExternalSecret; false when there is none of that name.
-pub fn scheduled_sync(world: &World, namespace: &str, name: &str) -> bool {
-    external_secrets::sync_now(world, namespace, name)
 }

@@ -43,11 +43,8 @@ pub async fn run(world: Arc<World>) {
     let mut leaving = BTreeSet::new();
     loop {
         changes.borrow_and_update();
-        let pods = resource("pods");
-        let since = |since| world.cluster.changes_since(pods, since);
         // Version 0 is before all that the store remembers: what was there first must not be missed.
-        let new = since(seen).or_else(|expired| since(expired.oldest)).unwrap_or_default();
-        for change in new {
+        for change in world.cluster.changes_from("pods", seen) {
             // Not the store's newest version: what came between would be looked at twice, or never.
             seen = seen.max(change.resource_version);
             let uid = text(&change.object, "/metadata/uid").to_owned();

@@ -21,7 +21,6 @@ const REVISION: &str = "deployment.kubernetes.io/revision";
 /// When each Deployment last came forward, and how far it was.
 type Marks = BTreeMap<(String, String), (Instant, [i64; 4])>;
 
-/// Runs until it is dropped.
 pub async fn run(world: Arc<World>) {
     let mut changes = world.cluster.changes();
     let mut seen = 0;
@@ -45,19 +44,13 @@ fn touched(world: &World, seen: &mut u64) -> BTreeSet<String> {
     let since = *seen;
     *seen = world.cluster.resource_version();
     let kinds = ["deployments", "replicasets", "statefulsets", "daemonsets", "pods"];
+    let place = |object: &Value| text(object, "/metadata/namespace").to_owned();
     let mut namespaces = BTreeSet::new();
-    for kind in kinds {
-        match world.cluster.changes_since(resource(kind), since) {
-            Ok(changes) => {
-                namespaces.extend(changes.iter().map(|change| text(&change.object, "/metadata/namespace").to_owned()))
-            }
-            Err(_) => namespaces.extend(
-                world
-                    .cluster
-                    .list(resource(kind), None)
-                    .iter()
-                    .map(|object| text(object, "/metadata/namespace").to_owned()),
-            ),
+    for kind in kinds.map(resource) {
+        match world.cluster.changes_since(kind, since) {
+            Ok(changes) => namespaces.extend(changes.iter().map(|change| place(&change.object))),
+            // So far behind, also what has not changed may be unknown.
+            Err(_) => namespaces.extend(world.cluster.list(kind, None).iter().map(place)),
         }
     }
     namespaces
@@ -136,7 +129,23 @@ fn deployment(world: &World, namespace: &str, deployment: &Value, marks: &mut Ma
             }
         }
     }
-    status(world, namespace, deployment, desired, newest, &sets, marks);
+    let complete = status(world, namespace, deployment, desired, newest, &sets, marks);
+    if let Some(newest) = newest.filter(|_| complete) {
+        let others = sets.iter().filter(|set| text(set, "/metadata/uid") != text(newest, "/metadata/uid"));
+        forget_old(world, namespace, deployment, others.collect());
+    }
+}
+
+/// Deletes the oldest ReplicaSets beyond `revisionHistoryLimit`, once nothing is asked of them: pods that still end do not hold
+/// theirs back.
+fn forget_old(world: &World, namespace: &str, deployment: &Value, mut old: Vec<&Value>) {
+    let limit = deployment.pointer("/spec/revisionHistoryLimit").and_then(Value::as_u64).unwrap_or(10);
+    let surplus = old.len().saturating_sub(usize::try_from(limit).unwrap_or(usize::MAX));
+    old.sort_by_key(|set| revision_of(set));
+    let is_empty = |set: &&Value| number(set, "/spec/replicas") == 0 && number(set, "/status/replicas") == 0;
+    for set in old.into_iter().take(surplus).filter(is_empty) {
+        let _ = world.cluster.delete(resource("replicasets"), Some(namespace), text(set, "/metadata/name"));
+    }
 }
 
 fn revision_of(set: &Value) -> i64 {
@@ -222,6 +231,7 @@ fn scale(world: &World, namespace: &str, set: &Value, replicas: i64) {
     }
 }
 
+/// Writes the status; says whether the rollout is complete.
 fn status(
     world: &World,
     namespace: &str,
@@ -230,7 +240,7 @@ fn status(
     newest: Option<&Value>,
     sets: &[Value],
     marks: &mut Marks,
-) {
+) -> bool {
     let sum = |pointer: &str| sets.iter().map(|set| number(set, pointer)).sum::<i64>();
     let updated = newest.map_or(0, |set| number(set, "/status/replicas"));
     let updated_available = newest.map_or(0, |set| number(set, "/status/availableReplicas"));
@@ -292,6 +302,7 @@ fn status(
         status.insert("conditions".to_owned(), conditions);
         object["status"] = Value::Object(status);
     });
+    complete
 }
 
 fn conditions_of(object: &Value) -> Vec<Value> {
@@ -436,4 +447,78 @@ fn ordered_set(world: &World, namespace: &str, kind: &'static Resource, set: &Va
         }
     };
     let _ = world.cluster.update_status(kind, Some(namespace), name, MANAGER, None, |object| object["status"] = status);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::options::Options;
+
+    /// The Deployment's revisions that have a ReplicaSet, and whether pods of an older template still end.
+    async fn after_changes(limit: u64, changes: usize) -> (Vec<i64>, bool) {
+        let world = Arc::new(World::new(Options {
+            accounts: 0,
+            sync_delay: Duration::ZERO,
+            pod_start: Duration::ZERO,
+            faults: vec!["pod-slow-to-stop=1h".parse().unwrap()],
+            seed: None,
+            directory: "unused".into(),
+        }));
+        let create = |plural: &str, namespace, object| {
+            world.cluster.create(resource(plural), namespace, object, "test").unwrap();
+        };
+        create("namespaces", None, json!({"metadata": {"name": "acme"}}));
+        let template =
+            json!({"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [{"name": "c", "image": "i"}]}});
+        let selector = json!({"matchLabels": {"app": "web"}});
+        let spec = json!({"replicas": 2, "revisionHistoryLimit": limit, "selector": selector, "template": template});
+        create("deployments", Some("acme"), json!({"metadata": {"name": "web"}, "spec": spec}));
+        let _controllers = crate::controllers::spawn(Arc::clone(&world));
+        let list = |plural: &str| world.cluster.list(resource(plural), Some("acme"));
+        for change in 0..=changes {
+            let kind = resource("deployments");
+            let newer = |object: &mut Value| {
+                object["spec"]["template"]["metadata"]["annotations"] = json!({"a": change.to_string()});
+            };
+            world.cluster.update(kind, Some("acme"), "web", "test", None, newer).unwrap();
+            let is_complete = || {
+                let web = world.cluster.get(kind, Some("acme"), "web").unwrap();
+                let done = text(&web, "/status/conditions/1/reason") == "NewReplicaSetAvailable";
+                done && number(&web, "/status/observedGeneration") == number(&web, "/metadata/generation")
+            };
+            let rolled_out = async {
+                while !is_complete() {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+            };
+            tokio::time::timeout(Duration::from_secs(20), rolled_out).await.expect("rolled out");
+        }
+        let revisions = || {
+            let mut all: Vec<i64> = list("replicasets").iter().map(revision_of).collect();
+            all.sort_unstable();
+            all
+        };
+        let wanted = usize::try_from(limit).unwrap() + 1;
+        let until = std::time::Instant::now() + Duration::from_secs(5);
+        while revisions().len() > wanted && std::time::Instant::now() < until {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        (revisions(), list("pods").iter().any(is_leaving))
+    }
+
+    #[tokio::test]
+    async fn replica_sets_beyond_the_limit_go_the_oldest_first_while_their_pods_still_end() {
+        for (limit, left) in [(0, 1), (1, 2), (10, 4)] {
+            let (revisions, pods_still_end) = after_changes(limit, 3).await;
+            // The newest ones are left, one after the other.
+            let newest = revisions.last().copied().unwrap_or(0);
+            let expected: Vec<i64> = (newest - left + 1..=newest).collect();
+            if limit < 10 {
+                assert_eq!(revisions, expected, "limit {limit}");
+            } else {
+                assert!(revisions.len() >= 4, "limit {limit}: {revisions:?}");
+            }
+            assert!(pods_still_end, "limit {limit}");
+        }
+    }
 }

@@ -7,7 +7,6 @@ use crate::google::ApiError;
 /// The etag of a policy that was never set.
 const UNSET: &str = "ACAB";
 
-/// A role and its members.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Binding {
     /// For example `roles/secretmanager.secretAccessor`.
@@ -22,12 +21,11 @@ pub struct Policy {
     bindings: Vec<Value>,
     version: u64,
     etag: String,
-    rest: Map<String, Value>,
 }
 
 impl Default for Policy {
     fn default() -> Self {
-        Policy { bindings: Vec::new(), version: 1, etag: UNSET.to_owned(), rest: Map::new() }
+        Policy { bindings: Vec::new(), version: 1, etag: UNSET.to_owned() }
     }
 }
 
@@ -42,12 +40,10 @@ impl Policy {
         Policy { bindings, etag, ..Policy::default() }
     }
 
-    /// Adds a member to a role.
     pub fn grant(&mut self, role: &str, member: &str) {
         self.bindings.push(json!({ "role": role, "members": [member] }));
     }
 
-    /// The policy as the API answers with it.
     pub fn answer(&self) -> Value {
         let mut answer = Map::new();
         if !self.bindings.is_empty() {
@@ -57,7 +53,6 @@ impl Policy {
         if !self.bindings.is_empty() {
             answer.insert("bindings".to_owned(), Value::Array(self.bindings.clone()));
         }
-        answer.extend(self.rest.clone());
         Value::Object(answer)
     }
 
@@ -94,9 +89,6 @@ impl Policy {
         self.version = if conditional { 3 } else { 1 };
         self.bindings = bindings;
         self.etag = etag();
-        if let Some(audit) = wanted.get("auditConfigs") {
-            self.rest.insert("auditConfigs".to_owned(), audit.clone());
-        }
         Ok(())
     }
 
@@ -135,24 +127,6 @@ fn is_member(member: &str) -> bool {
     matches!(member, "allUsers" | "allAuthenticatedUsers") || TYPES.iter().any(|kind| member.starts_with(kind))
 }
 
-/// Every permission of Secret Manager that can be asked for on a secret.
-pub const PERMISSIONS: &[&str] = &[
-    "secretmanager.secrets.create",
-    "secretmanager.secrets.delete",
-    "secretmanager.secrets.get",
-    "secretmanager.secrets.getIamPolicy",
-    "secretmanager.secrets.list",
-    "secretmanager.secrets.setIamPolicy",
-    "secretmanager.secrets.update",
-    "secretmanager.versions.access",
-    "secretmanager.versions.add",
-    "secretmanager.versions.destroy",
-    "secretmanager.versions.disable",
-    "secretmanager.versions.enable",
-    "secretmanager.versions.get",
-    "secretmanager.versions.list",
-];
-
 /// Whether a role has a permission.
 fn includes(role: &str, permission: &str) -> bool {
     match role {
@@ -169,8 +143,6 @@ fn includes(role: &str, permission: &str) -> bool {
                 | "secretmanager.secrets.getIamPolicy"
                 | "secretmanager.versions.get"
                 | "secretmanager.versions.list"
-                | "secretmanager.locations.get"
-                | "secretmanager.locations.list"
         ),
         // What a custom role holds is not modelled.
         _ => false,

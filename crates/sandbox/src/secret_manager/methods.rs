@@ -8,8 +8,8 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::filter::Filter;
-use super::iam::{PERMISSIONS, Policy};
-use super::route::{Call, Parent};
+use super::iam::Policy;
+use super::route::{Call, Parent, is_permission};
 use super::rules;
 use super::store::{Secret, State, Version, VersionState, is_stale, number_of};
 use crate::google::ApiError;
@@ -237,7 +237,7 @@ pub(super) fn set_iam_policy(state: &mut State, call: &Call, body: &Value) -> An
 pub(super) fn test_iam_permissions(state: &State, call: &Call, body: &Value, has: impl Fn(&str) -> bool) -> Answer {
     let asked: Vec<&str> =
         body.get("permissions").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
-    if let Some(unknown) = asked.iter().find(|permission| !PERMISSIONS.contains(permission)) {
+    if let Some(unknown) = asked.iter().find(|permission| !is_permission(permission)) {
         return Err(ApiError::invalid(format!("Permission {unknown} is not valid for this resource.")));
     }
     if state.secret(&call.parent, &call.secret).is_err() {
@@ -312,53 +312,11 @@ fn version_json(state: &State, call: &Call, version: &Version) -> Answer {
         answer.insert("scheduledDestroyTime".to_owned(), json!(time(at)));
     }
     answer.insert("state".to_owned(), json!(version.state.name()));
-    match secret.fields.get("replication") {
-        Some(replication) => {
-            answer.insert("replicationStatus".to_owned(), replication_status(replication));
-        }
-        None => {
-            if let Some(key) = key_version(secret.fields.get("customerManagedEncryption")) {
-                answer.insert("customerManagedEncryption".to_owned(), key);
-            }
-        }
-    }
     answer.insert("etag".to_owned(), json!(version.etag));
     if version.checksum_given {
         answer.insert("clientSpecifiedPayloadChecksum".to_owned(), json!(true));
     }
     Ok(Value::Object(answer))
-}
-
-/// Where a version's bytes are, and under which key.
-fn replication_status(replication: &Value) -> Value {
-    let with_key = |mut status: Map<String, Value>, encryption: Option<&Value>| {
-        if let Some(key) = key_version(encryption) {
-            status.insert("customerManagedEncryption".to_owned(), key);
-        }
-        Value::Object(status)
-    };
-    let replicas = replication.pointer("/userManaged/replicas").and_then(Value::as_array);
-    match replicas {
-        Some(replicas) => {
-            let replicas: Vec<Value> = replicas
-                .iter()
-                .map(|replica| {
-                    let location = replica.get("location").cloned().unwrap_or_default();
-                    let status = Map::from_iter([("location".to_owned(), location)]);
-                    with_key(status, replica.get("customerManagedEncryption"))
-                })
-                .collect();
-            json!({ "userManaged": { "replicas": replicas } })
-        }
-        None => {
-            json!({ "automatic": with_key(Map::new(), replication.pointer("/automatic/customerManagedEncryption")) })
-        }
-    }
-}
-
-fn key_version(encryption: Option<&Value>) -> Option<Value> {
-    let key = encryption?.get("kmsKeyName")?.as_str()?;
-    Some(json!({ "kmsKeyVersionName": format!("{key}/cryptoKeyVersions/1") }))
 }
 
 /// Turns the names of states into numbers, for clients that ask for `enum-encoding=int`.

@@ -37,7 +37,6 @@ pub const EXTERNAL_SECRETS: &str = "serviceAccount:external-secrets@sandbox-proj
 /// real controller before the sandbox this way.
 pub const IDENTITY_HEADER: &str = "x-sandbox-identity";
 
-/// The secrets of all projects and locations.
 pub struct SecretManager {
     state: Mutex<State>,
     faults: Arc<Faults>,
@@ -70,14 +69,11 @@ pub enum AccessError {
 /// A secret's id and labels.
 pub type Listed = (String, BTreeMap<String, String>);
 
-/// A secret that is there from the start.
 #[derive(Clone)]
 pub struct Seed {
     /// The payloads, oldest first, and whether each is enabled.
     pub versions: Vec<(Vec<u8>, bool)>,
-    /// The labels of the secret.
     pub labels: BTreeMap<String, String>,
-    /// The policy of the secret itself.
     pub bindings: Vec<Binding>,
     /// The replication as the API spells it, for example `{"automatic":{}}`; null for a regional secret.
     pub replication: Value,
@@ -259,11 +255,11 @@ impl SecretManager {
         };
         let identity = request.headers().get(IDENTITY_HEADER).and_then(|identity| identity.to_str().ok());
         let mut state = self.lock();
-        let permission = call.method.permission().unwrap_or_default();
-        let denied = || ApiError::denied(permission, &asked_for(&call));
+        let permission = call.method.permission();
+        let denied = || ApiError::denied(&permission, &asked_for(&call));
         call.parent = state.canonical(&call.parent).ok_or_else(denied)?;
-        if !permission.is_empty() && !self.allows(&state, identity, &call, permission) {
-            return Err(ApiError::denied(permission, &asked_for(&call)));
+        if !permission.is_empty() && !self.allows(&state, identity, &call, &permission) {
+            return Err(ApiError::denied(&permission, &asked_for(&call)));
         }
         self.perform(&mut state, &call, query, &body, identity)
     }
@@ -313,12 +309,12 @@ impl SecretManager {
         secret: &str,
         version: &str,
     ) -> Result<Call, AccessError> {
-        let permission = method.permission().unwrap_or_default();
-        let denied = |resource: &str| AccessError::PermissionDenied(ApiError::denied(permission, resource).message);
+        let permission = method.permission();
+        let denied = |resource: &str| AccessError::PermissionDenied(ApiError::denied(&permission, resource).message);
         let known = Parent::parse(parent).and_then(|parent| state.canonical(&parent));
         let known = known.ok_or_else(|| denied(parent))?;
         let call = Call { method, parent: known, secret: secret.to_owned(), version: version.to_owned() };
-        match self.allows(state, Some(identity), &call, permission) {
+        match self.allows(state, Some(identity), &call, &permission) {
             true => Ok(call),
             false => Err(denied(&asked_for(&call))),
         }

@@ -55,69 +55,53 @@ pub enum Method {
     TestIamPermissions,
 }
 
+/// A method: the verb, the kind of place and the action by which a URL names it; its name in faults and the log; the permission
+/// that it needs, without `secretmanager.` (asking for permissions is free); and what it counts as in the quotas.
+type Row = (Method, &'static str, &'static str, &'static str, &'static str, &'static str, Class);
+
+use Class::{Access, MetadataRead as Read, Write};
+use Method as M;
+
+const METHODS: &[Row] = &[
+    (M::CreateSecret, "POST", "secrets", "", "createSecret", "secrets.create", Write),
+    (M::GetSecret, "GET", "secret", "", "getSecret", "secrets.get", Read),
+    (M::ListSecrets, "GET", "secrets", "", "listSecrets", "secrets.list", Read),
+    (M::UpdateSecret, "PATCH", "secret", "", "updateSecret", "secrets.update", Write),
+    (M::DeleteSecret, "DELETE", "secret", "", "deleteSecret", "secrets.delete", Write),
+    (M::AddSecretVersion, "POST", "secret", "addVersion", "addSecretVersion", "versions.add", Write),
+    (M::GetSecretVersion, "GET", "version", "", "getSecretVersion", "versions.get", Read),
+    (M::ListSecretVersions, "GET", "versions", "", "listSecretVersions", "versions.list", Read),
+    (M::AccessSecretVersion, "GET", "version", "access", "accessSecretVersion", "versions.access", Access),
+    (M::EnableSecretVersion, "POST", "version", "enable", "enableSecretVersion", "versions.enable", Write),
+    (M::DisableSecretVersion, "POST", "version", "disable", "disableSecretVersion", "versions.disable", Write),
+    (M::DestroySecretVersion, "POST", "version", "destroy", "destroySecretVersion", "versions.destroy", Write),
+    (M::GetIamPolicy, "GET", "secret", "getIamPolicy", "getIamPolicy", "secrets.getIamPolicy", Read),
+    (M::SetIamPolicy, "POST", "secret", "setIamPolicy", "setIamPolicy", "secrets.setIamPolicy", Write),
+    (M::TestIamPermissions, "POST", "secret", "testIamPermissions", "testIamPermissions", "", Read),
+];
+
 impl Method {
-    /// The name that faults and the log use.
-    pub fn name(self) -> &'static str {
-        match self {
-            Method::CreateSecret => "createSecret",
-            Method::GetSecret => "getSecret",
-            Method::ListSecrets => "listSecrets",
-            Method::UpdateSecret => "updateSecret",
-            Method::DeleteSecret => "deleteSecret",
-            Method::AddSecretVersion => "addSecretVersion",
-            Method::GetSecretVersion => "getSecretVersion",
-            Method::ListSecretVersions => "listSecretVersions",
-            Method::AccessSecretVersion => "accessSecretVersion",
-            Method::EnableSecretVersion => "enableSecretVersion",
-            Method::DisableSecretVersion => "disableSecretVersion",
-            Method::DestroySecretVersion => "destroySecretVersion",
-            Method::GetIamPolicy => "getIamPolicy",
-            Method::SetIamPolicy => "setIamPolicy",
-            Method::TestIamPermissions => "testIamPermissions",
-        }
+    fn row(self) -> &'static Row {
+        METHODS.iter().find(|row| row.0 == self).expect("every method has its row")
     }
 
-    /// The permission that the caller needs; none where asking is free.
-    pub fn permission(self) -> Option<&'static str> {
-        Some(match self {
-            Method::CreateSecret => "secretmanager.secrets.create",
-            Method::GetSecret => "secretmanager.secrets.get",
-            Method::ListSecrets => "secretmanager.secrets.list",
-            Method::UpdateSecret => "secretmanager.secrets.update",
-            Method::DeleteSecret => "secretmanager.secrets.delete",
-            Method::AddSecretVersion => "secretmanager.versions.add",
-            Method::GetSecretVersion => "secretmanager.versions.get",
-            Method::ListSecretVersions => "secretmanager.versions.list",
-            Method::AccessSecretVersion => "secretmanager.versions.access",
-            Method::EnableSecretVersion => "secretmanager.versions.enable",
-            Method::DisableSecretVersion => "secretmanager.versions.disable",
-            Method::DestroySecretVersion => "secretmanager.versions.destroy",
-            Method::GetIamPolicy => "secretmanager.secrets.getIamPolicy",
-            Method::SetIamPolicy => "secretmanager.secrets.setIamPolicy",
-            Method::TestIamPermissions => return None,
-        })
+    pub fn name(self) -> &'static str {
+        self.row().4
+    }
+
+    /// The permission that the caller needs; empty where asking is free.
+    pub fn permission(self) -> String {
+        if self.row().5.is_empty() { String::new() } else { format!("secretmanager.{}", self.row().5) }
     }
 
     /// What the method counts as in Secret Manager's quotas.
     pub fn class(self) -> Class {
-        match self {
-            Method::CreateSecret
-            | Method::UpdateSecret
-            | Method::DeleteSecret
-            | Method::AddSecretVersion
-            | Method::EnableSecretVersion
-            | Method::DisableSecretVersion
-            | Method::DestroySecretVersion
-            | Method::SetIamPolicy => Class::Write,
-            Method::AccessSecretVersion => Class::Access,
-            Method::GetSecret
-            | Method::ListSecrets
-            | Method::GetSecretVersion
-            | Method::ListSecretVersions
-            | Method::GetIamPolicy
-            | Method::TestIamPermissions => Class::MetadataRead,
-        }
+        self.row().6
     }
+}
+
+pub fn is_permission(text: &str) -> bool {
+    METHODS.iter().any(|row| text == row.0.permission())
 }
 
 /// A method, and the resource that the URL names.
@@ -138,38 +122,17 @@ pub fn route(verb: &Verb, path: &str) -> Option<Call> {
         Some((resource, action)) => (resource, action),
         None => (path.as_str(), ""),
     };
-    let parts: Vec<&str> = resource.split('/').collect();
-    let (parent, rest) = match parts.as_slice() {
-        ["projects", project, "locations", location, rest @ ..] if !rest.is_empty() => {
-            (Parent { project: (*project).to_owned(), location: Some((*location).to_owned()) }, rest)
-        }
-        ["projects", project, rest @ ..] => (Parent { project: (*project).to_owned(), location: None }, rest),
+    let (parent, rest) = resource.split_at(resource.find("/secrets")?);
+    let parts: Vec<&str> = rest.split('/').skip(1).collect();
+    let (place, secret, version) = match parts.as_slice() {
+        ["secrets"] => ("secrets", "", ""),
+        ["secrets", secret] => ("secret", *secret, ""),
+        ["secrets", secret, "versions"] => ("versions", *secret, ""),
+        ["secrets", secret, "versions", version] => ("version", *secret, *version),
         _ => return None,
     };
-    let (method, secret, version) = match (verb.as_str(), rest, action) {
-        ("POST", ["secrets"], "") => (Method::CreateSecret, "", ""),
-        ("GET", ["secrets"], "") => (Method::ListSecrets, "", ""),
-        ("GET", ["secrets", secret], "") => (Method::GetSecret, *secret, ""),
-        ("PATCH", ["secrets", secret], "") => (Method::UpdateSecret, *secret, ""),
-        ("DELETE", ["secrets", secret], "") => (Method::DeleteSecret, *secret, ""),
-        ("POST", ["secrets", secret], "addVersion") => (Method::AddSecretVersion, *secret, ""),
-        ("GET", ["secrets", secret], "getIamPolicy") => (Method::GetIamPolicy, *secret, ""),
-        ("POST", ["secrets", secret], "setIamPolicy") => (Method::SetIamPolicy, *secret, ""),
-        ("POST", ["secrets", secret], "testIamPermissions") => (Method::TestIamPermissions, *secret, ""),
-        ("GET", ["secrets", secret, "versions"], "") => (Method::ListSecretVersions, *secret, ""),
-        ("GET", ["secrets", secret, "versions", version], "") => (Method::GetSecretVersion, *secret, *version),
-        ("GET", ["secrets", secret, "versions", version], "access") => (Method::AccessSecretVersion, *secret, *version),
-        ("POST", ["secrets", secret, "versions", version], "enable") => {
-            (Method::EnableSecretVersion, *secret, *version)
-        }
-        ("POST", ["secrets", secret, "versions", version], "disable") => {
-            (Method::DisableSecretVersion, *secret, *version)
-        }
-        ("POST", ["secrets", secret, "versions", version], "destroy") => {
-            (Method::DestroySecretVersion, *secret, *version)
-        }
-        _ => return None,
-    };
+    let method = METHODS.iter().find(|row| (row.1, row.2, row.3) == (verb.as_str(), place, action))?.0;
+    let parent = Parent::parse(parent)?;
     Some(Call { method, parent, secret: secret.to_owned(), version: version.to_owned() })
 }
 

@@ -71,16 +71,12 @@ pub fn fields(body: &Value) -> Result<Map<String, Value>, ApiError> {
     }
     labels(fields.get("labels"))?;
     annotations(fields.get("annotations"))?;
-    aliases(fields.get("versionAliases"))?;
     if let Some(ttl) = fields.get("versionDestroyTtl") {
         let ttl = ttl.as_str().and_then(seconds);
         let day = SignedDuration::from_hours(24);
         if !ttl.is_some_and(|ttl| ttl >= day && ttl <= day * 1000) {
             return Err(ApiError::invalid("Secret.version_destroy_ttl must be between 24 hours and 1000 days."));
         }
-    }
-    if fields.get("topics").and_then(Value::as_array).is_some_and(|topics| topics.len() > 10) {
-        return Err(ApiError::invalid("A secret can have at most 10 topics."));
     }
     Ok(fields)
 }
@@ -95,18 +91,17 @@ pub fn update_mask(mask: &str) -> Result<Vec<&'static str>, ApiError> {
     for path in paths {
         let top = path.split('.').next().unwrap_or_default();
         let name = match top {
-            "labels" => "labels",
-            "annotations" => "annotations",
-            "topics" => "topics",
-            "rotation" => "rotation",
             "expiration" | "ttl" | "expireTime" | "expire_time" => "expireTime",
             "versionAliases" | "version_aliases" => "versionAliases",
             "versionDestroyTtl" | "version_destroy_ttl" => "versionDestroyTtl",
-            "customerManagedEncryption" | "customer_managed_encryption" => "customerManagedEncryption",
             // The etag is a condition of the update, not a field that it sets.
             "etag" => continue,
             "replication" => return Err(ApiError::invalid("Secret.replication is immutable and cannot be updated.")),
-            _ => return Err(ApiError::invalid(format!("The update_mask contains an unsupported path: {path}."))),
+            top => {
+                WRITABLE.iter().copied().find(|name| *name == top).ok_or_else(|| {
+                    ApiError::invalid(format!("The update_mask contains an unsupported path: {path}."))
+                })?
+            }
         };
         names.push(name);
     }
@@ -162,24 +157,6 @@ fn annotations(annotations: Option<&Value>) -> Result<(), ApiError> {
     }
     if size >= 16 * 1024 {
         return Err(ApiError::invalid("The total size of annotation keys and values must be less than 16KiB."));
-    }
-    Ok(())
-}
-
-fn aliases(aliases: Option<&Value>) -> Result<(), ApiError> {
-    let Some(aliases) = aliases.and_then(Value::as_object) else { return Ok(()) };
-    if aliases.len() > 50 {
-        return Err(ApiError::invalid("A secret can have at most 50 version aliases."));
-    }
-    for (alias, version) in aliases {
-        let inside = |letter: char| letter.is_ascii_alphanumeric() || letter == '-' || letter == '_';
-        let starts = alias.chars().next().is_some_and(|first| first.is_ascii_alphabetic());
-        if !starts || alias.len() > 63 || !alias.chars().all(inside) || matches!(alias.as_str(), "latest" | "NEW") {
-            return Err(ApiError::invalid(format!("Version alias [{alias}] is invalid.")));
-        }
-        if number_of(version).is_none_or(|number| number == 0) {
-            return Err(ApiError::invalid(format!("Version alias [{alias}] does not name a version by its number.")));
-        }
     }
     Ok(())
 }
@@ -271,7 +248,6 @@ mod tests {
             (&global, json!({ "replication": automatic, "annotations": { "a": "x".repeat(16 * 1024) } }), false),
             (&global, json!({ "replication": automatic, "versionDestroyTtl": "86400s" }), true),
             (&global, json!({ "replication": automatic, "versionDestroyTtl": "3600s" }), false),
-            (&global, json!({ "replication": automatic, "versionAliases": { "latest": "1" } }), false),
         ];
         for (parent, body, fits) in cases {
             assert_eq!(new_secret(parent, &body).is_ok(), fits, "{body}");

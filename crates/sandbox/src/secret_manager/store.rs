@@ -11,7 +11,6 @@ use super::iam::Policy;
 use super::route::Parent;
 use crate::google::ApiError;
 
-/// The state of a version.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum VersionState {
     Enabled,
@@ -21,7 +20,6 @@ pub enum VersionState {
 }
 
 impl VersionState {
-    /// As the API spells it.
     pub fn name(self) -> &'static str {
         match self {
             VersionState::Enabled => "ENABLED",
@@ -50,23 +48,17 @@ impl fmt::Debug for Payload {
     }
 }
 
-/// One version of a secret.
 #[derive(Clone, Debug)]
 pub struct Version {
-    /// Its number, from 1.
     pub number: u64,
     pub created: Timestamp,
     /// When it was added, for faults that count from then; none for one that was there from the start.
     pub added: Option<Instant>,
-    /// When its payload went away.
     pub destroyed: Option<Timestamp>,
-    /// When its payload is to go away.
     pub scheduled_destroy: Option<Timestamp>,
-    /// Whether it can be read.
     pub state: VersionState,
     /// Changes with every change, also with one that changes nothing.
     pub etag: String,
-    /// The bytes, until they are destroyed.
     pub payload: Option<Payload>,
     /// Whether the client told a checksum when it added the version.
     pub checksum_given: bool,
@@ -82,7 +74,6 @@ pub struct Secret {
     pub etag: String,
     /// Labels, annotations, replication and the other fields that a client writes, as it wrote them.
     pub fields: Map<String, Value>,
-    /// Who may do what with it.
     pub policy: Policy,
     /// Oldest first.
     pub versions: Vec<Version>,

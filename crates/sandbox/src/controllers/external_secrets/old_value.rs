@@ -53,9 +53,7 @@ fn names(template: &Value, secret: &str) -> bool {
 
 /// The data that a Secret held before its data last changed.
 fn previous_data(store: &Store, namespace: &str, name: &str) -> Option<Value> {
-    let secrets = resource("secrets");
-    let changes =
-        store.changes_since(secrets, 0).or_else(|expired| store.changes_since(secrets, expired.oldest)).ok()?;
+    let changes = store.changes_from("secrets", 0);
     changes.iter().rev().find_map(|change| {
         let metadata = &change.object["metadata"];
         let previous = change.previous.as_ref()?;

@@ -9,14 +9,12 @@ pub type Key = (String, String);
 /// The longest that a failing one waits.
 const LONGEST: Duration = Duration::from_secs(7 * 60);
 
-/// The syncs to come, one at a time.
 #[derive(Debug, Default)]
 pub struct Queue {
     /// When each is to be looked at; the earliest first.
     due: BTreeMap<Key, Instant>,
     /// Those that are to be read whatever their policy says.
     forced: BTreeSet<Key>,
-    /// How often each failed in a row.
     failures: HashMap<Key, u32>,
     /// When each was last read, and how often it wants to be.
     read: HashMap<Key, (Instant, Option<Duration>)>,
@@ -76,19 +74,16 @@ impl Queue {
         again
     }
 
-    /// Lets it rest until something changes.
     pub fn gave_up(&mut self, key: &Key) {
         self.failures.remove(key);
         self.read.remove(key);
     }
 
-    /// Forgets one that is gone.
     pub fn forget(&mut self, key: &Key) {
         self.take(key);
         self.gave_up(key);
     }
 
-    /// How long ago it was read.
     pub fn age(&self, key: &Key) -> Option<Duration> {
         self.read.get(key).map(|(at, _)| at.elapsed())
     }

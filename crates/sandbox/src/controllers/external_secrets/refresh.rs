@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use jiff::SignedDuration;
 use serde_json::Value;
 
 use super::{hash, target};
@@ -17,29 +18,10 @@ pub fn interval(spec: &Value, fault: Option<Duration>) -> Option<Duration> {
 
 /// Go's `1h30m0s`; none when it is none, and zero for a negative one: both are "never".
 fn go_duration(text: &str) -> Option<Duration> {
-    if text.starts_with('-') || text == "0" {
-        return Some(Duration::ZERO);
+    match text {
+        "0" => Some(Duration::ZERO),
+        text => Some(text.parse::<SignedDuration>().ok()?.try_into().unwrap_or(Duration::ZERO)),
     }
-    let mut rest = text;
-    let mut seconds = 0.0;
-    while !rest.is_empty() {
-        let digits = rest.find(|letter: char| !letter.is_ascii_digit() && letter != '.')?;
-        let (number, after) = rest.split_at(digits);
-        let letters = after.find(|letter: char| letter.is_ascii_digit()).unwrap_or(after.len());
-        let (unit, after) = after.split_at(letters);
-        let unit = match unit {
-            "h" => 3600.0,
-            "m" => 60.0,
-            "s" => 1.0,
-            "ms" => 0.001,
-            "us" | "µs" => 0.000_001,
-            "ns" => 0.000_000_001,
-            _ => return None,
-        };
-        seconds += number.parse::<f64>().ok()? * unit;
-        rest = after;
-    }
-    Duration::try_from_secs_f64(seconds).ok()
 }
 
 /// Whether the object asks to be read: `age` is how long ago it last was, none when never or in the future.

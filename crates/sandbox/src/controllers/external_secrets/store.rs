@@ -7,11 +7,10 @@ use serde_json::{Value, json};
 
 use super::events::{FIELD_MANAGER, Recorder};
 use crate::clock::others_now;
-use crate::cluster::{resource, text};
+use crate::cluster::{resource, selects, text};
 use crate::secret_manager::{AccessError, EXTERNAL_SECRETS};
 use crate::world::World;
 
-/// Why a value could not be had.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Failure {
     /// What External Secrets says in its Event.
@@ -40,7 +39,6 @@ pub struct Client<'a> {
     latest_or_fetch: bool,
 }
 
-/// The store that a reference names, wherever it is.
 pub fn find(world: &World, namespace: &str, reference: &Value) -> Option<Value> {
     let name = text(&reference["name"]);
     match text(&reference["kind"]) {
@@ -107,21 +105,6 @@ fn admits(world: &World, store: &Value, namespace: &str) -> bool {
     })
 }
 
-fn selects(selector: &Value, labels: &Value) -> bool {
-    let equal = selector["matchLabels"].as_object().into_iter().flatten().all(|(key, value)| labels[key] == *value);
-    equal
-        && selector["matchExpressions"].as_array().into_iter().flatten().all(|expression| {
-            let label = &labels[text(&expression["key"])];
-            let listed = expression["values"].as_array().is_some_and(|values| values.contains(label));
-            match text(&expression["operator"]) {
-                "In" => listed,
-                "NotIn" => !listed,
-                "Exists" => label.is_string(),
-                _ => label.is_null(),
-            }
-        })
-}
-
 impl Client<'_> {
     fn parent(&self) -> String {
         match self.location.as_str() {
@@ -176,7 +159,6 @@ impl Client<'_> {
         Ok(object.iter().map(|(key, value)| (key.clone(), as_bytes(value))).collect())
     }
 
-    /// Every secret that a search finds, by its id.
     pub fn find(&self, search: &Value) -> Result<BTreeMap<String, Vec<u8>>, Failure> {
         let by_name = &search["name"]["regexp"];
         let tags = search["tags"].as_object().filter(|tags| !tags.is_empty());
