@@ -495,6 +495,7 @@ impl Drop for World {
         }
         let _ = self.sandbox.kill();
         let _ = self.sandbox.wait();
+        crate::process::end_what_runs_in(self.home.path());
     }
 }
 
