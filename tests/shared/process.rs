@@ -46,21 +46,6 @@ pub fn bare(command: &mut Command, path: &OsStr, home: &Path) {
     command.env_clear().env("PATH", path).env("HOME", home).env("USER", "tester").env("TERM", "dumb").current_dir(home);
 }
 
-/// Kills what still runs in a test's home: each program is started there, and a test that fails in the middle waits for none. Linux says
-/// where a process runs; elsewhere a failed test may leave one.
-pub fn end_what_runs_in(home: &Path) {
-    let Ok(home) = home.canonicalize() else { return };
-    let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
-    let in_it = processes.filter(|process| {
-        let is_process = process.file_name().to_string_lossy().bytes().all(|byte| byte.is_ascii_digit());
-        is_process && std::fs::read_link(process.path().join("cwd")).is_ok_and(|cwd| cwd.starts_with(&home))
-    });
-    let ids: Vec<_> = in_it.map(|process| process.file_name()).collect();
-    if !ids.is_empty() {
-        let _ = Command::new("kill").arg("-9").args(ids).status();
-    }
-}
-
 /// Waits for a run's end, and kills it when that takes longer than `most`.
 pub fn finish(child: Child, most: Duration) -> Ran {
     let id = child.id();
