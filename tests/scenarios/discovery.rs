@@ -21,6 +21,7 @@ fn of_apps(account: &Account, kind: &str, name: &str, pod: Value) {
     account.create(object);
 }
 
+#[needs(kubectl)]
 #[test]
 fn workloads_of_every_kind_are_found_and_restarted() {
     let account = Account::new(After::Globex, "every-kind");
@@ -57,6 +58,7 @@ fn workloads_of_every_kind_are_found_and_restarted() {
     account.every_pod_holds("agent", "SECRET_KEY", "primary v4");
 }
 
+#[needs(kubectl)]
 #[test]
 fn readers_that_a_restart_does_not_reach_are_told() {
     let account = Account::new(After::Globex, "other-readers");
@@ -81,6 +83,7 @@ fn readers_that_a_restart_does_not_reach_are_told() {
     account.rotated(4);
 }
 
+#[needs(kubectl)]
 #[test]
 fn external_secrets_beyond_the_runbooks_are_found() {
     let account = Account::new(After::Globex, "billing");

@@ -2,6 +2,7 @@
 
 use crate::account::{Account, After, value};
 
+#[needs(kubectl)]
 #[test]
 fn a_version_that_nothing_has_copied() {
     let account = Account::new(After::Globex, "not-copied");
@@ -20,6 +21,7 @@ fn a_version_that_nothing_has_copied() {
     assert_eq!(account.holdings()["backend-secrets/SECRET_KEY_BACK_COMPAT"], "primary v3");
 }
 
+#[needs(kubectl)]
 #[test]
 fn a_pod_that_started_before_its_secret_changed() {
     let account = Account::new(After::Globex, "old-pods");
@@ -36,6 +38,7 @@ fn a_pod_that_started_before_its_secret_changed() {
     account.run("verify", &[]).code(0);
 }
 
+#[needs(kubectl)]
 #[test]
 fn a_deleted_target_comes_back() {
     let account = Account::new(After::Globex, "deleted-target");

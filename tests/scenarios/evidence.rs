@@ -432,6 +432,7 @@ fn compare(wrong: &mut Wrong, rows: &[&Row], messages: &[String], of: fn(&Row) -
     );
 }
 
+#[needs(kubectl)]
 #[test]
 fn each_kind_of_evidence_is_found_moved_or_left_and_no_finalization_passes_it() {
     let account = Account::new(After::Globex, "evidence");

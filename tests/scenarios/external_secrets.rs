@@ -8,6 +8,7 @@ use crate::account::{Account, After, value};
 use crate::refusals::refused;
 use crate::world::until;
 
+#[needs(kubectl)]
 #[test]
 fn an_immutable_target_says_ready_and_keeps_the_old_bytes() {
     let account = Account::with(After::Globex, "keeps-bytes", |object| {
@@ -33,6 +34,7 @@ fn an_immutable_target_says_ready_and_keeps_the_old_bytes() {
     assert_eq!(account.holdings()["backend-secrets/SECRET_KEY"], "primary v3");
 }
 
+#[needs(kubectl)]
 #[test]
 fn created_once_ignores_a_forced_sync_in_silence() {
     let account = Account::with(After::Globex, "silent", |object| {
@@ -58,6 +60,7 @@ fn created_once_ignores_a_forced_sync_in_silence() {
     account.run("verify", &[]).code(3).says("DD-ES-CREATED-ONCE").says("DD-ES-INTERVAL-ZERO");
 }
 
+#[needs(kubectl)]
 #[test]
 fn a_store_that_fails() {
     let account = Account::new(After::Globex, "failing-store");
@@ -88,21 +91,25 @@ fn missing_remote_key(name: &str, policy: &str, ready: &str) {
     assert_eq!(account.holdings()["backend-secrets/SECRET_KEY"], "primary v3");
 }
 
+#[needs(kubectl)]
 #[test]
 fn a_missing_remote_key_under_retain() {
     missing_remote_key("missing-retain", "Retain", "False");
 }
 
+#[needs(kubectl)]
 #[test]
 fn a_missing_remote_key_under_merge() {
     missing_remote_key("missing-merge", "Merge", "True");
 }
 
+#[needs(kubectl)]
 #[test]
 fn a_missing_remote_key_under_delete() {
     missing_remote_key("missing-delete", "Delete", "True");
 }
 
+#[needs(kubectl)]
 #[test]
 fn a_scheduled_sync_races_the_rotation() {
     let account = Account::with(After::Globex, "racing", |object| {
@@ -115,6 +122,7 @@ fn a_scheduled_sync_races_the_rotation() {
     account.run("verify", &[]).code(0);
 }
 
+#[needs(kubectl)]
 #[test]
 fn a_changed_target_is_put_right() {
     let account = Account::new(After::Globex, "put-right");

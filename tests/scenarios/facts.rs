@@ -27,6 +27,7 @@ fn copies_after(account: &Account, name: &str, change: impl FnOnce()) -> bool {
     false
 }
 
+#[needs(kubectl)]
 #[test]
 fn any_change_of_metadata_is_a_forced_sync_and_the_same_value_again_is_none() {
     let account = Account::with(After::Globex, "what-forces", |object| {
@@ -44,6 +45,7 @@ fn any_change_of_metadata_is_a_forced_sync_and_the_same_value_again_is_none() {
     }
 }
 
+#[needs(kubectl)]
 #[test]
 fn the_status_says_which_metadata_a_sync_has_seen() {
     let account = Account::new(After::Globex, "seen-metadata");
@@ -59,6 +61,7 @@ fn the_status_says_which_metadata_a_sync_has_seen() {
     assert_eq!(account.get("secret", "backend-secrets")["metadata"]["annotations"][SYNC], "1");
 }
 
+#[needs(kubectl)]
 #[test]
 fn a_template_keeps_annotations_from_the_secret() {
     let account = Account::new(After::Initech, "template-metadata");
@@ -69,6 +72,7 @@ fn a_template_keeps_annotations_from_the_secret() {
     assert!(annotations.get(SYNC).is_none(), "{annotations}");
 }
 
+#[needs(kubectl)]
 #[test]
 fn a_failed_sync_keeps_the_secret_and_the_time_of_the_last_good_one() {
     let account = Account::new(After::Globex, "failed-sync");
@@ -94,6 +98,7 @@ fn a_failed_sync_keeps_the_secret_and_the_time_of_the_last_good_one() {
     assert_eq!(account.holdings()["backend-secrets/SECRET_KEY"], "primary v3");
 }
 
+#[needs(kubectl)]
 #[test]
 fn ready_is_said_of_external_secrets_that_write_nothing() {
     let account = Account::new(After::Globex, "writes-nothing");
@@ -110,6 +115,7 @@ fn ready_is_said_of_external_secrets_that_write_nothing() {
     }
 }
 
+#[needs(kubectl)]
 #[test]
 fn a_rollout_is_over_for_kubectl_while_old_pods_still_run() {
     let account = Account::new(After::Globex, "old-pods-run");
@@ -129,6 +135,7 @@ fn a_rollout_is_over_for_kubectl_while_old_pods_still_run() {
     assert!(old.iter().all(|pod| pod.holds["SECRET_KEY"] == "primary v3"), "{old:?}");
 }
 
+#[needs(kubectl)]
 #[test]
 fn kubectl_does_not_restart_what_is_paused() {
     let account = Account::new(After::Globex, "kubectl-paused");

@@ -44,6 +44,7 @@ fn refused(api: &str, made: &str, reason: &str, says: &str, hint: &str) {
     account.world.end();
 }
 
+#[needs(kubectl)]
 #[test]
 fn a_cluster_that_serves_v1beta1_alone_is_refused() {
     refused(
@@ -55,6 +56,7 @@ fn a_cluster_that_serves_v1beta1_alone_is_refused() {
     );
 }
 
+#[needs(kubectl)]
 #[test]
 fn a_cluster_without_external_secrets_is_refused() {
     refused("none", "deployments", "NoExternalSecrets", "this cluster has no External Secrets", "the right context?");

@@ -25,16 +25,19 @@ fn killed_when(name: &str, after: After, has: impl Fn(&Account) -> bool) {
     account.run("verify", &[]).code(0);
 }
 
+#[needs(kubectl)]
 #[test]
 fn killed_after_the_back_compat_was_stored() {
     killed_when("killed-preserved", After::Acme, |account| account.value(&account.back_compat(), "latest").is_some());
 }
 
+#[needs(kubectl)]
 #[test]
 fn killed_after_the_new_version_was_added() {
     killed_when("killed-introduced", After::Globex, |account| account.value(&account.primary(), "4").is_some());
 }
 
+#[needs(kubectl)]
 #[test]
 fn killed_in_the_restart() {
     killed_when("killed-restarting", After::Initech, |account| {
@@ -43,6 +46,7 @@ fn killed_in_the_restart() {
     });
 }
 
+#[needs(kubectl)]
 #[test]
 fn two_operators_at_once_make_one_new_version() {
     let account = Account::new(After::Globex, "two-operators");
@@ -53,6 +57,7 @@ fn two_operators_at_once_make_one_new_version() {
     account.rotated(4);
 }
 
+#[needs(kubectl)]
 #[test]
 fn asked_to_stop_it_stops_at_a_safe_point() {
     let account = Account::new(After::Globex, "asked-to-stop");

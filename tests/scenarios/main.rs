@@ -4,6 +4,9 @@
 //! Every scenario makes an account of its own in a world that all of them share, so none may turn a knob that others
 //! would feel. What goes wrong is made to go wrong in the objects themselves, as it does for real.
 
+#[macro_use]
+extern crate needs;
+
 #[path = "../shared/process.rs"]
 mod process;
 

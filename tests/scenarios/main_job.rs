@@ -2,6 +2,7 @@
 
 use crate::account::{Account, After, CONSUMERS, FIRST, value};
 
+#[needs(kubectl)]
 #[test]
 fn rotate_makes_the_back_compat_and_replaces_every_pod() {
     let account = Account::new(After::Acme, "first-rotation");
@@ -17,6 +18,7 @@ fn rotate_makes_the_back_compat_and_replaces_every_pod() {
     account.rotated(4);
 }
 
+#[needs(kubectl)]
 #[test]
 fn rotate_where_the_back_compat_is_mapped_by_name() {
     let account = Account::new(After::Globex, "by-name");
@@ -25,6 +27,7 @@ fn rotate_where_the_back_compat_is_mapped_by_name() {
     account.run("verify", &[]).code(0);
 }
 
+#[needs(kubectl)]
 #[test]
 fn rotate_through_a_cluster_secret_store_and_a_template() {
     let account = Account::new(After::Initech, "templated");
@@ -33,6 +36,7 @@ fn rotate_through_a_cluster_secret_store_and_a_template() {
     account.run("verify", &[]).code(0);
 }
 
+#[needs(kubectl)]
 #[test]
 fn a_value_of_the_operators_own_arrives_byte_for_byte() {
     let account = Account::new(After::Globex, "own-value");
@@ -42,6 +46,7 @@ fn a_value_of_the_operators_own_arrives_byte_for_byte() {
     account.rotated(4);
 }
 
+#[needs(kubectl)]
 #[test]
 fn sync_brings_what_was_added_by_hand() {
     let account = Account::new(After::Globex, "by-hand");
@@ -60,6 +65,7 @@ fn sync_brings_what_was_added_by_hand() {
     account.every_pod_holds("backend", "SECRET_KEY", "primary v4");
 }
 
+#[needs(kubectl)]
 #[test]
 fn restart_replaces_every_pod_that_reads_the_secret_and_no_other() {
     let account = Account::new(After::Globex, "restarted");
@@ -76,6 +82,7 @@ fn restart_replaces_every_pod_that_reads_the_secret_and_no_other() {
     account.untouched();
 }
 
+#[needs(kubectl)]
 #[test]
 fn a_dry_run_changes_nothing() {
     let account = Account::new(After::Globex, "dry");

@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::account::{Account, After, value};
 
 /// From our patch to the bytes in the Kubernetes Secret, fifty times.
+#[needs(kubectl)]
 #[test]
 #[ignore = "a measurement: run it alone, with --ignored --nocapture"]
 fn how_long_a_forced_sync_takes() {
@@ -39,6 +40,7 @@ fn how_long_a_forced_sync_takes() {
 
 /// What is left of a rotation's time without that in which External Secrets copies or pods are replaced, as the API server's
 /// audit log and the stand-in for the kubelet have noted it: our requests, our computing, and how late we learn of an end.
+#[needs(kubectl)]
 #[test]
 #[ignore = "a measurement, and needs a real API server: run it alone, with DEEPDESK_WORLD=control-plane --ignored --nocapture"]
 fn how_long_a_rotation_takes_beyond_what_it_waits_for() {

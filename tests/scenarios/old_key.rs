@@ -37,6 +37,7 @@ fn values(account: &Account) -> (String, String) {
     (latest(account.primary()), latest(account.back_compat()))
 }
 
+#[needs(kubectl)]
 #[test]
 fn a_complete_rotation_is_rolled_back_and_its_repetition_changes_nothing() {
     let account = Account::new(After::Globex, "rolled-back");
@@ -48,6 +49,7 @@ fn a_complete_rotation_is_rolled_back_and_its_repetition_changes_nothing() {
     rolled_back(&account, &kept, &abandoned);
 }
 
+#[needs(kubectl)]
 #[test]
 fn a_rotation_whose_pods_never_become_ready_is_rolled_back() {
     let account = Account::impatient(After::Globex, "back-from-stuck");
@@ -60,6 +62,7 @@ fn a_rotation_whose_pods_never_become_ready_is_rolled_back() {
     rolled_back(&account, &kept, &abandoned);
 }
 
+#[needs(kubectl)]
 #[test]
 fn the_older_value_is_retired_from_every_pod() {
     let account = Account::new(After::Globex, "finalized");
@@ -75,6 +78,7 @@ fn the_older_value_is_retired_from_every_pod() {
     account.rotated(5);
 }
 
+#[needs(kubectl)]
 #[test]
 fn while_a_job_of_before_runs_nothing_is_retired() {
     let account = Account::new(After::Globex, "with-a-job");
@@ -89,6 +93,7 @@ fn while_a_job_of_before_runs_nothing_is_retired() {
     assert_eq!(account.versions(&account.back_compat()), "1:ENABLED");
 }
 
+#[needs(kubectl)]
 #[test]
 fn in_two_phases_every_pod_reads_the_next_value_before_any_writes_with_it() {
     for (after, name) in [(After::Acme, "two-phase-first"), (After::Globex, "two-phase")] {

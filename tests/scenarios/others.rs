@@ -10,6 +10,7 @@ use crate::account::{Account, After, CONSUMERS};
 use crate::world::{Kind, until};
 
 /// A tool that restores a backup writes the value of before into a Kubernetes Secret, and a PushSecret takes it to Secret Manager.
+#[needs(kubectl)]
 #[test]
 fn a_push_secret_that_brings_the_old_value_back() {
     let account = Account::new(After::Globex, "pushed-back");
@@ -65,6 +66,7 @@ fn a_push_secret_that_brings_the_old_value_back() {
 }
 
 /// No ReplicaSet of before is left to tell whose an old pod is.
+#[needs(kubectl)]
 #[test]
 fn a_deployment_that_keeps_no_history() {
     let account = Account::with(After::Globex, "no-history", |object| {
@@ -82,6 +84,7 @@ fn a_deployment_that_keeps_no_history() {
 }
 
 /// Whoever applies objects from elsewhere takes away what this program noted on them: the record on the Lease, the notes of the restart.
+#[needs(kubectl)]
 #[test]
 fn notes_that_are_taken_away_lose_nothing() {
     let account = Account::new(After::Globex, "no-notes");
@@ -120,6 +123,7 @@ fn notes_that_are_taken_away_lose_nothing() {
 }
 
 /// What pods get is decoded, what Secret Manager has is not: both are compared for what they are.
+#[needs(kubectl)]
 #[test]
 fn values_that_external_secrets_decodes() {
     for (strategy, name) in [("Base64", "decoded"), ("Base64URL", "decoded-url"), ("Auto", "decoded-auto")] {

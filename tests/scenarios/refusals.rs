@@ -20,6 +20,7 @@ fn external_secret(object: &Value, name: &str) -> bool {
     object["kind"] == "ExternalSecret" && object["metadata"]["name"] == name
 }
 
+#[needs(kubectl)]
 #[test]
 fn an_external_secret_that_pins_a_version() {
     let account = Account::with(After::Globex, "pinned", |object| {
@@ -31,6 +32,7 @@ fn an_external_secret_that_pins_a_version() {
     account.run("verify", &[]).code(3).says("DD-ES-PINNED");
 }
 
+#[needs(kubectl)]
 #[test]
 fn an_external_secret_that_is_created_once() {
     let account = Account::with(After::Globex, "created-once", |object| {
@@ -41,6 +43,7 @@ fn an_external_secret_that_is_created_once() {
     refused(&account, "DD-ES-CREATED-ONCE", "CreatedOnce");
 }
 
+#[needs(kubectl)]
 #[test]
 fn an_external_secret_with_interval_zero() {
     let account = Account::with(After::Globex, "interval-zero", |object| {
@@ -51,6 +54,7 @@ fn an_external_secret_with_interval_zero() {
     refused(&account, "DD-ES-INTERVAL-ZERO", "refreshInterval 0");
 }
 
+#[needs(kubectl)]
 #[test]
 fn an_immutable_target() {
     let account = Account::with(After::Initech, "immutable", |object| {
@@ -61,6 +65,7 @@ fn an_immutable_target() {
     refused(&account, "DD-ES-IMMUTABLE", "immutable");
 }
 
+#[needs(kubectl)]
 #[test]
 fn an_external_secret_of_a_cluster_external_secret() {
     let account = Account::new(After::Globex, "owned");
@@ -101,6 +106,7 @@ fn an_external_secret_of_a_cluster_external_secret() {
     until("it is copied", || account.holdings()["backend-secrets/SECRET_KEY"] == "primary v5");
 }
 
+#[needs(kubectl)]
 #[test]
 fn a_template_whose_bytes_cannot_be_compared() {
     let account = Account::with(After::Initech, "opaque", |object| {
@@ -111,6 +117,7 @@ fn a_template_whose_bytes_cannot_be_compared() {
     refused(&account, "DD-ES-OPAQUE", "cannot be compared");
 }
 
+#[needs(kubectl)]
 #[test]
 fn a_back_compat_that_nothing_maps() {
     let account = Account::with(After::Globex, "unmapped", |object| {
@@ -122,6 +129,7 @@ fn a_back_compat_that_nothing_maps() {
     refused(&account, "DD-BACK-COMPAT-MAPPED", "unmapped_account_secret_back_compat");
 }
 
+#[needs(kubectl)]
 #[test]
 fn a_find_that_would_not_find_the_back_compat() {
     let account = Account::with(After::Acme, "finds-nothing", |object| {
@@ -133,6 +141,7 @@ fn a_find_that_would_not_find_the_back_compat() {
     refused(&account, "DD-BACK-COMPAT-MAPPED", "finds-nothing_account_secret_back_compat");
 }
 
+#[needs(kubectl)]
 #[test]
 fn an_external_secret_of_the_runbook_is_missing() {
     let account = Account::with(After::Globex, "es-missing", |_| {});
@@ -140,6 +149,7 @@ fn an_external_secret_of_the_runbook_is_missing() {
     refused(&account, "DD-ES-EXIST", "admin-secrets");
 }
 
+#[needs(kubectl)]
 #[test]
 fn a_workload_of_the_runbook_is_missing() {
     let account = Account::with(After::Globex, "workload-missing", |object| {
@@ -150,6 +160,7 @@ fn a_workload_of_the_runbook_is_missing() {
     refused(&account, "DD-CONSUMERS", "deployment/admin");
 }
 
+#[needs(kubectl)]
 #[test]
 fn a_paused_deployment() {
     let account = Account::new(After::Globex, "paused");
@@ -162,6 +173,7 @@ fn a_paused_deployment() {
     account.rotated(4);
 }
 
+#[needs(kubectl)]
 #[test]
 fn a_stateful_set_that_no_restart_replaces() {
     let account = Account::new(After::Globex, "held-back");
@@ -177,6 +189,7 @@ fn a_stateful_set_that_no_restart_replaces() {
     refused(&account, "DD-HELD-BACK", "statefulset/ledger");
 }
 
+#[needs(kubectl)]
 #[test]
 fn an_enabled_predecessor_that_nothing_explains() {
     let account = Account::new(After::Acme, "unexplained");
@@ -186,6 +199,7 @@ fn an_enabled_predecessor_that_nothing_explains() {
     account.rotated(4);
 }
 
+#[needs(kubectl)]
 #[test]
 fn a_latest_version_that_is_disabled() {
     let account = Account::new(After::Globex, "latest-disabled");
@@ -196,6 +210,7 @@ fn a_latest_version_that_is_disabled() {
     account.run("verify", &[]).code(0);
 }
 
+#[needs(kubectl)]
 #[test]
 fn a_store_of_another_project() {
     let account = Account::new(After::Globex, "other-project");
@@ -205,6 +220,7 @@ fn a_store_of_another_project() {
     account.untouched();
 }
 
+#[needs(kubectl)]
 #[test]
 fn a_namespace_that_is_no_account() {
     let world = crate::world::world();

@@ -108,6 +108,7 @@ fn without(rules: &[Value], resource: &str, verb: &str) -> Vec<Value> {
     left
 }
 
+#[needs(kubectl)]
 #[test]
 #[ignore = "needs a real API server: DEEPDESK_WORLD=control-plane, --include-ignored"]
 fn without_any_one_right_the_preflight_names_it_and_nothing_is_written() {
@@ -184,6 +185,7 @@ fn token(account: &Account) -> String {
     account.world.kubectl(&["create", "token", "deepdesk", "-n", &account.name, "--duration=2h"]).trim().to_owned()
 }
 
+#[needs(kubectl)]
 #[test]
 #[ignore = "needs a real API server: DEEPDESK_WORLD=control-plane, --include-ignored"]
 fn client_certificates() {
@@ -193,6 +195,7 @@ fn client_certificates() {
     rotates_with(&account, &[("KUBECONFIG", &path(&account, "files", &user, &json!({})))], &[]);
 }
 
+#[needs(kubectl)]
 #[test]
 #[ignore = "needs a real API server: DEEPDESK_WORLD=control-plane, --include-ignored"]
 fn a_token_file() {
@@ -202,6 +205,7 @@ fn a_token_file() {
     rotates_with(&account, &[("KUBECONFIG", &path(&account, "token", &user, &json!({})))], &[]);
 }
 
+#[needs(kubectl)]
 #[test]
 #[ignore = "needs a real API server: DEEPDESK_WORLD=control-plane, --include-ignored"]
 fn an_exec_credential_plugin() {
@@ -215,6 +219,7 @@ fn an_exec_credential_plugin() {
     assert_eq!(std::fs::read_to_string(count).expect("it ran"), "ran\n", "it is run once");
 }
 
+#[needs(kubectl)]
 #[test]
 #[ignore = "needs a real API server: DEEPDESK_WORLD=control-plane, --include-ignored"]
 fn impersonation() {
@@ -228,6 +233,7 @@ fn impersonation() {
     nobody.says("forbidden").says("User \"nobody\"");
 }
 
+#[needs(kubectl)]
 #[test]
 #[ignore = "needs a real API server: DEEPDESK_WORLD=control-plane, --include-ignored"]
 fn an_https_proxy_and_no_proxy() {
@@ -260,6 +266,7 @@ fn an_https_proxy_and_no_proxy() {
     assert!(tunnelled() > between);
 }
 
+#[needs(kubectl)]
 #[test]
 #[ignore = "needs a real API server: DEEPDESK_WORLD=control-plane, --include-ignored"]
 fn a_tls_server_name() {
@@ -272,6 +279,7 @@ fn a_tls_server_name() {
     ran.says("kubernetes.example.com");
 }
 
+#[needs(kubectl)]
 #[test]
 #[ignore = "needs a real API server: DEEPDESK_WORLD=control-plane, --include-ignored"]
 fn a_kubeconfig_of_several_files() {

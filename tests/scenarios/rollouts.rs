@@ -7,6 +7,7 @@ use serde_json::json;
 use crate::account::{Account, After, CONSUMERS};
 use crate::world::{kubelet, until};
 
+#[needs(kubectl)]
 #[test]
 fn old_pods_that_end_slowly_are_waited_for() {
     let account = Account::new(After::Globex, "slow-ends");
@@ -17,6 +18,7 @@ fn old_pods_that_end_slowly_are_waited_for() {
     account.rotated(4);
 }
 
+#[needs(kubectl)]
 #[test]
 fn a_rollout_that_is_stuck_ends_the_run_and_the_same_command_goes_on() {
     let account = Account::impatient(After::Globex, "stuck");
@@ -33,6 +35,7 @@ fn a_rollout_that_is_stuck_ends_the_run_and_the_same_command_goes_on() {
     account.rotated(4);
 }
 
+#[needs(kubectl)]
 #[test]
 fn pods_that_crash_on_the_new_value() {
     let account = Account::impatient(After::Globex, "crashing");
@@ -45,6 +48,7 @@ fn pods_that_crash_on_the_new_value() {
     account.run("verify", &[]).code(0);
 }
 
+#[needs(kubectl)]
 #[test]
 fn a_workload_that_is_scaled_to_zero() {
     let account = Account::new(After::Globex, "scaled-down");

@@ -240,6 +240,7 @@ fn is_held(hands: &Hands, held: &BTreeSet<String>, name: &str) -> bool {
     wanted.is_some() && held.iter().any(|other| hands.names.get(other) == wanted)
 }
 
+#[needs(kubectl)]
 #[test]
 fn each_place_where_the_runbook_stopped_has_its_way_on() {
     let whole = [Add, Disable, Make, Keep, Sync(ADMIN), Sync(BACKEND), Restart("admin"), Restart("backend")];
@@ -256,6 +257,7 @@ fn each_place_where_the_runbook_stopped_has_its_way_on() {
     play(&rows);
 }
 
+#[needs(kubectl)]
 #[test]
 fn each_slip_of_the_runbook_has_its_way_on() {
     play(&[

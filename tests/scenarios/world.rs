@@ -50,6 +50,17 @@ pub struct World {
     lifelines: Mutex<Vec<ChildStdin>>,
 }
 
+/// The sandbox, until the test process has ended, however it did. A world lives as long as the process, so nobody else would take its
+/// home away, nor end what a scenario that failed left running there.
+const UNTIL_THE_END: &str = r#"
+    home=$1; shift
+    "$0" sandbox start --sync-delay=20ms --pod-start=60ms "$@" &
+    read -r _; kill -TERM $!; wait; cd /
+    for process in /proc/[0-9]*; do
+        case "$(readlink "$process/cwd")" in "$home"*) kill -9 "${process#/proc/}" ;; esac
+    done 2>/dev/null
+    rm -rf -- "$home""#;
+
 /// The world of this process.
 pub fn world() -> &'static World {
     // One that does not come up is not tried again by each scenario: that would take hours.
@@ -78,9 +89,8 @@ impl World {
         };
         let home = tempfile::tempdir().expect("a temporary directory");
         // The templates of all accounts are the sandbox's own three, so they are there in both worlds.
-        let script = r#""$0" sandbox start --sync-delay=20ms --pod-start=60ms "$@" & read -r _; kill -TERM $!; wait"#;
         let mut command = Command::new("sh");
-        bare(command.args(["-c", script, PROGRAM]), home.path());
+        bare(command.args(["-c", UNTIL_THE_END, PROGRAM]).arg(home.path()), home.path());
         command.args(api.map(|api| format!("--fault=external-secrets-api={api}")));
         let (mut lines, lifeline) = started(&mut command);
         let mut environment = BTreeMap::new();

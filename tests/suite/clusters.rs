@@ -8,7 +8,6 @@ use std::time::{Duration, SystemTime};
 use serde_json::Value;
 
 use crate::output::{Terminal, shown, snapshot};
-use crate::tools::at_hand;
 use crate::world::{PROGRAM, Ran, World, finish};
 
 const HAND_WRITTEN: &str = "\
@@ -136,11 +135,9 @@ fn use_changes_one_word_and_keeps_the_file() {
     snapshot("cluster-use-no-previous", &shown(&home.run(&["cluster", "use", "-"], &other).code(1)));
 }
 
+#[needs(kubectl)]
 #[test]
 fn the_file_that_is_changed_is_the_one_that_kubectl_changes() {
-    if !at_hand(&["kubectl"]) {
-        return;
-    }
     let one =
         "apiVersion: v1\nkind: Config\ncurrent-context: a\ncontexts:\n- context: {cluster: c, user: u}\n  name: a\n";
     let none = "apiVersion: v1\nkind: Config\ncontexts:\n- context: {cluster: c, user: u}\n  name: b\n";
@@ -294,11 +291,9 @@ fn entry(text: &str) -> [Value; 4] {
     ["clusters", "contexts", "users", "current-context"].map(|key| config[key].clone())
 }
 
+#[needs(gcloud)]
 #[test]
 fn the_entry_is_the_one_that_gcloud_writes() {
-    if !at_hand(&["gcloud"]) {
-        return;
-    }
     let world = World::start(&["--seed=7"]);
     let run = |program: &str, args: &[&str], more: &[&str], file: &Path| {
         let mut command = world.command(&[]);

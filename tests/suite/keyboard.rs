@@ -462,6 +462,7 @@ fn ages_agree_between_forms_and_tables_fit_the_window() {
     }
 }
 
+#[needs(kubectl)]
 #[test]
 fn the_operator_is_who_the_system_and_the_api_server_say() {
     let world = World::start(&["--seed=7"]);
@@ -487,6 +488,7 @@ fn the_operator_is_who_the_system_and_the_api_server_say() {
     assert!(json["operator"].as_str().is_some_and(|operator| operator.contains(&me)), "{}", json["operator"]);
 }
 
+#[needs(bash)]
 #[test]
 fn the_sandboxs_shell_shows_that_one_is_in_it() {
     let world = World::start(&["--seed=7"]);

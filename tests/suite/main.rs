@@ -1,5 +1,8 @@
 //! The binary against the sandbox, as a user runs it: a process of its own, its exit code, its streams.
 
+#[macro_use]
+extern crate needs;
+
 #[path = "../shared/exports.rs"]
 mod exports;
 #[path = "../shared/http.rs"]

@@ -337,6 +337,7 @@ fn an_answer_that_is_lost_makes_no_second_job() {
     nothing_is_left_of_it(&world);
 }
 
+#[needs(kubectl)]
 #[test]
 fn the_real_kubectl_runs_jobs_in_the_sandbox() {
     let world = World::start(&["--accounts=1"]);

@@ -6,19 +6,6 @@ use std::time::Duration;
 use crate::process::finish;
 use crate::world::{PROGRAM, Ran};
 
-/// Whether both tools are there. A continuous integration without them tests nothing here, and must not seem to.
-pub fn at_hand(tools: &[&str]) -> bool {
-    let missing: Vec<&&str> =
-        tools.iter().filter(|tool| Command::new(tool).arg("--version").output().is_err()).collect();
-    if missing.is_empty() {
-        return true;
-    }
-    let line = format!("not tested with the real tools: {missing:?} not on PATH");
-    assert!(std::env::var_os("CI").is_none_or(|ci| ci != "true"), "{line}");
-    eprintln!("{line}");
-    false
-}
-
 /// Runs a script in `sandbox shell`; it stops at the first command that fails.
 fn shell(flags: &[&str], script: &str) -> Ran {
     let home = tempfile::tempdir().expect("a temporary directory");
@@ -37,11 +24,9 @@ fn findings(ran: &Ran) -> Vec<&str> {
     ran.stdout.lines().filter_map(|line| line.strip_prefix("# ")).collect()
 }
 
+#[needs(gcloud, kubectl)]
 #[test]
 fn a_rotation_looks_to_the_tools_as_the_runbook_promises() {
-    if !at_hand(&["kubectl", "gcloud"]) {
-        return;
-    }
     // Values stay in the script; only yes and no come out.
     let script = r##"
         same() { if [ "$1" = "$2" ]; then echo yes; else echo no; fi; }
@@ -88,11 +73,9 @@ fn a_rotation_looks_to_the_tools_as_the_runbook_promises() {
     );
 }
 
+#[needs(kubectl)]
 #[test]
 fn kubectl_works() {
-    if !at_hand(&["kubectl"]) {
-        return;
-    }
     let script = r##"
         for form in '' -owide -ojson -oyaml -oname -ojsonpath={.items[*].metadata.name} \
             -ocustom-columns=NAME:.metadata.name '-ogo-template={{range .items}}{{.metadata.name}} {{end}}' --show-labels --no-headers; do
@@ -147,11 +130,9 @@ fn kubectl_works() {
     assert_eq!(refused.stdout.trim(), "no");
 }
 
+#[needs(gcloud)]
 #[test]
 fn gcloud_works() {
-    if !at_hand(&["gcloud"]) {
-        return;
-    }
     let script = r##"
         say() { sed 's/^/# /'; }
         states() { gcloud secrets versions list new --sort-by=name --format='csv[no-heading](name,state)' | tr '\n' ' '; }

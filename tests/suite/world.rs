@@ -495,6 +495,50 @@ impl Drop for World {
         }
         let _ = self.sandbox.kill();
         let _ = self.sandbox.wait();
+        end_what_runs_in(self.home.path());
+    }
+}
+
+/// Kills what still runs in a test's home: each program is started there, and a test that fails in the middle waits for none. Linux says
+/// where a process runs; elsewhere a failed test may leave one.
+fn end_what_runs_in(home: &Path) {
+    let Ok(home) = home.canonicalize() else { return };
+    let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let in_it = processes.filter(|process| {
+        let is_process = process.file_name().to_string_lossy().bytes().all(|byte| byte.is_ascii_digit());
+        is_process && std::fs::read_link(process.path().join("cwd")).is_ok_and(|cwd| cwd.starts_with(&home))
+    });
+    let ids: Vec<_> = in_it.map(|process| process.file_name()).collect();
+    if !ids.is_empty() {
+        let _ = Command::new("kill").arg("-9").args(ids).status();
+    }
+}
+
+/// A test that fails waits for nothing that it started.
+#[cfg(target_os = "linux")]
+#[test]
+fn what_a_failed_test_started_ends_with_its_world() {
+    let mut started = Vec::new();
+    let mut home = std::path::PathBuf::new();
+    let failed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        let world = World::start(&["--accounts=1"]);
+        home = world.home().to_owned();
+        started.push(world.spawn(&["secret", "status", "acme", "--watch"]));
+        let mut sleep = Command::new("sleep");
+        started.push(sleep.arg("600").current_dir(world.home()).spawn().expect("it starts"));
+        std::panic::resume_unwind(Box::new("in the middle"));
+    }));
+    assert!(failed.is_err());
+    assert!(!home.exists(), "its home is left");
+    for mut child in started {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while child.try_wait().expect("a child of ours").is_none() {
+            if Instant::now() > deadline {
+                child.kill().expect("killed");
+                panic!("{} still runs", child.id());
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 }
 

@@ -1,8 +1,9 @@
-//! The real gcloud and kubectl against the sandbox. Where a machine has none of them, nothing is checked.
+//! The real gcloud and kubectl against the sandbox. Where a machine has none of them, that test is ignored.
 
 use std::process::{Output, Stdio};
 use std::time::Duration;
 
+use needs::needs;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::process::Command;
@@ -65,15 +66,9 @@ impl Running {
     }
 }
 
-async fn is_there(program: &str) -> bool {
-    Command::new(program).arg("--help").stdout(Stdio::null()).stderr(Stdio::null()).status().await.is_ok()
-}
-
+#[needs(gcloud)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn gcloud_works_through_the_life_of_a_secret() {
-    if !is_there("gcloud").await {
-        return;
-    }
     let running = start().await;
     let make = "gcloud secrets create x --replication-policy=automatic --labels=owner=deepdesk --set-annotations=a=b";
     running.ok(make, "").await;
@@ -195,11 +190,9 @@ async fn googles_rust_client_works() {
     running.sandbox.stop().await;
 }
 
+#[needs(kubectl)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn kubectl_works_and_its_watch_ends_with_the_sandbox() {
-    if !is_there("kubectl").await {
-        return;
-    }
     let running = start().await;
     running.ok("kubectl get externalsecrets,deploy,pods -A", "").await;
     running.ok("kubectl create -f -", "apiVersion: v1\nkind: Namespace\nmetadata: {name: apart}\n").await;
@@ -235,11 +228,9 @@ async fn kubectl_works_and_its_watch_ends_with_the_sandbox() {
     assert!(end.is_ok(), "the watch has lost its server");
 }
 
+#[needs(gcloud, kubectl)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_new_version_reaches_the_cluster_by_the_runbooks_commands() {
-    if !is_there("gcloud").await || !is_there("kubectl").await {
-        return;
-    }
     let running = start().await;
     let listed = running.ok("gcloud secrets list --format=value(name)", "").await;
     assert!(

@@ -56,6 +56,36 @@ pub(crate) fn test() -> Done {
     readme("cargo test", &[("RUST_TEST_THREADS", &threads.to_string())])
 }
 
+/// Those that a plain `cargo test` ignores on a machine without the tools. With CI=true one that is still missing is an error.
+pub(crate) fn with_tools() -> Done {
+    tools()?;
+    let mut names = Vec::new();
+    for folder in ["src", "tests/suite", "tests/scenarios", "crates/sandbox/src"] {
+        let listed = said_by(&["find", folder, "-name", "*.rs"])?;
+        for file in listed.lines() {
+            let text = std::fs::read_to_string(root().join(file)).map_err(|error| format!("{file}: {error}"))?;
+            names.extend(tests_with_tools(&text));
+        }
+    }
+    if names.is_empty() {
+        return Err("no test says that it needs a tool: were the sources moved?".to_owned());
+    }
+    let mut words = vec!["cargo", "test", "--locked", "-p", "kubectl-deepdesk", "-p", "deepdesk-sandbox"];
+    words.extend(["--lib", "--test", "suite", "--test", "scenarios", "--"]);
+    words.extend(names.iter().map(String::as_str));
+    run_with(&words, &[("CI", "true")])
+}
+
+/// The names of the tests behind `#[needs(…)]`.
+fn tests_with_tools(text: &str) -> Vec<String> {
+    let behind = text
+        .split("needs(")
+        .skip(1)
+        .filter(|rest| rest.split_once(")]\n").is_some_and(|(_, rest)| rest.trim_start().starts_with("#[")));
+    let names = behind.filter_map(|rest| rest.split_once("fn ")?.1.split_once('(').map(|(name, _)| name.to_owned()));
+    names.collect()
+}
+
 pub(crate) fn quick_start() -> Done {
     readme("cargo run", &[])
 }

@@ -175,9 +175,9 @@ mod tests {
         assert_eq!(error, "line 2: it has neither `=` nor `:`");
     }
 
-    /// `cargo test --lib configparser -- --ignored`
+    /// gcloud is Python, and reads its files so.
+    #[needs::needs(python3)]
     #[test]
-    #[ignore = "needs python3, as gcloud does"]
     fn configparser_says_what_the_table_says() {
         let script = "import configparser,sys,json\np=configparser.ConfigParser()\ntry:\n  p.read(sys.argv[1]); print(json.dumps(dict(p.items('core')).get('a')))\nexcept Exception: print('null')";
         for (case, text, expected) in FILES {

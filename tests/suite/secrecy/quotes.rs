@@ -159,7 +159,7 @@ fn what_a_plugin_writes_is_in_no_output_and_in_no_report() {
         let config = json!({"apiVersion": "v1", "kind": "Config", "current-context": "c",
             "clusters": [{"name": "c", "cluster": {"server": "https://127.0.0.1:9"}}],
             "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u", "namespace": "acme"}}],
-            "users": [{"name": "u", "user": {"exec": {"apiVersion": "client.authentication.k8s.io/v1", "command": "bash",
+            "users": [{"name": "u", "user": {"exec": {"apiVersion": "client.authentication.k8s.io/v1", "command": "sh",
                 "args": ["-c", script], "interactiveMode": "Never"}}}]});
         std::fs::write(&kubeconfig, config.to_string()).expect("written");
         for (m, command) in
@@ -170,7 +170,7 @@ fn what_a_plugin_writes_is_in_no_output_and_in_no_report() {
             let mut run = world.command(&args);
             let ran = finish(run.current_dir(world.home()).stdin(Stdio::null()).spawn().expect("the program starts"));
             assert_eq!(ran.code, 1, "{}", ran.stderr);
-            assert!(ran.stderr.contains("the credential plugin `bash`"), "{}", ran.stderr);
+            assert!(ran.stderr.contains("the credential plugin `sh`"), "{}", ran.stderr);
             assert!(ran.stderr.contains("kubectl version"), "{}", ran.stderr);
             evidence.streams(script.as_str(), &ran);
             evidence.files("HOME", world.home());

@@ -112,6 +112,7 @@ async fn a_certificate_that_a_file_leaves_unchecked_is_told() {
     assert_eq!(loaded(&flags(&plain)).await.expect("a target").warning(), None, "there is none");
 }
 
+#[needs::needs(openssl)]
 #[tokio::test]
 async fn base64_may_be_wrapped_over_lines_in_every_field() {
     let home = Home::new();

@@ -1,8 +1,9 @@
-//! The real kubectl, in every version beside it, against the sandbox. Where a machine has none, nothing is checked.
+//! The real kubectl, in every version beside it, against the sandbox. Where a machine has none, they are ignored.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
+use needs::needs;
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 
@@ -11,10 +12,8 @@ use super::{Served, serve};
 /// The kubectl that is found first, and those of other versions in its folder (`kubectl.1.27` and so on).
 fn kubectls() -> Vec<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let Some(first) = std::env::split_paths(&path).map(|folder| folder.join("kubectl")).find(|file| file.is_file())
-    else {
-        return Vec::new();
-    };
+    let first = std::env::split_paths(&path).map(|folder| folder.join("kubectl")).find(|file| file.is_file());
+    let first = first.expect("kubectl is on PATH");
     let real = first.canonicalize().unwrap();
     let mut all = vec![first];
     for entry in std::fs::read_dir(real.parent().unwrap()).unwrap().flatten() {
@@ -57,6 +56,7 @@ const EXTERNAL: &str = r#"{"apiVersion": "external-secrets.io/v1", "kind": "Exte
 "metadata": {"name": "web", "namespace": "test"}, "spec": {"secretStoreRef": {"name": "gcp", "kind": "SecretStore"},
 "data": [{"secretKey": "K", "remoteRef": {"key": "k"}}]}}"#;
 
+#[needs(kubectl)]
 #[tokio::test]
 async fn every_version_reads_and_writes() {
     // Arguments, input, what is printed.
@@ -107,9 +107,10 @@ async fn every_version_reads_and_writes() {
     }
 }
 
+#[needs(kubectl)]
 #[tokio::test]
 async fn describe_and_wide_tables_name_what_is_there() {
-    let Some(kubectl) = kubectls().into_iter().next() else { return };
+    let kubectl = kubectls().remove(0);
     let running = serve(&[]).await;
     running.run(&kubectl, "create namespace test", "").await;
     running.run(&kubectl, "apply -f -", WEB).await;
