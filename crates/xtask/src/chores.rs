@@ -10,7 +10,8 @@ pub(crate) fn tools() -> Done {
             run(&["rustup", "component", "add", name])?;
         }
     }
-    let mut missing: Vec<&str> = ["zsh", "fish"].into_iter().filter(|shell| !is_there(shell)).collect();
+    let mut missing: Vec<&str> =
+        ["zsh", "fish", "openssl", "python3"].into_iter().filter(|shell| !is_there(shell)).collect();
     if !std::path::Path::new("/usr/share/bash-completion/bash_completion").exists() {
         missing.push("bash-completion");
     }
