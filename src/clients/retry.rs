@@ -102,6 +102,9 @@ impl Retry {
             let failure = match attempt(self.attempt.min(left)).await {
                 Ok(answer) => {
                     self.answered.store(true, Ordering::Relaxed);
+                    if let Some(trouble) = trouble {
+                        trouble.is_over();
+                    }
                     return Ok(answer);
                 }
                 Err(failure) => failure,

@@ -7,11 +7,13 @@ use std::time::{Duration, Instant};
 
 use super::error::ApiError;
 
-static NOW: Mutex<Troubles> = Mutex::new(Troubles { next: 0, open: BTreeMap::new() });
+static NOW: Mutex<Troubles> = Mutex::new(Troubles { next: 0, open: BTreeMap::new(), over: false });
 
 struct Troubles {
     next: u64,
     open: BTreeMap<u64, (Instant, String)>,
+    /// Whether the last that ended was answered after all, and not given up.
+    over: bool,
 }
 
 fn now() -> MutexGuard<'static, Troubles> {
@@ -27,8 +29,14 @@ impl Trouble {
         let mut troubles = now();
         let id = troubles.next;
         troubles.next += 1;
+        troubles.over = false;
         troubles.open.insert(id, (since.into_std(), String::new()));
         Trouble(id)
+    }
+
+    /// There was an answer after all.
+    pub(super) fn is_over(self) {
+        now().over = true;
     }
 
     /// What is known of it now.
@@ -48,4 +56,9 @@ impl Drop for Trouble {
 /// For how long the oldest request under way has had no answer, and what was said last; none where all are answered.
 pub fn longest() -> Option<(Duration, String)> {
     now().open.values().min_by_key(|(since, _)| *since).map(|(since, error)| (since.elapsed(), error.clone()))
+}
+
+/// Whether what was told of ended with an answer. A request that was given up says nothing of the connection.
+pub fn is_over() -> bool {
+    now().over
 }

@@ -283,7 +283,7 @@ async fn tell_troubles(voice: Voice) {
                 speaker.warning(&format!("no connection for {}s, trying again: {what}", since.as_secs()));
                 told = Some(Instant::now());
             }
-            None if told.take().is_some() => speaker.note("the connection is restored"),
+            None if told.take().is_some() && trouble::is_over() => speaker.note("the connection is restored"),
             Some(_) | None => {}
         }
     }

@@ -144,6 +144,16 @@ fn command(words: &[&str]) -> Command {
     let home =
         env::var("CARGO_HOME").or_else(|_| env::var("HOME").map(|home| format!("{home}/.cargo"))).unwrap_or_default();
     let path = env::var("PATH").unwrap_or_default();
+    // What cargo says of this package is nobody else's: ring would be built anew for it.
+    for (name, _) in env::vars_os() {
+        let text = name.to_string_lossy();
+        if ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CRATE_", "CARGO_PRIMARY_"]
+            .iter()
+            .any(|of| text.starts_with(of))
+        {
+            made.env_remove(&name);
+        }
+    }
     // Each once: for another PATH than a developer's own, cargo would build the tests anew (crates/needs).
     let more = ["/usr/local/go/bin".to_owned(), format!("{home}/bin")];
     let more = more.into_iter().filter(|folder| !path.split(':').any(|one| one == folder));
