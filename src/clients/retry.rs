@@ -103,7 +103,7 @@ impl Retry {
                 Ok(answer) => {
                     self.answered.store(true, Ordering::Relaxed);
                     if let Some(trouble) = trouble {
-                        trouble.is_over();
+                        trouble.answered();
                     }
                     return Ok(answer);
                 }

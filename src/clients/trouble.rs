@@ -35,7 +35,7 @@ impl Trouble {
     }
 
     /// There was an answer after all.
-    pub(super) fn is_over(self) {
+    pub(super) fn answered(self) {
         now().over = true;
     }
 
