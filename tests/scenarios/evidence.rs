@@ -207,8 +207,14 @@ fn orphaned_pod(to: &Account) {
     replica_set(to, "orphan", reading(), Value::Null);
     until("its pod runs", || ready(to, "orphan").len() == 1);
     delete(to, &["replicaset", "orphan", "--cascade=orphan"]);
-    let pod = ready(to, "orphan").remove(0);
-    until("it belongs to nobody", || to.get("pod", &pod)["metadata"]["ownerReferences"].is_null());
+    until("it belongs to nobody", || {
+        let is_owned = |pod: &String| !to.get("pod", pod)["metadata"]["ownerReferences"].is_null();
+        let pods = ready(to, "orphan");
+        // The controller may have made another one in the moment of the deletion.
+        let owned: Vec<&String> = pods.iter().filter(|pod| is_owned(pod)).collect();
+        owned.iter().for_each(|pod| delete(to, &["pod", pod]));
+        owned.is_empty() && pods.len() == 1
+    });
 }
 
 /// A pod that has what its Deployment's template does not name, as a webhook makes it. There is none here, so it is made by hand, and then

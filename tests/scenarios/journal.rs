@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use crate::account::Account;
-use crate::world::{Ran, World};
+use crate::world::{Kind, Ran, World};
 
 /// The commands whose good end means that every pod is on the newest value.
 const PROMISE_IT: [&str; 5] = ["rotate", "rollback", "restart", "finalize", "verify"];
@@ -25,7 +25,8 @@ pub fn judge(world: &'static World, words: &[String], ran: &Ran) {
         }
         let newest = format!("primary v{}", newest.unwrap_or_default());
         let older = older(&account, &newest);
-        let silent: Vec<&String> = older.iter().filter(|life| !named(ran, life)).map(|life| &life.told).collect();
+        let silent: Vec<&String> =
+            older.iter().filter(|life| !named(world, ran, life)).map(|life| &life.told).collect();
         assert!(
             silent.is_empty(),
             "I7: {words:?} ended with 0, and these pods run on an older value than {newest} without being named: {silent:?}\n{}{}",
@@ -74,13 +75,21 @@ fn older(account: &Account, newest: &str) -> Vec<Life> {
 }
 
 /// Whether the result names it, and not as one of the newest. A Job's pods are told together.
-fn named(ran: &Ran, life: &Life) -> bool {
+fn named(world: &World, ran: &Ran, life: &Life) -> bool {
     let Ok(result) = serde_json::from_str::<Value>(&ran.stdout) else {
         let text = format!("{}{}", ran.stdout, ran.stderr);
         let has = |name: &str| {
             text.split(|c: char| !c.is_ascii_alphanumeric() && c != '-' && c != '.').any(|word| word == name)
         };
-        return has(&life.name) || (!life.owner.is_empty() && has(&life.owner));
+        // The table of what was restarted has a row for each workload, whatever its pods have: that names nobody as left behind.
+        // On the real control plane this was not played yet, so there a row still counts as a name.
+        let kinds = ["Deployment", "StatefulSet", "DaemonSet"];
+        let is_row = |line: &str| {
+            let mut words = line.split_whitespace();
+            words.next().is_some_and(|kind| kinds.contains(&kind)) && words.next() == Some(&life.owner)
+        };
+        let was_restarted = world.kind == Kind::Sandbox && text.lines().any(is_row);
+        return has(&life.name) || (!life.owner.is_empty() && !was_restarted && has(&life.owner));
     };
     let list = |field: &str| result[field].as_array().cloned().unwrap_or_default();
     let is_it = |reader: &Value| match reader["pod"].as_str() {
