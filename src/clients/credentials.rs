@@ -23,7 +23,7 @@ pub(super) use self::origin::Origin;
 use self::providers::{GcloudAccount, TokenFile};
 use super::advice::Advice;
 use super::endpoint::Endpoint;
-use super::error::{ApiError, ApiErrorKind, NO_AUTHORITIES, Service};
+use super::error::{ApiError, ApiErrorKind, INSTALL_AUTHORITIES, NO_AUTHORITIES, Service};
 use super::gcloud::Gcloud;
 use super::known;
 use super::patience;
@@ -93,9 +93,8 @@ pub async fn resolve(
     }
     universe::refuse_configured(env, gcloud)?;
     if super::custom_ca::nobody_is_trusted() {
-        let hint = "install the package ca-certificates, or set SSL_CERT_FILE to a file of certificates";
         let failed = ApiError::new(Service::Credentials, OPERATION, ApiErrorKind::Other, NO_AUTHORITIES);
-        return Err(failed.advised(Advice::new(Reason::ConnectionFailed, hint)));
+        return Err(failed.advised(Advice::new(Reason::ConnectionFailed, INSTALL_AUTHORITIES)));
     }
     let property = |name: &str| gcloud.property(name).map(|property| property.value);
     let impersonate = impersonate.map(str::to_owned).or_else(|| property("auth/impersonate_service_account"));

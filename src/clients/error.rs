@@ -194,6 +194,10 @@ impl ConfigError {
 pub(super) const NO_AUTHORITIES: &str =
     "this machine has no CA certificates (on Linux in /etc/ssl/certs, or where SSL_CERT_FILE and SSL_CERT_DIR say)";
 
+/// What helps then.
+pub(super) const INSTALL_AUTHORITIES: &str =
+    "install the package ca-certificates, or set SSL_CERT_FILE to a file of certificates";
+
 /// Whether a client could not be made for that reason: what the system's verifier says then, in its own words.
 pub(super) fn no_authorities(error: &dyn std::error::Error) -> bool {
     root_cause(error).contains("No CA certificates were loaded")

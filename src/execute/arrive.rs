@@ -17,7 +17,7 @@ use crate::observe::external_secrets::{self, Reader};
 use crate::observe::mappings::Mapping;
 use crate::observe::{Seen, found};
 use crate::run::{Run, fence, interrupted};
-use deepdesk_protocol::check::PRINTS_ONE;
+use deepdesk_protocol::check::prints_one;
 use deepdesk_protocol::command;
 use deepdesk_protocol::event::{StepName, StepState};
 use deepdesk_protocol::facts::names::ObjectName;
@@ -437,13 +437,9 @@ fn timed_out(run: &Run<'_>, now: &Observation, waited_for: &str, lags: bool) -> 
         return problem.hint(compare_policies(now));
     }
     let is_it = |target: &ObjectName| waited_for.starts_with(&format!("{target}: "));
-    let mut all = now.external_secrets.iter();
-    if let Some(one) = all.find(|external| external.unprinted().is_some() && is_it(&external.target)) {
-        let edit = command!["kubectl", "edit", "externalsecret", one.name, "-n", account];
-        return problem.now(format!("external secret {} {PRINTS_ONE}", one.name)).hint(Hint::to(
-            "leave what its template does not print out of its spec.data, or have it print both",
-            edit,
-        ));
+    let mut awaited = now.external_secrets.iter().filter(|external| is_it(&external.target));
+    if let Some((one, (wrong, way_on))) = awaited.find_map(|one| Some((one, prints_one(one, account)?))) {
+        return problem.now(format!("external secret {} {wrong}", one.name)).hint(way_on);
     }
     problem
         .hint(Hint::to(

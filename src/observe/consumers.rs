@@ -12,6 +12,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::mappings::stands_for_any;
 use super::nodes::{Hold, Nodes};
+use super::other_readers::controller;
 use deepdesk_protocol::facts::named::{ReaderName, Words};
 use deepdesk_protocol::facts::names::{ObjectName, WorkloadKind, WorkloadRef, listed};
 use deepdesk_protocol::facts::observation::{Consumer, GitOps, Moving, PodPlace, PodView, Rollout, Source};
@@ -284,15 +285,11 @@ fn listed_of<'a>(all: &'a Workloads, kind: WorkloadKind, workload: &ObjectMeta) 
 /// as its pods are asked to end, and they run on until their grace period is over. A Deployment's sets have its name and the
 /// hash of their template, which their pods have as a label.
 fn is_of_a_set_that_is_gone(all: &Workloads, deployment: &ObjectMeta, pod: &Pod) -> bool {
-    let owners = pod.metadata.owner_references.iter().flatten();
-    let Some(set) = owners.into_iter().find(|owner| owner.controller == Some(true) && owner.kind == "ReplicaSet")
-    else {
-        return false;
-    };
+    let Some(set) = controller(&pod.metadata).filter(|owner| owner.kind == "ReplicaSet") else { return false };
     let hash = pod.metadata.labels.as_ref().and_then(|labels| labels.get("pod-template-hash"));
     let made_by = deployment.name.as_deref().zip(hash).map(|(name, hash)| format!("{name}-{hash}"));
-    let is_there = all.replica_sets.iter().any(|one| one.metadata.uid.as_ref() == Some(&set.uid));
-    !is_there && made_by.as_ref() == Some(&set.name)
+    let is_there = || all.replica_sets.iter().any(|one| one.metadata.uid.as_ref() == Some(&set.uid));
+    made_by.as_ref() == Some(&set.name) && !is_there()
 }
 
 /// The pods of a workload whose nodes are gone, each with why it does not count.

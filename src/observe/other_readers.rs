@@ -261,7 +261,7 @@ fn replica_set(set: &ReplicaSet, carriers: &Carriers, owners: &Owners, pods: &[R
 }
 
 /// Who controls an object; else who owns it first, since some operators set no controller.
-fn controller(metadata: &ObjectMeta) -> Option<&OwnerReference> {
+pub(super) fn controller(metadata: &ObjectMeta) -> Option<&OwnerReference> {
     let owners = metadata.owner_references.as_deref().unwrap_or_default();
     owners.iter().find(|owner| owner.controller == Some(true)).or_else(|| owners.first())
 }

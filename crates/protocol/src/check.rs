@@ -9,7 +9,7 @@ mod external_secrets;
 pub mod other_readers;
 mod secrets;
 
-pub use external_secrets::PRINTS_ONE;
+pub use external_secrets::prints_one;
 
 use crate::facts::copies::NotLookedAt;
 use crate::facts::observation::{Observation, VersionState};

@@ -1,5 +1,6 @@
 //! The chores that every change goes through, and the long ones that look at the same sources.
 
+use crate::literals;
 use crate::{Done, bash, command, is_there, pinned, root, run, run_with, said_by, target};
 
 /// The shells whose completion is tried, and gdb for a core of the program: as root, from Debian.
@@ -62,9 +63,8 @@ pub(crate) fn with_tools() -> Done {
     tools()?;
     let mut names = Vec::new();
     for folder in ["src", "tests/suite", "tests/scenarios", "crates/sandbox/src"] {
-        let listed = said_by(&["find", folder, "-name", "*.rs"])?;
-        for file in listed.lines() {
-            let text = std::fs::read_to_string(root().join(file)).map_err(|error| format!("{file}: {error}"))?;
+        for file in literals::files(&root(), folder)?.into_iter().filter(|file| file.ends_with(".rs")) {
+            let text = std::fs::read_to_string(root().join(&file)).map_err(|error| format!("{file}: {error}"))?;
             names.extend(tests_with_tools(&text));
         }
     }

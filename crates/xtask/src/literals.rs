@@ -9,27 +9,35 @@ pub(crate) struct Literal {
     pub text: String,
 }
 
-/// Those below a folder of the checkout, in the order of files and lines.
-pub(crate) fn below(root: &Path, folder: &str, found: &mut Vec<Literal>) -> Result<(), String> {
-    let directory = root.join(folder);
-    let entries = std::fs::read_dir(&directory).map_err(|error| format!("{folder}: {error}"))?;
-    let mut names: Vec<String> = entries
-        .map(|entry| entry.map(|entry| entry.file_name().to_string_lossy().into_owned()))
-        .collect::<Result<_, _>>()
-        .map_err(|error| error.to_string())?;
-    names.sort();
-    for name in names {
+/// The files below a folder of the checkout, by their paths in it, in order.
+pub(crate) fn files(root: &Path, folder: &str) -> Result<Vec<String>, String> {
+    let wrong = |error: std::io::Error| format!("{folder}: {error}");
+    let entries = std::fs::read_dir(root.join(folder)).map_err(wrong)?;
+    let names: Result<Vec<String>, std::io::Error> =
+        entries.map(|entry| entry.map(|entry| entry.file_name().to_string_lossy().into_owned())).collect();
+    let mut found = Vec::new();
+    for name in names.map_err(wrong)? {
         let path = format!("{folder}/{name}");
-        if name == "tests" || name == "tests.rs" || name == "sandbox" || name == "sandbox.rs" {
-            continue;
-        } else if root.join(&path).is_dir() {
-            below(root, &path, found)?;
-        } else if name.ends_with(".rs") {
-            let source = std::fs::read_to_string(root.join(&path)).map_err(|error| format!("{path}: {error}"))?;
-            found.extend(sentences(&source).into_iter().map(|text| Literal { file: path.clone(), text }));
+        match root.join(&path).is_dir() {
+            true => found.extend(files(root, &path)?),
+            false => found.push(path),
         }
     }
-    Ok(())
+    found.sort();
+    Ok(found)
+}
+
+/// The sentences of the program's own sources below a folder, in the order of files and lines.
+pub(crate) fn below(root: &Path, folder: &str) -> Result<Vec<Literal>, String> {
+    let mut found = Vec::new();
+    for file in files(root, folder)? {
+        if !file.ends_with(".rs") || file.contains("/tests/") || file.ends_with("/tests.rs") {
+            continue;
+        }
+        let source = std::fs::read_to_string(root.join(&file)).map_err(|error| format!("{file}: {error}"))?;
+        found.extend(sentences(&source).into_iter().map(|text| Literal { file: file.clone(), text }));
+    }
+    Ok(found)
 }
 
 /// What precedes a literal that nobody is meant to read.

@@ -104,7 +104,7 @@ pub(crate) fn check() -> Done {
 fn messages() -> Result<Vec<Literal>, String> {
     let mut all = Vec::new();
     for folder in ["crates/protocol/src", "src"] {
-        literals::below(&root(), folder, &mut all)?;
+        all.extend(literals::below(&root(), folder)?);
     }
     all.retain(|each| !NO_MESSAGES.iter().any(|folder| each.file.starts_with(folder)));
     let mut seen = std::collections::BTreeSet::new();
@@ -230,36 +230,21 @@ fn neutral(line: &str) -> String {
 /// String literals of test sources and snapshots, a file each.
 fn tests() -> Result<Vec<(String, Vec<String>)>, String> {
     let mut found = Vec::new();
-    for folder in ["src", "crates/protocol/src", "tests"] {
-        visit(&root().join(folder), &mut |path| {
-            let name = path.strip_prefix(root()).unwrap_or(path).display().to_string();
-            let text = std::fs::read_to_string(path).unwrap_or_default();
+    for folder in ["crates/protocol/src", "src", "tests"] {
+        for file in literals::files(&root(), folder)? {
+            let text = std::fs::read_to_string(root().join(&file)).unwrap_or_default();
             let of_tests = match () {
-                () if name.ends_with(".snap") => text.lines().map(|line| line.trim().to_owned()).collect(),
-                () if name.contains("/tests") || name.starts_with("tests/") => literals::all(&text),
+                () if file.ends_with(".snap") => text.lines().map(|line| line.trim().to_owned()).collect(),
+                () if !file.ends_with(".rs") => continue,
+                () if file.contains("/tests") || file.starts_with("tests/") => literals::all(&text),
                 () => text.split_once("#[cfg(test)]\nmod ").map(|(_, tests)| literals::all(tests)).unwrap_or_default(),
             };
             if !of_tests.is_empty() {
-                found.push((name, of_tests));
+                found.push((file, of_tests));
             }
-        })?;
-    }
-    found.sort();
-    Ok(found)
-}
-
-fn visit(folder: &Path, each: &mut dyn FnMut(&Path)) -> Done {
-    for entry in
-        std::fs::read_dir(folder).map_err(|error| format!("{}: {error}", folder.display()))?.filter_map(Result::ok)
-    {
-        let path = entry.path();
-        if path.is_dir() {
-            visit(&path, each)?;
-        } else if path.extension().is_some_and(|end| end == "rs" || end == "snap") {
-            each(&path);
         }
     }
-    Ok(())
+    Ok(found)
 }
 
 #[cfg(test)]

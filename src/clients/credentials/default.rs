@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 use super::origin::{self, CredentialsFile, Origin, VARIABLE};
 use super::{FIRST_TOKEN, Found, key_file, refused, universe};
 use crate::clients::advice::Advice;
-use crate::clients::error::{ApiError, NO_AUTHORITIES, no_authorities};
+use crate::clients::error::{ApiError, INSTALL_AUTHORITIES, NO_AUTHORITIES, no_authorities};
 use crate::clients::gcloud::Gcloud;
 use crate::clients::{known, patience};
 use crate::environment::Environment;
@@ -128,13 +128,7 @@ fn from_file(path: &Path, by_variable: bool, account: Option<&str>) -> Result<Lo
         _ => return Ok(Looked::Unusable(file)),
     };
     let credentials = credentials.map_err(|error: BuildError| match no_authorities(&error) {
-        true => refused(
-            NO_AUTHORITIES,
-            Advice::new(
-                Reason::ConnectionFailed,
-                "install the package ca-certificates, or set SSL_CERT_FILE to a file of certificates",
-            ),
-        ),
+        true => refused(NO_AUTHORITIES, Advice::new(Reason::ConnectionFailed, INSTALL_AUTHORITIES)),
         false => unusable(&format!(
             "holds credentials ({kind}) that cannot be used: a field is missing or not what it should be"
         )),

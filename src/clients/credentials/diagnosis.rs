@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::origin::Origin;
 use crate::clients::advice::{Advice, Refusal};
-use crate::clients::error::{ConfigError, NO_AUTHORITIES, no_authorities};
+use crate::clients::error::{ConfigError, INSTALL_AUTHORITIES, NO_AUTHORITIES, no_authorities};
 
 /// Why, in a line, and what helps.
 #[derive(Debug)]
@@ -41,8 +41,8 @@ pub(in crate::clients) fn diagnosis(error: &CredentialsError, origin: &Origin, a
             return Diagnosis { line, advice: advice.unwrap_or_else(|| origin.refused()) };
         }
         None if no_authorities(error) => {
-            let hint = "install the package ca-certificates, or set SSL_CERT_FILE to a file of certificates";
-            return Diagnosis { line: NO_AUTHORITIES.to_owned(), advice: Advice::new(Reason::ConnectionFailed, hint) };
+            let advice = Advice::new(Reason::ConnectionFailed, INSTALL_AUTHORITIES);
+            return Diagnosis { line: NO_AUTHORITIES.to_owned(), advice };
         }
         None => origin.refused(),
     };

@@ -2,6 +2,7 @@
 
 use super::{Finding, Purpose, Seen, under_way};
 use crate::command;
+use crate::facts::names::AccountName;
 use crate::facts::observation::{Derivation, ExternalSecretView, Observation, Ready, Refresh, Source, VersionState};
 use crate::hint::{Command, FRESH_TOKEN, Hint};
 use crate::plan::{self, Goal, NewValue, Want};
@@ -233,11 +234,18 @@ pub(super) fn unusual_target(seen: &Seen) -> Vec<Finding> {
     })
 }
 
-/// What cannot be followed is proven by its bytes, where these show which value it is.
-/// An ExternalSecret whose template prints one of the two secrets alone.
-pub const PRINTS_ONE: &str = "fetches both secrets, and what it fills shows the value of one alone: the other's never arrives, and which \
-                              of the two it prints cannot be told";
+/// What is wrong with an ExternalSecret whose template prints one of the two secrets alone, and the way on; none where it does not.
+pub fn prints_one(external: &ExternalSecretView, account: &AccountName) -> Option<(&'static str, Hint)> {
+    external.unprinted()?;
+    let edit = command!["kubectl", "edit", "externalsecret", external.name, "-n", account];
+    Some((
+        "fetches both secrets, and what it fills shows the value of one alone: the other's never arrives, and which \
+         of the two it prints cannot be told",
+        Hint::to("leave what its template does not print out of its spec.data, or have it print both", edit),
+    ))
+}
 
+/// What cannot be followed is proven by its bytes, where these show which value it is.
 pub(super) fn opaque(seen: &Seen) -> Vec<Finding> {
     each(seen, |external| {
         let key = external.keys.iter().find(|key| key.derivation == Derivation::Opaque)?;
@@ -246,12 +254,8 @@ pub(super) fn opaque(seen: &Seen) -> Vec<Finding> {
             false => format!("key {}", key.key),
         };
         let secret = &seen.now.secret(key.source).secret;
-        if external.unprinted().is_some() {
-            let edit = command!["kubectl", "edit", "externalsecret", external.name, "-n", seen.now.account];
-            return Some((
-                PRINTS_ONE.to_owned(),
-                Hint::to("leave what its template does not print out of its spec.data, or have it print both", edit),
-            ));
+        if let Some((wrong, way_on)) = prints_one(external, &seen.now.account) {
+            return Some((wrong.to_owned(), way_on));
         }
         let how = external.not_followed.as_deref().unwrap_or("a template that computes it");
         Some((

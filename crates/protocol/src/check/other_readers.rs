@@ -188,8 +188,7 @@ pub(super) fn older_readers(seen: &Seen) -> Vec<Finding> {
             format!("{} {runs}, and nothing shows that {they} started on the newest version{left}", subject(group));
         let mut hints = vec![way_on(seen.now, group)];
         if seen.purpose == Purpose::Finalize && !group[0].ends {
-            let leave = Command::secret("finalize", &seen.now.account).with(named::flags("--leave", &by_owner(group)));
-            hints.push(Hint::to("or, where nothing of what it still writes is needed, name it", leave));
+            hints.push(leave(seen.now, group));
         }
         Finding(what, hints)
     };
@@ -213,14 +212,11 @@ fn told_mounting(seen: &Seen, group: &[&OtherReader]) -> Finding {
         [owner] if matches!(owner.kind(), "deployment" | "statefulset" | "daemonset") => {
             command!["kubectl", "rollout", "restart", owner, "-n", account]
         }
-        _ => command!["kubectl", "delete", "pod"]
-            .with(group.iter().map(|reader| reader.name.as_str()))
-            .with(["-n", account.as_str()]),
+        _ => delete_pods(seen.now, group),
     };
     let mut hints = vec![Hint::to(format!("start {them} afresh"), afresh)];
     if seen.purpose == Purpose::Finalize {
-        let leave = Command::secret("finalize", account).with(named::flags("--leave", &names));
-        hints.push(Hint::to("or, where nothing of what it still writes is needed, name it", leave));
+        hints.push(leave(seen.now, group));
     }
     Finding(what, hints)
 }
@@ -244,6 +240,17 @@ fn way_on(now: &Observation, group: &[&OtherReader]) -> Hint {
     }
 }
 
+/// The command that lets them stay.
+fn leave(now: &Observation, group: &[&OtherReader]) -> Hint {
+    let leave = Command::secret("finalize", &now.account).with(named::flags("--leave", &by_owner(group)));
+    Hint::to("or, where nothing of what it still writes is needed, name it", leave)
+}
+
+fn delete_pods(now: &Observation, group: &[&OtherReader]) -> Command {
+    let names = group.iter().map(|reader| reader.name.as_str());
+    command!["kubectl", "delete", "pod"].with(names).with(["-n", now.account.as_str()])
+}
+
 /// The command that ends pods which do not end by themselves, and what becomes of them.
 fn replace(now: &Observation, group: &[&OtherReader], first: &str) -> Hint {
     let (them, their) = if group.len() > 1 { ("them", "their") } else { ("it", "its") };
@@ -251,8 +258,7 @@ fn replace(now: &Observation, group: &[&OtherReader], first: &str) -> Hint {
         let restart = command!["kubectl", "rollout", "restart", workload, "-n", now.account];
         return Hint::to(format!("{first}see that what it reads is copied again, and restart it"), restart);
     }
-    let names = group.iter().map(|reader| reader.name.as_str());
-    let delete = command!["kubectl", "delete", "pod"].with(names).with(["-n", now.account.as_str()]);
+    let delete = delete_pods(now, group);
     match group[0].is_made_again() {
         true => Hint::to(
             format!("{first}have {their} owner replace {them}"),
